@@ -1,0 +1,52 @@
+//! Owns client authentication (RFC 6749 §2.3): how a client proves who it is, at both endpoints alike (RFC 8628 §3.1).
+
+use super::ConfigError;
+use crate::Secret;
+use crate::message::form::{Form, basic_credentials};
+use alloc::string::String;
+use alloc::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub(super) enum Authentication {
+    /// No secret: the client only names itself.
+    Public,
+    /// However the metadata lists it.
+    Listed(Secret),
+    Basic(Secret),
+    BasicUnencoded(Secret),
+    Post(Secret),
+}
+
+impl Authentication {
+    /// Adds to the form what belongs into the body, and returns the `Authorization` header: one way, never two
+    /// (RFC 6749 §2.3).
+    pub(super) fn apply(
+        &self,
+        client_id: &str,
+        listed: &[String],
+        id_in_body: bool,
+        form: &mut Form,
+    ) -> Result<Option<Arc<Secret>>, ConfigError> {
+        let lists = |method| listed.is_empty() || listed.iter().any(|known| known == method);
+        let (secret, encoded, header) = match self {
+            Self::Public => {
+                form.push("client_id", client_id);
+                return Ok(None);
+            }
+            Self::Listed(secret) if lists("client_secret_basic") => (secret, true, true),
+            Self::Listed(secret) if lists("client_secret_post") => (secret, true, false),
+            Self::Listed(_) => return Err(ConfigError::NoAuthenticationMethod),
+            Self::Basic(secret) => (secret, true, true),
+            Self::BasicUnencoded(secret) => (secret, false, true),
+            Self::Post(secret) => (secret, true, false),
+        };
+        if id_in_body || !header {
+            form.push("client_id", client_id);
+        }
+        if header {
+            return basic_credentials(client_id, secret, encoded).map(|value| Some(Arc::new(value)));
+        }
+        form.push_secret("client_secret", secret)?;
+        Ok(None)
+    }
+}

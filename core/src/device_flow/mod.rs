@@ -1,0 +1,394 @@
+//! Owns the device flow (RFC 8628): its states, and the only code that changes them.
+
+mod schedule;
+#[cfg(feature = "serde")]
+mod snapshot;
+
+#[cfg(feature = "serde")]
+pub use snapshot::{Snapshot, SnapshotError};
+
+use crate::machine::Outstanding;
+use crate::message::answer::{Answer, Meaning};
+use crate::message::device_authorization::DeviceAuthorization;
+use crate::message::form::{Form, encode};
+use crate::message::oauth_error::{Consequence, ErrorAnswer};
+use crate::prompt::PromptTexts;
+use crate::retry::Retry;
+use crate::{
+    Action, Cause, Client, Endpoint, Expired, Failure, LastError, Machine, Misuse, Outgoing, Prompt, ProtocolError,
+    ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail, TransportError,
+    TransportErrorKind,
+};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use core::fmt;
+use core::time::Duration;
+use schedule::Schedule;
+use sha2::{Digest as _, Sha256};
+
+/// The device flow of RFC 8628: asks for a code, has it shown, and polls by the book until there is a token or none can come.
+///
+/// ```text
+///   Opening ──request──▶ Requesting ──code──▶ Showing ──shown──▶ Waiting ──due──▶ Polling
+///      ▲                     │                                      ▲               │
+///      └──── 1, 2, 4 s ──────┘                                      └─ not yet ─────┘
+///
+///   from every state: ──outcome or cancel──▶ Finished ──handed out──▶ Ended
+/// ```
+///
+/// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. It may be kept in any
+/// collection or, with the feature `serde`, be stored as a `Snapshot` and resumed elsewhere.
+pub struct DeviceFlow {
+    client: Arc<Client>,
+    /// The latest time seen: an earlier one counts as this.
+    now: Timestamp,
+    outstanding: Outstanding,
+    trail: Trail,
+    state: State,
+}
+
+enum State {
+    /// The device authorization request is to be sent, now or after a wait.
+    Opening(Box<Opening>),
+    /// The device authorization request is in flight.
+    Requesting(Box<Opening>),
+    /// There is a code that the person has not seen.
+    Showing(Box<Grant>),
+    /// The next poll is not due.
+    Waiting(Box<Grant>),
+    /// A poll is in flight.
+    Polling(Box<Grant>),
+    /// The outcome is to be handed out.
+    Finished(Box<Result<TokenResponse, Failure>>),
+    /// The outcome was handed out.
+    Ended,
+}
+
+/// What a flow holds before there is a code.
+struct Opening {
+    retry: Retry,
+    verifier: Option<Secret>,
+    jitter: u64,
+}
+
+/// What a flow holds while a code lives.
+struct Grant {
+    schedule: Schedule,
+    texts: PromptTexts,
+    /// The device code, form-encoded, with the PKCE verifier behind it when there is one: the end of every poll's body.
+    tail: Secret,
+}
+
+/// How many pages in a row may come instead of JSON: a captive portal, a firewall.
+const PAGES_TOLERATED: u8 = 3;
+/// How many empty objects in a row.
+const EMPTY_OBJECTS_TOLERATED: u8 = 1;
+
+impl DeviceFlow {
+    /// A new sign-in. Start one only when a person asked for it (RFC 8628 §3.1).
+    ///
+    /// `entropy`: 32 fresh bytes from the system's random source. They seed the jitter and, when the client asks for PKCE,
+    /// are the code verifier; so never use the same ones twice.
+    #[must_use]
+    pub fn new(client: impl Into<Arc<Client>>, entropy: [u8; 32]) -> Self {
+        let client = client.into();
+        let verifier = client.pkce().then(|| Secret::from(Base64UrlUnpadded::encode_string(&entropy)));
+        // Hashed apart, so that the timing of polls tells nothing about the verifier.
+        let digest = Sha256::new().chain_update(b"jitter").chain_update(entropy).finalize();
+        let jitter = digest.iter().take(8).fold(0, |seed: u64, byte| seed << 8 | u64::from(*byte));
+        Self::at(client, Timestamp::ZERO, State::Opening(Box::new(Opening { retry: Retry::new(), verifier, jitter })))
+    }
+
+    fn at(client: Arc<Client>, now: Timestamp, state: State) -> Self {
+        Self { client, now, outstanding: Outstanding::default(), trail: Trail::default(), state }
+    }
+
+    /// The client that signs in.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// What to show while a code lives: the same as in [`Action::ShowCode`].
+    #[must_use]
+    pub fn prompt(&self) -> Option<Prompt> {
+        self.grant().map(Grant::prompt)
+    }
+
+    fn grant(&self) -> Option<&Grant> {
+        match &self.state {
+            State::Showing(grant) | State::Waiting(grant) | State::Polling(grant) => Some(grant),
+            State::Opening(_) | State::Requesting(_) | State::Finished(_) | State::Ended => None,
+        }
+    }
+
+    /// An earlier time counts as the latest seen.
+    fn tick(&mut self, now: Timestamp) -> Timestamp {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn send(&mut self, request: Request) -> Action<TokenResponse> {
+        Action::SendRequest(Outgoing { request, ticket: self.outstanding.issue() })
+    }
+
+    fn take(&mut self) -> State {
+        core::mem::replace(&mut self.state, State::Ended)
+    }
+
+    fn device_answered(&mut self, mut opening: Box<Opening>, response: &Response<'_>, now: Timestamp) -> State {
+        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer());
+        let (cause, given_up) = match meaning {
+            Meaning::Object(object) => {
+                let read = DeviceAuthorization::read(&object, self.client.strict(), self.client.allow_http_loopback());
+                return match read {
+                    Ok(answer) => self.granted(&opening, answer, now),
+                    Err(fault) => broken(Endpoint::DeviceAuthorization, fault),
+                };
+            }
+            Meaning::Error(error) => {
+                let too_many = error.consequence() == Consequence::SlowDown;
+                let failure = Failure::Rejected(error.into_device_endpoint_error());
+                if !too_many {
+                    return State::failed(failure);
+                }
+                (Cause::Status(response.status()), State::failed(failure))
+            }
+            Meaning::Unavailable(status) => {
+                (Cause::Status(status), broken(Endpoint::DeviceAuthorization, ProtocolFault::Unavailable(status)))
+            }
+            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => return broken(Endpoint::DeviceAuthorization, fault),
+        };
+        if opening.retry.again(cause, retry_after, now) { State::Opening(opening) } else { given_up }
+    }
+
+    fn granted(&self, opening: &Opening, answer: DeviceAuthorization<'_>, now: Timestamp) -> State {
+        let mut tail = encode(&answer.device_code);
+        if let Some(verifier) = &opening.verifier {
+            // Exposed because RFC 7636 §4.5 sends it with each token request. base64url needs no encoding.
+            for piece in ["&code_verifier=", verifier.expose()] {
+                tail.push_str(piece);
+            }
+        }
+        let schedule = Schedule::start(now, answer.interval, answer.lifetime, opening.jitter);
+        let grant = Grant { schedule, texts: answer.texts, tail: Secret::from(tail.as_str()) };
+        if grant.schedule.has_poll_left() { State::Showing(Box::new(grant)) } else { self.expired(None) }
+    }
+
+    fn token_answered(&mut self, mut grant: Box<Grant>, response: &Response<'_>, now: Timestamp) -> State {
+        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer());
+        match meaning {
+            Meaning::Object(object) if object.is_empty() => {
+                let fault = ProtocolFault::Missing("access_token");
+                self.page(grant, EMPTY_OBJECTS_TOLERATED, fault, response.status(), retry_after, now)
+            }
+            Meaning::Object(object) => match TokenResponse::read(&object, self.client.scope(), self.client.strict()) {
+                Ok(token) => State::Finished(Box::new(Ok(token))),
+                Err(fault) => broken(Endpoint::Token, fault),
+            },
+            Meaning::Error(error) => self.refused(grant, error, retry_after, now),
+            Meaning::Unavailable(status) => {
+                self.setback(&mut grant, Cause::Status(status), "", retry_after, now);
+                self.waiting(grant)
+            }
+            Meaning::NotJson(fault, status) => self.page(grant, PAGES_TOLERATED, fault, status, retry_after, now),
+            Meaning::Broken(fault) => broken(Endpoint::Token, fault),
+        }
+    }
+
+    fn refused(
+        &mut self,
+        mut grant: Box<Grant>,
+        error: ErrorAnswer<'_>,
+        retry_after: Duration,
+        now: Timestamp,
+    ) -> State {
+        match error.consequence() {
+            Consequence::Pending => {
+                grant.schedule.pending(now, retry_after);
+                self.trail.drift_suspected = false;
+                self.waiting(grant)
+            }
+            Consequence::SlowDown => {
+                self.trail.slow_downs = self.trail.slow_downs.saturating_add(1);
+                grant.schedule.slow_down(now, error.interval_hint(), retry_after);
+                self.trail.drift_suspected |= grant.schedule.drift_suspected();
+                self.waiting(grant)
+            }
+            Consequence::Denied => State::failed(Failure::Denied(error.into_error())),
+            Consequence::Expired => self.expired(Some(error)),
+            // Servers that forget a dead code say so once, or for some seconds, and then do not know it (Keycloak, Auth0).
+            Consequence::UnknownCode if grant.schedule.is_over(now) => self.expired(Some(error)),
+            Consequence::UnknownCode | Consequence::Stop => State::failed(Failure::Rejected(error.into_error())),
+        }
+    }
+
+    /// Something other than the authorization server may have answered: try again, a few times.
+    fn page(
+        &mut self,
+        mut grant: Box<Grant>,
+        tolerated: u8,
+        fault: ProtocolFault,
+        status: u16,
+        retry_after: Duration,
+        now: Timestamp,
+    ) -> State {
+        if !grant.schedule.tolerates_page(tolerated) {
+            return broken(Endpoint::Token, fault);
+        }
+        self.setback(&mut grant, Cause::Page(status), fault.excerpt(), retry_after, now);
+        self.waiting(grant)
+    }
+
+    fn setback(&mut self, grant: &mut Grant, cause: Cause, detail: &str, retry_after: Duration, now: Timestamp) {
+        self.trail.failures = self.trail.failures.saturating_add(1);
+        self.trail.last_error = Some(Box::new(LastError { cause, detail: Box::from(detail) }));
+        grant.schedule.setback(now, cause, retry_after);
+    }
+
+    /// Never makes a person wait for nothing.
+    fn waiting(&self, grant: Box<Grant>) -> State {
+        if grant.schedule.has_poll_left() { State::Waiting(grant) } else { self.expired(None) }
+    }
+
+    fn expired(&self, error: Option<ErrorAnswer<'_>>) -> State {
+        let error = error.map(ErrorAnswer::into_error);
+        State::failed(Failure::Expired(Expired { trail: self.trail.clone(), error }))
+    }
+}
+
+impl State {
+    fn failed(failure: Failure) -> Self {
+        Self::Finished(Box::new(Err(failure)))
+    }
+}
+
+fn broken(endpoint: Endpoint, fault: ProtocolFault) -> State {
+    State::failed(Failure::Protocol(ProtocolError { endpoint, fault }))
+}
+
+impl Grant {
+    fn prompt(&self) -> Prompt {
+        Prompt::new(self.texts.clone(), self.schedule.interval(), self.schedule.deadline())
+    }
+}
+
+impl Machine for DeviceFlow {
+    type Output = TokenResponse;
+
+    fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
+        let now = self.tick(now);
+        match self.take() {
+            State::Opening(opening) => {
+                if let Some((until, reason)) = opening.retry.wait(now) {
+                    self.state = State::Opening(opening);
+                    return Action::Wait { until, reason };
+                }
+                let mut challenge = Form::default();
+                if let Some(verifier) = &opening.verifier {
+                    // Exposed to be hashed: only the digest is sent (RFC 7636 §4.2).
+                    let digest = Sha256::digest(verifier.expose().as_bytes());
+                    challenge.push("code_challenge", &Base64UrlUnpadded::encode_string(&digest));
+                    challenge.push("code_challenge_method", "S256");
+                }
+                self.state = State::Requesting(opening);
+                let request = self.client.device_request(&challenge);
+                self.send(request)
+            }
+            State::Showing(grant) | State::Waiting(grant) if grant.schedule.is_over(now) => {
+                self.state = self.expired(None);
+                drop(grant);
+                self.next_action(now)
+            }
+            State::Showing(grant) => {
+                let prompt = grant.prompt();
+                self.state = State::Waiting(grant);
+                Action::ShowCode(prompt)
+            }
+            State::Waiting(grant) => {
+                if let Some((until, reason)) = grant.schedule.wait_before_poll(now) {
+                    self.state = State::Waiting(grant);
+                    return Action::Wait { until, reason };
+                }
+                self.trail.polls = self.trail.polls.saturating_add(1);
+                // Exposed because the device code is what a poll is about (RFC 8628 §3.4); the body is wiped when dropped.
+                let request = self.client.poll_request(grant.tail.expose().as_bytes());
+                self.state = State::Polling(grant);
+                self.send(request)
+            }
+            busy @ (State::Requesting(_) | State::Polling(_)) => {
+                self.state = busy;
+                Action::AwaitResponse
+            }
+            State::Finished(outcome) => Action::Done(*outcome),
+            State::Ended => Action::Ended,
+        }
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
+        self.outstanding.redeem_with(ticket, &response)?;
+        let now = self.tick(now);
+        self.state = match self.take() {
+            State::Requesting(opening) => self.device_answered(opening, &response, now),
+            State::Polling(grant) => self.token_answered(grant, &response, now),
+            // Cancelled in the meantime: the answer is dropped.
+            idle @ (State::Opening(_) | State::Showing(_) | State::Waiting(_) | State::Finished(_) | State::Ended) => {
+                idle
+            }
+        };
+        Ok(())
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
+        self.outstanding.redeem(ticket)?;
+        let now = self.tick(now);
+        let cause = Cause::Transport(error.kind());
+        let untrusted = error.kind() == TransportErrorKind::UntrustedCertificate;
+        self.state = match self.take() {
+            State::Requesting(_) | State::Polling(_) if untrusted => State::failed(Failure::Transport(error)),
+            State::Requesting(mut opening) => {
+                if opening.retry.again(cause, Duration::ZERO, now) {
+                    State::Opening(opening)
+                } else {
+                    State::failed(Failure::Transport(error))
+                }
+            }
+            State::Polling(mut grant) => {
+                self.setback(&mut grant, cause, error.detail(), Duration::ZERO, now);
+                self.waiting(grant)
+            }
+            idle @ (State::Opening(_) | State::Showing(_) | State::Waiting(_) | State::Finished(_) | State::Ended) => {
+                idle
+            }
+        };
+        Ok(())
+    }
+
+    fn cancel(&mut self) {
+        if !matches!(self.state, State::Finished(_) | State::Ended) {
+            self.state = State::failed(Failure::Cancelled);
+        }
+    }
+}
+
+impl fmt::Debug for DeviceFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Opening(_) => "Opening",
+            State::Requesting(_) => "Requesting",
+            State::Showing(_) => "Showing",
+            State::Waiting(_) => "Waiting",
+            State::Polling(_) => "Polling",
+            State::Finished(_) => "Finished",
+            State::Ended => "Ended",
+        };
+        f.debug_struct("DeviceFlow").field("state", &state).field("trail", &self.trail).finish_non_exhaustive()
+    }
+}

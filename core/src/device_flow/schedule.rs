@@ -1,0 +1,179 @@
+//! Owns when to poll: the one place where times are added. Its rules are those of the README's polling law.
+
+use crate::{Cause, Timestamp, WaitReason};
+use core::time::Duration;
+
+/// RFC 8628 §3.5: `slow_down` adds five seconds, for this and all later polls.
+const SLOW_DOWN_STEP: u32 = 5;
+/// A back-off never grows beyond this, or twice the interval if that is more.
+const BACKOFF_CAP: Duration = Duration::from_secs(60);
+/// How long before the end a wait that would cost the last poll is cut.
+const LAST_POLL: Duration = Duration::from_secs(1);
+
+/// The pace of one code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    deadline: Timestamp,
+    due: Timestamp,
+    jitter: u64,
+    /// In seconds; it never falls.
+    interval: u32,
+    reason: WaitReason,
+    /// In a row, each.
+    failures: u16,
+    slow_downs: u8,
+    pages: u8,
+}
+
+impl Schedule {
+    /// A code that arrived now. The first poll comes one interval later (rule 1).
+    pub(super) fn start(now: Timestamp, interval: u32, lifetime: u32, jitter: u64) -> Self {
+        let mut schedule = Self {
+            deadline: now.saturating_add(seconds(lifetime)),
+            due: now,
+            jitter,
+            interval,
+            reason: WaitReason::Interval,
+            failures: 0,
+            slow_downs: 0,
+            pages: 0,
+        };
+        schedule.pace(now, Duration::ZERO);
+        schedule
+    }
+
+    pub(super) fn interval(&self) -> u32 {
+        self.interval
+    }
+
+    pub(super) fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// No request at or after the deadline (rule 8).
+    pub(super) fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.deadline
+    }
+
+    pub(super) fn has_poll_left(&self) -> bool {
+        self.due < self.deadline
+    }
+
+    pub(super) fn wait_before_poll(&self, now: Timestamp) -> Option<(Timestamp, WaitReason)> {
+        (now < self.due).then_some((self.due, self.reason))
+    }
+
+    /// A real answer: the back-off ends, the interval stays (rule 5).
+    pub(super) fn pending(&mut self, now: Timestamp, retry_after: Duration) {
+        (self.failures, self.pages, self.slow_downs) = (0, 0, 0);
+        self.pace(now, retry_after);
+    }
+
+    /// Five seconds more for good, or what the server names if that is more (rule 4).
+    pub(super) fn slow_down(&mut self, now: Timestamp, hint: u32, retry_after: Duration) {
+        (self.failures, self.pages) = (0, 0);
+        self.slow_downs = self.slow_downs.saturating_add(1);
+        self.interval = self.interval.saturating_add(SLOW_DOWN_STEP).max(hint);
+        self.pace(now, retry_after);
+    }
+
+    /// No usable answer: a longer wait, on top of the interval (rule 5).
+    pub(super) fn setback(&mut self, now: Timestamp, cause: Cause, retry_after: Duration) {
+        self.failures = self.failures.saturating_add(1);
+        if !matches!(cause, Cause::Page(_)) {
+            self.pages = 0;
+        }
+        self.pace(now, retry_after);
+        if self.reason != WaitReason::RetryAfter {
+            self.reason = WaitReason::Backoff { cause, attempt: u32::from(self.failures) };
+        }
+    }
+
+    /// Counts a page that came instead of JSON, and whether it is one too many.
+    pub(super) fn tolerates_page(&mut self, tolerated: u8) -> bool {
+        self.pages = self.pages.saturating_add(1);
+        self.pages <= tolerated
+    }
+
+    /// Three in a row although every wait was kept (rule 13).
+    pub(super) fn drift_suspected(&self) -> bool {
+        self.slow_downs >= 3
+    }
+
+    /// Counts from the arrival of the answer (rule 2).
+    fn pace(&mut self, now: Timestamp, retry_after: Duration) {
+        let interval = seconds(self.interval);
+        // Rule 13: a clock that runs fast never satisfies a server that grows its own interval with every slow_down.
+        let margin = match self.slow_downs {
+            0 | 1 => Duration::ZERO,
+            2 => interval.saturating_mul(2),
+            _ => interval.saturating_mul(4),
+        };
+        let mut wait = interval.saturating_add(tenth(margin));
+        if self.failures > 0 {
+            let doubled = interval.saturating_mul(1_u32.checked_shl(self.failures.into()).unwrap_or(u32::MAX));
+            wait = wait.max(doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2))));
+        }
+        self.reason = if retry_after > wait {
+            WaitReason::RetryAfter
+        } else if self.slow_downs > 0 {
+            WaitReason::SlowDown { interval: self.interval }
+        } else {
+            WaitReason::Interval
+        };
+        // Rule 6: only lengthened. Rule 12: up to a tenth of the interval more, so that crowds spread.
+        let wait = wait.max(retry_after).saturating_add(self.next_jitter(interval));
+        let wanted = now.saturating_add(wait);
+        // Rule 6: nothing but the interval itself may cost the last legal poll.
+        let last = self.deadline.saturating_sub(LAST_POLL);
+        self.due = if wanted > last { now.saturating_add(interval).max(last) } else { wanted };
+    }
+
+    /// SplitMix64: one addition and three multiplications, and every seed gives another series.
+    fn next_jitter(&mut self, interval: Duration) -> Duration {
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.jitter;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let most = u64::try_from(tenth(interval).as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(mixed.checked_rem(most.saturating_add(1)).unwrap_or(0))
+    }
+
+    #[cfg(feature = "serde")]
+    pub(super) fn to_stored(self, now: Timestamp) -> super::snapshot::StoredSchedule {
+        super::snapshot::StoredSchedule {
+            expires_in_ms: self.deadline.saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
+            poll_in_ms: self.due.saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
+            interval: self.interval,
+            jitter: self.jitter,
+            failures_in_row: self.failures,
+            slow_downs_in_row: self.slow_downs,
+            pages_in_row: self.pages,
+        }
+    }
+
+    /// Less time away than it was makes the next poll later, never sooner.
+    #[cfg(feature = "serde")]
+    pub(super) fn from_stored(stored: &super::snapshot::StoredSchedule, away: Duration, now: Timestamp) -> Self {
+        let left = |millis| now.saturating_add(Duration::from_millis(millis).saturating_sub(away));
+        Self {
+            deadline: left(stored.expires_in_ms),
+            due: left(stored.poll_in_ms),
+            jitter: stored.jitter,
+            interval: stored.interval,
+            reason: WaitReason::Interval,
+            failures: stored.failures_in_row,
+            slow_downs: stored.slow_downs_in_row,
+            pages: stored.pages_in_row,
+        }
+    }
+}
+
+fn tenth(duration: Duration) -> Duration {
+    duration.checked_div(10).unwrap_or_default()
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds))
+}

@@ -1,0 +1,171 @@
+//! Owns the stored form of a flow: versioned, in durations, checked when it comes back.
+
+use super::schedule::Schedule;
+use super::{DeviceFlow, Grant, State};
+use crate::prompt::{PromptTexts, RawPrompt};
+use crate::{Cause, Client, Secret, Timestamp, Trail, TransportErrorKind};
+use alloc::boxed::Box;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// A flow that has its code, as data: store it, and [`resume`](DeviceFlow::resume) in another process.
+///
+/// It holds the device code, which is a secret: store it where only its owner can read. It holds durations, never moments,
+/// so it does not matter what the clock of the other process counts from. `Debug` shows nothing of it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Snapshot(Stored);
+
+/// A new version is a new variant; an unknown one does not load.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Stored {
+    V1(Box<V1>),
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct V1 {
+    client_id: String,
+    token_endpoint: String,
+    #[serde(with = "exposed")]
+    tail: Secret,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    message: Option<String>,
+    schedule: StoredSchedule,
+    polls: u32,
+    slow_downs: u32,
+    failures: u32,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredSchedule {
+    pub(super) expires_in_ms: u64,
+    pub(super) poll_in_ms: u64,
+    pub(super) interval: u32,
+    pub(super) jitter: u64,
+    pub(super) failures_in_row: u16,
+    pub(super) slow_downs_in_row: u8,
+    pub(super) pages_in_row: u8,
+}
+
+/// Why a snapshot cannot be resumed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// It belongs to another client or another server.
+    #[error("this sign-in was started with another client or server: resume it with the same configuration")]
+    OtherClient,
+    /// Its content could not have come from a flow.
+    #[error("this stored sign-in is damaged ({0}): start a new one")]
+    Damaged(&'static str),
+}
+
+impl core::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Snapshot")
+    }
+}
+
+/// Longer than any lifetime that a flow accepts.
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+impl DeviceFlow {
+    /// The flow as data, while a code lives; `None` before there is one and after the outcome: start anew then.
+    ///
+    /// A poll in flight counts as one that failed, since its answer will not be seen. The flow itself goes on unchanged;
+    /// but of it and what is resumed from the snapshot only one may poll.
+    #[must_use]
+    pub fn snapshot(&self, now: Timestamp) -> Option<Snapshot> {
+        let grant = self.grant()?;
+        let now = self.now.max(now);
+        let (mut schedule, mut failures) = (grant.schedule, self.trail.failures);
+        if matches!(self.state, State::Polling(_)) {
+            schedule.setback(now, Cause::Transport(TransportErrorKind::Abandoned), Duration::ZERO);
+            failures = failures.saturating_add(1);
+        }
+        let prompt = grant.prompt();
+        Some(Snapshot(Stored::V1(Box::new(V1 {
+            client_id: self.client.client_id().to_string(),
+            token_endpoint: self.client.token_endpoint().to_string(),
+            tail: grant.tail.clone(),
+            user_code: prompt.user_code().to_string(),
+            verification_uri: prompt.verification_uri().to_string(),
+            verification_uri_complete: prompt.verification_uri_complete().map(String::from),
+            message: prompt.message().map(String::from),
+            schedule: schedule.to_stored(now),
+            polls: self.trail.polls,
+            slow_downs: self.trail.slow_downs,
+            failures,
+        }))))
+    }
+
+    /// Goes on with a stored flow, within the law: the code is shown again, then the rest of the wait is kept.
+    ///
+    /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. Not sure? Pass less: it polls later, never
+    /// sooner. `now`: on the timeline of the driver that goes on.
+    ///
+    /// # Errors
+    /// [`SnapshotError`] when the snapshot belongs to another client or was tampered with.
+    pub fn resume(
+        client: impl Into<Arc<Client>>,
+        snapshot: Snapshot,
+        away: Duration,
+        now: Timestamp,
+    ) -> Result<Self, SnapshotError> {
+        let client = client.into();
+        let Snapshot(Stored::V1(stored)) = snapshot;
+        if stored.client_id != client.client_id() || stored.token_endpoint != client.token_endpoint() {
+            return Err(SnapshotError::OtherClient);
+        }
+        // Exposed to be checked: it goes into a request body as it stands.
+        let tail = stored.tail.expose();
+        if tail.is_empty() || !tail.bytes().all(|b| b.is_ascii_alphanumeric() || b"*-._+%&=".contains(&b)) {
+            return Err(SnapshotError::Damaged("device code"));
+        }
+        if stored.schedule.interval == 0 || stored.schedule.expires_in_ms > DAY_MS {
+            return Err(SnapshotError::Damaged("times"));
+        }
+        let raw = RawPrompt {
+            user_code: &stored.user_code,
+            verification_uri: &stored.verification_uri,
+            other_verification_uri: None,
+            verification_uri_complete: stored.verification_uri_complete.as_deref(),
+            message: stored.message.as_deref(),
+        };
+        let texts = PromptTexts::check(raw, client.allow_http_loopback());
+        let texts = texts.map_err(|_| SnapshotError::Damaged("prompt"))?;
+        let schedule = Schedule::from_stored(&stored.schedule, away, now);
+        let trail = Trail {
+            polls: stored.polls,
+            slow_downs: stored.slow_downs,
+            failures: stored.failures,
+            drift_suspected: schedule.drift_suspected(),
+            last_error: None,
+        };
+        let grant = Grant { schedule, texts, tail: stored.tail };
+        let mut flow = Self::at(client, now, State::Showing(Box::new(grant)));
+        flow.trail = trail;
+        Ok(flow)
+    }
+}
+
+/// The one place where a secret becomes data: a snapshot without its device code could not be resumed.
+mod exposed {
+    use crate::Secret;
+    use alloc::string::String;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        String::deserialize(deserializer).map(Secret::from)
+    }
+}

@@ -1,0 +1,204 @@
+//! Owns discovery: from an issuer to its endpoints (RFC 8414, OpenID Connect Discovery 1.0).
+
+use crate::machine::Outstanding;
+use crate::message::answer::{Answer, Meaning};
+use crate::message::metadata::MAX_METADATA;
+use crate::prompt::{endpoint_fault, printable};
+use crate::retry::Retry;
+use crate::{
+    Action, Cause, ConfigError, Endpoint, Failure, Machine, Metadata, Method, Misuse, Outgoing, ProtocolError,
+    ProtocolFault, Request, Response, TextFault, Ticket, Timestamp, TransportError, TransportErrorKind,
+};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::sync::Arc;
+use core::time::Duration;
+use zeroize::Zeroizing;
+
+/// Finds out where a server's endpoints are, from its issuer.
+///
+/// It asks at two places (RFC 8414 §5): first `/.well-known/oauth-authorization-server` put between host and path of the
+/// issuer, then `/.well-known/openid-configuration` put behind it. A document counts only when its `issuer` is the one asked
+/// for, to the letter; the first that names a device authorization endpoint wins, else the first that counts.
+///
+/// ```
+/// use device_flow_core::{Action, Discovery, Machine, Timestamp};
+///
+/// let mut discovery = Discovery::new("https://login.example.com/tenant", false)?;
+/// let Action::SendRequest(first) = discovery.next_action(Timestamp::ZERO) else { panic!() };
+/// assert_eq!(first.request.url(), "https://login.example.com/.well-known/oauth-authorization-server/tenant");
+/// # Ok::<(), device_flow_core::ConfigError>(())
+/// ```
+#[derive(Debug)]
+pub struct Discovery {
+    issuer: Box<str>,
+    allow_http_loopback: bool,
+    /// The places, in order.
+    urls: [Arc<str>; 2],
+    place: usize,
+    retry: Retry,
+    now: Timestamp,
+    outstanding: Outstanding,
+    /// A document without a device authorization endpoint: good enough if the other place has no better one.
+    second_best: Option<Metadata>,
+    /// What to tell if no place has a document.
+    fault: Option<ProtocolFault>,
+    /// The last "not now": as long as there is one, the places are worth another round.
+    unavailable: Option<u16>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Ready,
+    InFlight,
+    Finished(Box<Result<Metadata, Failure>>),
+    Ended,
+}
+
+impl Discovery {
+    /// Discovery for `issuer`, written exactly as the server writes it, slash at the end or not.
+    ///
+    /// `allow_http_loopback`: whether the issuer and its endpoints may be `http://` on loopback.
+    ///
+    /// # Errors
+    /// [`ConfigError::Issuer`] when it is no https URL or has a query or fragment (RFC 8414 §2).
+    pub fn new(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
+        let query = || issuer.contains('?').then_some(TextFault::Query);
+        if let Some(fault) = endpoint_fault(issuer, allow_http_loopback).or_else(query) {
+            return Err(ConfigError::Issuer { issuer: printable(issuer), fault });
+        }
+        // Only the URL loses the slash (RFC 8414 §3.1); the comparison keeps it.
+        let base = issuer.strip_suffix('/').unwrap_or(issuer);
+        let host = base.find("://").map_or(0, |scheme| scheme.saturating_add(3));
+        let path = base.get(host..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| at.saturating_add(host));
+        let (origin, path) = base.split_at(path);
+        Ok(Self {
+            issuer: Box::from(issuer),
+            allow_http_loopback,
+            urls: [
+                format!("{origin}/.well-known/oauth-authorization-server{path}").into(),
+                format!("{base}/.well-known/openid-configuration").into(),
+            ],
+            place: 0,
+            retry: Retry::new(),
+            now: Timestamp::ZERO,
+            outstanding: Outstanding::default(),
+            second_best: None,
+            fault: None,
+            unavailable: None,
+            state: State::Ready,
+        })
+    }
+
+    fn tick(&mut self, now: Timestamp) -> Timestamp {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    fn answered(&mut self, response: &Response<'_>, now: Timestamp) -> State {
+        let Answer { meaning, retry_after } = Answer::read(response, MAX_METADATA);
+        match meaning {
+            Meaning::Object(object) => match Metadata::read(&object, &self.issuer, self.allow_http_loopback) {
+                Ok(metadata) if metadata.device_authorization_endpoint().is_some() => return State::done(metadata),
+                Ok(metadata) => self.second_best = self.second_best.take().or(Some(metadata)),
+                Err(fault) => self.note(fault),
+            },
+            Meaning::Error(error) => self.note(ProtocolFault::Status(error.status())),
+            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => self.note(fault),
+            Meaning::Unavailable(status) => self.unavailable = Some(status),
+        }
+        self.place = self.place.saturating_add(1);
+        if self.place < self.urls.len() {
+            return State::Ready;
+        }
+        if let Some(metadata) = self.second_best.take() {
+            return State::done(metadata);
+        }
+        let Some(status) = self.unavailable.take() else {
+            return State::broken(self.fault.take().unwrap_or(ProtocolFault::Missing("issuer")));
+        };
+        self.place = 0;
+        if self.retry.again(Cause::Status(status), retry_after, now) {
+            State::Ready
+        } else {
+            State::broken(ProtocolFault::Unavailable(status))
+        }
+    }
+
+    /// Keeps what tells most: that a document is wrong rather than that there is none.
+    fn note(&mut self, fault: ProtocolFault) {
+        let tells_little = |fault: &ProtocolFault| {
+            matches!(fault, ProtocolFault::Status(_) | ProtocolFault::Page { .. } | ProtocolFault::Empty(_))
+        };
+        if self.fault.as_ref().is_none_or(|known| tells_little(known) && !tells_little(&fault)) {
+            self.fault = Some(fault);
+        }
+    }
+}
+
+impl State {
+    fn done(metadata: Metadata) -> Self {
+        Self::Finished(Box::new(Ok(metadata)))
+    }
+
+    fn failed(failure: Failure) -> Self {
+        Self::Finished(Box::new(Err(failure)))
+    }
+
+    fn broken(fault: ProtocolFault) -> Self {
+        Self::failed(Failure::Protocol(ProtocolError { endpoint: Endpoint::Metadata, fault }))
+    }
+}
+
+impl Machine for Discovery {
+    type Output = Metadata;
+
+    fn next_action(&mut self, now: Timestamp) -> Action<Metadata> {
+        let now = self.tick(now);
+        match core::mem::replace(&mut self.state, State::Ended) {
+            State::Ready => {
+                if let Some((until, reason)) = self.retry.wait(now) {
+                    self.state = State::Ready;
+                    return Action::Wait { until, reason };
+                }
+                let Some(url) = self.urls.get(self.place) else { return Action::Ended };
+                self.state = State::InFlight;
+                let request = Request::new(Method::Get, Arc::clone(url), None, Zeroizing::default(), MAX_METADATA);
+                Action::SendRequest(Outgoing { request, ticket: self.outstanding.issue() })
+            }
+            State::InFlight => {
+                self.state = State::InFlight;
+                Action::AwaitResponse
+            }
+            State::Finished(outcome) => Action::Done(*outcome),
+            State::Ended => Action::Ended,
+        }
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
+        self.outstanding.redeem_with(ticket, &response)?;
+        let now = self.tick(now);
+        if matches!(self.state, State::InFlight) {
+            self.state = self.answered(&response, now);
+        }
+        Ok(())
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
+        self.outstanding.redeem(ticket)?;
+        let now = self.tick(now);
+        if matches!(self.state, State::InFlight) {
+            let final_error = error.kind() == TransportErrorKind::UntrustedCertificate
+                || !self.retry.again(Cause::Transport(error.kind()), Duration::ZERO, now);
+            self.state = if final_error { State::failed(Failure::Transport(error)) } else { State::Ready };
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self) {
+        if !matches!(self.state, State::Finished(_) | State::Ended) {
+            self.state = State::failed(Failure::Cancelled);
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Owns what can end a machine, as types: `Failure`, `ProtocolError`, `OAuthError`, and the `Trail` of what happened on the way.
+
+use crate::{Cause, TextFault, TransportError, Unshowable};
+use alloc::boxed::Box;
+use core::fmt;
+
+/// Why a machine ended without its result. The text of each says what happened and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// [`Machine::cancel`](crate::Machine::cancel) was called.
+    #[error("the sign-in was cancelled")]
+    Cancelled,
+    /// The person, or the server for them, refused (RFC 8628 §3.5 `access_denied`).
+    #[error("the sign-in was denied ({0})")]
+    Denied(OAuthError),
+    /// The code died before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628 §3.5).
+    #[error("{0}")]
+    Expired(Expired),
+    /// The server refused with an OAuth error (RFC 6749 §5.2).
+    #[error("the server refused: {0}")]
+    Rejected(OAuthError),
+    /// The server broke the protocol.
+    #[error("{0}")]
+    Protocol(ProtocolError),
+    /// No connection, or one that must not be trusted.
+    #[error("{0}")]
+    Transport(TransportError),
+}
+
+impl Failure {
+    /// Whether the same attempt may succeed later without anything being changed: after an outage or an expired code.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Expired(_) => true,
+            Self::Transport(error) => error.kind() != crate::TransportErrorKind::UntrustedCertificate,
+            Self::Protocol(error) => matches!(error.fault, ProtocolFault::Unavailable(_)),
+            Self::Cancelled | Self::Denied(_) | Self::Rejected(_) => false,
+        }
+    }
+}
+
+/// An expired code, and how it came to that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// What happened between the code and its end.
+    pub trail: Trail,
+    /// The server's own words, when it was the server that said so.
+    pub error: Option<OAuthError>,
+}
+
+impl fmt::Display for Expired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the code expired before the sign-in was approved: start again for a new one")?;
+        write!(f, " ({}", self.trail)?;
+        if let Some(error) = &self.error {
+            write!(f, "; the server said {error}")?;
+        }
+        f.write_str(")")
+    }
+}
+
+/// What happened between the code and now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trail {
+    pub(crate) polls: u32,
+    pub(crate) slow_downs: u32,
+    pub(crate) failures: u32,
+    pub(crate) drift_suspected: bool,
+    pub(crate) last_error: Option<Box<LastError>>,
+}
+
+impl Trail {
+    /// Requests sent to the token endpoint.
+    #[must_use]
+    pub fn polls(&self) -> u32 {
+        self.polls
+    }
+
+    /// `slow_down` answers among them.
+    #[must_use]
+    pub fn slow_downs(&self) -> u32 {
+        self.slow_downs
+    }
+
+    /// Polls that brought no usable answer.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Three `slow_down` answers in a row although every wait was kept: this machine's clock probably runs fast, as it does
+    /// in some virtual machines.
+    #[must_use]
+    pub fn clock_drift_suspected(&self) -> bool {
+        self.drift_suspected
+    }
+
+    /// The last thing that went wrong.
+    #[must_use]
+    pub fn last_error(&self) -> Option<&LastError> {
+        self.last_error.as_deref()
+    }
+}
+
+impl fmt::Display for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} polls, {} slow_down answers, {} failures", self.polls, self.slow_downs, self.failures)?;
+        if let Some(last) = &self.last_error {
+            write!(f, ", the last one: {last}")?;
+        }
+        if self.drift_suspected {
+            f.write_str("; the server kept asking to slow down: does the clock of this machine run fast?")?;
+        }
+        Ok(())
+    }
+}
+
+/// Something that went wrong on the way and was survived.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}{}{detail}", if detail.is_empty() { "" } else { ": " })]
+pub struct LastError {
+    pub(crate) cause: Cause,
+    pub(crate) detail: Box<str>,
+}
+
+impl LastError {
+    /// What kind of thing.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.cause
+    }
+
+    /// What the transport had to say, or how the body began; safe to print, possibly empty.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}
+
+/// An error answer of the server (RFC 6749 §5.2, RFC 8628 §3.5). All texts are safe to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OAuthError {
+    pub(crate) code: Box<str>,
+    pub(crate) description: Option<Box<str>>,
+    pub(crate) uri: Option<Box<str>>,
+    pub(crate) status: u16,
+    pub(crate) advice: Option<&'static str>,
+}
+
+impl OAuthError {
+    /// The error code, for programs to decide by.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The server's explanation for developers, on one line of at most 200 characters. Never decide by it.
+    #[must_use]
+    pub fn description(&self) -> Option<&str> {
+        self.description.as_deref()
+    }
+
+    /// A page about the error. Never fetched, and not checked beyond being printable.
+    #[must_use]
+    pub fn uri(&self) -> Option<&str> {
+        self.uri.as_deref()
+    }
+
+    /// The HTTP status that it came with. Never decide by it.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What a person can do about it, when the code is a known one.
+    #[must_use]
+    pub fn advice(&self) -> Option<&'static str> {
+        self.advice
+    }
+}
+
+impl fmt::Display for OAuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code)?;
+        if let Some(description) = &self.description {
+            write!(f, ": {description}")?;
+        }
+        if let Some(uri) = &self.uri {
+            write!(f, " <{uri}>")?;
+        }
+        if let Some(advice) = self.advice {
+            write!(f, " - {advice}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// The metadata document (RFC 8414, OpenID Connect Discovery).
+    #[error("metadata document")]
+    Metadata,
+    /// The device authorization endpoint (RFC 8628 §3.1).
+    #[error("device authorization endpoint")]
+    DeviceAuthorization,
+    /// The token endpoint (RFC 6749 §3.2).
+    #[error("token endpoint")]
+    Token,
+}
+
+/// The server broke the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unusable answer from the {endpoint}: {fault}")]
+pub struct ProtocolError {
+    /// Where the answer came from.
+    pub endpoint: Endpoint,
+    /// What is wrong with it.
+    pub fault: ProtocolFault,
+}
+
+/// What is wrong with an answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProtocolFault {
+    /// There is no body.
+    #[error("it is empty (HTTP status {0})")]
+    Empty(u16),
+    /// The body is not UTF-8.
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+    /// A page instead of JSON.
+    #[error(
+        "HTTP status {status} and a page instead of JSON: is the address right, is there a captive portal or firewall in between? It begins: {excerpt}"
+    )]
+    Page {
+        /// Its HTTP status.
+        status: u16,
+        /// How it begins, safe to print.
+        excerpt: Box<str>,
+    },
+    /// JSON, but no object.
+    #[error("it is JSON, but not an object")]
+    NotAnObject,
+    /// Invalid JSON, or something after its end.
+    #[error("it is not valid JSON")]
+    InvalidJson,
+    /// A member occurs twice (RFC 6749 §5.1 forbids it).
+    #[error("the member {0} occurs twice")]
+    DuplicateMember(Box<str>),
+    /// A member that must be there is missing, null or empty.
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    /// A member has a type or value that it must not have.
+    #[error("{0} has an unusable value")]
+    Invalid(&'static str),
+    /// A text that cannot be shown to a person.
+    #[error("{0}")]
+    Unshowable(Unshowable),
+    /// The interval between polls is not shorter than the life of the code.
+    #[error("the polling interval is not shorter than the life of the code")]
+    IntervalTooLong,
+    /// The body is longer than this many bytes.
+    #[error("it is longer than {0} bytes")]
+    TooLarge(usize),
+    /// A redirect; they are never followed, because the request would hand its secrets to another address.
+    #[error("it is a redirect (HTTP status {0}), and redirects are never followed: configure the final address")]
+    Redirect(u16),
+    /// A status that does not fit the body, without an OAuth error.
+    #[error(
+        "HTTP status {0} without an OAuth error: is the address right, and is the device flow enabled for this client?"
+    )]
+    Status(u16),
+    /// The server is there but says "not now", and went on saying so.
+    #[error("HTTP status {0}, again and again: the server is overloaded or down, try again later")]
+    Unavailable(u16),
+    /// A token of a type that this client did not ask for and cannot use (RFC 6749 §7.1).
+    #[error("the token is of type {0}, which was not asked for; only Bearer is usable")]
+    TokenType(Box<str>),
+    /// The metadata speaks for another issuer (RFC 8414 §3.3); nothing in it was used.
+    #[error(
+        "it speaks for the issuer {found}, not for the one asked for: configure the issuer exactly as the server writes it"
+    )]
+    IssuerMismatch {
+        /// The issuer that the document names, safe to print.
+        found: Box<str>,
+    },
+    /// An endpoint in the metadata that must not be used.
+    #[error("{member} {fault}")]
+    UnsafeEndpoint {
+        /// Which one.
+        member: &'static str,
+        /// Why not.
+        fault: TextFault,
+    },
+}
+
+impl ProtocolFault {
+    /// How the body began, if it is that kind of fault.
+    pub(crate) fn excerpt(&self) -> &str {
+        if let Self::Page { excerpt, .. } = self { excerpt } else { "" }
+    }
+}

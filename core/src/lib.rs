@@ -1,0 +1,61 @@
+//! The client side of the OAuth 2.0 Device Authorization Grant (RFC 8628) as a pure state machine: no clock, no sockets, no
+//! threads, no files, no random numbers of its own. Told the time and what happened, a [`Machine`] answers with the one
+//! thing to do next.
+//!
+//! # The contract
+//!
+//! A driver asks [`Machine::next_action`] what to do and does it:
+//!
+//! | [`Action`] | The driver |
+//! | --- | --- |
+//! | [`SendRequest`](Action::SendRequest) | sends it, never following redirects, and hands the answer to [`Machine::response`], or the lack of one to [`Machine::transport_failed`], with the ticket |
+//! | [`ShowCode`](Action::ShowCode) | shows the prompt to the person; all of it is safe to print |
+//! | [`Wait`](Action::Wait) | comes back at that time; earlier, later or twice is harmless |
+//! | [`AwaitResponse`](Action::AwaitResponse) | waits for the answer that is still out |
+//! | [`Done`](Action::Done) | has the outcome |
+//! | [`Ended`](Action::Ended) | had the outcome before |
+//!
+//! Nobody has to write one: `device-flow-tokio` and `device-flow-blocking` are drivers over any [`Machine`].
+//!
+//! # Errors
+//!
+//! Four families that never mix: [`ConfigError`] (only building a configuration returns it), [`Misuse`] (the driver's bug;
+//! the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended).
+//!
+//! # Features
+//!
+//! `http` (default, needs `std`): [`Request::into_http`]. `serde`: a flow as data, to be resumed in another process.
+//! Without default features the crate is `no_std` and needs `alloc`.
+#![no_std]
+#![warn(clippy::arithmetic_side_effects)]
+
+extern crate alloc;
+
+mod client;
+mod device_flow;
+mod discovery;
+mod driver;
+mod error;
+mod machine;
+mod message;
+mod prompt;
+mod retry;
+mod secret;
+mod time;
+
+pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
+pub use device_flow::DeviceFlow;
+#[cfg(feature = "serde")]
+pub use device_flow::{Snapshot, SnapshotError};
+pub use discovery::Discovery;
+pub use driver::{Event, Stopped};
+pub use error::{Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, Trail};
+pub use machine::{
+    Action, Cause, Machine, Method, Misuse, Outgoing, Request, Response, Ticket, TransportError, TransportErrorKind,
+    WaitReason,
+};
+pub use message::metadata::Metadata;
+pub use message::token::TokenResponse;
+pub use prompt::{Prompt, TextFault, Unshowable, Warning};
+pub use secret::Secret;
+pub use time::Timestamp;

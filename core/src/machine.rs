@@ -1,0 +1,404 @@
+//! Owns the contract between a machine and its driver: what to do next, what to send, what came back.
+
+use crate::{Failure, Prompt, Secret, Timestamp};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use zeroize::Zeroizing;
+
+/// A protocol as a state machine: told the time and what happened, it answers with the one thing to do next.
+///
+/// A driver is a loop around [`next_action`](Machine::next_action); waking early, late or twice is harmless. `now` is the
+/// driver's own monotonic time; an earlier `now` counts as the latest one seen.
+pub trait Machine {
+    /// What the machine brings when all goes well.
+    type Output;
+
+    /// The one thing to do now. A request, a prompt and an outcome come out once; the rest repeats. Never panics.
+    ///
+    /// (Not called `poll`: in this protocol that word means asking the token endpoint.)
+    fn next_action(&mut self, now: Timestamp) -> Action<Self::Output>;
+
+    /// The answer to a request: any status, any bytes.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the ticket is not the one outstanding here or the status is no HTTP status; nothing has changed then.
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse>;
+
+    /// No answer came.
+    ///
+    /// # Errors
+    /// [`Misuse`] when the ticket is not the one outstanding here; nothing has changed then.
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse>;
+
+    /// Ends the machine: the next action is `Done(Err(Failure::Cancelled))`. The answer to a request that is still in
+    /// flight may be handed in and is dropped. Does nothing to a machine that has its outcome.
+    fn cancel(&mut self);
+}
+
+/// The one thing to do now. Exhaustive on purpose: a new variant must break every driver at compile time.
+#[must_use = "an action that is dropped is a request not sent, a code not shown or an outcome lost"]
+#[derive(Debug)]
+pub enum Action<T> {
+    /// Send this, never following redirects, and bring the answer back with the ticket.
+    SendRequest(Outgoing),
+    /// Show this to the person: before the first poll, and again after a resume.
+    ShowCode(Prompt),
+    /// Nothing to do before `until`, which is always in the future.
+    Wait {
+        /// When to call [`Machine::next_action`] again.
+        until: Timestamp,
+        /// Why.
+        reason: WaitReason,
+    },
+    /// A request is in flight; nothing to do until its ticket comes back.
+    AwaitResponse,
+    /// The outcome, handed out once.
+    Done(Result<T, Failure>),
+    /// The outcome was handed out before.
+    Ended,
+}
+
+/// Why a machine waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The server's polling interval (RFC 8628 §3.5).
+    Interval,
+    /// The server answered `slow_down`; from now on the interval is this many seconds or more.
+    SlowDown {
+        /// The interval in force now, in seconds.
+        interval: u32,
+    },
+    /// No usable answer came; the wait grows until one does.
+    Backoff {
+        /// What came instead.
+        cause: Cause,
+        /// The how manieth failure in a row this is, from 1.
+        attempt: u32,
+    },
+    /// The server named a delay (`Retry-After`, RFC 9110 §10.2.3).
+    RetryAfter,
+}
+
+/// What came instead of a usable answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// No answer at all.
+    #[error("{0}")]
+    Transport(TransportErrorKind),
+    /// A status that says "not now" (408, 429 or 5xx) without an OAuth error in the body.
+    #[error("the server answered with HTTP status {0}")]
+    Status(u16),
+    /// Something that is no OAuth answer: a captive portal, a firewall's page, a body cut short. The number is its status.
+    #[error("something other than the authorization server answered (HTTP status {0}, a page instead of JSON)")]
+    Page(u16),
+}
+
+/// A request and the ticket that its answer must bring back.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// What to send.
+    pub request: Request,
+    /// What to hand back with the answer or the failure.
+    pub ticket: Ticket,
+}
+
+/// The right to answer one request. It moves: answering twice, or unasked, does not compile.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ticket(usize);
+
+/// The ticket that a machine waits for; 0 is none.
+#[derive(Debug, Default)]
+pub(crate) struct Outstanding(usize);
+
+impl Outstanding {
+    /// A ticket that no other machine in this process knows, so that an answer can never reach another sign-in. The
+    /// counter is the core's only shared state and nothing can be learned from it.
+    pub(crate) fn issue(&mut self) -> Ticket {
+        static LAST: AtomicUsize = AtomicUsize::new(0);
+        self.0 = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
+        Ticket(self.0)
+    }
+
+    /// Takes the ticket back, or returns it inside [`Misuse`] and changes nothing.
+    pub(crate) fn redeem(&mut self, ticket: Ticket) -> Result<(), Misuse> {
+        if self.0 == 0 || self.0 != ticket.0 {
+            return Err(Misuse::NotOutstanding(ticket));
+        }
+        self.0 = 0;
+        Ok(())
+    }
+
+    /// The same for an answer, whose status must be one that HTTP knows (RFC 9110 §15).
+    pub(crate) fn redeem_with(&mut self, ticket: Ticket, response: &Response<'_>) -> Result<(), Misuse> {
+        if !(100..=999).contains(&response.status) && self.0 == ticket.0 {
+            return Err(Misuse::InvalidStatus(ticket, response.status));
+        }
+        self.redeem(ticket)
+    }
+}
+
+/// A bug in the driver. The machine is as it was and the ticket comes back.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misuse {
+    /// The ticket belongs to another machine, or to a request that this machine no longer waits for.
+    #[error("this ticket is not the one that this machine waits for: hand every answer to the machine that asked")]
+    NotOutstanding(Ticket),
+    /// The status is not a number from 100 to 999.
+    #[error("{1} is no HTTP status: a transport that got no answer must call transport_failed")]
+    InvalidStatus(Ticket, u16),
+}
+
+impl Misuse {
+    /// The ticket, to be handed to the right machine.
+    #[must_use]
+    pub fn into_ticket(self) -> Ticket {
+        match self {
+            Self::NotOutstanding(ticket) | Self::InvalidStatus(ticket, _) => ticket,
+        }
+    }
+}
+
+/// The HTTP method of a [`Request`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Metadata is fetched with GET (RFC 8414 §3.1).
+    Get,
+    /// Every other endpoint takes POST (RFC 8628 §3.1, RFC 6749 §3.2).
+    Post,
+}
+
+impl Method {
+    /// `GET` or `POST`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+        }
+    }
+}
+
+/// A request to send as it stands: method, URL, headers, body. `Debug` shows the method and the URL alone.
+pub struct Request {
+    method: Method,
+    url: Arc<str>,
+    authorization: Option<Arc<Secret>>,
+    body: Zeroizing<Vec<u8>>,
+    max_response: usize,
+}
+
+impl Request {
+    pub(crate) fn new(
+        method: Method,
+        url: Arc<str>,
+        authorization: Option<Arc<Secret>>,
+        body: Zeroizing<Vec<u8>>,
+        max_response: usize,
+    ) -> Self {
+        Self { method, url, authorization, body, max_response }
+    }
+
+    /// GET or POST.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The endpoint, verbatim as configured or discovered. It never holds a secret.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The form body; empty for a GET. It holds secrets.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Whether a header holds a secret and must stay out of logs is told by its name: only `authorization` does.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let form = (self.method == Method::Post).then_some(("content-type", "application/x-www-form-urlencoded"));
+        // Exposed because a header is text on the wire; `http::HeaderValue` is marked sensitive in `into_http`.
+        let authorization = self.authorization.as_ref().map(|value| ("authorization", value.expose()));
+        // GitHub answers in form encoding unless JSON is asked for.
+        core::iter::once(("accept", "application/json")).chain(form).chain(authorization)
+    }
+
+    /// How many bytes of body to read at most, after decoding. Hand in one byte more to say that there was more.
+    #[must_use]
+    pub fn max_response(&self) -> usize {
+        self.max_response
+    }
+
+    /// The same request as a value of the `http` crate; the `authorization` header is marked sensitive.
+    ///
+    /// # Errors
+    /// When the `http` crate cannot hold the URL, for example because it is longer than 65,534 bytes.
+    #[cfg(feature = "http")]
+    pub fn into_http(mut self) -> Result<http::Request<Vec<u8>>, http::Error> {
+        let mut builder = http::Request::builder().method(self.method.as_str()).uri(&*self.url);
+        for (name, value) in self.headers() {
+            let mut value = http::HeaderValue::from_str(value)?;
+            value.set_sensitive(name == "authorization");
+            builder = builder.header(name, value);
+        }
+        builder.body(core::mem::take(&mut *self.body))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method.as_str(), self.url)
+    }
+}
+
+/// An answer, borrowed from the driver: status, body and the few headers that matter.
+///
+/// ```
+/// use device_flow_core::Response;
+///
+/// let response = Response::new(400, br#"{"error":"slow_down"}"#)
+///     .header("Content-Type", b"application/json")
+///     .header("Server", b"ignored");
+/// assert_eq!(response.status(), 400);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Response<'a> {
+    status: u16,
+    body: &'a [u8],
+    content_type: Option<&'a str>,
+    retry_after: Option<&'a str>,
+    date: Option<&'a str>,
+}
+
+impl<'a> Response<'a> {
+    /// An answer without headers.
+    #[must_use]
+    pub fn new(status: u16, body: &'a [u8]) -> Self {
+        Self { status, body, content_type: None, retry_after: None, date: None }
+    }
+
+    /// Adds a header. Hand in all of them: names are compared without regard to case, the ones that matter are kept (the
+    /// first of each), the rest, and values that are not text, are ignored.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &'a [u8]) -> Self {
+        let slot = if name.eq_ignore_ascii_case("content-type") {
+            &mut self.content_type
+        } else if name.eq_ignore_ascii_case("retry-after") {
+            &mut self.retry_after
+        } else if name.eq_ignore_ascii_case("date") {
+            &mut self.date
+        } else {
+            return self;
+        };
+        if slot.is_none() {
+            *slot = core::str::from_utf8(value).ok();
+        }
+        self
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    pub(crate) fn content_type(&self) -> Option<&'a str> {
+        self.content_type
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<&'a str> {
+        self.retry_after
+    }
+
+    pub(crate) fn date(&self) -> Option<&'a str> {
+        self.date
+    }
+}
+
+impl fmt::Debug for Response<'_> {
+    /// The body may hold tokens, so only its length is shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HTTP {} ({} bytes)", self.status, self.body.len())
+    }
+}
+
+/// How a request failed without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The total time limit of the request passed.
+    #[error("the request took too long")]
+    Timeout,
+    /// The host name could not be resolved.
+    #[error("the host name could not be resolved")]
+    Dns,
+    /// No connection: refused, unreachable, no route.
+    #[error("no connection to the server")]
+    Connect,
+    /// The TLS handshake failed for another reason than the certificate.
+    #[error("the TLS handshake failed")]
+    Tls,
+    /// The server's certificate is not trusted: expired, for another host, or of an unknown authority. Final: a machine
+    /// ends at once and never tries again.
+    #[error("the server's certificate is not trusted")]
+    UntrustedCertificate,
+    /// The proxy refused, or asked for credentials.
+    #[error("the proxy did not let the request through")]
+    Proxy,
+    /// The connection closed before the whole answer was there.
+    #[error("the connection broke off")]
+    Closed,
+    /// What came is not HTTP, or breaks its limits.
+    #[error("the answer is not valid HTTP")]
+    InvalidHttp,
+    /// The driver gave the request up.
+    #[error("the request was given up")]
+    Abandoned,
+    /// Something else.
+    #[error("the request failed")]
+    Other,
+}
+
+/// A request that failed without an answer: an input for the machine, which decides whether to try again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}{}{detail}", if detail.is_empty() { "" } else { ": " })]
+pub struct TransportError {
+    kind: TransportErrorKind,
+    detail: Box<str>,
+}
+
+impl TransportError {
+    /// A failure of this kind.
+    #[must_use]
+    pub fn new(kind: TransportErrorKind) -> Self {
+        Self { kind, detail: Box::default() }
+    }
+
+    /// Adds what the transport has to say, for a person to read. Put no secret in; unprintable characters are escaped.
+    #[must_use]
+    pub fn with_detail(mut self, detail: &str) -> Self {
+        self.detail = crate::prompt::printable(detail);
+        self
+    }
+
+    /// The kind of failure.
+    #[must_use]
+    pub fn kind(&self) -> TransportErrorKind {
+        self.kind
+    }
+
+    /// What the transport had to say, safe to print; empty when it said nothing.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+}

@@ -1,0 +1,13 @@
+//! Owns the wire: the only files that see bytes and status codes.
+
+pub(crate) mod answer;
+pub(crate) mod device_authorization;
+pub(crate) mod form;
+mod json;
+pub(crate) mod metadata;
+pub(crate) mod oauth_error;
+mod retry_after;
+pub(crate) mod token;
+
+/// RFC 8628 §3.4.
+pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";

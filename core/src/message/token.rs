@@ -1,0 +1,133 @@
+//! Owns the token response (RFC 6749 §5.1): the tokens and what the server says about them.
+
+use super::json::Object;
+use crate::{ProtocolFault, Secret};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// A lifetime beyond this many seconds (a hundred years) is cut to it, so that adding it to a calendar time cannot overflow.
+const MAX_LIFETIME: u64 = 3_155_760_000;
+
+const KNOWN: [&str; 6] = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"];
+
+/// What the token endpoint granted. Every token is a [`Secret`].
+#[derive(Clone, Debug)]
+pub struct TokenResponse {
+    access_token: Secret,
+    expires_in: Option<Duration>,
+    refresh_token: Option<Secret>,
+    id_token: Option<Secret>,
+    /// Separated by single spaces; `None`: as requested.
+    granted: Option<Box<str>>,
+    requested: Box<str>,
+    extra: Box<[(Box<str>, Secret)]>,
+}
+
+impl TokenResponse {
+    /// The access token, of type Bearer: it goes into the `Authorization` header (RFC 6750 §2.1), never into a URL.
+    #[must_use]
+    pub fn access_token(&self) -> &Secret {
+        &self.access_token
+    }
+
+    /// How long the access token lives, from the moment of the answer. Zero when the server said that it is already dead;
+    /// `None` when it did not say (RFC 6749 §5.1); at most a hundred years.
+    #[must_use]
+    pub fn expires_in(&self) -> Option<Duration> {
+        self.expires_in
+    }
+
+    /// The refresh token (RFC 6749 §6), when there is one.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
+    }
+
+    /// The ID token as the server sent it: not parsed, not checked (OpenID Connect Core §3.1.3.7 is the reader's duty).
+    #[must_use]
+    pub fn id_token(&self) -> Option<&Secret> {
+        self.id_token.as_ref()
+    }
+
+    /// The granted scopes; what was requested when the server did not name any (RFC 6749 §5.1).
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.granted.as_deref().unwrap_or(&self.requested).split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    /// Scopes that were requested and are not among the granted ones. Some servers never list `openid` or
+    /// `offline_access`, so this is a hint, not an error.
+    pub fn missing_scopes(&self) -> impl Iterator<Item = &str> {
+        self.requested.split(' ').filter(|scope| !scope.is_empty() && self.scopes().all(|granted| granted != *scope))
+    }
+
+    /// Scopes that were granted without having been requested.
+    pub fn added_scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes().filter(|scope| self.requested.split(' ').all(|requested| requested != *scope))
+    }
+
+    /// A further member of the answer, as JSON text; it may be a secret.
+    ///
+    /// For example `"1699999999"` with its quotes for the `issued_at` of Salesforce.
+    #[must_use]
+    pub fn extra(&self, name: &str) -> Option<&Secret> {
+        self.extra.iter().find(|(known, _)| **known == *name).map(|(_, value)| value)
+    }
+
+    /// The names of the further members, in the server's order. They come from the server: not safe to print.
+    pub fn extra_names(&self) -> impl Iterator<Item = &str> {
+        self.extra.iter().map(|(name, _)| &**name)
+    }
+
+    pub(crate) fn read(object: &Object<'_>, requested: &str, strict: bool) -> Result<Self, ProtocolFault> {
+        let access_token = object.required("access_token")?;
+        check_token("access_token", &access_token)?;
+        match object.text("token_type")?.as_deref().unwrap_or_default() {
+            // Facebook leaves it out. Nothing but Bearer was asked for, so nothing else can be meant.
+            "" if !strict => {}
+            "" => return Err(ProtocolFault::Missing("token_type")),
+            name if name.eq_ignore_ascii_case("bearer") => {}
+            other => return Err(ProtocolFault::TokenType(crate::prompt::printable(other))),
+        }
+        let refresh_token = object.text("refresh_token")?.filter(|token| !token.is_empty());
+        if let Some(token) = &refresh_token {
+            check_token("refresh_token", token)?;
+        }
+        // A token that was approved is not thrown away because its lifetime is nonsense.
+        let expires_in = object.number("expires_in").ok().flatten();
+        let expires_in = expires_in.map(|seconds| if seconds.negative { 0 } else { seconds.floor.min(MAX_LIFETIME) });
+        let id_token = object.text("id_token").ok().flatten().filter(|token| !token.is_empty());
+        let extra = object.others(&KNOWN).map(|(name, json)| (Box::from(name), Secret::from(&*json)));
+        Ok(Self {
+            access_token: Secret::from(&*access_token),
+            expires_in: expires_in.map(Duration::from_secs),
+            refresh_token: refresh_token.as_deref().map(Secret::from),
+            id_token: id_token.as_deref().map(Secret::from),
+            granted: granted(object, requested),
+            requested: Box::from(requested),
+            extra: extra.collect(),
+        })
+    }
+}
+
+/// RFC 6749 Appendix A.12 and A.17: visible ASCII and space. Anything else could break out of a header.
+fn check_token(name: &'static str, token: &str) -> Result<(), ProtocolFault> {
+    if token.bytes().all(|b| matches!(b, 0x20..=0x7e)) { Ok(()) } else { Err(ProtocolFault::Invalid(name)) }
+}
+
+/// A list separated by spaces (RFC 6749 §3.3), by commas (GitHub) or an array (Twitch). Empty means as requested.
+fn granted(object: &Object<'_>, requested: &str) -> Option<Box<str>> {
+    let scopes: Vec<Cow<'_, str>> = match object.text("scope") {
+        Ok(Some(text)) => {
+            let by_comma = !text.contains(' ') && requested.split(' ').all(|scope| scope != text);
+            let separator = if by_comma { ',' } else { ' ' };
+            text.split(separator).map(|scope| Cow::Owned(String::from(scope))).collect()
+        }
+        Ok(None) => return None,
+        Err(_) => object.list("scope")?.into_iter().map(Cow::Owned).collect(),
+    };
+    let scopes: Vec<_> = scopes.iter().map(|scope| scope.trim()).filter(|scope| !scope.is_empty()).collect();
+    (!scopes.is_empty()).then(|| scopes.join(" ").into_boxed_str())
+}

@@ -1,0 +1,355 @@
+//! Owns what may reach a person's terminal or browser: the prompt, and the checks on text and URLs from the network.
+
+use crate::Timestamp;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt::Write as _;
+use core::time::Duration;
+use url::{Host, Url};
+
+/// What to show to the person (RFC 8628 §3.3). Every text in it is safe to print as it stands: no control, bidirectional,
+/// line-breaking or invisible character, no URL that is not https (or http on loopback, when allowed).
+///
+/// Always show [`user_code`](Prompt::user_code) and [`verification_uri`](Prompt::verification_uri), even beside a QR code of
+/// the complete URI (RFC 8628 §3.3.1), and tell people to enter a code only for a sign-in that they started themselves
+/// (RFC 8628 §5.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    texts: PromptTexts,
+    interval: u32,
+    expires_at: Timestamp,
+}
+
+impl Prompt {
+    pub(crate) fn new(texts: PromptTexts, interval: u32, expires_at: Timestamp) -> Self {
+        Self { texts, interval, expires_at }
+    }
+
+    /// The code to enter, exactly as the server wrote it: never re-cased, never re-grouped.
+    #[must_use]
+    pub fn user_code(&self) -> &str {
+        self.texts.part(0)
+    }
+
+    /// Where to enter it. A host name with letters outside ASCII is shown in its ASCII form (`xn--…`).
+    #[must_use]
+    pub fn verification_uri(&self) -> &str {
+        self.texts.part(1)
+    }
+
+    /// The URI that already holds the code, for a QR code or a browser; `None` when the server sent none that is safe to use.
+    #[must_use]
+    pub fn verification_uri_complete(&self) -> Option<&str> {
+        Some(self.texts.part(2)).filter(|uri| !uri.is_empty())
+    }
+
+    /// The server's own words for the person (Microsoft Entra), with unprintable characters escaped.
+    #[must_use]
+    pub fn message(&self) -> Option<&str> {
+        Some(self.texts.part(3)).filter(|message| !message.is_empty())
+    }
+
+    /// When the code dies, on the driver's timeline.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// How long the code still lives.
+    #[must_use]
+    pub fn expires_in(&self, now: Timestamp) -> Duration {
+        self.expires_at.saturating_since(now)
+    }
+
+    /// How often the server wants to be asked at most.
+    #[must_use]
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs(u64::from(self.interval))
+    }
+
+    /// What was odd about the server's answer, yet harmless.
+    pub fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let bits = self.texts.warnings;
+        Warning::ALL.into_iter().filter(move |warning| bits & warning.bit() != 0)
+    }
+}
+
+/// Something odd but harmless in the server's answer, for a person who looks for the cause of a problem.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning {
+    /// `verification_uri` and `verification_url` were both there and differ; the first was taken.
+    #[error("the server sent two different verification addresses; the one with the standard name is shown")]
+    TwoVerificationUris,
+    /// The host name of the verification URI has letters outside ASCII.
+    #[error("the verification address has letters outside ASCII; it is shown in its ASCII form, check it with care")]
+    InternationalHost,
+    /// `verification_uri_complete` was on another host, or no usable URI, and is left out.
+    #[error("the server sent a complete address that is unusable or on another host; it is left out")]
+    CompleteUriIgnored,
+    /// `expires_in` was missing; ten minutes were assumed.
+    #[error("the server did not say how long the code lives; ten minutes are assumed")]
+    LifetimeAssumed,
+}
+
+impl Warning {
+    const ALL: [Self; 4] =
+        [Self::TwoVerificationUris, Self::InternationalHost, Self::CompleteUriIgnored, Self::LifetimeAssumed];
+
+    fn bit(self) -> u8 {
+        match self {
+            Self::TwoVerificationUris => 1,
+            Self::InternationalHost => 2,
+            Self::CompleteUriIgnored => 4,
+            Self::LifetimeAssumed => 8,
+        }
+    }
+}
+
+/// The four texts of a prompt in one allocation, checked: this is what a waiting flow keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PromptTexts {
+    text: Box<str>,
+    /// Where the user code, the URI and the complete URI end; the message is the rest.
+    ends: [u16; 3],
+    warnings: u8,
+}
+
+/// What the server sent, unchecked.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct RawPrompt<'a> {
+    pub(crate) user_code: &'a str,
+    pub(crate) verification_uri: &'a str,
+    /// The same under the name that Google and old servers use, when both were sent.
+    pub(crate) other_verification_uri: Option<&'a str>,
+    pub(crate) verification_uri_complete: Option<&'a str>,
+    pub(crate) message: Option<&'a str>,
+}
+
+/// Which text of a prompt cannot be shown, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unshowable {
+    /// The user code.
+    #[error("user_code {0}")]
+    UserCode(TextFault),
+    /// The verification URI.
+    #[error("verification_uri {0}")]
+    VerificationUri(TextFault),
+}
+
+/// What is wrong with a text that a person was meant to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TextFault {
+    /// It is empty.
+    #[error("is empty")]
+    Empty,
+    /// It is longer than anyone could use: 256 characters for a code, 2,048 for a URI.
+    #[error("is too long to be shown")]
+    TooLong,
+    /// It holds a control, bidirectional, line-breaking or invisible character, which could deceive the reader.
+    #[error("holds characters that could deceive the reader or change the terminal")]
+    Unprintable,
+    /// It is no absolute URI.
+    #[error("is not an absolute URI")]
+    NotAUri,
+    /// Its scheme is not https; http is for loopback only, and only when allowed.
+    #[error("is not an https address (http is possible on loopback only, when allow_http_loopback is set)")]
+    Scheme,
+    /// It has a fragment (`#…`), which an endpoint must not have.
+    #[error("has a fragment (#…)")]
+    Fragment,
+    /// It has a query (`?…`), which an issuer must not have.
+    #[error("has a query (?…)")]
+    Query,
+    /// It holds a user name or password.
+    #[error("holds a user name or password")]
+    UserInfo,
+}
+
+const MAX_USER_CODE: usize = 256;
+const MAX_URI: usize = 2_048;
+const MAX_URI_COMPLETE: usize = 4_096;
+const MAX_ENDPOINT: usize = 8_192;
+const MAX_MESSAGE: usize = 1_000;
+const MAX_LINE: usize = 200;
+
+impl PromptTexts {
+    /// Checks and packs what the server sent.
+    pub(crate) fn check(raw: RawPrompt<'_>, allow_http_loopback: bool) -> Result<Self, Unshowable> {
+        let mut warnings = 0;
+        if raw.user_code.is_empty() {
+            return Err(Unshowable::UserCode(TextFault::Empty));
+        }
+        if raw.user_code.chars().count() > MAX_USER_CODE {
+            return Err(Unshowable::UserCode(TextFault::TooLong));
+        }
+        if raw.user_code.chars().any(is_unsafe) {
+            return Err(Unshowable::UserCode(TextFault::Unprintable));
+        }
+        let uri =
+            ShownUri::check(raw.verification_uri, MAX_URI, allow_http_loopback).map_err(Unshowable::VerificationUri)?;
+        if raw.other_verification_uri.is_some_and(|other| other != raw.verification_uri) {
+            warnings |= Warning::TwoVerificationUris.bit();
+        }
+        if uri.international {
+            warnings |= Warning::InternationalHost.bit();
+        }
+        let complete = raw.verification_uri_complete.filter(|complete| !complete.is_empty()).and_then(|complete| {
+            let complete = ShownUri::check(complete, MAX_URI_COMPLETE, allow_http_loopback).ok();
+            let complete = complete.filter(|complete| complete.url.host() == uri.url.host());
+            if complete.is_none() {
+                warnings |= Warning::CompleteUriIgnored.bit();
+            }
+            complete
+        });
+        let complete = complete.as_ref().map_or("", |complete| &*complete.text);
+        let message = escape(raw.message.unwrap_or_default(), MAX_MESSAGE);
+
+        let (mut text, mut ends) = (String::new(), [0; 3]);
+        for (end, part) in ends.iter_mut().zip([raw.user_code, &uri.text, complete]) {
+            text.push_str(part);
+            // Cannot saturate: the limits above add up to less than 8 KiB.
+            *end = u16::try_from(text.len()).unwrap_or(u16::MAX);
+        }
+        text.push_str(&message);
+        Ok(Self { text: text.into_boxed_str(), ends, warnings })
+    }
+
+    pub(crate) fn warn(&mut self, warning: Warning) {
+        self.warnings |= warning.bit();
+    }
+
+    fn part(&self, index: usize) -> &str {
+        let end = self.ends.get(index).map_or(self.text.len(), |end| usize::from(*end));
+        let start =
+            index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |start| usize::from(*start));
+        self.text.get(start..end).unwrap_or_default()
+    }
+}
+
+/// A URI that may be shown to a person or handed to a browser.
+struct ShownUri {
+    text: String,
+    url: Url,
+    international: bool,
+}
+
+impl ShownUri {
+    fn check(raw: &str, max: usize, allow_http_loopback: bool) -> Result<Self, TextFault> {
+        let raw = raw.trim_matches(' ');
+        if raw.is_empty() {
+            return Err(TextFault::Empty);
+        }
+        if raw.chars().count() > max {
+            return Err(TextFault::TooLong);
+        }
+        // Before parsing: the URL standard drops tabs and line breaks and escapes the rest, so it would hide them.
+        if raw.chars().any(|c| is_unsafe(c) || c == ' ') {
+            return Err(TextFault::Unprintable);
+        }
+        let url = Url::parse(raw).map_err(|_| TextFault::NotAUri)?;
+        check_url(&url, allow_http_loopback)?;
+        let international = !raw.is_ascii();
+        let text = if international { String::from(url.as_str()) } else { String::from(raw) };
+        if text.len() > MAX_URI_COMPLETE {
+            return Err(TextFault::TooLong);
+        }
+        Ok(Self { text, url, international })
+    }
+}
+
+/// The checks that every URL has to pass, shown or asked: https, or http on loopback when allowed, and no user information.
+pub(crate) fn check_url(url: &Url, allow_http_loopback: bool) -> Result<(), TextFault> {
+    match url.scheme() {
+        "https" => {}
+        "http" if allow_http_loopback && is_loopback(url) => {}
+        _ => return Err(TextFault::Scheme),
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(TextFault::UserInfo);
+    }
+    if url.host().is_none() {
+        return Err(TextFault::NotAUri);
+    }
+    Ok(())
+}
+
+/// What keeps a URL from being an endpoint: it must be an absolute https URL (http on loopback when allowed) without user
+/// information or fragment (RFC 6749 §3.2), written in the characters of RFC 3986 since it is sent verbatim.
+pub(crate) fn endpoint_fault(text: &str, allow_http_loopback: bool) -> Option<TextFault> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
+    if text.is_empty() {
+        return Some(TextFault::Empty);
+    }
+    if text.len() > MAX_ENDPOINT {
+        return Some(TextFault::TooLong);
+    }
+    if text.contains('#') {
+        return Some(TextFault::Fragment);
+    }
+    match Url::parse(text) {
+        Ok(url) if text.bytes().all(allowed) => check_url(&url, allow_http_loopback).err(),
+        Ok(_) | Err(_) => Some(TextFault::NotAUri),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// One line of at most 200 characters from untrusted text, safe to print: line breaks become spaces, everything else that
+/// could deceive a reader is escaped (`\u{1b}`).
+pub(crate) fn printable(text: &str) -> Box<str> {
+    escape(text, MAX_LINE).into_boxed_str()
+}
+
+fn escape(text: &str, max: usize) -> String {
+    let mut line = String::new();
+    let mut spaced = true;
+    for c in text.chars() {
+        if matches!(c, ' ' | '\t'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}') {
+            if !spaced {
+                line.push(' ');
+            }
+            spaced = true;
+            continue;
+        }
+        spaced = false;
+        if is_unsafe(c) {
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{}", c.escape_unicode());
+        } else {
+            line.push(c);
+        }
+        if line.len() > max.saturating_mul(4) {
+            break;
+        }
+    }
+    line.truncate(line.trim_end_matches(' ').len());
+    if let Some((last, _)) = line.char_indices().nth(max.saturating_sub(1))
+        && line.chars().count() > max
+    {
+        line.truncate(last);
+        line.push('…');
+    }
+    line
+}
+
+/// Characters that print as something other than themselves: controls, line and bidirectional controls, interlinear
+/// annotation, and what Unicode calls default-ignorable (invisible). White space other than the plain space counts too.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        // Noncharacters: the last two of every plane, and U+FDD0..U+FDEF.
+        || matches!(u32::from(c) & 0xffff, 0xfffe | 0xffff) || matches!(c, '\u{fdd0}'..='\u{fdef}')
+}

@@ -1,0 +1,42 @@
+//! Owns the patience of the requests that happen once: a device authorization, a metadata document.
+
+use crate::{Cause, Timestamp, WaitReason};
+use core::time::Duration;
+
+/// Waits of 1, 2 and 4 seconds, then no more: a person is looking at an empty screen.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    failures: u32,
+    due: Timestamp,
+    reason: WaitReason,
+}
+
+impl Retry {
+    const DELAYS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+    /// A server that asks for more than a minute is told of as an outage instead.
+    const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+    /// Due at once.
+    pub(crate) fn new() -> Self {
+        Self { failures: 0, due: Timestamp::ZERO, reason: WaitReason::Interval }
+    }
+
+    /// Counts a failure. `false`: give up.
+    #[must_use]
+    pub(crate) fn again(&mut self, cause: Cause, retry_after: Duration, now: Timestamp) -> bool {
+        let delay = usize::try_from(self.failures).ok().and_then(|failures| Self::DELAYS.get(failures));
+        let Some(delay) = delay.filter(|_| retry_after <= Self::MAX_RETRY_AFTER) else { return false };
+        self.failures = self.failures.saturating_add(1);
+        self.due = now.saturating_add((*delay).max(retry_after));
+        self.reason = match retry_after > *delay {
+            true => WaitReason::RetryAfter,
+            false => WaitReason::Backoff { cause, attempt: self.failures },
+        };
+        true
+    }
+
+    /// When and why to wait, unless it is time.
+    pub(crate) fn wait(&self, now: Timestamp) -> Option<(Timestamp, WaitReason)> {
+        (now < self.due).then_some((self.due, self.reason))
+    }
+}

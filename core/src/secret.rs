@@ -1,0 +1,52 @@
+//! Owns `Secret`: text that is wiped when dropped and never printed.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::fmt;
+use zeroize::Zeroizing;
+
+/// A token, a code or a password: wiped from memory when dropped, shown by `Debug` as `[secret]`.
+///
+/// There is no `Display` and no `PartialEq` on purpose: printing or comparing a secret takes the visible word
+/// [`expose`](Secret::expose).
+///
+/// ```
+/// use device_flow_core::Secret;
+///
+/// let token = Secret::from("hunter2");
+/// assert_eq!(format!("{token:?}"), "[secret]");
+/// assert_eq!(token.expose(), "hunter2");
+/// ```
+#[derive(Clone)]
+pub struct Secret(Zeroizing<Box<str>>);
+
+impl Secret {
+    /// The text itself. Say at the call why it has to leave this type.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(Zeroizing::new(Box::from(text)))
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        // Shrinking a string with spare room copies it and frees the old bytes as they are; take a copy and wipe them.
+        if text.len() == text.capacity() {
+            Self(Zeroizing::new(text.into_boxed_str()))
+        } else {
+            Self::from(&**Zeroizing::new(text))
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}

@@ -1,0 +1,58 @@
+//! Owns the one notion of time: milliseconds on the driver's own timeline.
+
+use core::time::Duration;
+
+/// A moment, in milliseconds on the driver's own monotonic timeline.
+///
+/// The zero point is the driver's choice (its start, the boot of the device …); only differences matter. All arithmetic
+/// saturates, so no number that a server sends can overflow it.
+///
+/// ```
+/// use core::time::Duration;
+/// use device_flow_core::Timestamp;
+///
+/// let now = Timestamp::from_millis(1_000);
+/// assert_eq!(now.saturating_add(Duration::from_secs(5)), Timestamp::from_millis(6_000));
+/// assert_eq!(now.saturating_add(Duration::MAX), Timestamp::MAX);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The start of the timeline.
+    pub const ZERO: Self = Self(0);
+    /// The end of the timeline, some 584 million years later.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// The moment `millis` milliseconds after the start of the timeline.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the start of the timeline.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// `duration` later. A fraction of a millisecond counts as a whole one: a wait is never cut short by rounding.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        let whole = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let rest = u64::from(!duration.subsec_nanos().is_multiple_of(1_000_000));
+        Self(self.0.saturating_add(whole).saturating_add(rest))
+    }
+
+    /// `duration` earlier, not before the start of the timeline. A fraction of a millisecond is left out.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long after `earlier` this moment is; zero when it is not after it.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
