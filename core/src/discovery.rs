@@ -43,8 +43,8 @@ pub struct Discovery {
     second_best: Option<Metadata>,
     /// What to tell if no place has a document.
     fault: Option<ProtocolFault>,
-    /// The last "not now": as long as there is one, the places are worth another round.
-    unavailable: Option<u16>,
+    /// The last "not now" and the longest delay asked for: as long as there is one, the places are worth another round.
+    unavailable: Option<(u16, Duration)>,
     state: State,
 }
 
@@ -97,16 +97,19 @@ impl Discovery {
     }
 
     fn answered(&mut self, response: &Response<'_>, now: Timestamp) -> State {
-        let Answer { meaning, retry_after } = Answer::read(response, MAX_METADATA);
+        let Answer { meaning, object, retry_after } = Answer::read(response, MAX_METADATA);
         match meaning {
-            Meaning::Object(object) => match Metadata::read(&object, &self.issuer, self.allow_http_loopback) {
+            Meaning::Object => match Metadata::read(&object, &self.issuer, self.allow_http_loopback) {
                 Ok(metadata) if metadata.device_authorization_endpoint().is_some() => return State::done(metadata),
                 Ok(metadata) => self.second_best = self.second_best.take().or(Some(metadata)),
                 Err(fault) => self.note(fault),
             },
             Meaning::Error(error) => self.note(ProtocolFault::Status(error.status())),
             Meaning::NotJson(fault, _) | Meaning::Broken(fault) => self.note(fault),
-            Meaning::Unavailable(status) => self.unavailable = Some(status),
+            Meaning::Unavailable(status) => {
+                let longest = self.unavailable.map_or(retry_after, |(_, earlier)| retry_after.max(earlier));
+                self.unavailable = Some((status, longest));
+            }
         }
         self.place = self.place.saturating_add(1);
         if self.place < self.urls.len() {
@@ -115,7 +118,7 @@ impl Discovery {
         if let Some(metadata) = self.second_best.take() {
             return State::done(metadata);
         }
-        let Some(status) = self.unavailable.take() else {
+        let Some((status, retry_after)) = self.unavailable.take() else {
             return State::broken(self.fault.take().unwrap_or(ProtocolFault::Missing("issuer")));
         };
         self.place = 0;

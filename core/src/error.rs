@@ -234,7 +234,8 @@ pub enum ProtocolFault {
     NotUtf8,
     /// A page instead of JSON.
     #[error(
-        "HTTP status {status} and a page instead of JSON: is the address right, is there a captive portal or firewall in between? It begins: {excerpt}"
+        "HTTP status {status} and a page instead of JSON: is the address right, is the device flow enabled, is there a captive portal or firewall in between?{}{excerpt}",
+        if excerpt.is_empty() { "" } else { " It begins: " }
     )]
     Page {
         /// Its HTTP status.

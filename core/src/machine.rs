@@ -3,6 +3,7 @@
 use crate::{Failure, Prompt, Secret, Timestamp};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+#[cfg(feature = "http")]
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -186,7 +187,7 @@ pub struct Request {
     method: Method,
     url: Arc<str>,
     authorization: Option<Arc<Secret>>,
-    body: Zeroizing<Vec<u8>>,
+    body: Zeroizing<Box<[u8]>>,
     max_response: usize,
 }
 
@@ -195,7 +196,7 @@ impl Request {
         method: Method,
         url: Arc<str>,
         authorization: Option<Arc<Secret>>,
-        body: Zeroizing<Vec<u8>>,
+        body: Zeroizing<Box<[u8]>>,
         max_response: usize,
     ) -> Self {
         Self { method, url, authorization, body, max_response }
@@ -246,7 +247,7 @@ impl Request {
             value.set_sensitive(name == "authorization");
             builder = builder.header(name, value);
         }
-        builder.body(core::mem::take(&mut *self.body))
+        builder.body(core::mem::take(&mut *self.body).into_vec())
     }
 }
 
@@ -270,9 +271,9 @@ impl fmt::Debug for Request {
 pub struct Response<'a> {
     status: u16,
     body: &'a [u8],
-    content_type: Option<&'a str>,
-    retry_after: Option<&'a str>,
-    date: Option<&'a str>,
+    content_type: Option<&'a [u8]>,
+    retry_after: Option<&'a [u8]>,
+    date: Option<&'a [u8]>,
 }
 
 impl<'a> Response<'a> {
@@ -295,9 +296,7 @@ impl<'a> Response<'a> {
         } else {
             return self;
         };
-        if slot.is_none() {
-            *slot = core::str::from_utf8(value).ok();
-        }
+        *slot = slot.or(Some(value));
         self
     }
 
@@ -312,15 +311,15 @@ impl<'a> Response<'a> {
     }
 
     pub(crate) fn content_type(&self) -> Option<&'a str> {
-        self.content_type
+        core::str::from_utf8(self.content_type?).ok()
     }
 
     pub(crate) fn retry_after(&self) -> Option<&'a str> {
-        self.retry_after
+        core::str::from_utf8(self.retry_after?).ok()
     }
 
     pub(crate) fn date(&self) -> Option<&'a str> {
-        self.date
+        core::str::from_utf8(self.date?).ok()
     }
 }
 

@@ -208,7 +208,7 @@ impl PromptTexts {
         let (mut text, mut ends) = (String::new(), [0; 3]);
         for (end, part) in ends.iter_mut().zip([raw.user_code, &uri.text, complete]) {
             text.push_str(part);
-            // Cannot saturate: the limits above add up to less than 8 KiB.
+            // Cannot saturate: the limits above add up to 7 KiB.
             *end = u16::try_from(text.len()).unwrap_or(u16::MAX);
         }
         text.push_str(&message);
@@ -249,11 +249,11 @@ impl ShownUri {
         }
         let url = Url::parse(raw).map_err(|_| TextFault::NotAUri)?;
         check_url(&url, allow_http_loopback)?;
-        let international = !raw.is_ascii();
-        let text = if international { String::from(url.as_str()) } else { String::from(raw) };
-        if text.len() > MAX_URI_COMPLETE {
+        let text = String::from(if raw.is_ascii() && spells_host(raw, &url) { raw } else { url.as_str() });
+        if text.len() > max {
             return Err(TextFault::TooLong);
         }
+        let international = url.domain().is_some_and(|name| name.split('.').any(|label| label.starts_with("xn--")));
         Ok(Self { text, url, international })
     }
 }
@@ -288,9 +288,22 @@ pub(crate) fn endpoint_fault(text: &str, allow_http_loopback: bool) -> Option<Te
         return Some(TextFault::Fragment);
     }
     match Url::parse(text) {
-        Ok(url) if text.bytes().all(allowed) => check_url(&url, allow_http_loopback).err(),
+        Ok(url) if text.bytes().all(allowed) => check_url(&url, allow_http_loopback)
+            .err()
+            .or_else(|| (!spells_host(text, &url)).then_some(TextFault::NotAUri)),
         Ok(_) | Err(_) => Some(TextFault::NotAUri),
     }
+}
+
+/// Whether scheme and host stand in the text as they were understood. The URL standard forgives backslashes, missing or
+/// further slashes, escapes and odd numbers there; another reader, a person among them, may see another host.
+fn spells_host(text: &str, url: &Url) -> bool {
+    let (Some((scheme, rest)), Some(host)) = (text.split_once("://"), url.host_str()) else { return false };
+    let Some((named, rest)) = rest.split_at_checked(host.len()) else { return false };
+    let path = rest.trim_start_matches(|c: char| c == ':' || c.is_ascii_digit());
+    scheme.eq_ignore_ascii_case(url.scheme())
+        && named.eq_ignore_ascii_case(host)
+        && (path.is_empty() || path.starts_with(['/', '?', '#']))
 }
 
 fn is_loopback(url: &Url) -> bool {

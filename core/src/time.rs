@@ -44,10 +44,12 @@ impl Timestamp {
         Self(self.0.saturating_add(whole).saturating_add(rest))
     }
 
-    /// `duration` earlier, not before the start of the timeline. A fraction of a millisecond is left out.
-    #[must_use]
-    pub fn saturating_sub(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    pub(crate) const fn plus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_add(millis))
+    }
+
+    pub(crate) const fn minus_millis(self, millis: u64) -> Self {
+        Self(self.0.saturating_sub(millis))
     }
 
     /// How long after `earlier` this moment is; zero when it is not after it.

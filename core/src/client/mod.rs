@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use auth::Authentication;
 use core::fmt;
 use url::Url;
+use zeroize::Zeroizing;
 
 /// A client as one server knows it: endpoints, credentials, scopes. Everything that stays the same from poll to poll is
 /// encoded here once; flows share it in an [`Arc`].
@@ -94,17 +95,19 @@ impl Client {
         &self.token_endpoint
     }
 
-    pub(crate) fn device_request(&self, tail: &Form) -> Request {
-        self.post(&self.device_authorization_endpoint, &self.device_form, tail.as_bytes(), "&")
+    /// `finish` may add what differs from flow to flow.
+    pub(crate) fn device_request(&self, finish: impl FnOnce(&mut Form)) -> Request {
+        let mut form = self.device_form.clone();
+        finish(&mut form);
+        self.post(&self.device_authorization_endpoint, form.with_tail(b""))
     }
 
     /// One allocation: `tail` is the encoded device code and what follows it.
     pub(crate) fn poll_request(&self, tail: &[u8]) -> Request {
-        self.post(&self.token_endpoint, &self.poll_form, tail, "")
+        self.post(&self.token_endpoint, self.poll_form.with_tail(tail))
     }
 
-    fn post(&self, endpoint: &Arc<str>, form: &Form, tail: &[u8], separator: &str) -> Request {
-        let body = form.with_tail(separator, tail);
+    fn post(&self, endpoint: &Arc<str>, body: Zeroizing<Box<[u8]>>) -> Request {
         Request::new(Method::Post, Arc::clone(endpoint), self.authorization.clone(), body, self.max_answer)
     }
 

@@ -10,13 +10,14 @@ pub use snapshot::{Snapshot, SnapshotError};
 use crate::machine::Outstanding;
 use crate::message::answer::{Answer, Meaning};
 use crate::message::device_authorization::DeviceAuthorization;
-use crate::message::form::{Form, encode};
-use crate::message::oauth_error::{Consequence, ErrorAnswer};
+use crate::message::form::encode;
+use crate::message::json::Object;
+use crate::message::oauth_error::{Consequence, ErrorCode, interval_hint};
 use crate::prompt::PromptTexts;
 use crate::retry::Retry;
 use crate::{
-    Action, Cause, Client, Endpoint, Expired, Failure, LastError, Machine, Misuse, Outgoing, Prompt, ProtocolError,
-    ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail, TransportError,
+    Action, Cause, Client, Endpoint, Expired, Failure, LastError, Machine, Misuse, OAuthError, Outgoing, Prompt,
+    ProtocolError, ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail, TransportError,
     TransportErrorKind,
 };
 use alloc::boxed::Box;
@@ -144,10 +145,11 @@ impl DeviceFlow {
     }
 
     fn device_answered(&mut self, mut opening: Box<Opening>, response: &Response<'_>, now: Timestamp) -> State {
-        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer());
-        let (cause, given_up) = match meaning {
-            Meaning::Object(object) => {
-                let read = DeviceAuthorization::read(&object, self.client.strict(), self.client.allow_http_loopback());
+        let answer = Answer::read(response, self.client.max_answer());
+        let (object, retry_after) = (&answer.object, answer.retry_after);
+        let (cause, given_up) = match answer.meaning {
+            Meaning::Object => {
+                let read = DeviceAuthorization::read(object, self.client.strict(), self.client.allow_http_loopback());
                 return match read {
                     Ok(answer) => self.granted(&opening, answer, now),
                     Err(fault) => broken(Endpoint::DeviceAuthorization, fault),
@@ -155,7 +157,7 @@ impl DeviceFlow {
             }
             Meaning::Error(error) => {
                 let too_many = error.consequence() == Consequence::SlowDown;
-                let failure = Failure::Rejected(error.into_device_endpoint_error());
+                let failure = Failure::Rejected(error.in_full_for_device_endpoint(object));
                 if !too_many {
                     return State::failed(failure);
                 }
@@ -183,17 +185,18 @@ impl DeviceFlow {
     }
 
     fn token_answered(&mut self, mut grant: Box<Grant>, response: &Response<'_>, now: Timestamp) -> State {
-        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer());
-        match meaning {
-            Meaning::Object(object) if object.is_empty() => {
+        let answer = Answer::read(response, self.client.max_answer());
+        let (object, retry_after) = (&answer.object, answer.retry_after);
+        match answer.meaning {
+            Meaning::Object if object.is_empty() => {
                 let fault = ProtocolFault::Missing("access_token");
                 self.page(grant, EMPTY_OBJECTS_TOLERATED, fault, response.status(), retry_after, now)
             }
-            Meaning::Object(object) => match TokenResponse::read(&object, self.client.scope(), self.client.strict()) {
+            Meaning::Object => match TokenResponse::read(object, self.client.scope(), self.client.strict()) {
                 Ok(token) => State::Finished(Box::new(Ok(token))),
                 Err(fault) => broken(Endpoint::Token, fault),
             },
-            Meaning::Error(error) => self.refused(grant, error, retry_after, now),
+            Meaning::Error(error) => self.refused(grant, &error, object, retry_after, now),
             Meaning::Unavailable(status) => {
                 self.setback(&mut grant, Cause::Status(status), "", retry_after, now);
                 self.waiting(grant)
@@ -206,7 +209,8 @@ impl DeviceFlow {
     fn refused(
         &mut self,
         mut grant: Box<Grant>,
-        error: ErrorAnswer<'_>,
+        error: &ErrorCode<'_>,
+        object: &Object<'_>,
         retry_after: Duration,
         now: Timestamp,
     ) -> State {
@@ -218,15 +222,15 @@ impl DeviceFlow {
             }
             Consequence::SlowDown => {
                 self.trail.slow_downs = self.trail.slow_downs.saturating_add(1);
-                grant.schedule.slow_down(now, error.interval_hint(), retry_after);
+                grant.schedule.slow_down(now, interval_hint(object), retry_after);
                 self.trail.drift_suspected |= grant.schedule.drift_suspected();
                 self.waiting(grant)
             }
-            Consequence::Denied => State::failed(Failure::Denied(error.into_error())),
-            Consequence::Expired => self.expired(Some(error)),
+            Consequence::Denied => State::failed(Failure::Denied(error.in_full(object))),
+            Consequence::Expired => self.expired(Some(error.in_full(object))),
             // Servers that forget a dead code say so once, or for some seconds, and then do not know it (Keycloak, Auth0).
-            Consequence::UnknownCode if grant.schedule.is_over(now) => self.expired(Some(error)),
-            Consequence::UnknownCode | Consequence::Stop => State::failed(Failure::Rejected(error.into_error())),
+            Consequence::UnknownCode if grant.schedule.is_over(now) => self.expired(Some(error.in_full(object))),
+            Consequence::UnknownCode | Consequence::Stop => State::failed(Failure::Rejected(error.in_full(object))),
         }
     }
 
@@ -258,8 +262,7 @@ impl DeviceFlow {
         if grant.schedule.has_poll_left() { State::Waiting(grant) } else { self.expired(None) }
     }
 
-    fn expired(&self, error: Option<ErrorAnswer<'_>>) -> State {
-        let error = error.map(ErrorAnswer::into_error);
+    fn expired(&self, error: Option<OAuthError>) -> State {
         State::failed(Failure::Expired(Expired { trail: self.trail.clone(), error }))
     }
 }
@@ -291,15 +294,15 @@ impl Machine for DeviceFlow {
                     self.state = State::Opening(opening);
                     return Action::Wait { until, reason };
                 }
-                let mut challenge = Form::default();
-                if let Some(verifier) = &opening.verifier {
-                    // Exposed to be hashed: only the digest is sent (RFC 7636 §4.2).
-                    let digest = Sha256::digest(verifier.expose().as_bytes());
-                    challenge.push("code_challenge", &Base64UrlUnpadded::encode_string(&digest));
-                    challenge.push("code_challenge_method", "S256");
-                }
+                let request = self.client.device_request(|form| {
+                    if let Some(verifier) = &opening.verifier {
+                        // Exposed to be hashed: only the digest is sent (RFC 7636 §4.2).
+                        let digest = Sha256::digest(verifier.expose().as_bytes());
+                        form.push("code_challenge", &Base64UrlUnpadded::encode_string(&digest));
+                        form.push("code_challenge_method", "S256");
+                    }
+                });
                 self.state = State::Requesting(opening);
-                let request = self.client.device_request(&challenge);
                 self.send(request)
             }
             State::Showing(grant) | State::Waiting(grant) if grant.schedule.is_over(now) => {

@@ -6,9 +6,9 @@ use core::time::Duration;
 /// RFC 8628 §3.5: `slow_down` adds five seconds, for this and all later polls.
 const SLOW_DOWN_STEP: u32 = 5;
 /// A back-off never grows beyond this, or twice the interval if that is more.
-const BACKOFF_CAP: Duration = Duration::from_secs(60);
+const BACKOFF_CAP: u64 = 60_000;
 /// How long before the end a wait that would cost the last poll is cut.
-const LAST_POLL: Duration = Duration::from_secs(1);
+const LAST_POLL: u64 = 1_000;
 
 /// The pace of one code.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ impl Schedule {
     /// A code that arrived now. The first poll comes one interval later (rule 1).
     pub(super) fn start(now: Timestamp, interval: u32, lifetime: u32, jitter: u64) -> Self {
         let mut schedule = Self {
-            deadline: now.saturating_add(seconds(lifetime)),
+            deadline: now.plus_millis(millis(lifetime)),
             due: now,
             jitter,
             interval,
@@ -100,44 +100,44 @@ impl Schedule {
         self.slow_downs >= 3
     }
 
-    /// Counts from the arrival of the answer (rule 2).
+    /// Counts from the arrival of the answer (rule 2). All in milliseconds.
     fn pace(&mut self, now: Timestamp, retry_after: Duration) {
-        let interval = seconds(self.interval);
+        let interval = millis(self.interval);
         // Rule 13: a clock that runs fast never satisfies a server that grows its own interval with every slow_down.
         let margin = match self.slow_downs {
-            0 | 1 => Duration::ZERO,
-            2 => interval.saturating_mul(2),
-            _ => interval.saturating_mul(4),
+            0 | 1 => 0,
+            2 => interval.saturating_mul(2) / 10,
+            _ => interval.saturating_mul(4) / 10,
         };
-        let mut wait = interval.saturating_add(tenth(margin));
+        let mut wait = interval.saturating_add(margin);
         if self.failures > 0 {
-            let doubled = interval.saturating_mul(1_u32.checked_shl(self.failures.into()).unwrap_or(u32::MAX));
+            let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
             wait = wait.max(doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2))));
         }
-        self.reason = if retry_after > wait {
-            WaitReason::RetryAfter
-        } else if self.slow_downs > 0 {
-            WaitReason::SlowDown { interval: self.interval }
-        } else {
-            WaitReason::Interval
-        };
-        // Rule 6: only lengthened. Rule 12: up to a tenth of the interval more, so that crowds spread.
-        let wait = wait.max(retry_after).saturating_add(self.next_jitter(interval));
-        let wanted = now.saturating_add(wait);
+        self.reason =
+            if self.slow_downs > 0 { WaitReason::SlowDown { interval: self.interval } } else { WaitReason::Interval };
+        // Rule 6: only lengthened.
+        if !retry_after.is_zero() {
+            let asked = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+            if asked > wait {
+                (wait, self.reason) = (asked, WaitReason::RetryAfter);
+            }
+        }
+        // Rule 12: up to a tenth of the interval more, so that crowds spread.
+        let wanted = now.plus_millis(wait.saturating_add(self.next_jitter(interval / 10)));
         // Rule 6: nothing but the interval itself may cost the last legal poll.
-        let last = self.deadline.saturating_sub(LAST_POLL);
-        self.due = if wanted > last { now.saturating_add(interval).max(last) } else { wanted };
+        let last = self.deadline.minus_millis(LAST_POLL);
+        self.due = if wanted > last { now.plus_millis(interval).max(last) } else { wanted };
     }
 
-    /// SplitMix64: one addition and three multiplications, and every seed gives another series.
-    fn next_jitter(&mut self, interval: Duration) -> Duration {
+    /// SplitMix64: one addition and two multiplications, and every seed gives another series. From 0 to `most`.
+    fn next_jitter(&mut self, most: u64) -> u64 {
         self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.jitter;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^= mixed >> 31;
-        let most = u64::try_from(tenth(interval).as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(mixed.checked_rem(most.saturating_add(1)).unwrap_or(0))
+        mixed.checked_rem(most.saturating_add(1)).unwrap_or(0)
     }
 
     #[cfg(feature = "serde")]
@@ -170,10 +170,6 @@ impl Schedule {
     }
 }
 
-fn tenth(duration: Duration) -> Duration {
-    duration.checked_div(10).unwrap_or_default()
-}
-
-fn seconds(seconds: u32) -> Duration {
-    Duration::from_secs(u64::from(seconds))
+fn millis(seconds: u32) -> u64 {
+    u64::from(seconds).saturating_mul(1000)
 }

@@ -1,7 +1,7 @@
 //! Owns the first look at an answer: status, headers and body become one of five meanings, the body first.
 
 use super::json::{NoObject, Object};
-use super::oauth_error::{ErrorAnswer, Found};
+use super::oauth_error::ErrorCode;
 use super::retry_after;
 use crate::prompt::printable;
 use crate::{ProtocolFault, Response};
@@ -10,17 +10,19 @@ use core::time::Duration;
 /// How many bytes an answer may have (1 MiB for metadata, RFC 6749 sets no limit).
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
-/// An answer, and the delay that it asks for before the next request.
+/// An answer: what it means, its members, and the delay that it asks for before the next request.
 pub(crate) struct Answer<'a> {
     pub(crate) meaning: Meaning<'a>,
+    /// Empty unless the meaning is `Object` or `Error`.
+    pub(crate) object: Object<'a>,
     pub(crate) retry_after: Duration,
 }
 
 pub(crate) enum Meaning<'a> {
     /// Status 2xx and an object without an error.
-    Object(Object<'a>),
+    Object,
     /// An OAuth error, whatever the status.
-    Error(ErrorAnswer<'a>),
+    Error(ErrorCode<'a>),
     /// Not now: 408, 429 or 5xx without an OAuth error.
     Unavailable(u16),
     /// No JSON, or a body cut short: perhaps not from the authorization server at all.
@@ -31,44 +33,51 @@ pub(crate) enum Meaning<'a> {
 
 impl<'a> Answer<'a> {
     pub(crate) fn read(response: &Response<'a>, max: usize) -> Self {
-        Self { meaning: Meaning::read(response, max), retry_after: retry_after::delay(response) }
+        let retry_after = retry_after::delay(response);
+        let mut answer = Self { meaning: Meaning::Object, object: Object::default(), retry_after };
+        answer.meaning = meaning(response, max, &mut answer.object);
+        answer
     }
 }
 
-impl<'a> Meaning<'a> {
-    fn read(response: &Response<'a>, max: usize) -> Self {
-        let status = response.status();
-        let not_now = matches!(status, 408 | 429 | 500..=599);
-        if (300..400).contains(&status) {
-            return Self::Broken(ProtocolFault::Redirect(status));
+fn meaning<'a>(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> Meaning<'a> {
+    let status = response.status();
+    let not_now = matches!(status, 408 | 429 | 500..=599);
+    if (300..400).contains(&status) {
+        return Meaning::Broken(ProtocolFault::Redirect(status));
+    }
+    let error =
+        read(response, max, object).and_then(|()| ErrorCode::find(object, status, not_now).map_err(NoObject::Fault));
+    match error {
+        Ok(Some(error)) => Meaning::Error(error),
+        _ if not_now => Meaning::Unavailable(status),
+        Ok(None) if (200..300).contains(&status) => Meaning::Object,
+        Ok(None) => Meaning::Broken(ProtocolFault::Status(status)),
+        Err(NoObject::Fault(fault)) => Meaning::Broken(fault),
+        Err(NoObject::NotJson) if matches!(status, 204 | 205) => Meaning::Broken(ProtocolFault::Empty(status)),
+        Err(NoObject::NotJson) if response.body().is_empty() && (400..500).contains(&status) => {
+            Meaning::NotJson(ProtocolFault::Status(status), status)
         }
-        let found = object(response, max)
-            .and_then(|object| ErrorAnswer::find(object, status, not_now).map_err(NoObject::Fault));
-        match found {
-            Ok(Found::Yes(error)) => Self::Error(error),
-            _ if not_now => Self::Unavailable(status),
-            Ok(Found::No(object)) if (200..300).contains(&status) => Self::Object(object),
-            Ok(Found::No(_)) => Self::Broken(ProtocolFault::Status(status)),
-            Err(NoObject::Fault(fault)) => Self::Broken(fault),
-            Err(NoObject::NotJson) if matches!(status, 204 | 205) => Self::Broken(ProtocolFault::Empty(status)),
-            Err(NoObject::NotJson) if response.body().is_empty() => Self::NotJson(ProtocolFault::Empty(status), status),
-            Err(NoObject::NotJson) => Self::NotJson(page(response), status),
-        }
+        Err(NoObject::NotJson) if response.body().is_empty() => Meaning::NotJson(ProtocolFault::Empty(status), status),
+        Err(NoObject::NotJson) => Meaning::NotJson(page(response), status),
     }
 }
 
-fn object<'a>(response: &Response<'a>, max: usize) -> Result<Object<'a>, NoObject> {
+fn read<'a>(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> Result<(), NoObject> {
     let body = response.body();
+    // A captive portal's page has any length and encoding: only what begins as an object is judged as one.
+    let is_object = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"{");
+    let fault = |fault| if is_object { NoObject::Fault(fault) } else { NoObject::NotJson };
     if body.len() > max {
-        return Err(NoObject::Fault(ProtocolFault::TooLarge(max)));
+        return Err(fault(ProtocolFault::TooLarge(max)));
     }
-    let text = core::str::from_utf8(body).map_err(|_| NoObject::Fault(ProtocolFault::NotUtf8))?;
+    let text = core::str::from_utf8(body).map_err(|_| fault(ProtocolFault::NotUtf8))?;
     // One byte order mark is forgiven: RFC 8259 §8.1 lets a parser ignore it.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if is_form(response.content_type()) && !text.trim_start().starts_with('{') {
-        return Object::from_form(text);
+    let text = text.strip_prefix("\u{feff}").unwrap_or(text);
+    if !is_object && is_form(response.content_type()) {
+        return object.read_form(text);
     }
-    Object::from_json(text)
+    object.read_json(text)
 }
 
 /// Media types compare without regard to case and may have parameters (RFC 9110 §8.3.1).
@@ -82,6 +91,8 @@ fn page(response: &Response<'_>) -> ProtocolFault {
     const ENOUGH: usize = 480;
     let start = response.body().get(..ENOUGH).unwrap_or(response.body());
     let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+    // A token answer that was cut short or has another format: show nothing from where a member and its value may begin.
+    let text = text.split(['{', '"', '=', '_']).next().unwrap_or_default();
     let cut = text.char_indices().nth(120).map_or(text.len(), |(end, _)| end);
     ProtocolFault::Page { status: response.status(), excerpt: printable(text.get(..cut).unwrap_or_default()) }
 }

@@ -1,6 +1,7 @@
 //! Owns form encoding: what goes out (RFC 6749 Appendix B).
 
 use crate::{ConfigError, Secret};
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64, Encoding as _};
@@ -17,13 +18,18 @@ impl Form {
         if value.is_empty() {
             return;
         }
-        if !self.0.is_empty() {
-            self.0.push(b'&');
-        }
-        let name = byte_serialize(name.as_bytes());
-        for piece in name.chain(core::iter::once("=")).chain(byte_serialize(value.as_bytes())) {
-            self.0.extend_from_slice(piece.as_bytes());
-        }
+        let separator = if self.0.is_empty() { "" } else { "&" };
+        let (name, value) = (encode(name), encode(value));
+        self.append([separator, &name, "=", &value]);
+    }
+
+    /// Into a new block, so that growing leaves no unwiped copy behind.
+    fn append(&mut self, pieces: [&str; 4]) {
+        let more = pieces.iter().fold(self.0.len(), |sum, piece| sum.saturating_add(piece.len()));
+        let mut grown = Zeroizing::new(Vec::with_capacity(more));
+        grown.extend_from_slice(&self.0);
+        pieces.iter().for_each(|piece| grown.extend_from_slice(piece.as_bytes()));
+        self.0 = grown;
     }
 
     /// A secret parameter.
@@ -35,24 +41,16 @@ impl Form {
 
     /// Adds a name whose value comes with each request, as the tail.
     pub(crate) fn open(&mut self, name: &str) {
-        for piece in ["&", name, "="] {
-            self.0.extend_from_slice(piece.as_bytes());
-        }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.append(["&", name, "=", ""]);
     }
 
     /// The body of a request: this form and `tail`, in one allocation.
-    pub(crate) fn with_tail(&self, separator: &str, tail: &[u8]) -> Zeroizing<Vec<u8>> {
-        let separator = if tail.is_empty() { "" } else { separator };
-        let length = self.0.len().saturating_add(separator.len()).saturating_add(tail.len());
-        let mut body = Vec::with_capacity(length);
-        for part in [self.as_bytes(), separator.as_bytes(), tail] {
-            body.extend_from_slice(part);
-        }
-        Zeroizing::new(body)
+    pub(crate) fn with_tail(&self, tail: &[u8]) -> Zeroizing<Box<[u8]>> {
+        let mut body = Vec::with_capacity(self.0.len().saturating_add(tail.len()));
+        body.extend_from_slice(&self.0);
+        body.extend_from_slice(tail);
+        // Full to the brim, so this neither copies nor leaves anything behind.
+        Zeroizing::new(body.into_boxed_slice())
     }
 }
 
@@ -64,7 +62,9 @@ pub(crate) fn encode(value: &str) -> Zeroizing<String> {
 /// The `Authorization` header of RFC 6749 §2.3.1: id and secret are form-encoded before they become user name and password,
 /// unless the server is one that takes them literally.
 pub(crate) fn basic_credentials(id: &str, secret: &Secret, encoded: bool) -> Result<Secret, ConfigError> {
-    let mut pair = Zeroizing::new(String::new());
+    // Room for both when every byte is escaped, so that it never grows and leaves a copy behind.
+    let room = id.len().saturating_add(secret.expose().len()).saturating_mul(3).saturating_add(1);
+    let mut pair = Zeroizing::new(String::with_capacity(room));
     // Exposed because the header carries it; the pair and the header are wiped when dropped.
     for (separator, value) in [("", id), (":", checked(secret)?)] {
         pair.push_str(separator);

@@ -7,25 +7,33 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
+use memchr::memchr;
+use percent_encoding::percent_decode_str;
 use serde_core::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-/// The members of an answer. Usual answers have few, so they fit without an allocation.
+/// The members of an answer, as they were written. Usual answers have few, so they fit without an allocation; it is filled
+/// where it stands, since moving it about is what would cost most of a poll.
+#[derive(Default)]
 pub(crate) struct Object<'a> {
-    members: SmallVec<[Member<'a>; 12]>,
+    members: SmallVec<[Member<'a>; 8]>,
+    encoding: Encoding,
 }
 
 struct Member<'a> {
     name: Cow<'a, str>,
-    value: Value<'a>,
+    /// As it was written: a text in JSON has its quotes.
+    value: &'a str,
 }
 
-enum Value<'a> {
-    /// Checked JSON text.
-    Json(&'a str),
-    /// The value of a form field.
-    Text(Cow<'a, str>),
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Encoding {
+    /// Values are checked JSON text.
+    #[default]
+    Json,
+    /// Values are percent-encoded.
+    Form,
 }
 
 /// Why there is no object.
@@ -45,8 +53,10 @@ pub(crate) struct Number {
 }
 
 impl<'a> Object<'a> {
-    pub(crate) fn from_json(text: &'a str) -> Result<Self, NoObject> {
-        let Members(members) = serde_json::from_str(text).map_err(|error| match error.classify() {
+    pub(crate) fn read_json(&mut self, text: &'a str) -> Result<(), NoObject> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let read = deserializer.deserialize_map(Fill(&mut self.members)).and_then(|()| deserializer.end());
+        read.map_err(|error| match error.classify() {
             serde_json::error::Category::Data => NoObject::Fault(ProtocolFault::NotAnObject),
             serde_json::error::Category::Syntax if text.trim_start().starts_with(['{', '[', '"']) => {
                 NoObject::Fault(ProtocolFault::InvalidJson)
@@ -55,46 +65,50 @@ impl<'a> Object<'a> {
             | serde_json::error::Category::Eof
             | serde_json::error::Category::Io => NoObject::NotJson,
         })?;
-        Self { members }.without_duplicates()
+        self.refuse_duplicates()
     }
 
     /// GitHub's answers when nobody asked it for JSON.
-    pub(crate) fn from_form(text: &'a str) -> Result<Self, NoObject> {
-        let members = form_urlencoded::parse(text.as_bytes())
-            .map(|(name, value)| Member { name, value: Value::Text(value) })
-            .collect();
-        Self { members }.without_duplicates()
+    pub(crate) fn read_form(&mut self, text: &'a str) -> Result<(), NoObject> {
+        self.encoding = Encoding::Form;
+        for field in text.split('&').filter(|field| !field.is_empty()) {
+            let (name, value) = field.split_once('=').unwrap_or((field, ""));
+            let name = self.encoding.text(name).unwrap_or(Cow::Borrowed(name));
+            self.members.push(Member { name, value });
+        }
+        self.refuse_duplicates()
     }
 
-    /// RFC 6749 §5.1 and RFC 8628 §3.1: no parameter more than once.
-    fn without_duplicates(self) -> Result<Self, NoObject> {
+    /// RFC 6749 §5.1 and RFC 8628 §3.1: no parameter more than once, however it is escaped.
+    fn refuse_duplicates(&self) -> Result<(), NoObject> {
         let twice = if self.members.spilled() {
             let mut seen = BTreeSet::new();
             self.members.iter().find(|member| !seen.insert(&member.name))
         } else {
             let mut rest = self.members.as_slice();
             loop {
-                let Some((first, others)) = rest.split_first() else { break None };
-                if others.iter().any(|other| other.name == first.name) {
-                    break Some(first);
+                match rest {
+                    [] => break None,
+                    [first, others @ ..] if others.iter().any(|other| other.name == first.name) => break Some(first),
+                    [_, others @ ..] => rest = others,
                 }
-                rest = others;
             }
         };
         match twice {
             Some(member) => Err(NoObject::Fault(ProtocolFault::DuplicateMember(printable(&member.name)))),
-            None => Ok(self),
+            None => Ok(()),
         }
     }
 
-    fn value(&self, name: &str) -> Option<&Value<'a>> {
-        let value = self.members.iter().find(|member| member.name == name).map(|member| &member.value);
-        value.filter(|value| !matches!(value, Value::Json("null")))
+    /// The written value of a member; absent and null are the same.
+    fn value(&self, name: &str) -> Option<&'a str> {
+        let value = self.members.iter().find(|member| member.name == name)?.value;
+        (self.encoding == Encoding::Form || value != "null").then_some(value)
     }
 
     /// A text member; absent and null are the same.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, ProtocolFault> {
-        self.value(name).map(|value| value.text().ok_or(ProtocolFault::Invalid(name))).transpose()
+        self.value(name).map(|value| self.encoding.text(value).ok_or(ProtocolFault::Invalid(name))).transpose()
     }
 
     /// A text member that must be there and not be empty.
@@ -104,15 +118,14 @@ impl<'a> Object<'a> {
 
     /// A number, in quotes or not; absent and null are the same.
     pub(crate) fn number(&self, name: &'static str) -> Result<Option<Number>, ProtocolFault> {
-        self.value(name).map(|value| value.number().ok_or(ProtocolFault::Invalid(name))).transpose()
+        let Some(value) = self.value(name) else { return Ok(None) };
+        let text = self.encoding.text(value).unwrap_or(Cow::Borrowed(value));
+        Number::read(&text).map(Some).ok_or(ProtocolFault::Invalid(name))
     }
 
     /// A list of texts; `None` when it is absent or something else.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
-        match self.value(name)? {
-            Value::Json(raw) => serde_json::from_str(raw).ok(),
-            Value::Text(_) => None,
-        }
+        self.value(name).and_then(|value| serde_json::from_str(value).ok())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -120,39 +133,35 @@ impl<'a> Object<'a> {
     }
 
     /// Every member that is not among `known`, as JSON text.
-    pub(crate) fn others<'b>(&'b self, known: &'b [&str]) -> impl Iterator<Item = (&'b str, Cow<'b, str>)> {
+    pub(crate) fn others<'b>(&'b self, known: &'b [&str]) -> impl Iterator<Item = (&'b str, Cow<'a, str>)> {
         let others = self.members.iter().filter(|member| !known.contains(&&*member.name));
-        others.map(|member| {
-            let json = match &member.value {
-                Value::Json(raw) => Cow::Borrowed(*raw),
-                // Text always has a JSON form.
-                Value::Text(text) => Cow::Owned(serde_json::to_string(text).unwrap_or_default()),
-            };
-            (&*member.name, json)
+        others.map(|member| match self.encoding {
+            Encoding::Json => (&*member.name, Cow::Borrowed(member.value)),
+            // Text always has a JSON form.
+            Encoding::Form => {
+                let text = self.encoding.text(member.value).unwrap_or_default();
+                (&*member.name, Cow::Owned(serde_json::to_string(&text).unwrap_or_default()))
+            }
         })
     }
 }
 
-impl<'a> Value<'a> {
-    fn text(&self) -> Option<Cow<'a, str>> {
+impl Encoding {
+    /// The text that was written, unless something else than text was: borrowed when nothing is escaped in it.
+    fn text<'a>(self, written: &'a str) -> Option<Cow<'a, str>> {
         match self {
-            Value::Text(text) => Some(text.clone()),
-            Value::Json(raw) => {
-                let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-                if inner.contains('\\') {
-                    serde_json::from_str(raw).ok().map(Cow::Owned)
-                } else {
-                    Some(Cow::Borrowed(inner))
+            Self::Json => match written.as_bytes() {
+                // Its escapes may be wrong: lone surrogates pass the parser, which does not look into what it hands on.
+                [b'"', inner @ .., b'"'] if memchr(b'\\', inner).is_some() => {
+                    serde_json::from_str(written).ok().map(Cow::Owned)
                 }
+                [b'"', inner @ .., b'"'] => written.get(1..inner.len().saturating_add(1)).map(Cow::Borrowed),
+                _ => None,
+            },
+            Self::Form => {
+                let spaced = written.replace('+', " ");
+                percent_decode_str(&spaced).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
             }
-        }
-    }
-
-    fn number(&self) -> Option<Number> {
-        match self {
-            Value::Text(text) => Number::read(text),
-            Value::Json(raw) if raw.starts_with('"') => Number::read(&self.text()?),
-            Value::Json(raw) => Number::read(raw),
         }
     }
 }
@@ -175,35 +184,26 @@ impl Number {
     }
 }
 
-/// All members in order, each value as its checked JSON text.
-struct Members<'a>(SmallVec<[Member<'a>; 12]>);
+/// Takes all members in order.
+struct Fill<'a, 'b>(&'b mut SmallVec<[Member<'a>; 8]>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
+impl<'de> Visitor<'de> for Fill<'de, '_> {
+    type Value = ();
 
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = SmallVec::new();
-                while let Some(Name(name)) = map.next_key()? {
-                    let value: &'de RawValue = map.next_value()?;
-                    members.push(Member { name, value: Value::Json(value.get()) });
-                }
-                Ok(Members(members))
-            }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = map.next_key()? {
+            let value: &'de RawValue = map.next_value()?;
+            self.0.push(Member { name, value: value.get() });
         }
-
-        deserializer.deserialize_map(MembersVisitor)
+        Ok(())
     }
 }
 
-/// A member name, borrowed unless it has escapes.
+/// A member name, borrowed unless it has escapes. (`Cow` itself deserializes to an owned copy always.)
 struct Name<'a>(Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {

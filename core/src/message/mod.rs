@@ -3,7 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod device_authorization;
 pub(crate) mod form;
-mod json;
+pub(crate) mod json;
 pub(crate) mod metadata;
 pub(crate) mod oauth_error;
 mod retry_after;

@@ -22,9 +22,8 @@ pub(crate) enum Consequence {
     Stop,
 }
 
-/// An error answer, not yet copied: a pending answer costs no allocation.
-pub(crate) struct ErrorAnswer<'a> {
-    object: Object<'a>,
+/// The error in an answer, not yet copied: a pending answer costs no allocation.
+pub(crate) struct ErrorCode<'a> {
     code: Cow<'a, str>,
     status: u16,
     row: Option<&'static Row>,
@@ -109,32 +108,23 @@ static TABLE: [Row; 30] = [
     row("device_code_expired", Consequence::Expired),
 ];
 
-impl<'a> ErrorAnswer<'a> {
+impl<'a> ErrorCode<'a> {
     /// The error in an answer, if it is one. With a status that means "not now" (408, 429, 5xx) only a known code counts:
     /// `{"error":"Bad Gateway"}` is a gateway's remark, not an OAuth error (those have status 4xx, RFC 6749 §5.2).
-    pub(crate) fn find(object: Object<'a>, status: u16, not_now: bool) -> Result<Found<'a>, ProtocolFault> {
-        let (code, row) = match object.text("error") {
+    pub(crate) fn find(object: &Object<'a>, status: u16, not_now: bool) -> Result<Option<Self>, ProtocolFault> {
+        match object.text("error") {
             Ok(Some(code)) if !code.is_empty() => {
                 let row = lookup(&code);
-                if not_now && row.is_none() {
-                    return Ok(Found::No(object));
-                }
-                (code, row)
+                return Ok((row.is_some() || !not_now).then_some(Self { code, status, row }));
             }
             Err(fault) if !not_now => return Err(fault),
-            Ok(_) | Err(_) => {
-                // Google's quota answer and Twitch name the code elsewhere.
-                let known = ["error_code", "message"].into_iter().find_map(|member| {
-                    let code = object.text(member).ok()??;
-                    lookup(&code).map(|row| (code, Some(row)))
-                });
-                match known {
-                    Some(known) => known,
-                    None => return Ok(Found::No(object)),
-                }
-            }
-        };
-        Ok(Found::Yes(Self { object, code, status, row }))
+            Ok(_) | Err(_) => {}
+        }
+        // Google's quota answer and Twitch name the code elsewhere.
+        Ok(["error_code", "message"].into_iter().find_map(|member| {
+            let code = object.text(member).ok()??;
+            lookup(&code).map(|row| Self { code, status, row: Some(row) })
+        }))
     }
 
     pub(crate) fn consequence(&self) -> Consequence {
@@ -145,15 +135,10 @@ impl<'a> ErrorAnswer<'a> {
         self.status
     }
 
-    /// A new interval in seconds, which some servers send with `slow_down`; nonsense counts as none.
-    pub(crate) fn interval_hint(&self) -> u32 {
-        let hint = self.object.number("interval").ok().flatten().filter(|hint| !hint.negative);
-        hint.map_or(0, |hint| u32::try_from(hint.ceil).unwrap_or(u32::MAX))
-    }
-
-    pub(crate) fn into_error(self) -> OAuthError {
+    /// The whole error, copied out of the answer.
+    pub(crate) fn in_full(&self, object: &Object<'_>) -> OAuthError {
         let text = |name| {
-            let text = self.object.text(name).ok().flatten();
+            let text = object.text(name).ok().flatten();
             text.map(|text| printable(&text)).filter(|text| !text.is_empty())
         };
         OAuthError {
@@ -166,16 +151,16 @@ impl<'a> ErrorAnswer<'a> {
     }
 
     /// The same at the device authorization endpoint, where `slow_down` speaks of new codes.
-    pub(crate) fn into_device_endpoint_error(self) -> OAuthError {
-        let too_many = self.consequence() == Consequence::SlowDown;
-        let error = self.into_error();
-        if too_many { OAuthError { advice: Some(TOO_MANY), ..error } } else { error }
+    pub(crate) fn in_full_for_device_endpoint(&self, object: &Object<'_>) -> OAuthError {
+        let error = self.in_full(object);
+        if self.consequence() == Consequence::SlowDown { OAuthError { advice: Some(TOO_MANY), ..error } } else { error }
     }
 }
 
-pub(crate) enum Found<'a> {
-    Yes(ErrorAnswer<'a>),
-    No(Object<'a>),
+/// A new interval in seconds, which some servers send with `slow_down`; nonsense counts as none.
+pub(crate) fn interval_hint(object: &Object<'_>) -> u32 {
+    let hint = object.number("interval").ok().flatten().filter(|hint| !hint.negative);
+    hint.map_or(0, |hint| u32::try_from(hint.ceil).unwrap_or(u32::MAX))
 }
 
 fn lookup(code: &str) -> Option<&'static Row> {

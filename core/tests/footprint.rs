@@ -1,0 +1,73 @@
+//! What a flow weighs: sizes, live heap and allocations, counted, never timed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
+
+mod support;
+
+use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp};
+use serde_json::json;
+use std::sync::Arc;
+use support::*;
+
+const PENDING_OF_A_REAL_SERVER: &[u8] = br#"{"error":"authorization_pending","error_description":"authorization request is still pending as the end-user hasn't yet completed the user interaction steps"}"#;
+
+/// A flow that waits, and the length of the strings that it must keep.
+fn waiting(device_code: &str, texts: &serde_json::Value) -> (DeviceFlow, usize) {
+    let mut answer = texts.clone();
+    answer["device_code"] = json!(device_code);
+    let client = Arc::new(builder().build().unwrap());
+    let mut flow = DeviceFlow::new(client, [9; 32]);
+    let now = Timestamp::ZERO;
+    let Action::SendRequest(outgoing) = flow.next_action(now) else { panic!() };
+    flow.response(outgoing.ticket, Response::new(200, device_answer(answer).as_bytes()), now).unwrap();
+    let Action::ShowCode(prompt) = flow.next_action(now) else { panic!() };
+    let Action::Wait { .. } = flow.next_action(now) else { panic!() };
+    let complete = prompt.verification_uri_complete().map_or(0, str::len);
+    (flow, device_code.len() + prompt.user_code().len() + prompt.verification_uri().len() + complete)
+}
+
+#[test]
+fn a_waiting_flow_is_64_bytes_and_its_heap_is_its_strings_and_96_more() {
+    assert!(size_of::<DeviceFlow>() <= 64, "{}", size_of::<DeviceFlow>());
+    let usual = json!({
+        "verification_uri": "https://login.example.com/device",
+        "verification_uri_complete": "https://login.example.com/device?user_code=WDJB-MJHT"
+    });
+    let code = "c".repeat(100);
+    let mut held = None;
+    // The client is shared and counted apart.
+    let client = allocation_counter::measure(|| {
+        let _client = Arc::new(builder().build().unwrap());
+    });
+    let measured = allocation_counter::measure(|| held = Some(waiting(&code, &usual)));
+    let (flow, strings) = held.unwrap();
+    let with_client = measured.bytes_current;
+    let client_bytes =
+        allocation_counter::measure(|| std::mem::forget(Arc::new(builder().build().unwrap()))).bytes_current;
+    let heap = usize::try_from(with_client - client_bytes).unwrap();
+    println!(
+        "one waiting flow: {} bytes itself, {heap} bytes of heap for {strings} bytes of strings",
+        size_of::<DeviceFlow>()
+    );
+    assert!(heap <= strings + 96, "{heap} for {strings}");
+    assert!(heap <= 300, "{heap}");
+    assert!(client.count_total > 0);
+    drop(flow);
+}
+
+#[test]
+fn a_pending_poll_costs_one_allocation() {
+    let (mut flow, _) = waiting(&"c".repeat(100), &json!({}));
+    let mut now = Timestamp::ZERO;
+    for _ in 0..3 {
+        let Action::Wait { until, .. } = flow.next_action(now) else { panic!() };
+        now = until;
+        let measured = allocation_counter::measure(|| {
+            let Action::SendRequest(outgoing) = flow.next_action(now) else { panic!() };
+            let response = Response::new(400, PENDING_OF_A_REAL_SERVER).header("content-type", b"application/json");
+            flow.response(outgoing.ticket, response, now).unwrap();
+            let Action::Wait { .. } = flow.next_action(now) else { panic!() };
+        });
+        println!("one pending poll: {} allocations", measured.count_total);
+        assert_eq!((measured.count_total, measured.bytes_current), (1, 0));
+    }
+}

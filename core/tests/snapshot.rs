@@ -1,0 +1,214 @@
+//! Flows as data: what a snapshot keeps, what a resumed flow does, and what does not load.
+#![cfg(feature = "serde")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
+
+mod support;
+
+use core::time::Duration;
+use device_flow_core::{Action, DeviceFlow, Failure, Machine, Snapshot, SnapshotError, Timestamp, TransportErrorKind};
+use serde_json::{Value, json};
+use support::*;
+
+fn stored(flow: &DeviceFlow, now: u64) -> Value {
+    serde_json::to_value(flow.snapshot(Timestamp::from_millis(now)).expect("a code lives")).unwrap()
+}
+
+fn resumed(value: Value, away: Duration, now: u64) -> Result<Run<DeviceFlow>, SnapshotError> {
+    let snapshot: Snapshot = serde_json::from_value(value).unwrap();
+    let flow = DeviceFlow::resume(builder().build().unwrap(), snapshot, away, Timestamp::from_millis(now))?;
+    let mut run = Run::of(flow);
+    (run.now, run.answered_at) = (now, now);
+    Ok(run)
+}
+
+// P16, G05: the wait, the grown interval, the deadline and the trail come along; the code is shown again.
+#[test]
+fn a_resumed_flow_goes_on_within_the_law() {
+    let mut run = Run::granted(json!({"verification_uri_complete": "https://as/x?c=1", "message": "hello"}));
+    run.script(&[(400, SLOW_DOWN), (400, PENDING)]);
+    let value = stored(&run.machine, run.now + 3_000);
+    let prompt = run.machine.prompt().unwrap();
+
+    let mut later = resumed(value, Duration::ZERO, 55).unwrap();
+    let gap = later.poll();
+    assert!((7_000..=8_000).contains(&gap), "10 s less the 3 s before the snapshot: {gap}");
+    let shown = &later.prompts[0];
+    assert_eq!(shown.user_code(), prompt.user_code());
+    assert_eq!(shown.verification_uri_complete(), prompt.verification_uri_complete());
+    assert_eq!(shown.message(), prompt.message());
+    assert_eq!(
+        shown.expires_in(Timestamp::from_millis(55)),
+        prompt.expires_in(Timestamp::from_millis(run.now + 3_000))
+    );
+    later.answer(400, PENDING);
+    assert_gap(later.poll(), 10, 10);
+    assert_eq!((later.machine.trail().polls(), later.machine.trail().slow_downs()), (4, 1));
+    assert_eq!(later.requests[0].body, run.requests[1].body);
+    later.answer(200, TOKEN);
+    token(later.outcome());
+}
+
+// G05: time away is taken off the wait and off the life of the code; less is later.
+#[test]
+fn time_away_shortens_the_wait_and_the_life() {
+    let run = Run::granted(json!({}));
+    for (away, gap) in [(0, 5_000), (2_000, 3_000), (5_500, 0), (60_000, 0)] {
+        let mut later = resumed(stored(&run.machine, START), Duration::from_millis(away), 9).unwrap();
+        let waited = later.poll();
+        assert!(waited >= gap && waited <= gap + 500, "{away}: {waited}");
+        assert_eq!(later.prompts[0].expires_at(), Timestamp::from_millis(9 + 900_000 - away));
+    }
+    for away in [900_000, 900_001, u64::MAX] {
+        let mut later = resumed(stored(&run.machine, START), Duration::from_millis(away), 9).unwrap();
+        assert!(matches!(later.failure(), Failure::Expired(_)));
+        assert!(later.requests.is_empty() && later.prompts.is_empty());
+    }
+}
+
+// The answer of a poll in flight will not be seen, so it counts as one failure.
+#[test]
+fn a_poll_in_flight_counts_as_a_failure() {
+    let mut run = Run::granted(json!({}));
+    run.poll();
+    let mut later = resumed(stored(&run.machine, run.now), Duration::ZERO, 0).unwrap();
+    assert_gap(later.poll(), 10, 5);
+    assert_eq!(later.machine.trail().failures(), 1);
+    // The flow itself goes on unchanged.
+    run.answer(400, PENDING);
+    assert_gap(run.poll(), 5, 5);
+    assert_eq!(run.machine.trail().failures(), 0);
+}
+
+#[test]
+fn the_back_off_and_the_drift_margin_come_along() {
+    let mut run = Run::granted(json!({}));
+    run.script(&[(400, SLOW_DOWN), (400, SLOW_DOWN), (400, SLOW_DOWN)]);
+    let mut later = resumed(stored(&run.machine, run.now), Duration::ZERO, 0).unwrap();
+    assert!(later.machine.trail().clock_drift_suspected());
+    assert_gap(later.poll(), 28, 20);
+    later.fail(TransportErrorKind::Timeout);
+    assert_gap(later.poll(), 40, 20);
+    later.fail(TransportErrorKind::Timeout);
+    let mut again = resumed(stored(&later.machine, later.now), Duration::ZERO, 0).unwrap();
+    assert_gap(again.poll(), 60, 20);
+}
+
+#[test]
+fn pkce_and_odd_device_codes_come_along() {
+    let client = || builder().pkce().build().unwrap();
+    let mut run = Run::new(client());
+    run.go();
+    run.answer(200, &device_answer(json!({"device_code": "a/b+c d&e=f%é"})));
+    run.poll();
+    let value = stored(&run.machine, run.now);
+    let flow = DeviceFlow::resume(
+        client(),
+        serde_json::from_value(value).unwrap(),
+        Duration::ZERO,
+        Timestamp::from_millis(START),
+    );
+    let mut later = Run::of(flow.unwrap());
+    later.poll();
+    assert_eq!(later.requests[0].parameter("device_code").unwrap(), "a/b+c d&e=f%é");
+    assert_eq!(later.requests[0].body, run.requests[1].body);
+}
+
+#[test]
+fn there_is_no_snapshot_without_a_code() {
+    let at = Timestamp::from_millis(START);
+    let mut run = Run::new(builder().build().unwrap());
+    assert!(run.machine.snapshot(at).is_none());
+    run.go();
+    assert!(run.machine.snapshot(at).is_none());
+    run.answer(200, &device_answer(json!({})));
+    assert!(run.machine.snapshot(at).is_some(), "before it was shown");
+    run.poll();
+    run.answer(200, TOKEN);
+    assert!(run.machine.snapshot(at).is_none(), "the outcome is not handed out yet, but it is there");
+    token(run.outcome());
+    assert!(run.machine.snapshot(at).is_none());
+}
+
+// F14: a code never goes to another server or in another client's name.
+#[test]
+fn a_snapshot_belongs_to_its_client_and_server() {
+    let value = stored(&Run::granted(json!({})).machine, START);
+    let provider = |token| device_flow_core::Provider::endpoints("https://as/device", token);
+    for (token_endpoint, id, fits) in [
+        ("https://as/token", "my-app", true),
+        ("https://evil/token", "my-app", false),
+        ("https://as/token", "other", false),
+    ] {
+        let client = device_flow_core::Client::builder(provider(token_endpoint), id).build().unwrap();
+        let snapshot = serde_json::from_value(value.clone()).unwrap();
+        let resumed = DeviceFlow::resume(client, snapshot, Duration::ZERO, Timestamp::ZERO);
+        assert_eq!(resumed.err(), (!fits).then_some(SnapshotError::OtherClient));
+    }
+}
+
+// G11: `Debug` shows nothing, the stored form alone holds the device code.
+#[test]
+fn a_snapshot_prints_nothing() {
+    let run = Run::granted(json!({"device_code": "canary-code"}));
+    let snapshot = run.machine.snapshot(Timestamp::from_millis(START)).unwrap();
+    assert_eq!(format!("{snapshot:?}"), "Snapshot");
+    assert!(serde_json::to_string(&snapshot).unwrap().contains("canary-code"));
+}
+
+#[test]
+fn an_unknown_version_or_shape_does_not_load() {
+    let value = stored(&Run::granted(json!({})).machine, START);
+    for damaged in
+        [json!({"v2": value["v1"]}), json!({"v1": null}), json!({}), json!([]), json!("v1"), json!({"v1": {}}), {
+            let mut more = value.clone();
+            more["v1"]["surprise"] = json!(1);
+            more
+        }]
+    {
+        assert!(serde_json::from_value::<Snapshot>(damaged.clone()).is_err(), "{damaged}");
+    }
+}
+
+// A snapshot comes from a disk: what it says is checked as if a server had said it.
+#[test]
+fn a_damaged_snapshot_is_refused() {
+    let value = stored(&Run::granted(json!({})).machine, START);
+    for (pointer, bad) in [
+        ("/v1/user_code", json!("\u{1b}[2J")),
+        ("/v1/user_code", json!("")),
+        ("/v1/verification_uri", json!("javascript:alert(1)")),
+        ("/v1/verification_uri", json!("http://as/x")),
+        ("/v1/tail", json!("")),
+        ("/v1/tail", json!("a\r\nb")),
+        ("/v1/tail", json!("é")),
+        ("/v1/schedule/interval", json!(0)),
+        ("/v1/schedule/expires_in_ms", json!(86_400_001)),
+    ] {
+        let mut damaged = value.clone();
+        *damaged.pointer_mut(pointer).unwrap() = bad.clone();
+        let error = resumed(damaged, Duration::ZERO, 0).err();
+        assert!(matches!(error, Some(SnapshotError::Damaged(_))), "{pointer} {bad}: {error:?}");
+    }
+    // The bounds themselves load.
+    for (pointer, good) in [("/v1/schedule/interval", json!(1)), ("/v1/schedule/expires_in_ms", json!(86_400_000))] {
+        let mut changed = value.clone();
+        *changed.pointer_mut(pointer).unwrap() = good;
+        assert!(resumed(changed, Duration::ZERO, 0).is_ok());
+    }
+    // Huge numbers saturate.
+    for pointer in ["/v1/schedule/poll_in_ms", "/v1/schedule/jitter"] {
+        let mut changed = value.clone();
+        *changed.pointer_mut(pointer).unwrap() = json!(u64::MAX);
+        let mut run = resumed(changed, Duration::ZERO, u64::MAX - 1).unwrap();
+        assert!(!run.go());
+    }
+}
+
+// The wait of a resumed flow is in the future or over, never a spin.
+#[test]
+fn resuming_at_the_end_of_time_does_not_spin() {
+    let value = stored(&Run::granted(json!({})).machine, START);
+    let mut run = resumed(value, Duration::ZERO, u64::MAX).unwrap();
+    assert!(matches!(run.failure(), Failure::Expired(_)));
+    assert!(matches!(run.machine.next_action(Timestamp::MAX), Action::Ended));
+}
