@@ -1,0 +1,110 @@
+//! Signs a person in on another device (RFC 8628), without an async runtime, on ureq: the driver for the machines of [`core`].
+//!
+//! ```no_run
+//! use device_flow_blocking::core::{Client, DeviceFlow, Event, Provider};
+//! use device_flow_blocking::{Cancel, Http, entropy, run};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder(Provider::github(), "Iv1.0123456789abcdef").scope("read:user").build()?;
+//! let mut flow = DeviceFlow::new(client, entropy()?);
+//!
+//! let http = Http::builder().build()?;
+//! let token = run(&http, &mut flow, &Cancel::new(), |event| {
+//!     if let Event::ShowCode(prompt) = event {
+//!         println!("Open {} and enter {}", prompt.verification_uri(), prompt.user_code());
+//!     }
+//! })?;
+//! // `token.access_token().expose()` is what the API wants to see as the bearer.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate knows HTTP and time, and nothing of OAuth: what to send, when, and what an answer means is the machine's.
+//! `device-flow-tokio` is the same for tokio.
+//!
+//! # Runtime
+//!
+//! None. [`run`] blocks its thread for minutes: in an async program call it where blocking is allowed
+//! (`tokio::task::spawn_blocking`), or take `device-flow-tokio`.
+//!
+//! # Stopping
+//!
+//! [`Cancel`] ends a wait within 100 ms, from another thread or a signal handler. A request on its way is awaited first, its
+//! [`timeout`](HttpBuilder::timeout) at most, and its answer is not lost: if it was the token, [`run`] returns it. After
+//! [`Stopped::Interrupted`](device_flow_core::Stopped::Interrupted) the machine can be run again or stored, and will not ask
+//! the server earlier for it.
+
+mod clock;
+mod http;
+mod proxy;
+mod roots;
+
+pub use clock::Cancel;
+pub use device_flow_core as core;
+pub use http::{Http, HttpBuilder, HttpError};
+
+use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, TransportError, TransportErrorKind};
+
+/// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
+///
+/// `on_event` is called on this thread, between two steps: at once with what to show, and once for every wait.
+///
+/// # Errors
+/// [`Stopped::Failed`] when the machine ended with a failure; [`Stopped::Interrupted`] when `cancel` was called;
+/// [`Stopped::AlreadyEnded`] when the machine had handed out its outcome before; [`Stopped::NotOurs`] when it waits for an
+/// answer that another driver has asked for.
+pub fn run<M: Machine>(
+    http: &Http,
+    machine: &mut M,
+    cancel: &Cancel,
+    mut on_event: impl FnMut(Event),
+) -> Result<M::Output, Stopped> {
+    if cancel.is_cancelled() {
+        return Err(Stopped::Interrupted);
+    }
+    let clock = http.clock();
+    let mut told = None;
+    loop {
+        let now = clock.now();
+        match machine.next_action(now) {
+            Action::SendRequest(Outgoing { request, ticket }) => {
+                // Set during the request before this one, for a wait looks by itself.
+                let given_up = cancel.is_cancelled();
+                let abandoned = || Err(TransportError::new(TransportErrorKind::Abandoned));
+                let answer = if given_up { abandoned() } else { http.send(&request) };
+                let now = clock.arrival();
+                match answer {
+                    Ok(answer) => machine.response(ticket, answer.as_response(), now),
+                    Err(error) => machine.transport_failed(ticket, error, now),
+                }
+                // The machine takes it from whom it gave the ticket, so a refusal means that it is not ours.
+                .map_err(|_| Stopped::NotOurs)?;
+                if given_up {
+                    return Err(Stopped::Interrupted);
+                }
+            }
+            Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
+            Action::Wait { until, reason } => {
+                if told.replace(until) != Some(until) {
+                    on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
+                }
+                if !clock.sleep_until(until, cancel) {
+                    return Err(Stopped::Interrupted);
+                }
+            }
+            Action::AwaitResponse => return Err(Stopped::NotOurs),
+            Action::Done(outcome) => return Ok(outcome?),
+            Action::Ended => return Err(Stopped::AlreadyEnded),
+        }
+    }
+}
+
+/// 32 bytes from the system's random source, for [`DeviceFlow::new`](device_flow_core::DeviceFlow::new).
+///
+/// # Errors
+/// When the system has no random bytes to give.
+pub fn entropy() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,143 @@
+//! Stopping without a runtime: a flag that is set from elsewhere ends a wait at once, and the machine goes on later.
+
+use crate::adapter::core::{
+    Action, DeviceFlow, Event, Machine, Misuse, Outgoing, Response, Stopped, Ticket, Timestamp, TransportError,
+    WaitReason,
+};
+use crate::adapter::{Cancel, Http, entropy, run};
+use device_flow_testkit::loopback::{self, Loopback, Next};
+use device_flow_testkit::scaled::Scaled;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+fn http() -> Http {
+    Http::builder().build().unwrap()
+}
+
+#[test]
+fn g05_a_wait_ends_within_100_ms_of_the_cancel_and_the_flow_goes_on_without_an_early_poll() {
+    let server = Loopback::http(loopback::sign_in(&[]));
+    let http = http();
+    let mut flow = DeviceFlow::new(server.client(), entropy().unwrap());
+    let cancel = Cancel::new();
+    let remote = cancel.clone();
+    let canceller = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(300));
+        remote.cancel();
+        Instant::now()
+    });
+    assert_eq!(run(&http, &mut flow, &cancel, |_| {}).unwrap_err(), Stopped::Interrupted);
+    // 100 ms is the promise; the rest is for a machine that runs other tests too.
+    let delay = canceller.join().unwrap().elapsed();
+    assert!(delay < Duration::from_millis(250), "{delay:?}");
+    assert!(server.polls().is_empty());
+
+    // Still cancelled: at once, and nothing is asked.
+    assert_eq!(run(&http, &mut flow, &cancel, |_| {}).unwrap_err(), Stopped::Interrupted);
+    let mut waits = Vec::new();
+    let outcome = run(&http, &mut flow, &Cancel::new(), |event| waits.push(event));
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert!(matches!(waits[..], [Event::Waiting { wait, .. }] if wait < Duration::from_millis(900)), "{waits:?}");
+    let requests = server.requests();
+    assert!(requests[1].at.duration_since(requests[0].at) >= Duration::from_secs(1));
+}
+
+#[test]
+fn g05_an_answer_that_arrives_after_the_cancel_is_not_lost() {
+    for (slow, token) in [(1, true), (0, false)] {
+        let cancel = Cancel::new();
+        let remote = cancel.clone();
+        let play = loopback::sign_in(&[]);
+        let server = Loopback::http(move |asked, wire| {
+            if asked.number == slow {
+                remote.cancel();
+                thread::sleep(Duration::from_millis(100));
+            }
+            play(asked, wire)
+        });
+        let http = http();
+        let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 1000);
+        let first = run(&http, &mut flow, &cancel, |_| {});
+        if token {
+            assert!(first.is_ok(), "{first:?}");
+        } else {
+            assert_eq!(first.unwrap_err(), Stopped::Interrupted);
+            assert!(flow.inner().prompt().is_some());
+            assert!(run(&http, &mut flow, &Cancel::new(), |_| {}).is_ok());
+        }
+        assert_eq!(flow.inner().trail().failures(), 0);
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
+#[test]
+fn a_flag_of_the_callers_own_cancels_too() {
+    let server = Loopback::http(|_, _| Next::Close);
+    let flag = Arc::new(AtomicBool::new(false));
+    let cancel = Cancel::from(flag.clone());
+    flag.store(true, Ordering::Relaxed);
+    let mut flow = DeviceFlow::new(server.client(), entropy().unwrap());
+    assert_eq!(run(&http(), &mut flow, &cancel, |_| {}).unwrap_err(), Stopped::Interrupted);
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_machine_that_waits_for_another_drivers_answer_is_left_alone() {
+    let server = Loopback::http(loopback::sign_in(&[]));
+    let http = http();
+    let mut flow = DeviceFlow::new(server.client(), entropy().unwrap());
+    let Action::SendRequest(Outgoing { .. }) = flow.next_action(http.now()) else { panic!() };
+    assert!(matches!(run(&http, &mut flow, &Cancel::new(), |_| {}), Err(Stopped::NotOurs)));
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn many_sign_ins_share_one_client_across_threads() {
+    let server = Loopback::http(|asked, wire| match &*asked.target {
+        "/device" => loopback::device_answer(wire),
+        _ => loopback::token_answer(wire),
+    });
+    let http = http();
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| {
+                let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 100);
+                assert!(run(&http, &mut flow, &Cancel::new(), |_| {}).is_ok());
+            });
+        }
+    });
+}
+
+struct Never;
+
+impl Machine for Never {
+    type Output = ();
+
+    fn next_action(&mut self, _: Timestamp) -> Action<()> {
+        Action::Wait { until: Timestamp::MAX, reason: WaitReason::Interval }
+    }
+
+    fn response(&mut self, _: Ticket, _: Response<'_>, _: Timestamp) -> Result<(), Misuse> {
+        Ok(())
+    }
+
+    fn transport_failed(&mut self, _: Ticket, _: TransportError, _: Timestamp) -> Result<(), Misuse> {
+        Ok(())
+    }
+
+    fn cancel(&mut self) {}
+}
+
+#[test]
+fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_is_told_once() {
+    let (cancel, mut told) = (Cancel::new(), 0);
+    let remote = cancel.clone();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(150));
+        remote.cancel();
+    });
+    assert_eq!(run(&http(), &mut Never, &cancel, |_| told += 1).unwrap_err(), Stopped::Interrupted);
+    assert_eq!(told, 1);
+}

@@ -1,0 +1,131 @@
+//! Signs a person in on another device (RFC 8628), on tokio and reqwest: the driver for the machines of [`core`].
+//!
+//! ```no_run
+//! use device_flow_tokio::core::{Client, DeviceFlow, Event, Provider};
+//! use device_flow_tokio::{Http, entropy, run};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::builder(Provider::github(), "Iv1.0123456789abcdef").scope("read:user").build()?;
+//! let mut flow = DeviceFlow::new(client, entropy()?);
+//!
+//! let http = Http::builder().build()?;
+//! let token = run(&http, &mut flow, |event| {
+//!     if let Event::ShowCode(prompt) = event {
+//!         println!("Open {} and enter {}", prompt.verification_uri(), prompt.user_code());
+//!     }
+//! })
+//! .await?;
+//! // `token.access_token().expose()` is what the API wants to see as the bearer.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! This crate knows HTTP and time, and nothing of OAuth: what to send, when, and what an answer means is the machine's.
+//! `device-flow-blocking` is the same without a runtime.
+//!
+//! # Runtime
+//!
+//! [`run`] needs a tokio runtime, current-thread or multi-thread, with I/O and time enabled (`enable_all`). tokio panics
+//! when one of the drivers is missing; without any runtime [`run`] returns an error.
+//!
+//! # Stopping
+//!
+//! Drop the future. The machine was only borrowed and knows of a request that was given up: it can be run again or stored,
+//! and will not ask the server earlier for it.
+
+mod clock;
+mod http;
+mod proxy;
+mod roots;
+
+pub use device_flow_core as core;
+pub use http::{Http, HttpBuilder, HttpError};
+
+use clock::Clock;
+use device_flow_core::{
+    Action, Event, Failure, Machine, Outgoing, Stopped, Ticket, TransportError, TransportErrorKind,
+};
+use http::Answer;
+
+/// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
+///
+/// `on_event` is called on this task, between two steps: at once with what to show, and once for every wait.
+///
+/// # Errors
+/// [`Stopped::Failed`] when the machine ended with a failure, or when there is no tokio runtime here;
+/// [`Stopped::AlreadyEnded`] when it had handed out its outcome before; [`Stopped::NotOurs`] when it waits for an answer that
+/// another driver has asked for. [`Stopped::Interrupted`] does not occur: to stop, drop the future.
+pub async fn run<M: Machine>(
+    http: &Http,
+    machine: &mut M,
+    mut on_event: impl FnMut(Event),
+) -> Result<M::Output, Stopped> {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(Stopped::Failed(Failure::Transport(
+            TransportError::new(TransportErrorKind::Other).with_detail("there is no tokio runtime here"),
+        )));
+    }
+    let clock = http.clock();
+    let mut told = None;
+    loop {
+        let now = clock.now();
+        match machine.next_action(now) {
+            Action::SendRequest(Outgoing { request, ticket }) => {
+                let flight = Flight { machine: &mut *machine, clock, ticket: Some(ticket) };
+                let answer = http.send(request).await;
+                flight.land(answer)?;
+            }
+            Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
+            Action::Wait { until, reason } => {
+                if told.replace(until) != Some(until) {
+                    on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
+                }
+                clock.sleep_until(until).await;
+            }
+            Action::AwaitResponse => return Err(Stopped::NotOurs),
+            Action::Done(outcome) => return Ok(outcome?),
+            Action::Ended => return Err(Stopped::AlreadyEnded),
+        }
+    }
+}
+
+/// 32 bytes from the system's random source, for [`DeviceFlow::new`](device_flow_core::DeviceFlow::new).
+///
+/// # Errors
+/// When the system has no random bytes to give.
+pub fn entropy() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A request on its way. Dropped before it has landed, because the future of [`run`] was, it tells the machine so.
+struct Flight<'a, M: Machine> {
+    machine: &'a mut M,
+    clock: Clock,
+    ticket: Option<Ticket>,
+}
+
+impl<M: Machine> Flight<'_, M> {
+    /// Hands over what came. The machine takes it from whom it gave the ticket, so a refusal means that it is not ours.
+    fn land(mut self, answer: Result<Answer, TransportError>) -> Result<(), Stopped> {
+        let Some(ticket) = self.ticket.take() else { return Ok(()) };
+        let now = self.clock.arrival();
+        match answer {
+            Ok(answer) => self.machine.response(ticket, answer.as_response(), now),
+            Err(error) => self.machine.transport_failed(ticket, error, now),
+        }
+        .map_err(|_| Stopped::NotOurs)
+    }
+}
+
+impl<M: Machine> Drop for Flight<'_, M> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            let abandoned = TransportError::new(TransportErrorKind::Abandoned);
+            // Nobody is left to hear of a refusal.
+            let _ = self.machine.transport_failed(ticket, abandoned, self.clock.arrival());
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Owns the question which proxy a request goes through, if any: the setting, the environment, never for loopback.
+
+use crate::HttpError;
+use std::fmt;
+use std::net::IpAddr;
+use url::{Host, Url};
+
+/// A proxy, and the hosts that are reached without it.
+#[derive(Clone)]
+pub(crate) struct Proxy {
+    url: Url,
+    /// The entries of `NO_PROXY`, in lower case.
+    bypassed: Vec<String>,
+}
+
+impl Proxy {
+    /// A proxy for everything but loopback. `source` names the setting in an error, for the address may hold a password.
+    pub(crate) fn new(address: &str, source: &'static str) -> Result<Self, HttpError> {
+        let with_scheme = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
+        let url = Url::parse(&with_scheme).map_err(|_| HttpError::BadProxy(source))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+            return Err(HttpError::BadProxy(source));
+        }
+        Ok(Self { url, bypassed: Vec::new() })
+    }
+
+    /// The proxy that the environment names, if it does. `HTTP_PROXY` is not among the variables: plain http goes to loopback
+    /// alone, and never through a proxy.
+    pub(crate) fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, HttpError> {
+        let set = |name: &'static str| Some((name, variable(name).filter(|value| !value.trim().is_empty())?));
+        let Some((name, address)) = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(set)
+        else {
+            return Ok(None);
+        };
+        let mut proxy = Self::new(address.trim(), name)?;
+        if let Some((_, hosts)) = ["NO_PROXY", "no_proxy"].into_iter().find_map(set) {
+            proxy.bypassed.extend(hosts.split([',', ' ']).map(|host| host.trim().to_ascii_lowercase()));
+        }
+        Ok(Some(proxy))
+    }
+
+    /// The address, with credentials: for the HTTP client alone.
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Whether a request to this URL goes through the proxy.
+    pub(crate) fn serves(&self, target: &Url) -> bool {
+        let direct = match target.host() {
+            Some(Host::Domain(name)) => name == "localhost" || self.bypasses(name, None),
+            Some(Host::Ipv4(ip)) => ip.is_loopback() || self.bypasses(&ip.to_string(), Some(ip.into())),
+            Some(Host::Ipv6(ip)) => ip.is_loopback() || self.bypasses(&ip.to_string(), Some(ip.into())),
+            None => true,
+        };
+        !direct
+    }
+
+    /// As curl and Go read `NO_PROXY`: `*`, a domain with all below it, an address, a network (`10.0.0.0/8`).
+    fn bypasses(&self, host: &str, ip: Option<IpAddr>) -> bool {
+        self.bypassed.iter().any(|entry| {
+            let domain = entry.trim_start_matches("*.").trim_start_matches('.');
+            entry == "*"
+                || host == domain
+                || (!domain.is_empty() && host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.')))
+                || entry.split_once('/').zip(ip).is_some_and(|((network, bits), ip)| within(ip, network, bits))
+        })
+    }
+}
+
+impl fmt::Display for Proxy {
+    /// Without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the proxy {}", self.url.host_str().unwrap_or_default())?;
+        self.url.port().map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Whether an address lies in a network, written as in `10.0.0.0/8`.
+fn within(ip: IpAddr, network: &str, bits: &str) -> bool {
+    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
+    let differing = match (ip, network) {
+        (IpAddr::V4(ip), IpAddr::V4(network)) => u128::from(ip.to_bits() ^ network.to_bits()) << 96,
+        (IpAddr::V6(ip), IpAddr::V6(network)) => ip.to_bits() ^ network.to_bits(),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
+    };
+    differing.leading_zeros() >= bits
+}

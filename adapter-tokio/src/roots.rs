@@ -1,0 +1,22 @@
+//! Owns the reading of a caller's own root certificates, and every way in which they can be unusable.
+
+use crate::HttpError;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+/// The certificates in PEM text, each of them usable as a root. Other PEM items in between, such as keys, are passed over.
+pub(crate) fn read(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
+    // A file that is DER, or no certificate at all, would otherwise look like PEM text without any item.
+    if !pem.windows(11).any(|window| window == b"-----BEGIN ") && !pem.trim_ascii().is_empty() {
+        return Err(HttpError::RootsNotPem);
+    }
+    let mut roots = Vec::new();
+    for (index, certificate) in CertificateDer::pem_slice_iter(pem).enumerate() {
+        let damaged = HttpError::DamagedRoot(index.saturating_add(1));
+        let certificate = certificate.map_err(|_| damaged.clone())?;
+        RootCertStore::empty().add(certificate.clone()).map_err(|_| damaged)?;
+        roots.push(certificate);
+    }
+    if roots.is_empty() { Err(HttpError::NoRoots) } else { Ok(roots) }
+}

@@ -1,0 +1,113 @@
+//! Whole sign-ins: what is sent, what is told, which connections carry it.
+
+use crate::adapter::core::{DeviceFlow, Event, Stopped, WaitReason};
+use crate::adapter::{Http, entropy};
+use crate::drive;
+use device_flow_testkit::loopback::{self, Loopback, Next};
+use device_flow_testkit::scaled::Scaled;
+use std::time::Duration;
+
+const PENDING: &str = "authorization_pending";
+
+fn http() -> Http {
+    Http::builder().build().unwrap()
+}
+
+#[test]
+fn a_sign_in_waits_slows_down_and_brings_the_token() {
+    let server = Loopback::http(loopback::sign_in(&[PENDING, PENDING, "slow_down"]));
+    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 1000);
+    let (outcome, events) = drive(&http(), &mut flow);
+
+    assert_eq!(outcome.unwrap().access_token().expose(), "token-1");
+    assert_eq!(flow.inner().trail().polls(), 4);
+    assert_eq!(flow.inner().trail().slow_downs(), 1);
+    assert!(matches!(&events[0], Event::ShowCode(prompt) if prompt.user_code() == "WDJB-MJHT"));
+    // Each wait is told once, however often the timer wakes.
+    let reasons: Vec<_> = events[1..]
+        .iter()
+        .map(|event| match event {
+            Event::Waiting { reason, .. } => *reason,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let interval = WaitReason::Interval;
+    assert_eq!(reasons, [interval, interval, interval, WaitReason::SlowDown { interval: 6 }]);
+    assert!(server.polls().iter().all(|poll| poll.body.contains("device_code=device-code-1")));
+    assert_eq!(server.connections(), 1);
+
+    // The outcome comes out once.
+    assert!(matches!(drive(&http(), &mut flow).0, Err(Stopped::AlreadyEnded)));
+}
+
+#[test]
+fn a_hundred_polls_take_one_connection() {
+    let server = Loopback::http(loopback::sign_in(&[PENDING; 99]));
+    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 200);
+    let (outcome, _) = drive(&http(), &mut flow);
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert_eq!((server.polls().len(), server.connections()), (100, 1));
+}
+
+#[test]
+fn polling_law_2_each_poll_comes_a_whole_interval_after_the_answer_before() {
+    let server = Loopback::http(loopback::sign_in(&[PENDING]));
+    let (outcome, events) = drive(&http(), &mut DeviceFlow::new(server.client(), entropy().unwrap()));
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let at: Vec<_> = server.requests().iter().map(|request| request.at).collect();
+    for (before, after) in at.iter().zip(&at[1..]) {
+        let distance = after.duration_since(*before);
+        assert!(distance >= Duration::from_secs(1), "early: {distance:?}");
+        assert!(distance < Duration::from_millis(1700), "late: {distance:?}");
+    }
+    assert_eq!(events.len(), 3);
+}
+
+#[test]
+fn c13_a_connection_that_the_server_closed_between_polls_is_replaced_unnoticed() {
+    let play = loopback::sign_in(&[PENDING, PENDING, PENDING]);
+    let server = Loopback::http(move |asked, wire| {
+        play(asked, wire);
+        Next::Close
+    });
+    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
+    let (outcome, _) = drive(&http(), &mut flow);
+    assert!(outcome.is_ok(), "{outcome:?}");
+    assert_eq!(flow.inner().trail().failures(), 0);
+    assert_eq!((server.requests().len(), server.connections()), (5, 5));
+}
+
+/// Whether the server has read the poll nobody can know, so the machine decides: it waits longer and asks again. An adapter
+/// that sent the poll again by itself would break the interval, or replay a code that was just redeemed.
+#[test]
+fn c13_a_poll_that_was_sent_is_never_sent_again_behind_the_machines_back() {
+    let play = loopback::sign_in(&[PENDING]);
+    let server = Loopback::http(move |asked, wire| match asked.number {
+        2 => Next::Close,
+        4 => Next::Reset,
+        _ => play(asked, wire),
+    });
+    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
+    let (outcome, _) = drive(&http(), &mut flow);
+    assert!(outcome.is_ok(), "{outcome:?}");
+    let trail = flow.inner().trail();
+    assert_eq!(trail.polls() as usize, server.polls().len());
+    assert_eq!(trail.failures(), 1);
+}
+
+#[test]
+fn requests_carry_what_the_machine_asked_for_and_nothing_that_could_identify_or_invite() {
+    let server = Loopback::http(loopback::sign_in(&[]));
+    let client = server.client_builder().client_secret_basic("secret").build().unwrap();
+    let (outcome, _) = drive(&http(), &mut Scaled::new(DeviceFlow::new(client, entropy().unwrap()), 1000));
+    assert!(outcome.is_ok(), "{outcome:?}");
+    for request in server.requests() {
+        let mut names: Vec<_> =
+            request.head.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let expected = ["accept", "authorization", "content-length", "content-type", "host", "user-agent"];
+        assert_eq!(names, expected, "{}", request.head);
+        assert!(request.head.starts_with("post ") && request.head.contains(" http/1.1\r\n"));
+        assert!(request.head.contains(concat!("user-agent: device-flow/", env!("CARGO_PKG_VERSION"), "\r\n")));
+    }
+}

@@ -1,0 +1,159 @@
+//! The demo: a small real authorization server of RFC 8628 on loopback. This file owns its start, its stop and its handle.
+//!
+//! It forgets everything when it stops, believes every public client's name, and knows one person, who is always signed
+//! in: right for a demo and for tests, wrong for anything else.
+
+mod browser;
+mod form;
+mod http;
+mod oauth;
+mod pages;
+mod random;
+mod refusal;
+mod state;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use http::Site;
+use state::Decision;
+
+/// The one client that has a secret, to try client authentication with. Every other client is public.
+pub const CONFIDENTIAL_CLIENT_ID: &str = "demo-confidential";
+/// The secret of [`CONFIDENTIAL_CLIENT_ID`], full of characters that clients forget to encode (RFC 6749 §2.3.1).
+pub const CONFIDENTIAL_CLIENT_SECRET: &str = "s3cret+/= %:x";
+
+/// How long an open connection may keep [`Server::shutdown`] waiting.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How the server behaves. The wire knows whole seconds only, so all durations must be whole and not zero.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// How long clients must wait between polls (RFC 8628 §3.2 `interval`); 5 s by default.
+    pub interval: Duration,
+    /// How long a device code and its user code live; 10 minutes by default.
+    pub code_lifetime: Duration,
+    /// How long an access token lives; one hour by default.
+    pub access_token_lifetime: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            interval: Duration::from_secs(5),
+            code_lifetime: Duration::from_secs(600),
+            access_token_lifetime: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// A running server. Dropping it stops it; [`shutdown`](Self::shutdown) also waits until it has stopped.
+#[derive(Debug)]
+#[must_use = "the server stops when this is dropped"]
+pub struct Server {
+    site: Arc<Site>,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<io::Result<()>>,
+}
+
+impl Server {
+    /// Starts to serve, in a task of the current tokio runtime (which needs its I/O and time drivers).
+    ///
+    /// # Errors
+    /// `InvalidInput` when a duration is zero or not in whole seconds; else what binding the port said.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        for duration in [options.interval, options.code_lifetime, options.access_token_lifetime] {
+            if duration.is_zero() || duration.subsec_nanos() != 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "durations must be whole seconds, and not zero",
+                ));
+            }
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+        let site = Arc::new(Site::new(listener.local_addr()?, options));
+        let counting = Arc::clone(&site);
+        let listener = listener.tap_io(move |stream| {
+            counting.count_connection();
+            // Answers are small: waiting to fill a packet only makes them late. Failing to ask for that harms nothing.
+            let _ = stream.set_nodelay(true);
+        });
+        let (stop, stopped) = oneshot::channel();
+        let serving = axum::serve(listener, http::router(Arc::clone(&site))).with_graceful_shutdown(async {
+            // An error here means that `stop` was dropped, which is how it is told.
+            let _ = stopped.await;
+        });
+        let task = tokio::spawn(serving.into_future());
+        Ok(Self { site, stop, task })
+    }
+
+    /// `http://127.0.0.1:PORT` without a slash at the end; also the issuer (RFC 8414 §2).
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.site.base_url()
+    }
+
+    /// Approves a code as the person would on the page. True also when it already was, false when no such code waits.
+    #[must_use = "a code that nobody waits for was not approved"]
+    pub fn approve(&self, user_code: &str) -> bool {
+        self.decide(user_code, Decision::Approve)
+    }
+
+    /// Denies a code as the person would on the page. True also when it already was, false when no such code waits.
+    #[must_use = "a code that nobody waits for was not denied"]
+    pub fn deny(&self, user_code: &str) -> bool {
+        self.decide(user_code, Decision::Deny)
+    }
+
+    /// Whose access token this is, as `/userinfo` would tell; `None` when it is not a living one.
+    #[must_use]
+    pub fn account(&self, access_token: &str) -> Option<String> {
+        let authority = self.site.authority();
+        authority.scope_of(access_token, self.site.now()).map(|_| format!("{} <{}>", pages::PERSON, pages::EMAIL))
+    }
+
+    /// When each poll for this code arrived, since the server started; their differences are the gaps.
+    #[must_use]
+    pub fn polls(&self, user_code: &str) -> Vec<Duration> {
+        self.site.authority().polls(user_code).to_vec()
+    }
+
+    /// How many connections were opened so far.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.site.connections()
+    }
+
+    /// How many requests arrived so far.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.site.requests()
+    }
+
+    /// How many requests arrived so far for one of the server's paths, such as `/token`.
+    #[must_use]
+    pub fn requests_to(&self, path: &str) -> usize {
+        self.site.requests_to(path)
+    }
+
+    /// Stops accepting, lets requests in flight finish, and returns within a few seconds.
+    pub async fn shutdown(self) {
+        drop(self.stop);
+        // A connection that outlives our patience ends with the runtime.
+        let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, self.task).await;
+    }
+
+    fn decide(&self, user_code: &str, decision: Decision) -> bool {
+        self.site.authority().decide(user_code, decision, self.site.now()).is_ok()
+    }
+}

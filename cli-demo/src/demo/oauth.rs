@@ -1,0 +1,201 @@
+//! Owns the endpoints that clients call: their parameters, client authentication and JSON answers.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use base64ct::{Base64, Encoding as _};
+use serde_json::{Value, json};
+
+use super::form::Form;
+use super::http::{Arrival, Site};
+use super::refusal::Refusal;
+use super::state::{Ask, same_secret};
+use super::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, pages};
+
+const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// RFC 8628 §3.1, §3.2.
+pub(super) async fn device_authorization(
+    State(site): State<Arc<Site>>,
+    Extension(Arrival(now)): Extension<Arrival>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let (client_id, form) = authenticated(&headers, &body)?;
+    let scope = form.get("scope").unwrap_or_default().to_owned();
+    let code_challenge = code_challenge(&form)?.map(str::to_owned);
+    let issued = site.authority().issue(Ask { client_id, scope, code_challenge }, now)?;
+    let uri = format!("{}/device", site.base_url());
+    Ok(json(
+        StatusCode::OK,
+        &json!({
+            "device_code": issued.device_code,
+            "verification_uri_complete": format!("{uri}?user_code={}", issued.user_code),
+            "user_code": issued.user_code,
+            "verification_uri": uri,
+            "expires_in": site.options().code_lifetime.as_secs(),
+            "interval": site.options().interval.as_secs(),
+        }),
+    ))
+}
+
+/// RFC 8628 §3.4, §3.5 and RFC 6749 §6.
+pub(super) async fn token(
+    State(site): State<Arc<Site>>,
+    Extension(Arrival(now)): Extension<Arrival>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let (client_id, form) = authenticated(&headers, &body)?;
+    let tokens = match required(&form, "grant_type", "grant_type is missing")? {
+        DEVICE_CODE_GRANT => {
+            let device_code = required(&form, "device_code", "device_code is missing")?;
+            site.authority().poll(&client_id, device_code, form.get("code_verifier"), now)?
+        }
+        "refresh_token" => {
+            let refresh_token = required(&form, "refresh_token", "refresh_token is missing")?;
+            site.authority().refresh(&client_id, refresh_token, form.get("scope"), now)?
+        }
+        _ => return Err(Refusal::UnsupportedGrantType),
+    };
+    Ok(json(
+        StatusCode::OK,
+        &json!({
+            "access_token": tokens.access_token,
+            "token_type": "Bearer",
+            "expires_in": site.options().access_token_lifetime.as_secs(),
+            "refresh_token": tokens.refresh_token,
+            "scope": tokens.scope,
+        }),
+    ))
+}
+
+/// RFC 7009. Tokens are looked for everywhere, so the hint is of no use.
+pub(super) async fn revoke(
+    State(site): State<Arc<Site>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Refusal> {
+    let (client_id, form) = authenticated(&headers, &body)?;
+    site.authority().revoke(&client_id, required(&form, "token", "token is missing")?)?;
+    Ok(StatusCode::OK)
+}
+
+/// OpenID Connect Core §5.3, for a bearer token (RFC 6750 §2.1).
+pub(super) async fn userinfo(
+    State(site): State<Arc<Site>>,
+    Extension(Arrival(now)): Extension<Arrival>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(token) = credentials(&headers, "Bearer") else {
+        // RFC 6750 §3.1: a request without a token is told no error code.
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
+    };
+    let authority = site.authority();
+    let Some(scope) = authority.scope_of(token, now) else {
+        return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")]).into_response();
+    };
+    let mut person = json!({ "sub": "ada", "name": pages::PERSON });
+    if let Some(person) = person.as_object_mut()
+        && scope.split(' ').any(|token| token == "email")
+    {
+        person.insert("email".to_owned(), json!(pages::EMAIL));
+    }
+    json(StatusCode::OK, &person)
+}
+
+/// RFC 8414. Also served where OpenID Connect Discovery has it, because many clients look only there; there are no ID tokens.
+pub(super) async fn metadata(State(site): State<Arc<Site>>) -> Response {
+    let issuer = site.base_url();
+    let authentication = ["none", "client_secret_basic", "client_secret_post"];
+    json(
+        StatusCode::OK,
+        &json!({
+            "issuer": issuer,
+            "device_authorization_endpoint": format!("{issuer}/device_authorization"),
+            "token_endpoint": format!("{issuer}/token"),
+            "revocation_endpoint": format!("{issuer}/revoke"),
+            "userinfo_endpoint": format!("{issuer}/userinfo"),
+            "grant_types_supported": [DEVICE_CODE_GRANT, "refresh_token"],
+            "response_types_supported": [],
+            "scopes_supported": pages::SCOPES.map(|(scope, _)| scope),
+            "token_endpoint_auth_methods_supported": authentication,
+            "revocation_endpoint_auth_methods_supported": authentication,
+            "code_challenge_methods_supported": ["S256"],
+        }),
+    )
+}
+
+/// An answer in JSON.
+pub(super) fn json(status: StatusCode, value: &Value) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
+}
+
+/// The client that sent a form (RFC 6749 §2.3, §3.2.1), and the form.
+fn authenticated(headers: &HeaderMap, body: &[u8]) -> Result<(String, Form), Refusal> {
+    let form = Form::from_body(headers, body).map_err(Refusal::InvalidRequest)?;
+    let (client_id, secret) = if headers.contains_key(AUTHORIZATION) {
+        let (client_id, secret) = basic(headers).ok_or(Refusal::InvalidClient)?;
+        if form.get("client_secret").is_some() {
+            return Err(Refusal::InvalidRequest("the client authenticates in two ways"));
+        }
+        if form.get("client_id").is_some_and(|named| named != client_id) {
+            return Err(Refusal::InvalidRequest("client_id differs from the authenticated client"));
+        }
+        (client_id, secret)
+    } else {
+        let client_id = required(&form, "client_id", "client_id is missing")?;
+        (client_id.to_owned(), form.get("client_secret").unwrap_or_default().to_owned())
+    };
+    // RFC 6749 appendix A.1: client-id = *VSCHAR.
+    if client_id.is_empty() || !client_id.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
+        return Err(Refusal::InvalidClient);
+    }
+    // A public client has no secret to be right about.
+    let expected = if client_id == CONFIDENTIAL_CLIENT_ID { CONFIDENTIAL_CLIENT_SECRET } else { "" };
+    if same_secret(&secret, expected) { Ok((client_id, form)) } else { Err(Refusal::InvalidClient) }
+}
+
+/// Client id and secret, form-encoded and then put together in base64 (RFC 6749 §2.3.1).
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let pair = String::from_utf8(Base64::decode_vec(credentials(headers, "Basic")?).ok()?).ok()?;
+    let (client_id, secret) = pair.split_once(':')?;
+    Some((form_decoded(client_id)?, form_decoded(secret)?))
+}
+
+fn form_decoded(text: &str) -> Option<String> {
+    // Encoded text has neither of these; without them, the parser sees one name and nothing else.
+    if text.contains(['&', '=']) {
+        return None;
+    }
+    Some(form_urlencoded::parse(text.as_bytes()).map(|(name, _)| name).collect())
+}
+
+/// What follows the scheme in `Authorization`; schemes are compared without case (RFC 9110 §11.1).
+fn credentials<'h>(headers: &'h HeaderMap, scheme: &str) -> Option<&'h str> {
+    let (found, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    found.eq_ignore_ascii_case(scheme).then(|| credentials.trim())
+}
+
+fn required<'f>(form: &'f Form, name: &str, complaint: &'static str) -> Result<&'f str, Refusal> {
+    form.get(name).ok_or(Refusal::InvalidRequest(complaint))
+}
+
+/// RFC 7636 §4.3, with S256 as the only method, and a challenge that is a SHA-256 digest in base64url.
+fn code_challenge(form: &Form) -> Result<Option<&str>, Refusal> {
+    match (form.get("code_challenge"), form.get("code_challenge_method")) {
+        (None, None) => Ok(None),
+        (Some(challenge), Some("S256"))
+            if challenge.len() == 43
+                && challenge.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) =>
+        {
+            Ok(Some(challenge))
+        }
+        _ => Err(Refusal::InvalidRequest("code_challenge must be of method S256")),
+    }
+}

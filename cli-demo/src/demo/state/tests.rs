@@ -1,0 +1,236 @@
+//! Proves the server's rules in virtual time: a test says what time it is.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+use super::*;
+
+const CLIENT: &str = "tv";
+
+fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn authority() -> Authority {
+    Authority::new(Options::default())
+}
+
+fn ask(scope: &str) -> Ask {
+    Ask { client_id: CLIENT.to_owned(), scope: scope.to_owned(), code_challenge: None }
+}
+
+fn poll(authority: &mut Authority, issued: &Issued, now: Duration) -> Result<Tokens, Refusal> {
+    authority.poll(CLIENT, &issued.device_code, None, now)
+}
+
+/// An approved sign-in, redeemed at 5 s.
+fn signed_in(authority: &mut Authority, scope: &str) -> Tokens {
+    let issued = authority.issue(ask(scope), s(0)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    poll(authority, &issued, s(5)).unwrap()
+}
+
+#[test]
+fn rfc8628_3_5_pending_until_a_person_decides_then_tokens_once() {
+    let mut authority = authority();
+    let issued = authority.issue(ask("openid"), s(0)).unwrap();
+    assert_eq!(poll(&mut authority, &issued, s(5)).unwrap_err(), Refusal::AuthorizationPending);
+    authority.decide(&issued.user_code, Decision::Approve, s(6)).unwrap();
+    let tokens = poll(&mut authority, &issued, s(10)).unwrap();
+    assert_eq!(authority.scope_of(&tokens.access_token, s(10)), Some("openid"));
+    assert!(matches!(poll(&mut authority, &issued, s(15)), Err(Refusal::InvalidGrant(_))));
+    assert_eq!(authority.polls(&issued.user_code), [s(5), s(10), s(15)]);
+}
+
+#[test]
+fn rfc8628_3_5_slow_down_adds_five_seconds_for_good() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    let a_bit_less = |seconds| s(seconds) - Duration::from_nanos(1);
+    assert_eq!(
+        poll(&mut authority, &issued, a_bit_less(5)).unwrap_err(),
+        Refusal::SlowDown,
+        "the first poll counts from issue"
+    );
+    assert_eq!(poll(&mut authority, &issued, s(14)).unwrap_err(), Refusal::SlowDown, "the interval is 10 s now");
+    assert_eq!(poll(&mut authority, &issued, s(29)).unwrap_err(), Refusal::AuthorizationPending, "15 s are enough");
+    assert_eq!(poll(&mut authority, &issued, s(43)).unwrap_err(), Refusal::SlowDown, "and stay needed");
+    authority.decide(&issued.user_code, Decision::Approve, s(44)).unwrap();
+    assert_eq!(poll(&mut authority, &issued, s(62)).unwrap_err(), Refusal::SlowDown, "an approval excuses nothing");
+    assert!(poll(&mut authority, &issued, s(62 + 25)).is_ok());
+}
+
+#[test]
+fn rfc8628_3_5_slow_down_is_each_codes_own() {
+    let mut authority = authority();
+    let (one, other) = (authority.issue(ask(""), s(0)).unwrap(), authority.issue(ask(""), s(0)).unwrap());
+    assert_eq!(poll(&mut authority, &one, s(1)).unwrap_err(), Refusal::SlowDown);
+    assert_eq!(poll(&mut authority, &other, s(5)).unwrap_err(), Refusal::AuthorizationPending);
+}
+
+#[test]
+fn rfc8628_3_5_denied_stays_denied() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    authority.decide(&issued.user_code, Decision::Deny, s(1)).unwrap();
+    assert_eq!(poll(&mut authority, &issued, s(5)).unwrap_err(), Refusal::AccessDenied);
+    assert_eq!(poll(&mut authority, &issued, s(10)).unwrap_err(), Refusal::AccessDenied);
+}
+
+#[test]
+fn rfc8628_3_5_a_code_expires_for_device_and_person_even_when_approved() {
+    let mut authority = authority();
+    let (waiting, approved) = (authority.issue(ask(""), s(0)).unwrap(), authority.issue(ask(""), s(0)).unwrap());
+    authority.decide(&approved.user_code, Decision::Approve, s(599)).unwrap();
+    assert_eq!(poll(&mut authority, &waiting, s(599)).unwrap_err(), Refusal::AuthorizationPending);
+    assert_eq!(poll(&mut authority, &waiting, s(600)).unwrap_err(), Refusal::ExpiredToken);
+    assert_eq!(poll(&mut authority, &approved, s(600)).unwrap_err(), Refusal::ExpiredToken);
+    assert_eq!(authority.look_up(&waiting.user_code, s(600)).unwrap_err(), CodeProblem::Expired);
+    assert_eq!(authority.decide(&waiting.user_code, Decision::Approve, s(600)).unwrap_err(), CodeProblem::Expired);
+}
+
+#[test]
+fn dead_codes_and_tokens_are_forgotten() {
+    let mut authority = authority();
+    let tokens = signed_in(&mut authority, "");
+    let later = s(600) + REMEMBER_CODE + REFRESH_LIFETIME;
+    authority.issue(ask(""), later).unwrap();
+    assert_eq!((authority.grants.len(), authority.device_codes.len(), authority.families.len()), (1, 1, 0));
+    assert_eq!((authority.refresh_tokens.len(), authority.access_tokens.len()), (0, 0));
+    assert!(authority.refresh(CLIENT, &tokens.refresh_token, None, later).is_err());
+}
+
+#[test]
+fn rfc8628_5_2_another_client_cannot_redeem_a_code() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    assert!(matches!(authority.poll("thief", &issued.device_code, None, s(5)), Err(Refusal::InvalidGrant(_))));
+    assert!(poll(&mut authority, &issued, s(5)).is_ok(), "the thief's poll is not counted against the owner");
+}
+
+#[test]
+fn rfc8628_6_1_user_codes_are_compared_without_case_and_punctuation() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    let code = &issued.user_code;
+    for typed in [code.clone(), code.to_lowercase(), code.replace('-', ""), format!(" {} ", code.replace('-', " – "))]
+    {
+        assert!(authority.look_up(&typed, s(1)).is_ok(), "{typed}");
+    }
+}
+
+#[test]
+fn rfc8628_6_1_user_codes_have_two_groups_of_four_safe_letters() {
+    for _ in 0..500 {
+        let code = random::user_code().unwrap();
+        let is_letter = |letter: char| "BCDFGHJKLMNPQRSTVWXZ".contains(letter);
+        assert!(
+            code.char_indices().all(|(at, letter)| if at == 4 { letter == '-' } else { is_letter(letter) }),
+            "{code}"
+        );
+        assert_eq!(code.len(), 9);
+    }
+}
+
+#[test]
+fn rfc8628_5_1_ten_wrong_codes_close_the_door_for_a_minute() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    for second in 0..10 {
+        assert_eq!(authority.look_up("AAAA-AAAA", s(second)).unwrap_err(), CodeProblem::Unknown);
+    }
+    assert_eq!(
+        authority.look_up(&issued.user_code, s(59)).unwrap_err(),
+        CodeProblem::TooManyWrong,
+        "right codes wait as well"
+    );
+    assert!(authority.look_up(&issued.user_code, s(60)).is_ok());
+}
+
+#[test]
+fn a_decision_is_final_and_a_double_click_is_not_a_second_one() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    assert!(authority.decide(&issued.user_code, Decision::Approve, s(1)).is_ok());
+    assert_eq!(authority.decide(&issued.user_code, Decision::Deny, s(1)).unwrap_err(), CodeProblem::AlreadyUsed);
+    assert_eq!(authority.look_up(&issued.user_code, s(1)).unwrap_err(), CodeProblem::AlreadyUsed);
+}
+
+#[test]
+fn rfc7636_4_6_the_verifier_must_match_the_challenge() {
+    let mut authority = authority();
+    // The example of RFC 7636 appendix B.
+    let (verifier, challenge) =
+        ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    let issued = authority.issue(Ask { code_challenge: Some(challenge.to_owned()), ..ask("") }, s(0)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    for (wrong, at) in [(None, 5), (Some("wrong"), 10), (Some(challenge), 15)] {
+        assert!(matches!(authority.poll(CLIENT, &issued.device_code, wrong, s(at)), Err(Refusal::InvalidGrant(_))));
+    }
+    assert!(authority.poll(CLIENT, &issued.device_code, Some(verifier), s(20)).is_ok());
+}
+
+#[test]
+fn rfc9700_2_1_1_a_verifier_without_a_challenge_is_refused() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    assert!(matches!(authority.poll(CLIENT, &issued.device_code, Some("any"), s(5)), Err(Refusal::InvalidGrant(_))));
+}
+
+#[test]
+fn rfc9700_4_14_2_refresh_tokens_rotate_and_reuse_revokes_the_family() {
+    let mut authority = authority();
+    let first = signed_in(&mut authority, "");
+    let second = authority.refresh(CLIENT, &first.refresh_token, None, s(10)).unwrap();
+    assert!(authority.scope_of(&second.access_token, s(10)).is_some());
+    assert!(matches!(authority.refresh(CLIENT, &first.refresh_token, None, s(11)), Err(Refusal::InvalidGrant(_))));
+    assert!(matches!(authority.refresh(CLIENT, &second.refresh_token, None, s(12)), Err(Refusal::InvalidGrant(_))));
+    assert_eq!(authority.scope_of(&first.access_token, s(12)), None);
+    assert_eq!(authority.scope_of(&second.access_token, s(12)), None);
+}
+
+#[test]
+fn rfc6749_6_a_refresh_may_narrow_the_scope_but_not_widen_it() {
+    let mut authority = authority();
+    let first = signed_in(&mut authority, "openid email");
+    assert_eq!(
+        authority.refresh(CLIENT, &first.refresh_token, Some("openid admin"), s(6)).unwrap_err(),
+        Refusal::InvalidScope
+    );
+    let second = authority.refresh(CLIENT, &first.refresh_token, Some("email"), s(7)).unwrap();
+    assert_eq!(second.scope, "email");
+    let third = authority.refresh(CLIENT, &second.refresh_token, None, s(8)).unwrap();
+    assert_eq!(third.scope, "openid email", "the refresh token keeps what was granted");
+    assert!(authority.refresh("thief", &third.refresh_token, None, s(9)).is_err());
+}
+
+#[test]
+fn access_tokens_expire() {
+    let mut authority = authority();
+    let tokens = signed_in(&mut authority, "");
+    assert!(authority.scope_of(&tokens.access_token, s(5 + 3599)).is_some());
+    assert!(authority.scope_of(&tokens.access_token, s(5 + 3600)).is_none());
+}
+
+#[test]
+fn rfc7009_2_1_revoking_a_refresh_token_ends_all_and_an_access_token_only_itself() {
+    let mut authority = authority();
+    let first = signed_in(&mut authority, "");
+    assert!(matches!(authority.revoke("thief", &first.access_token), Err(Refusal::InvalidGrant(_))));
+    authority.revoke(CLIENT, &first.access_token).unwrap();
+    assert_eq!(authority.scope_of(&first.access_token, s(6)), None);
+    let second = authority.refresh(CLIENT, &first.refresh_token, None, s(6)).unwrap();
+    authority.revoke(CLIENT, &second.refresh_token).unwrap();
+    assert_eq!(authority.scope_of(&second.access_token, s(7)), None);
+    assert!(authority.refresh(CLIENT, &second.refresh_token, None, s(7)).is_err());
+    authority.revoke(CLIENT, "never issued").unwrap();
+}
+
+#[test]
+fn rfc6749_3_3_malformed_scopes_are_refused() {
+    let mut authority = authority();
+    for scope in [" ", "a  b", "a ", "quo\"te", "back\\slash", "ünicode", "new\nline"] {
+        assert_eq!(authority.issue(ask(scope), s(0)).err(), Some(Refusal::InvalidScope), "{scope:?}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Owns how a run ends: the one table from a cause to its exit code, its name for programs and its text for people.
+
+use device_flow_tokio::HttpError;
+use device_flow_tokio::core::{ConfigError, Failure, ProtocolFault, Stopped, TransportErrorKind};
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Why a run ended without success.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum End {
+    /// The words on the command line, or a file that they name, cannot work.
+    #[error("{0}")]
+    Usage(String),
+    #[error("{0}")]
+    Failed(#[from] Failure),
+    #[error("nobody approved the sign-in within {} seconds (--timeout): start again for a new code", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("stderr leads nowhere, so nobody could see the code: connect it to a terminal, or use --json")]
+    NobodyCanSee,
+    #[error("cancelled")]
+    Interrupted,
+    #[error("terminated")]
+    Terminated,
+    #[error("{0}")]
+    Internal(String),
+    /// The reader of stdout went away: said to nobody.
+    #[error("the output could not be written: {0}")]
+    Output(std::io::Error),
+}
+
+impl End {
+    /// The exit code, the name for programs, and whether the same call may succeed later.
+    pub(crate) fn facts(&self) -> (u8, &str, bool) {
+        match self {
+            Self::Usage(_) => (2, "usage", false),
+            Self::NobodyCanSee => (9, "interaction_required", false),
+            Self::TimedOut(_) => (5, "timeout", true),
+            Self::Interrupted => (130, "cancelled", false),
+            Self::Terminated => (143, "terminated", false),
+            Self::Internal(_) | Self::Output(_) => (1, "internal", false),
+            Self::Failed(failure) => {
+                let (exit, code) = failed(failure);
+                (exit, code, failure.is_retryable())
+            }
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.facts().0)
+    }
+}
+
+fn failed(failure: &Failure) -> (u8, &str) {
+    match failure {
+        Failure::Cancelled => (130, "cancelled"),
+        Failure::Denied(error) => (3, error.code()),
+        Failure::Expired(_) => (5, "expired"),
+        Failure::Rejected(error) => (7, error.code()),
+        Failure::Protocol(error) if matches!(error.fault, ProtocolFault::Unavailable(_)) => (6, "server_unavailable"),
+        Failure::Protocol(_) => (7, "protocol"),
+        Failure::Transport(error) if error.kind() == TransportErrorKind::UntrustedCertificate => {
+            (6, "untrusted_certificate")
+        }
+        Failure::Transport(_) => (6, "network"),
+        // A kind of failure that this version does not know.
+        _ => (1, "internal"),
+    }
+}
+
+impl From<Stopped> for End {
+    fn from(stopped: Stopped) -> Self {
+        if let Stopped::Failed(failure) = stopped { Self::Failed(failure) } else { Self::Internal(stopped.to_string()) }
+    }
+}
+
+impl From<ConfigError> for End {
+    fn from(error: ConfigError) -> Self {
+        if let ConfigError::NoDeviceAuthorizationEndpoint { token_endpoint, .. } = error {
+            return Self::Usage(format!(
+                "the server's metadata does not name a device authorization endpoint. If the server has one, look it up in its \
+                 documentation and use: --device-endpoint URL --token-endpoint {token_endpoint}"
+            ));
+        }
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<HttpError> for End {
+    fn from(error: HttpError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}

@@ -1,0 +1,82 @@
+//! The library half of the `device-flow` command line: [`main`] is the program, [`demo`] the authorization server inside it.
+
+mod args;
+pub mod demo;
+mod end;
+mod login;
+mod terminal;
+mod try_out;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use end::End;
+use std::process::ExitCode;
+use terminal::Terminal;
+
+/// The program, from the words on its command line to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { global, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout and end with 0, mistakes to stderr with 2.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let mut terminal = Terminal::new(&global);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let end = End::Internal(format!("no runtime: {error}"));
+            terminal.failed(&end);
+            return end.exit_code();
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let work = async {
+            match command {
+                Command::Login(args) => login::login(*args, &global, &mut terminal).await,
+                Command::Demo(args) => try_out::demo(args, &global, &mut terminal).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            end = signal() => Err(end),
+            outcome = work => outcome,
+        }
+    });
+    // A name look-up that hangs in a thread of its own must not hold up the end.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(end) => {
+            terminal.failed(&end);
+            end.exit_code()
+        }
+    }
+}
+
+/// Ctrl-C, or being told to end. Dropping the work is a clean cancel: nothing is written half.
+#[cfg(unix)]
+async fn signal() -> End {
+    use tokio::signal::unix::{SignalKind, signal};
+    let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
+        // Signals cannot be heard here; the default of the system ends the process.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => End::Interrupted,
+        _ = terminate.recv() => End::Terminated,
+        _ = hangup.recv() => End::Terminated,
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() -> End {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => End::Interrupted,
+        Err(_) => std::future::pending().await,
+    }
+}

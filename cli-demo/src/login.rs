@@ -1,0 +1,145 @@
+//! Owns the `login` sub-command: from words to a client, from a client to tokens.
+
+use crate::args::{Global, Login, ProviderName, ServerArgs};
+use crate::end::End;
+use crate::terminal::Terminal;
+use device_flow_tokio::core::{
+    Client, DeviceFlow, Discovery, EntraCloud, Event, Prompt, Provider, Secret, TokenResponse,
+};
+use device_flow_tokio::{Http, entropy, run};
+use std::io::Read as _;
+use std::path::Path;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+pub(crate) async fn login(args: Login, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    let http = http(global)?;
+    let secret = args.client_secret_file.as_deref().map(secret).transpose()?;
+    if !terminal.can_be_seen() {
+        return Err(End::NobodyCanSee);
+    }
+    let work = async {
+        let provider = provider(&args.server, args.allow_http_loopback, &http, terminal).await?;
+        let mut builder = Client::builder(provider, args.client_id);
+        for scope in &args.scope {
+            builder = builder.scope(scope);
+        }
+        for resource in args.resource {
+            builder = builder.resource(resource);
+        }
+        if let Some(audience) = args.audience {
+            builder = builder.audience(audience);
+        }
+        if args.allow_http_loopback {
+            builder = builder.allow_http_loopback();
+        }
+        if let Some(secret) = secret {
+            // Google documents the secret in the body only.
+            let in_body = args.server.provider == Some(ProviderName::Google);
+            builder = if in_body { builder.client_secret_post(secret) } else { builder.client_secret(secret) };
+        }
+        let flow = DeviceFlow::new(builder.build()?, entropy().map_err(|error| End::Internal(error.to_string()))?);
+        sign_in(flow, &http, terminal, |_| {}, |_| None).await
+    };
+    match args.timeout {
+        None => work.await,
+        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or(Err(End::TimedOut(limit))),
+    }
+}
+
+/// Drives a flow before the eyes of a person, and tells the result. `on_code` hears of the code when it is shown, `account`
+/// knows whose tokens they are.
+pub(crate) async fn sign_in(
+    mut flow: DeviceFlow,
+    http: &Http,
+    terminal: &mut Terminal,
+    mut on_code: impl FnMut(&Prompt),
+    account: impl FnOnce(&TokenResponse) -> Option<String>,
+) -> Result<(), End> {
+    let client = flow.client().clone();
+    // The driver tells, the terminal shows: a channel between them lets the countdown run in between.
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let mut driving = std::pin::pin!(run(http, &mut flow, move |event| {
+        // Who hears it lives as long as this future.
+        let _ = tell.send(event);
+    }));
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            biased;
+            Some(event) = told.recv() => match event {
+                Event::ShowCode(prompt) => {
+                    terminal.show_code(&client, &prompt, prompt.expires_in(http.now()))?;
+                    on_code(&prompt);
+                }
+                Event::Waiting { wait, reason, .. } => terminal.waiting(wait, reason)?,
+                _ => {}
+            },
+            outcome = &mut driving => {
+                let token = outcome?;
+                let account = account(&token);
+                return terminal.signed_in(&client, &token, account.as_deref());
+            }
+            _ = second.tick(), if terminal.counts_down() => terminal.tick(),
+        }
+    }
+}
+
+pub(crate) fn http(global: &Global) -> Result<Http, End> {
+    let mut http = Http::builder().timeout(global.request_timeout).connect_timeout(global.connect_timeout);
+    if let Some(file) = &global.ca_file {
+        let pem = std::fs::read(file).map_err(|error| cannot_read("--ca-file", file, &error))?;
+        http = http.root_certificates_pem(pem);
+    }
+    if let Some(proxy) = &global.proxy {
+        http = http.proxy(proxy);
+    }
+    Ok(http.build()?)
+}
+
+/// The endpoints: by name, by metadata or by hand. (The definition of the arguments lets exactly one of the three through.)
+async fn provider(
+    server: &ServerArgs,
+    allow_http_loopback: bool,
+    http: &Http,
+    terminal: &mut Terminal,
+) -> Result<Provider, End> {
+    if let Some(issuer) = &server.issuer {
+        let mut discovery = Discovery::new(issuer, allow_http_loopback)?;
+        let found = run(http, &mut discovery, |event| {
+            if let Event::Waiting { wait, reason, .. } = event {
+                // Only a note on the way: if it cannot be written, the result cannot be either, and that is told.
+                let _ = terminal.waiting(wait, reason);
+            }
+        });
+        return Ok(Provider::from(found.await?));
+    }
+    let host = |default: &str| server.host.clone().unwrap_or_else(|| default.to_owned());
+    Ok(match (server.provider, &server.device_endpoint, &server.token_endpoint) {
+        (Some(ProviderName::Entra), ..) => Provider::entra(EntraCloud::Public, server.tenant.clone()),
+        (Some(ProviderName::Github), ..) => Provider::github_enterprise(host("github.com")),
+        (Some(ProviderName::Gitlab), ..) => Provider::gitlab_at(host("gitlab.com")),
+        (Some(ProviderName::Google), ..) => Provider::google(),
+        (None, Some(device), Some(token)) => Provider::endpoints(device, token),
+        (None, ..) => {
+            return Err(End::Usage("say where the server is: --provider, --issuer, or both endpoints".to_owned()));
+        }
+    })
+}
+
+/// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can read.
+fn secret(file: &Path) -> Result<Secret, End> {
+    const MOST: u64 = 64 * 1024;
+    let mut text = Zeroizing::new(String::new());
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(MOST).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|open| open.take(MOST).read_to_string(&mut text))
+    };
+    read.map_err(|error| cannot_read("--client-secret-file", file, &error))?;
+    Ok(Secret::from(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn cannot_read(flag: &str, file: &Path, error: &std::io::Error) -> End {
+    End::Usage(format!("{flag} {}: {error}", file.display()))
+}

@@ -1,0 +1,5 @@
+//! The binary `device-flow`.
+
+fn main() -> std::process::ExitCode {
+    device_flow_cli::main()
+}

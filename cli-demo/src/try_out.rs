@@ -1,0 +1,84 @@
+//! Owns the `demo` sub-command: the server of `demo/`, and a sign-in against it.
+
+use crate::args::{Demo, Global};
+use crate::demo::{Options, Server};
+use crate::end::End;
+use crate::login::{http, sign_in};
+use crate::terminal::Terminal;
+use device_flow_tokio::core::{Client, DeviceFlow, Discovery, Prompt, Provider, TokenResponse};
+use device_flow_tokio::{entropy, run};
+use std::convert::Infallible;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long `--yes` leaves the code to be looked at.
+const BEFORE_YES: Duration = Duration::from_secs(3);
+
+pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    let options =
+        Options { port: args.port, interval: args.interval, code_lifetime: args.lifetime, ..Options::default() };
+    let server = Server::start(options)
+        .await
+        .map_err(|error| End::Usage(format!("the demo server could not start on 127.0.0.1:{}: {error}", args.port)))?;
+    if args.serve {
+        return serve(&server, terminal).await;
+    }
+    if !terminal.can_be_seen() {
+        return Err(End::NobodyCanSee);
+    }
+    let url = server.base_url();
+    terminal.server(url, &format!("A small authorization server runs at {url}, on this computer only.\n"))?;
+    let outcome = sign_in_here(&server, args.yes, global, terminal).await;
+    server.shutdown().await;
+    outcome
+}
+
+async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    let http = http(global)?;
+    let metadata = run(&http, &mut Discovery::new(server.base_url(), true)?, |_| {}).await?;
+    let client = Client::builder(Provider::from(metadata), "device-flow-demo")
+        .scope("openid profile offline_access")
+        .allow_http_loopback()
+        .build()?;
+    let flow = DeviceFlow::new(client, entropy().map_err(|error| End::Internal(error.to_string()))?);
+    let account = |token: &TokenResponse| {
+        // Exposed to ask the server whose it is, as an API would.
+        server.account(token.access_token().expose())
+    };
+    let (tell, shown) = tokio::sync::oneshot::channel();
+    let mut tell = Some(tell);
+    let on_code = |prompt: &Prompt| {
+        if let Some(tell) = tell.take() {
+            // Without `--yes` nobody listens.
+            let _ = tell.send(prompt.user_code().to_owned());
+        }
+    };
+    tokio::select! {
+        outcome = sign_in(flow, &http, terminal, on_code, account) => outcome,
+        never = approve_by_itself(server, shown), if yes => match never {},
+    }
+}
+
+/// Says yes to the code, a little after it was shown. Never returns.
+async fn approve_by_itself(server: &Server, shown: oneshot::Receiver<String>) -> Infallible {
+    if let Ok(code) = shown.await {
+        tokio::time::sleep(BEFORE_YES).await;
+        // False: a person was quicker, or the code died.
+        let _ = server.approve(&code);
+    }
+    std::future::pending().await
+}
+
+/// Only the server, until a signal comes.
+async fn serve(server: &Server, terminal: &mut Terminal) -> Result<(), End> {
+    let url = server.base_url();
+    terminal.server(
+        url,
+        &format!(
+            "A small authorization server runs at {url}, on this computer only. Every client id is accepted.\n\n  \
+             device-flow login --issuer {url} --client-id my-app --scope openid --allow-http-loopback\n\n\
+             Codes are entered at {url}/device. Press Ctrl-C to stop."
+        ),
+    )?;
+    std::future::pending().await
+}

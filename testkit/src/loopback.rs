@@ -1,0 +1,295 @@
+//! Owns `Loopback`: a small real server on loopback whose every byte a test decides, and what it saw.
+
+use device_flow_core::{Client, ClientBuilder, Provider};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A server on a free port of 127.0.0.1, one thread for each connection. It keeps connections open until told otherwise.
+pub struct Loopback {
+    address: SocketAddr,
+    scheme: &'static str,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    requests: Mutex<Vec<Asked>>,
+    connections: AtomicUsize,
+    closed: AtomicUsize,
+}
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// On the how manieth connection, from 0.
+    pub connection: usize,
+    /// The how manieth request of all, from 0.
+    pub number: usize,
+    /// When its last byte was read.
+    pub at: Instant,
+    /// The target, as in the request line.
+    pub target: String,
+    /// Request line and headers, in lower case.
+    pub head: String,
+    /// The body.
+    pub body: String,
+}
+
+/// What happens to the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It waits for the next request.
+    Keep,
+    /// It is closed (FIN).
+    Close,
+    /// It is reset (RST).
+    Reset,
+}
+
+impl Loopback {
+    /// A server for plain HTTP.
+    pub fn http(serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static) -> Self {
+        Self::start("http", None, serve)
+    }
+
+    /// A server for HTTPS.
+    pub fn https(
+        tls: Arc<ServerConfig>,
+        serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
+    ) -> Self {
+        Self::start("https", Some(tls), serve)
+    }
+
+    fn start(
+        scheme: &'static str,
+        tls: Option<Arc<ServerConfig>>,
+        serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Seen::default());
+        let (serve, shared) = (Arc::new(serve), seen.clone());
+        // The thread lives as long as the test's process; nothing is gained by ending it earlier.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let connection = shared.connections.fetch_add(1, Ordering::SeqCst);
+                let (stream, tls, serve, shared) = (stream.unwrap(), tls.clone(), serve.clone(), shared.clone());
+                thread::spawn(move || {
+                    stream.set_nodelay(true).unwrap();
+                    let socket = stream.try_clone().unwrap();
+                    let next = match tls {
+                        None => talk(stream, connection, &shared, &*serve),
+                        Some(tls) => {
+                            let session = ServerConnection::new(tls).unwrap();
+                            talk(StreamOwned::new(session, stream), connection, &shared, &*serve)
+                        }
+                    };
+                    if matches!(next, Ok(Next::Reset)) {
+                        rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).unwrap();
+                    }
+                    drop(socket);
+                    shared.closed.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        Self { address, scheme, seen }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The URL of a path on it.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}://{}{path}", self.scheme, self.address)
+    }
+
+    /// A client of the authorization server that [`sign_in`] plays.
+    pub fn client(&self) -> Client {
+        self.client_builder().build().unwrap()
+    }
+
+    /// The same, to be refined.
+    pub fn client_builder(&self) -> ClientBuilder {
+        let provider = Provider::endpoints(self.url("/device"), self.url("/token"));
+        Client::builder(provider, "client").allow_http_loopback()
+    }
+
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Asked> {
+        self.seen.requests.lock().unwrap().clone()
+    }
+
+    /// The requests for tokens so far.
+    pub fn polls(&self) -> Vec<Asked> {
+        self.requests().into_iter().filter(|asked| asked.target == "/token").collect()
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of them have ended, from either side.
+    pub fn closed(&self) -> usize {
+        self.seen.closed.load(Ordering::SeqCst)
+    }
+}
+
+fn talk<S: Read + Write>(
+    stream: S,
+    connection: usize,
+    seen: &Seen,
+    serve: &dyn Fn(&Asked, &mut dyn Write) -> Next,
+) -> io::Result<Next> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let start = head.len();
+            if stream.read_line(&mut head)? == 0 {
+                return Ok(Next::Close);
+            }
+            let line = head[start..].trim_end().to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line.is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body)?;
+        let asked = {
+            let mut requests = seen.requests.lock().unwrap();
+            let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
+            let asked = Asked {
+                connection,
+                number: requests.len(),
+                at: Instant::now(),
+                target,
+                head: head.to_ascii_lowercase(),
+                body: String::from_utf8_lossy(&body).into_owned(),
+            };
+            requests.push(asked.clone());
+            asked
+        };
+        match serve(&asked, stream.get_mut()) {
+            Next::Keep => {}
+            next @ (Next::Close | Next::Reset) => return Ok(next),
+        }
+    }
+}
+
+/// Writes a whole answer. A client that has gone away is no mistake.
+pub fn answer(wire: &mut dyn Write, status: u16, headers: &str, body: &str) -> Next {
+    let length = body.len();
+    let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{headers}\r\n");
+    match wire.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).and_then(|()| wire.flush()) {
+        Ok(()) => Next::Keep,
+        Err(_) => Next::Close,
+    }
+}
+
+/// Plays an authorization server: a code with an interval of one second, then these error codes one after the other, then a
+/// token.
+pub fn sign_in(errors: &'static [&'static str]) -> impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static {
+    let polls = AtomicUsize::new(0);
+    move |asked, wire| {
+        if asked.target.starts_with("/device") {
+            return device_answer(wire);
+        }
+        match errors.get(polls.fetch_add(1, Ordering::SeqCst)) {
+            Some(error) => error_answer(wire, error),
+            None => token_answer(wire),
+        }
+    }
+}
+
+/// A code with an interval of one second that lives for half an hour.
+pub fn device_answer(wire: &mut dyn Write) -> Next {
+    let code = r#"{"device_code":"device-code-1","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":1800,"interval":1}"#;
+    answer(wire, 200, JSON, code)
+}
+
+/// An OAuth error.
+pub fn error_answer(wire: &mut dyn Write, error: &str) -> Next {
+    answer(wire, 400, JSON, &format!(r#"{{"error":"{error}"}}"#))
+}
+
+/// A token.
+pub fn token_answer(wire: &mut dyn Write) -> Next {
+    answer(wire, 200, JSON, r#"{"access_token":"token-1","token_type":"Bearer","expires_in":3600}"#)
+}
+
+/// The header of JSON answers.
+pub const JSON: &str = "Content-Type: application/json\r\n";
+
+/// A certificate authority of the test's own.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    /// A new one; nobody trusts it.
+    #[expect(clippy::new_without_default, reason = "every one is another")]
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Its certificate.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A server certificate of it for these names or addresses.
+    pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
+        self.server_with(names, |_| {})
+    }
+
+    /// The same with an oddity.
+    pub fn server_with(&self, names: &[&str], refine: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        refine(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        server_config(certificate.der().clone(), &key)
+    }
+}
+
+/// Makes a certificate one whose time is over.
+pub fn expired(params: &mut CertificateParams) {
+    params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+}
+
+/// A certificate for these names or addresses that nobody signed but itself.
+pub fn self_signed(names: &[&str]) -> Arc<ServerConfig> {
+    let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    server_config(params.self_signed(&key).unwrap().der().clone(), &key)
+}
+
+fn server_config(certificate: CertificateDer<'static>, key: &KeyPair) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    Arc::new(config)
+}

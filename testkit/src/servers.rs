@@ -1,0 +1,355 @@
+//! Real authorization servers on loopback: this file alone starts them, stops them and sends a person to their pages.
+//!
+//! The servers are oidc-provider, Authlib and django-oauth-toolkit, from the package registries at pinned versions;
+//! `testkit/servers` holds their sources and the script that installs them. The first start in a process runs that
+//! script: ten seconds and the network once, a tenth of a second afterwards. They live in
+//! `$DEVICE_FLOW_SERVERS`, by default `target/servers`.
+//!
+//! Every [`Server`] has its own port, process and state, so tests may run side by side. Nothing here needs a runtime:
+//! [`Server::start`] and the person's calls block, at most a few seconds. In an async test whose client must go on
+//! meanwhile, put the server in an `Arc` and send the person from `spawn_blocking`.
+//!
+//! The user is alice. A client authenticates as its constant here says: [`PUBLIC`], [`BASIC`], [`BASIC_PLAIN`],
+//! [`POST`], [`NO_DEVICE`], [`DPOP`].
+//!
+//! ```no_run
+//! use device_flow_testkit::servers::{Kind, Options, Server};
+//!
+//! let server = Server::start(Kind::Authlib, Options { interval: Some(1), ..Options::default() });
+//! # let user_code = String::new();
+//! // … ask server.device_authorization_endpoint() for a code …
+//! server.approve(&user_code);
+//! // … poll server.token_endpoint() …
+//! ```
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::{self, Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use tempfile::TempDir;
+
+/// The public client: no secret, `client_id` in the form.
+pub const PUBLIC: &str = "device-public";
+/// A client of `client_secret_basic`, whose secret shows whether it was form-encoded (RFC 6749 §2.3.1).
+pub const BASIC: (&str, &str) = ("device-basic", "s3cret+/= %:x");
+/// A client of `client_secret_basic`, whose secret reads the same encoded or not.
+pub const BASIC_PLAIN: (&str, &str) = ("device-basic2", "plainsecret");
+/// A client of `client_secret_post`.
+pub const POST: (&str, &str) = ("device-post", "post-secret");
+/// A public client with no right to the device grant.
+pub const NO_DEVICE: &str = "no-device";
+/// A public client whose tokens must be bound by DPoP; on oidc-provider alone.
+pub const DPOP: &str = "device-dpop";
+
+/// How long a start may take before the test fails: generous, for a busy machine that starts a dozen at once.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Which authorization server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// oidc-provider (Node.js). Never says `slow_down`; replaying a used device code revokes the tokens it gave.
+    OidcProvider,
+    /// Authlib with Flask. Says `slow_down` by the strictest rule: a poll sooner than the interval after the one before,
+    /// even a refused one, adds five seconds for good.
+    Authlib,
+    /// django-oauth-toolkit. Never says `slow_down` nor `expired_token`: an expired code stays pending for ever.
+    DjangoOauthToolkit,
+}
+
+impl Kind {
+    /// Every kind, for tests that hold on all of them.
+    pub const ALL: [Self; 3] = [Self::OidcProvider, Self::Authlib, Self::DjangoOauthToolkit];
+
+    /// Where the server has its endpoints, below its base URL.
+    fn paths(self) -> Paths {
+        match self {
+            Self::OidcProvider => Paths {
+                issuer: "",
+                device_authorization: "/device/auth",
+                token: "/token",
+                revocation: "/token/revocation",
+                verification: "/device",
+            },
+            Self::Authlib => Paths {
+                issuer: "",
+                device_authorization: "/device_authorization",
+                token: "/token",
+                revocation: "/revoke",
+                verification: "/activate",
+            },
+            Self::DjangoOauthToolkit => Paths {
+                issuer: "/o",
+                device_authorization: "/o/device-authorization/",
+                token: "/o/token/",
+                revocation: "/o/revoke_token/",
+                verification: "/o/device/",
+            },
+        }
+    }
+
+    /// The program, without its surroundings.
+    fn program(self, installed: &Path) -> Command {
+        match self {
+            Self::OidcProvider => {
+                let mut node = Command::new("node");
+                node.arg(sources().join("oidc_provider.mjs"));
+                node
+            }
+            Self::Authlib => gunicorn(installed, "authlib_server:app"),
+            Self::DjangoOauthToolkit => gunicorn(installed, "django_server:application"),
+        }
+    }
+}
+
+struct Paths {
+    issuer: &'static str,
+    device_authorization: &'static str,
+    token: &'static str,
+    revocation: &'static str,
+    verification: &'static str,
+}
+
+/// What a server tells a device; `None` leaves the server's own default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Lifetime of a device code, in seconds. Default 600 (django-oauth-toolkit: 1800).
+    pub expires: Option<u32>,
+    /// Shortest time between two polls, in seconds. Default 5; oidc-provider sends none unless it is given here.
+    pub interval: Option<u32>,
+}
+
+/// A running server. Dropping it kills all its processes; afterwards its port refuses connections.
+///
+/// One that is never dropped (in a `static`, or in a test program that was killed) ends itself within a second after
+/// its test program.
+#[derive(Debug)]
+pub struct Server {
+    kind: Kind,
+    base_url: String,
+    process: Child,
+    /// Log and database; goes with the server.
+    state: TempDir,
+}
+
+impl Server {
+    /// Installs the servers if need be, starts one on a port of its own and returns once it answers.
+    ///
+    /// # Panics
+    /// When the installation fails, or the server does not answer within a minute: the message ends with its log.
+    #[track_caller]
+    pub fn start(kind: Kind, options: Options) -> Self {
+        let installed = installed();
+        let state = tempfile::tempdir().expect("a folder for the server's state");
+        let database = state.path().join("django.sqlite3");
+        if kind == Kind::DjangoOauthToolkit {
+            // Much faster than migrating: a copy of the database made by the installation.
+            fs::copy(installed.join("django.sqlite3"), &database).expect("a copy of the template database");
+        }
+
+        // The server inherits the bound port, as its standard input. So no other program can take the port in between,
+        // and whoever connects while the server starts just waits.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let base_url = format!("http://{}", port.local_addr().expect("an address"));
+        let log = File::create(state.path().join("log")).expect("a log file");
+
+        let mut command = kind.program(installed);
+        command
+            .current_dir(state.path())
+            .env("INSTALLED", installed)
+            .env("BASE_URL", &base_url)
+            .env("DATABASE", database)
+            .stdin(OwnedFd::from(port))
+            .stdout(log.try_clone().expect("the log file twice"))
+            .stderr(log)
+            .process_group(0);
+        for (name, value) in [("EXPIRES", options.expires), ("INTERVAL", options.interval)] {
+            match value {
+                Some(seconds) => command.env(name, seconds.to_string()),
+                None => command.env_remove(name),
+            };
+        }
+        let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        // It holds the port too; with it open, connecting to a dead server would wait instead of failing.
+        drop(command);
+
+        let mut server = Self { kind, base_url, process, state };
+        server.wait_until_it_answers();
+        server
+    }
+
+    /// Which server this is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Scheme, host and port, without a slash at the end.
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The issuer identifier, verbatim as its metadata has it.
+    pub fn issuer(&self) -> String {
+        self.url(self.kind.paths().issuer)
+    }
+
+    /// Where a device asks for its codes (RFC 8628 §3.1).
+    pub fn device_authorization_endpoint(&self) -> String {
+        self.url(self.kind.paths().device_authorization)
+    }
+
+    /// Where a device polls and refreshes (RFC 8628 §3.4, RFC 6749 §6).
+    pub fn token_endpoint(&self) -> String {
+        self.url(self.kind.paths().token)
+    }
+
+    /// Where tokens are revoked (RFC 7009).
+    pub fn revocation_endpoint(&self) -> String {
+        self.url(self.kind.paths().revocation)
+    }
+
+    /// alice signs in, types the code and allows the device.
+    ///
+    /// # Panics
+    /// When the server does not confirm it, with the text of the page it showed instead.
+    #[track_caller]
+    pub fn approve(&self, user_code: &str) {
+        self.send_person("approve", user_code);
+    }
+
+    /// alice signs in if she is asked to, types the code and refuses the device.
+    ///
+    /// # Panics
+    /// When the server does not confirm it, with the text of the page it showed instead.
+    #[track_caller]
+    pub fn deny(&self, user_code: &str) {
+        self.send_person("deny", user_code);
+    }
+
+    #[track_caller]
+    fn send_person(&self, decision: &str, user_code: &str) {
+        let person = python(installed())
+            // Isolated and without site-packages: it needs the standard library alone, and starts faster.
+            .args(["-I", "-S"])
+            .arg(sources().join("person.py"))
+            .args([decision, &self.url(self.kind.paths().verification), user_code])
+            .output()
+            .expect("python runs");
+        assert!(
+            person.status.success(),
+            "{:?}, user code {user_code}: {}{}\nlog of the server:\n{}",
+            self.kind,
+            String::from_utf8_lossy(&person.stdout),
+            String::from_utf8_lossy(&person.stderr),
+            self.log_tail(),
+        );
+    }
+
+    #[track_caller]
+    fn wait_until_it_answers(&mut self) {
+        let deadline = Instant::now() + START_LIMIT;
+        loop {
+            let answer = self.ask_for_metadata();
+            if matches!(&answer, Ok(head) if head.contains(" 200 ")) {
+                return;
+            }
+            let ended = self.process.try_wait().expect("the state of a child process");
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "{:?} did not start: {}, last answer {answer:?}, log:\n{}",
+                self.kind,
+                ended.map_or("still running".to_owned(), |status| status.to_string()),
+                self.log_tail(),
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The status line of an answer to the one request that all servers know; by hand, to need no HTTP client.
+    fn ask_for_metadata(&self) -> io::Result<String> {
+        let host = self.host();
+        let path = self.kind.paths().issuer;
+        let mut connection = TcpStream::connect(host)?;
+        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(connection, "GET {path}/.well-known/openid-configuration HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+        let mut head = [0; 16];
+        connection.read_exact(&mut head)?;
+        Ok(String::from_utf8_lossy(&head).into_owned())
+    }
+
+    fn log_tail(&self) -> String {
+        let log = fs::read(self.state.path().join("log")).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(4000)..]).into_owned()
+    }
+
+    fn host(&self) -> &str {
+        self.base_url.trim_start_matches("http://")
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base_url)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process_group};
+        // Errors mean that it is gone already. Its process group bears the number of its first process.
+        let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
+        let _ = self.process.wait();
+        // Its worker processes are not ours to wait for, and hold the port a moment longer.
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while TcpStream::connect(self.host()).is_ok() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+/// Where the servers are installed; the first call makes sure that they are.
+#[track_caller]
+fn installed() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let folder =
+            env::var_os("DEVICE_FLOW_SERVERS").map_or_else(|| sources().join("../../target/servers"), PathBuf::from);
+        let folder = path::absolute(folder).expect("an absolute path");
+        let script = sources().join("install.sh");
+        let run = Command::new("bash").arg(&script).env("DEVICE_FLOW_SERVERS", &folder).output();
+        let run = run.unwrap_or_else(|error| panic!("bash: {error}"));
+        assert!(
+            run.status.success(),
+            "{}: {}\n{}{}",
+            script.display(),
+            run.status,
+            String::from_utf8_lossy(&run.stdout),
+            String::from_utf8_lossy(&run.stderr),
+        );
+        folder
+    })
+}
+
+fn sources() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/servers"))
+}
+
+fn python(installed: &Path) -> Command {
+    Command::new(installed.join("venv/bin/python"))
+}
+
+fn gunicorn(installed: &Path, application: &str) -> Command {
+    let mut command = python(installed);
+    command
+        .env("PYTHONPATH", sources())
+        .env("PYTHONDONTWRITEBYTECODE", "1") // keeps the source tree clean
+        .env("AUTHLIB_INSECURE_TRANSPORT", "1") // http, on loopback
+        .args(["-m", "gunicorn", "--config"])
+        .arg(sources().join("gunicorn_config.py"))
+        .arg(application);
+    command
+}
