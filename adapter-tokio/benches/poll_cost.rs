@@ -1,7 +1,8 @@
 //! CPU time of one poll through this adapter and through oauth2-rs, on the same reqwest client, against the same server.
 //!
 //! `cargo bench -p device-flow-tokio --bench poll_cost`. The server is this program again, in a process of its own, so that
-//! its time does not count. Rounds of both are interleaved; the median counts.
+//! its time does not count. Rounds of both are interleaved; the median counts. With `-- ours` or `-- theirs` one side runs
+//! alone, for a profiler.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a bench reports")]
 
@@ -18,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 
 const POLLS: usize = 200;
@@ -42,18 +43,21 @@ fn main() {
         .tls_backend_preconfigured(tls())
         .build()
         .unwrap();
+    let only = std::env::args().find(|argument| matches!(&**argument, "ours" | "theirs"));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
-        let us = cpu_time(|| sign_in_with_ours(&runtime, &http, port));
-        let them = cpu_time(|| sign_in_with_oauth2(&runtime, &reqwest, port));
+        let us = (only.as_deref() != Some("theirs")).then(|| cost(|| sign_in_with_ours(&runtime, &http, port)));
+        let them = (only.as_deref() != Some("ours")).then(|| cost(|| sign_in_with_oauth2(&runtime, &reqwest, port)));
         // The first round opens the connections and warms up.
         if round > 0 {
-            ours.push(us);
-            theirs.push(them);
+            ours.extend(us);
+            theirs.extend(them);
         }
     }
     server.kill().unwrap();
-    report("device-flow-tokio", "oauth2-rs on reqwest", ours, theirs);
+    if only.is_none() {
+        report("device-flow-tokio", "oauth2-rs on reqwest", &ours, &theirs);
+    }
 }
 
 fn sign_in_with_ours(runtime: &Runtime, http: &Http, port: u16) {
@@ -79,7 +83,8 @@ fn sign_in_with_oauth2(runtime: &Runtime, reqwest: &reqwest::Client, port: u16) 
         *answer.headers_mut() = headers;
         Ok::<_, reqwest::Error>(answer)
     };
-    let sleep = |_| tokio::time::sleep(Duration::from_secs(1) / FASTER);
+    let start = Instant::now();
+    let sleep = |_| tokio::time::sleep(as_long_as_ours(start));
     let token = runtime.block_on(async {
         let details: StandardDeviceAuthorizationResponse =
             client.exchange_device_code().request_async(&send).await.unwrap();
@@ -94,6 +99,13 @@ fn tls() -> rustls::ClientConfig {
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth()
+}
+
+/// What `Scaled` makes of a second at this speed: from the next whole millisecond on, one and the started next. The length of a
+/// sleep shows in the CPU time after it, so it has to be the same for both.
+fn as_long_as_ours(start: Instant) -> Duration {
+    let elapsed = start.elapsed();
+    Duration::from_millis(u64::try_from(elapsed.as_millis()).unwrap() + 3).saturating_sub(elapsed)
 }
 
 /// Plays the server until it is killed. A sign-in at a time: asking for a code starts the count again.
@@ -122,31 +134,40 @@ fn start_server() -> (Child, u16) {
     (child, line.trim().parse().unwrap())
 }
 
-/// The CPU time that this process spends on it, with all its threads.
-fn cpu_time(work: impl FnOnce()) -> Duration {
-    let now = || {
-        let time = clock_gettime(ClockId::ProcessCPUTime);
-        Duration::new(time.tv_sec.try_into().unwrap(), time.tv_nsec.try_into().unwrap())
-    };
-    let start = now();
-    work();
-    now() - start
+/// What a round took for each poll.
+#[derive(Clone, Copy)]
+struct Cost {
+    cpu: f64,
+    wall: f64,
 }
 
-fn report(us: &str, them: &str, mut ours: Vec<Duration>, mut theirs: Vec<Duration>) {
-    let mut ratios: Vec<_> = ours.iter().zip(&theirs).map(|(us, them)| us.as_secs_f64() / them.as_secs_f64()).collect();
-    ours.sort();
-    theirs.sort();
-    ratios.sort_by(f64::total_cmp);
-    let middle = ROUNDS / 2;
-    let micros = |time: Duration| time.as_secs_f64() * 1e6 / POLLS as f64;
-    println!("{ROUNDS} sign-ins of {POLLS} polls each, CPU time per poll, median");
-    println!("{us:24} {:8.1} µs", micros(ours[middle]));
-    println!("{them:24} {:8.1} µs", micros(theirs[middle]));
-    println!(
-        "ratio ours / oauth2-rs   {:8.3}  (of the rounds: {:.3} to {:.3})",
-        ratios[middle],
-        ratios[0],
-        ratios[ROUNDS - 1]
-    );
+/// The CPU time that this process spends on it, with all its threads, and the time that passes; in microseconds.
+fn cost(work: impl FnOnce()) -> Cost {
+    let cpu = || {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
+    };
+    let (start, cpu_before) = (Instant::now(), cpu());
+    work();
+    let each = |total: f64| total / POLLS as f64;
+    Cost { cpu: each(cpu() - cpu_before), wall: each(start.elapsed().as_secs_f64() * 1e6) }
+}
+
+fn report(us: &str, them: &str, ours: &[Cost], theirs: &[Cost]) {
+    println!("{ROUNDS} sign-ins of {POLLS} polls each; µs for each poll");
+    println!("{:24} {:>10} {:>10} {:>10}", "", "CPU median", "CPU least", "wall");
+    for (name, costs) in [(us, ours), (them, theirs)] {
+        let cpu = sorted(costs.iter().map(|cost| cost.cpu));
+        let wall = sorted(costs.iter().map(|cost| cost.wall));
+        println!("{name:24} {:10.1} {:10.1} {:10.1}", cpu[ROUNDS / 2], cpu[0], wall[ROUNDS / 2]);
+    }
+    let least = |costs: &[Cost]| sorted(costs.iter().map(|cost| cost.cpu))[0];
+    let ratios = sorted(ours.iter().zip(theirs).map(|(us, them)| us.cpu / them.cpu));
+    println!("ratio {us} / {them}: median {:.3}, least {:.3}", ratios[ROUNDS / 2], least(ours) / least(theirs));
+}
+
+fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers
 }

@@ -86,16 +86,20 @@ fn end_of(status: u16, body: &str, late: bool) -> (End, Option<OAuthError>) {
         return (if run.machine.trail().slow_downs() > 0 { SlowDown } else { Pending }, None);
     }
     assert_eq!(run.requests.len(), 2, "nothing is sent after the end");
-    match run.outcome.unwrap().unwrap_err() {
-        Failure::Denied(error) => (Denied, Some(error)),
-        Failure::Expired(expired) => (Expired, expired.error),
-        Failure::Rejected(error) => match error.advice() {
-            Some(advice) if advice.contains("no longer knows this code") => (UnknownCode, Some(error)),
-            Some(advice) => (Stop(advice), Some(error)),
-            None => (Unknown, Some(error)),
-        },
-        other => panic!("{other}"),
+    let failure = run.outcome.unwrap().unwrap_err();
+    if let Failure::Denied(error) = failure {
+        return (Denied, Some(error));
     }
+    if let Failure::Expired(expired) = failure {
+        return (Expired, expired.error);
+    }
+    let Failure::Rejected(error) = failure else { panic!("{failure}") };
+    let end = match error.advice() {
+        Some(advice) if advice.contains("no longer knows this code") => UnknownCode,
+        Some(advice) => Stop(advice),
+        None => Unknown,
+    };
+    (end, Some(error))
 }
 
 fn same(found: End, expected: End) -> bool {
@@ -210,10 +214,9 @@ fn rejected(members: Value) -> OAuthError {
     run.go();
     run.answer(200, &device_answer(json!({})));
     run.script(&[(400, &members.to_string())]);
-    match run.failure() {
-        Failure::Rejected(error) => error,
-        other => panic!("{other}"),
-    }
+    let failure = run.failure();
+    let Failure::Rejected(error) = failure else { panic!("{failure}") };
+    error
 }
 
 /// One line, at most 200 characters, none of which a terminal acts upon or hides. The message says what is wrong.

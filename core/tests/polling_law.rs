@@ -13,10 +13,8 @@ const HTML: &str = "<html><body>Please log in to the hotel network</body></html>
 
 #[track_caller]
 fn expired(failure: Failure) -> device_flow_core::Expired {
-    match failure {
-        Failure::Expired(expired) => expired,
-        other => panic!("expiry was expected, not: {other}"),
-    }
+    let Failure::Expired(expired) = failure else { panic!("expiry was expected, not: {failure}") };
+    expired
 }
 
 // Rule 1. P09, R8628-3.4-5: the prompt comes first, then a whole interval, then the first poll.
@@ -227,7 +225,7 @@ fn rule_05_three_pages_in_a_row_are_survived_the_fourth_is_not() {
             (status, page),
             (status, page),
         ]);
-        assert!(matches!(run.go(), true));
+        assert!(run.go());
         run.answer(status, page);
         let failure = run.failure();
         assert!(matches!(failure, Failure::Protocol(_)), "{failure}");

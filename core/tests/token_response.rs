@@ -38,13 +38,10 @@ fn granted(body: &str) -> TokenResponse {
 /// The fault that ends the flow at once.
 #[track_caller]
 fn fault_of(mut run: Run<DeviceFlow>) -> ProtocolFault {
-    match run.failure() {
-        Failure::Protocol(error) => {
-            assert_eq!((error.endpoint, run.requests.len()), (Endpoint::Token, 2));
-            error.fault
-        }
-        other => panic!("a protocol error was expected, not: {other}"),
-    }
+    let failure = run.failure();
+    let Failure::Protocol(error) = failure else { panic!("a protocol error was expected, not: {failure}") };
+    assert_eq!((error.endpoint, run.requests.len()), (Endpoint::Token, 2));
+    error.fault
 }
 
 #[track_caller]

@@ -30,13 +30,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The device flow of RFC 8628: asks for a code, has it shown, and polls by the book until there is a token or none can come.
 ///
-/// ```text
-///   Opening ──request──▶ Requesting ──code──▶ Showing ──shown──▶ Waiting ──due──▶ Polling
-///      ▲                     │                                      ▲               │
-///      └──── 1, 2, 4 s ──────┘                                      └─ not yet ─────┘
-///
-///   from every state: ──outcome or cancel──▶ Finished ──handed out──▶ Ended
-/// ```
+/// The README draws its states.
 ///
 /// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. It may be kept in any
 /// collection or, with the feature `serde`, be stored as a `Snapshot` and resumed elsewhere.

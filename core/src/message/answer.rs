@@ -91,7 +91,9 @@ fn page(response: &Response<'_>) -> ProtocolFault {
     const ENOUGH: usize = 480;
     let start = response.body().get(..ENOUGH).unwrap_or(response.body());
     let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    // A token answer that was cut short or has another format: show nothing from where a member and its value may begin.
+    // It may be a token answer that was cut short or has another format: only markup is shown, and nothing from where a member
+    // and its value may begin.
+    let text = if text.trim_start().starts_with('<') { text } else { "" };
     let text = text.split(['{', '"', '=', '_']).next().unwrap_or_default();
     let cut = text.char_indices().nth(120).map_or(text.len(), |(end, _)| end);
     ProtocolFault::Page { status: response.status(), excerpt: printable(text.get(..cut).unwrap_or_default()) }

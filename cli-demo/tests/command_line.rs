@@ -1,0 +1,500 @@
+//! The binary, run as people and scripts run it, against the demo server: exit codes, output, signals.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests panic to report"
+)]
+
+use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options, Server};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A demo server and the runtime that it lives in.
+struct Site {
+    server: Option<Server>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Site {
+    fn start(lifetime: u64) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let options = Options {
+            interval: Duration::from_secs(1),
+            code_lifetime: Duration::from_secs(lifetime),
+            ..Options::default()
+        };
+        let server = runtime.block_on(Server::start(options)).unwrap();
+        Self { server: Some(server), runtime }
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// `login` against this server, with pipes for everything.
+    fn login(&self, more: &[&str]) -> Command {
+        let mut command = device_flow();
+        command.args(["login", "--issuer", self.server().base_url(), "--allow-http-loopback"]);
+        if !more.contains(&"--client-id") {
+            command.args(["--client-id", "my-app"]);
+        }
+        command.args(more);
+        command
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+}
+
+fn device_flow() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Reads lines until one tells the code.
+fn code_from(
+    reader: impl std::io::Read,
+    line_with_code: impl Fn(&str) -> Option<String>,
+) -> (String, impl std::io::Read) {
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        assert_ne!(reader.read_line(&mut line).unwrap(), 0, "the output ended without a code");
+        if let Some(code) = line_with_code(&line) {
+            return (code, reader);
+        }
+    }
+}
+
+fn human_code(line: &str) -> Option<String> {
+    line.trim().strip_prefix("2. Enter the code").map(|code| code.trim().to_owned())
+}
+
+fn json_code(line: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(line).unwrap();
+    (value["event"] == "device_code").then(|| value["user_code"].as_str().unwrap().to_owned())
+}
+
+/// Runs `login --json`, decides the code as told, and returns the exit code and all events.
+fn json_login(site: &Site, more: &[&str], decide: impl Fn(&Server, &str)) -> (i32, Vec<Value>) {
+    let mut child = site.login(&[&["--json"], more].concat()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut events: Vec<Value> = vec![];
+    while let Some(line) = lines.next().transpose().unwrap() {
+        no_control_characters(&line);
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert!(line.starts_with(r#"{"v":1,"event":""#), "{line}");
+        if event["event"] == "device_code" {
+            decide(site.server(), event["user_code"].as_str().unwrap());
+        }
+        events.push(event);
+    }
+    let output = child.wait_with_output().unwrap();
+    no_tokens(&String::from_utf8(output.stderr).unwrap());
+    let ends = events.iter().filter(|event| event["event"] == "success" || event["event"] == "error").count();
+    assert_eq!(ends, 1, "exactly one terminal event: {events:?}");
+    for event in &events {
+        no_tokens(&event.to_string());
+    }
+    (output.status.code().unwrap(), events)
+}
+
+/// The demo's tokens and device codes are 43 characters of base64url.
+fn no_tokens(text: &str) {
+    let run = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_')).find(|run| run.len() >= 43);
+    assert_eq!(run, None, "a secret is in the output");
+}
+
+fn no_control_characters(text: &str) {
+    assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+}
+
+fn text(output: &Output) -> (String, String) {
+    let (stdout, stderr) =
+        (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap());
+    no_tokens(&stdout);
+    no_tokens(&stderr);
+    (stdout, stderr)
+}
+
+fn exit(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let (stdout, stderr) = text(&output);
+    (output.status.code().unwrap(), stdout, stderr)
+}
+
+// R8628-3.3-1, R8628-3.3-2, R8628-3.3.1-2, R8628-3.3.1-3: what a person sees, and exit 0.
+#[test]
+fn a_person_signs_in() {
+    let site = Site::start(60);
+    let mut child = site.login(&["--scope", "openid profile", "--scope", "email"]).spawn().unwrap();
+    let (code, mut rest) = code_from(child.stderr.take().unwrap(), human_code);
+    assert!(site.server().approve(&code));
+    let output = child.wait_with_output().unwrap();
+    let (stdout, _) = text(&output);
+    let mut stderr = String::new();
+    rest.read_to_string(&mut stderr).unwrap();
+    no_tokens(&stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stdout.starts_with(&format!("Signed in to {}\n", site.server().base_url())), "{stdout}");
+    assert!(stdout.contains("scopes         openid profile email"), "{stdout}");
+    assert!(stdout.contains("(43 characters), expires at"), "{stdout}");
+    assert!(stderr.contains(&format!("{}/device?user_code={code}", site.server().base_url())), "{stderr}");
+    assert!(stderr.contains("Never enter a code that someone sent you"), "{stderr}");
+    no_control_characters(&(stdout + &stderr));
+    assert_eq!(site.server().requests_to("/device_authorization"), 1);
+}
+
+// E13.
+#[test]
+fn scripts_read_json_lines() {
+    let site = Site::start(60);
+    let (exit, events) =
+        json_login(&site, &["--scope", "openid offline_access"], |server, code| assert!(server.approve(code)));
+    assert_eq!(exit, 0, "{events:?}");
+    let success = events.last().unwrap();
+    assert_eq!(success["scope"], "openid offline_access");
+    assert_eq!(success["refreshable"], true);
+    assert_eq!(events[0]["issuer"], site.server().base_url());
+    assert_eq!((events[0]["expires_in"].as_u64(), events[0]["interval"].as_u64()), (Some(60), Some(1)));
+}
+
+// B06.
+#[test]
+fn a_refusal_ends_with_3() {
+    let site = Site::start(60);
+    let (exit, events) = json_login(&site, &[], |server, code| assert!(server.deny(code)));
+    assert_eq!(exit, 3);
+    let error = events.last().unwrap();
+    assert_eq!(
+        (error["code"].as_str(), error["exit"].as_u64(), error["retryable"].as_bool()),
+        (Some("access_denied"), Some(3), Some(false))
+    );
+}
+
+// B06, rule 8.
+#[test]
+fn an_expired_code_ends_with_5_and_nothing_restarts() {
+    let site = Site::start(3);
+    let (exit, events) = json_login(&site, &[], |_, _| {});
+    assert_eq!(exit, 5);
+    let error = events.last().unwrap();
+    assert_eq!((error["code"].as_str(), error["retryable"].as_bool()), (Some("expired"), Some(true)));
+    assert_eq!(site.server().requests_to("/device_authorization"), 1);
+}
+
+#[test]
+fn a_time_limit_ends_with_5() {
+    let site = Site::start(60);
+    let (exit, events) = json_login(&site, &["--timeout", "1s"], |_, _| {});
+    assert_eq!((exit, events.last().unwrap()["code"].as_str()), (5, Some("timeout")));
+}
+
+// C01: three more tries, told one line each, then 6.
+#[test]
+fn an_unreachable_server_ends_with_6() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("http://127.0.0.1:{port}");
+    let (code, stdout, stderr) =
+        exit(device_flow().args(["login", "--issuer", &address, "--client-id", "x", "--allow-http-loopback"]));
+    assert_eq!((code, stdout.as_str()), (6, ""), "{stderr}");
+    assert_eq!(stderr.lines().filter(|line| line.starts_with("No usable answer")).count(), 3, "{stderr}");
+    assert!(stderr.contains("refused"), "{stderr}");
+}
+
+// B07, A34, A35, E12, C11: whatever a server says is told on one line without changing the terminal.
+#[test]
+fn hostile_texts_are_shown_harmless() {
+    let evil = "\\u001b[2J\\u001b]52;c;ZXZpbA==\\u0007\\r\\n\\u202efake\\u009b31m".to_owned() + &"A ".repeat(20_000);
+    for (body, status, expected) in [
+        (format!(r#"{{"error":"invalid_scope","error_description":"{evil}"}}"#), "400 Bad", 7),
+        (format!(r#"{{"error":"{evil}"}}"#), "400 Bad", 7),
+        ("<html>\u{1b}[2J hotel wifi</html>".to_owned(), "200 OK", 7),
+        (String::new(), "302 Found\r\nLocation: https://user:canary-password@evil.example/", 7),
+        (
+            r#"{"device_code":"d","user_code":"A\u001b[2JB","verification_uri":"https://as/x","expires_in":9}"#
+                .to_owned(),
+            "200 OK",
+            7,
+        ),
+        (
+            r#"{"device_code":"d","user_code":"AB","verification_uri":"javascript:alert(1)","expires_in":9}"#
+                .to_owned(),
+            "200 OK",
+            7,
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let serving = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).unwrap();
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let (code, stdout, stderr) = exit(device_flow().args([
+            "login",
+            "--device-endpoint",
+            &url,
+            "--token-endpoint",
+            &url,
+            "--client-id",
+            "x",
+            "--allow-http-loopback",
+        ]));
+        serving.join().unwrap();
+        assert_eq!((code, stdout.as_str()), (expected, ""), "{stderr}");
+        no_control_characters(&stderr);
+        assert!(!stderr.contains('\u{202e}') && !stderr.contains("canary"), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.chars().count() < 700, "{stderr}");
+    }
+}
+
+// C16, E14, G06, G07, G08, C21.
+#[test]
+fn mistakes_on_the_command_line_end_with_2_before_any_request() {
+    let site = Site::start(60);
+    let url = site.server().base_url().to_owned();
+    let folder = std::env::temp_dir();
+    let empty = folder.join(format!("device-flow-test-empty-{}", std::process::id()));
+    std::fs::write(&empty, "").unwrap();
+    let empty_name = empty.to_str().unwrap();
+    for (words, says) in [
+        (vec!["login"], "--client-id"),
+        (vec!["login", "--client-id", "x"], "--provider"),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--provider", "github"], "cannot be used with"),
+        (vec!["login", "--client-id", "x", "--device-endpoint", &url], "--token-endpoint"),
+        (vec!["login", "--client-id", "x", "--issuer", &url], "not an https address"),
+        (
+            vec!["login", "--client-id", "x", "--issuer", "http://example.com", "--allow-http-loopback"],
+            "not an https address",
+        ),
+        (vec!["login", "--client-id", "x", "--issuer", "https://as/?x=1"], "query"),
+        (vec!["login", "--client-id", "", "--issuer", &url, "--allow-http-loopback"], "client id"),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--allow-http-loopback", "--scope", "a\"b"], "scope"),
+        (
+            vec!["login", "--client-id", "x", "--issuer", &url, "--allow-http-loopback", "--resource", "relative"],
+            "resource",
+        ),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--client-secret", "s"], "unexpected argument"),
+        (
+            vec!["login", "--client-id", "x", "--issuer", &url, "--client-secret-file", "/does/not/exist"],
+            "--client-secret-file",
+        ),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--ca-file", "/does/not/exist"], "--ca-file"),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--ca-file", empty_name], "root certificates"),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--ca-file", "/"], "--ca-file"),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--proxy", "socks5://h:1"], "proxy"),
+        (vec!["login", "--client-id", "x", "--provider", "github", "--host", "a/b"], "host name"),
+        (vec!["login", "--client-id", "x", "--provider", "entra", "--tenant", "../x"], "tenant"),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--timeout", "soon"], "write a time like"),
+        (vec!["demo", "--port", "99999"], "--port"),
+        (vec!["frobnicate"], "unrecognized"),
+    ] {
+        let (code, stdout, stderr) = exit(device_flow().args(&words));
+        assert_eq!((code, stdout.as_str()), (2, ""), "{words:?}: {stderr}");
+        assert!(stderr.contains(says), "{words:?}: {stderr}");
+    }
+    std::fs::remove_file(&empty).unwrap();
+    assert_eq!(site.server().requests_to("/device_authorization"), 0);
+    for (words, says) in
+        [(["--help"].as_slice(), "Examples:"), (&["--version"], "device-flow 0."), (&["login", "--help"], "--issuer")]
+    {
+        let (code, stdout, _) = exit(device_flow().args(words));
+        assert_eq!(code, 0);
+        assert!(stdout.contains(says), "{stdout}");
+    }
+}
+
+// R6749-2.3.1-2: a secret from a file or from stdin, sent as the metadata lists it.
+#[test]
+fn a_secret_comes_from_a_file_or_stdin() {
+    let site = Site::start(60);
+    let file = std::env::temp_dir().join(format!("device-flow-test-secret-{}", std::process::id()));
+    std::fs::write(&file, format!("{CONFIDENTIAL_CLIENT_SECRET}\n")).unwrap();
+    let words = ["--client-id", CONFIDENTIAL_CLIENT_ID, "--client-secret-file", file.to_str().unwrap()];
+    let (exit_code, events) = json_login(&site, &words, |server, code| assert!(server.approve(code)));
+    assert_eq!(exit_code, 0, "{events:?}");
+    std::fs::remove_file(&file).unwrap();
+
+    let words = ["--client-id", CONFIDENTIAL_CLIENT_ID, "--client-secret-file", "-", "--json"];
+    let mut child = site.login(&words).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"wrong-canary\r\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (stdout, stderr) = text(&output);
+    assert_eq!(output.status.code(), Some(7), "{stdout}{stderr}");
+    assert!(stdout.contains(r#""code":"invalid_client""#) && !(stdout + &stderr).contains("canary"));
+}
+
+// E04: nobody could see the code, so none is asked for.
+#[test]
+fn without_a_visible_stderr_it_ends_with_9_before_asking_for_a_code() {
+    let site = Site::start(60);
+    let output = site.login(&[]).stderr(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(9));
+    assert_eq!(site.server().requests(), 0);
+    // A stderr that is closed altogether.
+    let shell = format!(
+        "exec {} login --issuer {} --client-id x --allow-http-loopback 2>&-",
+        env!("CARGO_BIN_EXE_device-flow"),
+        site.server().base_url()
+    );
+    let status = Command::new("sh").args(["-c", &shell]).stdout(Stdio::null()).status().unwrap();
+    assert_eq!(status.code(), Some(9));
+    assert_eq!(site.server().requests(), 0);
+}
+
+// E05, E02: a result that could not be written is no success.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_or_closed_stdout_is_not_success() {
+    let site = Site::start(60);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = site.login(&[]).stdout(full).spawn().unwrap();
+    let (code, mut rest) = code_from(child.stderr.take().unwrap(), human_code);
+    assert!(site.server().approve(&code));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let mut stderr = String::new();
+    rest.read_to_string(&mut stderr).unwrap();
+    assert!(stderr.contains("could not be written"), "{stderr}");
+
+    let mut child = site.login(&["--json"]).spawn().unwrap();
+    let (_, reader) = code_from(child.stdout.take().unwrap(), json_code);
+    drop(reader);
+    // The next thing to tell is the end.
+    kill_process(pid(&child), Signal::TERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "quietly");
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_child(child)
+}
+
+// E01, E02: at once, and told.
+#[test]
+fn signals_end_the_wait_at_once() {
+    let site = Site::start(60);
+    for (signal, exit, code) in [(Signal::INT, 130, "cancelled"), (Signal::TERM, 143, "terminated")] {
+        let mut child = site.login(&["--json"]).spawn().unwrap();
+        let (_, mut rest) = code_from(child.stdout.take().unwrap(), json_code);
+        let asked = Instant::now();
+        kill_process(pid(&child), signal).unwrap();
+        let status = child.wait().unwrap();
+        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        assert_eq!(status.code(), Some(exit));
+        let mut stdout = String::new();
+        rest.read_to_string(&mut stdout).unwrap();
+        let last: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+        assert_eq!((last["event"].as_str(), last["code"].as_str()), (Some("error"), Some(code)));
+    }
+}
+
+// E03: whatever stdin is, polling goes on.
+#[test]
+fn stdin_does_not_matter() {
+    let site = Site::start(60);
+    let mut endless = Command::new("yes").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = site.login(&["--json"]).stdin(endless.stdout.take().unwrap()).spawn().unwrap();
+    let (code, _reader) = code_from(child.stdout.take().unwrap(), json_code);
+    assert!(site.server().approve(&code));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // It has ended already, since nobody reads it any more; or it ends now.
+    let _ = endless.kill();
+    endless.wait().unwrap();
+}
+
+// E06: no escape byte where none is wanted, and nothing but ASCII where the locale has no more.
+#[test]
+fn no_escape_codes_without_a_terminal_that_wants_them() {
+    let site = Site::start(60);
+    for (name, value) in [("TERM", "dumb"), ("NO_COLOR", "1"), ("LC_ALL", "C"), ("ACCESSIBLE", "1"), ("NO_COLOR", "")] {
+        let mut child = site.login(&[]).env(name, value).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        kill_process(pid(&child), Signal::INT).unwrap();
+        let mut told = String::new();
+        stderr.read_to_string(&mut told).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        no_control_characters(&told);
+        assert!(told.is_ascii() && told.contains("Enter the code"), "{told}");
+    }
+    // Asked for, they come.
+    let mut child = site.login(&["--color", "always"]).spawn().unwrap();
+    let mut stderr = child.stderr.take().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    kill_process(pid(&child), Signal::INT).unwrap();
+    let mut told = String::new();
+    stderr.read_to_string(&mut told).unwrap();
+    child.wait().unwrap();
+    assert!(told.contains("\u{1b}[1m"), "{told}");
+}
+
+// A flag beats the environment.
+#[test]
+fn the_environment_fills_in_what_flags_leave_out() {
+    let site = Site::start(60);
+    let mut command = device_flow();
+    command.args(["login", "--allow-http-loopback"]).env("DEVICE_FLOW_ISSUER", site.server().base_url());
+    command.env("DEVICE_FLOW_CLIENT_ID", "from-the-environment").env("DEVICE_FLOW_JSON", "1");
+    let mut child = command.spawn().unwrap();
+    let (code, _reader) = code_from(child.stdout.take().unwrap(), json_code);
+    assert!(site.server().approve(&code));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+
+    let mut command = site.login(&["--timeout", "1"]);
+    command.env("DEVICE_FLOW_CLIENT_ID", "loses").env("DEVICE_FLOW_TIMEOUT", "50s");
+    let (code, _, stderr) = exit(&mut command);
+    assert_eq!(code, 5);
+    assert!(stderr.contains("as client \"my-app\""), "{stderr}");
+}
+
+#[test]
+fn the_demo_signs_itself_in() {
+    let (code, stdout, stderr) = exit(device_flow().args(["demo", "--yes", "--interval", "1s"]));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("account        Ada Demo <ada@example.com>"), "{stdout}");
+    assert!(stderr.starts_with("A small authorization server runs at http://127.0.0.1:"), "{stderr}");
+}
+
+// `demo --serve` is a server for other clients: here, for another process of ours.
+#[test]
+fn the_demo_serves_other_clients() {
+    let mut server = device_flow().args(["demo", "--serve", "--json", "--interval", "1s"]).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url: Value = serde_json::from_str(&line).unwrap();
+    let url = url["base_url"].as_str().unwrap().to_owned();
+    let (code, _, stderr) = exit(device_flow().args([
+        "login",
+        "--issuer",
+        &url,
+        "--client-id",
+        "x",
+        "--allow-http-loopback",
+        "--timeout",
+        "2s",
+    ]));
+    assert_eq!(code, 5, "{stderr}");
+    assert!(stderr.contains("Enter the code"), "{stderr}");
+    kill_process(pid(&server), Signal::INT).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(130));
+}

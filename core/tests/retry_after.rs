@@ -1,0 +1,70 @@
+//! `Retry-After` and `Date` as anybody may write them: never a panic, never an earlier poll, never a poll lost.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
+
+mod support;
+
+use device_flow_core::Response;
+use proptest::prelude::*;
+use serde_json::json;
+use support::*;
+
+/// Dates, numbers, and what comes of them by chance.
+fn value() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop::sample::select(vec![
+        "Sun,",
+        "Sunday,",
+        "Sun",
+        "06",
+        "6",
+        "31",
+        "99",
+        "Nov",
+        "Feb",
+        "nov",
+        "1994",
+        "94",
+        "9999",
+        "06-Nov-94",
+        "29-Feb-00",
+        "08:49:37",
+        "23:59:60",
+        "24:00:00",
+        "0:0",
+        ":::",
+        "GMT",
+        "UTC",
+        "+0000",
+        "-",
+        "",
+        "18446744073709551615",
+        "-1",
+        "1.5",
+        "\u{660}",
+        "é",
+    ]);
+    let words = prop::collection::vec(word, 0..7).prop_map(|words| words.join(" ").into_bytes());
+    prop_oneof![
+        2 => words,
+        1 => "[0-9]{0,30}".prop_map(String::into_bytes),
+        1 => (0..=9999_u16, 0..=12_usize, 0..=99_u8).prop_map(|(year, month, day)| {
+            let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Foo"];
+            format!("Sun, {day:02} {} {year:04} 23:59:59 GMT", months[month]).into_bytes()
+        }),
+        1 => prop::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+proptest! {
+    // R9110-10.2.3-1, R9110-10.2.3-2, R9110-5.6.7-1, G14, rule 6.
+    #[test]
+    fn any_delay_keeps_the_law(retry_after in value(), date in value(), status in prop::sample::select(vec![400_u16, 200, 503, 429])) {
+        let mut run = Run::granted(json!({}));
+        run.poll();
+        let body = if status < 429 { PENDING } else { "" };
+        let response = Response::new(status, body.as_bytes()).header("Retry-After", &retry_after).header("Date", &date);
+        run.respond(response);
+        let least = if status < 429 { 5_000 } else { 10_000 };
+        prop_assert!(run.poll() >= least);
+        prop_assert!(run.now <= START + 899_000, "the last poll is not lost");
+    }
+}
