@@ -3,10 +3,14 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a panic is how it reports")]
 
+#[path = "support/plain_http.rs"]
+mod plain_http;
+
 use std::thread::sleep;
 use std::time::Duration;
 
 use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, DPOP, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
+use plain_http::{agent, json, post, text};
 use serde_json::Value;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -179,26 +183,4 @@ impl Device {
         let form = [("grant_type", DEVICE_CODE), ("client_id", PUBLIC), ("device_code", &self.device_code)];
         json(post(&self.token_endpoint, None, &form))
     }
-}
-
-fn json((status, body): (u16, String)) -> Value {
-    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error} in the {status} answer {body}"))
-}
-
-fn post(url: &str, authorization: Option<&str>, form: &[(&str, &str)]) -> (u16, String) {
-    let mut request = agent().post(url);
-    if let Some(credentials) = authorization {
-        request = request.header("authorization", credentials);
-    }
-    let response = request.send_form(form.iter().copied()).unwrap();
-    (response.status().as_u16(), text(response))
-}
-
-fn text(mut response: ureq::http::Response<ureq::Body>) -> String {
-    response.body_mut().read_to_string().unwrap()
-}
-
-fn agent() -> ureq::Agent {
-    // No proxy from the environment: it could not reach this machine's loopback.
-    ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent()
 }

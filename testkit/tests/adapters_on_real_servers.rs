@@ -1,0 +1,529 @@
+//! Proves both adapters on real authorization servers, over real sockets and in real time: this file alone says how a
+//! sign-in ends on each of them.
+
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "test code: a panic is how it reports"
+)]
+
+mod support;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use device_flow_core::{
+    Action, Client, ClientBuilder, ConfigError, DeviceFlow, Discovery, Event, Expired, Failure, Machine, Metadata,
+    Misuse, OAuthError, Prompt, Provider, Response, Stopped, Ticket, Timestamp, TokenResponse, TransportError,
+    WaitReason,
+};
+use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
+use serde_json::Value;
+use support::plain_http::{json, post};
+use support::tap::Tap;
+use support::{shared, side_by_side};
+
+const SCOPE: &str = "openid offline_access";
+
+#[derive(Clone, Copy, Debug)]
+enum Adapter {
+    Tokio,
+    Blocking,
+}
+
+impl Adapter {
+    fn run<M: Machine>(self, machine: &mut M, on_event: impl FnMut(Event)) -> Result<M::Output, Stopped> {
+        match self {
+            Self::Tokio => {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let http = device_flow_tokio::Http::builder().build().unwrap();
+                runtime.block_on(device_flow_tokio::run(&http, machine, on_event))
+            }
+            Self::Blocking => {
+                let http = device_flow_blocking::Http::builder().build().unwrap();
+                device_flow_blocking::run(&http, machine, &device_flow_blocking::Cancel::new(), on_event)
+            }
+        }
+    }
+
+    fn discover(self, server: &Server) -> Metadata {
+        self.run(&mut Discovery::new(&server.issuer(), true).unwrap(), |_| {}).unwrap()
+    }
+}
+
+/// Both adapters on these servers, all at once.
+fn everywhere(kinds: &[Kind], test: impl Fn(Adapter, Kind) + Sync) {
+    let cases: Vec<_> = kinds.iter().flat_map(|&kind| [(Adapter::Tokio, kind), (Adapter::Blocking, kind)]).collect();
+    side_by_side(&cases, |&(adapter, kind)| test(adapter, kind));
+}
+
+/// A sign-in that has ended, and all that can be known of it.
+struct SignIn {
+    outcome: Result<TokenResponse, Stopped>,
+    flow: DeviceFlow,
+    tap: Tap,
+    events: Vec<Event>,
+    /// From the code to the end.
+    took: Duration,
+}
+
+/// What a person knows who is to decide.
+struct Scene<'a> {
+    server: &'a Server,
+    tap: &'a Tap,
+    user_code: &'a str,
+}
+
+impl Scene<'_> {
+    fn approve(&self) {
+        self.server.approve(self.user_code);
+    }
+
+    fn approve_after_polls(&self, polls: usize) {
+        self.tap.after_polls(polls);
+        self.approve();
+    }
+}
+
+/// Signs in. When the code is shown, `person` gets to know it, in a thread of their own.
+#[track_caller]
+fn sign_in(adapter: Adapter, server: &Server, client: Configure, person: impl FnOnce(&Scene<'_>) + Send) -> SignIn {
+    let tap = Tap::on(server);
+    let mut flow = flow(Provider::endpoints(tap.device_authorization_endpoint(), tap.token_endpoint()), client);
+    let (mut events, mut person, mut shown) = (Vec::new(), Some(person), Instant::now());
+    let outcome = thread::scope(|scope| {
+        adapter.run(&mut flow, |event| {
+            events.push(event.clone());
+            if let Event::ShowCode(prompt) = event {
+                shown = Instant::now();
+                let (tap, person) = (&tap, person.take().expect("a code is shown once"));
+                scope.spawn(move || person(&Scene { server, tap, user_code: prompt.user_code() }));
+            }
+        })
+    });
+    let took = shown.elapsed();
+    if !tap.quiet_before_polls().is_empty() {
+        let interval = tap.device_answer()["interval"].as_u64().unwrap_or(5);
+        let quiet = tap.quiet_before_polls();
+        assert!(quiet.iter().all(|quiet| quiet.as_secs() >= interval), "polled early: {quiet:?}");
+        assert_eq!(quiet.len(), flow.trail().polls() as usize, "every poll is one of the flow's");
+    }
+    assert!(tap.exchanges().iter().skip(1).all(|exchange| exchange.is_poll()), "one code, then polls alone");
+    SignIn { outcome, flow, tap, events, took }
+}
+
+/// What a client is beyond its provider.
+type Configure = fn(Provider) -> ClientBuilder;
+
+fn flow(provider: Provider, client: Configure) -> DeviceFlow {
+    let client = client(provider).scope(SCOPE).allow_http_loopback().build().unwrap();
+    DeviceFlow::new(client, device_flow_tokio::entropy().unwrap())
+}
+
+fn public(provider: Provider) -> ClientBuilder {
+    Client::builder(provider, PUBLIC)
+}
+
+impl SignIn {
+    #[track_caller]
+    fn token(&self) -> &TokenResponse {
+        self.outcome.as_ref().unwrap_or_else(|stopped| panic!("{stopped}"))
+    }
+
+    #[track_caller]
+    fn failure(&self) -> &Failure {
+        match &self.outcome {
+            Err(Stopped::Failed(failure)) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn rejected(&self) -> &OAuthError {
+        match self.failure() {
+            Failure::Rejected(error) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[track_caller]
+    fn expired(&self) -> &Expired {
+        match self.failure() {
+            Failure::Expired(expired) => expired,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn prompt(&self) -> &Prompt {
+        let shown = self.events.iter().find_map(|event| match event {
+            Event::ShowCode(prompt) => Some(prompt),
+            _ => None,
+        });
+        shown.expect("a code was shown")
+    }
+
+    /// The requests as text: first the one for a code, then the polls.
+    fn requests(&self) -> Vec<String> {
+        self.tap.exchanges().iter().map(|exchange| exchange.request()).collect()
+    }
+}
+
+/// What the server says to a refresh, asked over plain HTTP.
+fn refresh(server: &Server, token: &str) -> Value {
+    let form = [("client_id", PUBLIC), ("grant_type", "refresh_token"), ("refresh_token", token)];
+    json(post(&server.token_endpoint(), None, &form))
+}
+
+/// What the server says to somebody else who asks with this device code.
+fn foreign_poll(server: &Server, device_code: &str) -> Value {
+    let grant = "urn:ietf:params:oauth:grant-type:device_code";
+    let form = [("client_id", PUBLIC), ("grant_type", grant), ("device_code", device_code)];
+    json(post(&server.token_endpoint(), None, &form))
+}
+
+#[test]
+fn an_approved_sign_in_brings_the_tokens() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let server = shared(kind);
+        let done = sign_in(adapter, &server, public, |scene| scene.approve_after_polls(1));
+
+        let token = done.token();
+        assert!(!token.access_token().expose().is_empty());
+        assert!(token.refresh_token().is_some());
+        // django-oauth-toolkit gives one with a refresh only.
+        assert_eq!(token.id_token().is_some(), kind != Kind::DjangoOauthToolkit);
+        assert_eq!(token.scopes().collect::<Vec<_>>(), ["openid", "offline_access"]);
+        assert_eq!((token.missing_scopes().count(), token.added_scopes().count()), (0, 0));
+        assert_eq!(token.expires_in(), Some(Duration::from_secs(3600)));
+
+        let prompt = done.prompt();
+        let code = prompt.user_code();
+        assert_eq!(done.tap.device_answer()["user_code"], code, "to the letter");
+        assert!(prompt.verification_uri_complete().unwrap().ends_with(&format!("user_code={code}")));
+        assert_eq!((prompt.interval(), prompt.warnings().count()), (Duration::from_secs(1), 0));
+
+        let trail = done.flow.trail();
+        assert!(trail.polls() >= 2, "the first was answered with authorization_pending: {trail}");
+        assert_eq!((trail.slow_downs(), trail.failures()), (0, 0), "{trail}");
+    });
+}
+
+#[test]
+fn a_denied_sign_in_ends_as_denied() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let done = sign_in(adapter, &shared(kind), public, |scene| {
+            scene.tap.after_polls(1);
+            scene.server.deny(scene.user_code);
+        });
+        match done.failure() {
+            Failure::Denied(error) => assert_eq!((error.code(), error.status()), ("access_denied", 400)),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn a_code_that_nobody_approves_ends_by_the_local_clock_whatever_the_server_says() {
+    let options = Options { expires: Some(7), interval: Some(2) };
+    side_by_side(&Kind::ALL, |&kind| {
+        let server = Server::start(kind, options);
+        side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+            let done = sign_in(adapter, &server, public, |_| {});
+            let expired = done.expired();
+            // All of its polls were answered with authorization_pending, so nobody but the clock ended it.
+            assert_eq!(expired.error, None);
+            assert_eq!((expired.trail.polls(), expired.trail.failures()), (3, 0), "{}", expired.trail);
+            assert!(done.took < Duration::from_secs(7), "{:?}: nobody waits for nothing", done.took);
+        });
+    });
+}
+
+#[test]
+fn an_expiry_that_only_the_server_has_noticed_is_told_in_its_words() {
+    // The third never says so.
+    side_by_side(&[Kind::OidcProvider, Kind::Authlib], |&kind| {
+        let server = Server::start(kind, Options { expires: Some(3), interval: Some(1) });
+        side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+            let here = Provider::endpoints(server.device_authorization_endpoint(), server.token_endpoint());
+            let mut suspended = Suspended { inner: flow(here, public), lost: Duration::ZERO };
+            let outcome = adapter.run(&mut suspended, |_| {});
+            match outcome {
+                Err(Stopped::Failed(Failure::Expired(expired))) => {
+                    assert_eq!(expired.error.unwrap().code(), "expired_token");
+                    assert_eq!(expired.trail.polls(), 1);
+                }
+                other => panic!("{other:?}"),
+            }
+        });
+    });
+}
+
+/// A machine on a computer that is suspended when the code is shown: its monotonic clock stands still for four seconds.
+struct Suspended {
+    inner: DeviceFlow,
+    lost: Duration,
+}
+
+impl Suspended {
+    fn inner_time(&self, now: Timestamp) -> Timestamp {
+        Timestamp::ZERO.saturating_add(now.saturating_since(Timestamp::ZERO.saturating_add(self.lost)))
+    }
+}
+
+impl Machine for Suspended {
+    type Output = TokenResponse;
+
+    fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
+        match self.inner.next_action(self.inner_time(now)) {
+            Action::Wait { until, reason } => Action::Wait { until: until.saturating_add(self.lost), reason },
+            action @ Action::ShowCode(_) => {
+                self.lost = Duration::from_secs(4);
+                thread::sleep(self.lost);
+                action
+            }
+            action @ (Action::SendRequest(_) | Action::AwaitResponse | Action::Done(_) | Action::Ended) => action,
+        }
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
+        self.inner.response(ticket, response, self.inner_time(now))
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
+        self.inner.transport_failed(ticket, error, self.inner_time(now))
+    }
+
+    fn cancel(&mut self) {
+        self.inner.cancel();
+    }
+}
+
+#[test]
+fn rfc8628_3_5_slow_down_adds_five_seconds_for_good() {
+    let server = Server::start(Kind::Authlib, Options { interval: Some(2), ..Options::default() });
+    side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+        let done = sign_in(adapter, &server, public, |scene| {
+            // Between the code and the first poll, so that the server finds that poll too early.
+            thread::sleep(Duration::from_secs(1));
+            let device_code = scene.tap.device_answer()["device_code"].as_str().unwrap().to_owned();
+            assert_eq!(foreign_poll(scene.server, &device_code)["error"], "authorization_pending");
+            scene.approve_after_polls(2);
+        });
+        done.token();
+        let answers: Vec<_> = done.tap.exchanges().iter().skip(1).map(|exchange| exchange.json()).collect();
+        assert_eq!(
+            (&answers[0]["error"], &answers[1]["error"]),
+            (&"slow_down".into(), &"authorization_pending".into())
+        );
+        let quiet = done.tap.quiet_before_polls();
+        assert!(quiet[0] < Duration::from_secs(7), "{quiet:?}");
+        assert!(quiet[1..].iter().all(|quiet| *quiet >= Duration::from_secs(7)), "{quiet:?}");
+        assert_eq!((done.flow.trail().polls(), done.flow.trail().slow_downs()), (3, 1));
+        let slowed =
+            |event: &Event| matches!(event, Event::Waiting { reason: WaitReason::SlowDown { interval: 7 }, .. });
+        assert!(done.events.iter().any(slowed), "it is told: {:?}", done.events);
+    });
+}
+
+#[test]
+fn rfc8628_3_2_a_server_that_sends_no_interval_is_asked_every_five_seconds() {
+    let server = Server::start(Kind::OidcProvider, Options::default());
+    side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+        let done = sign_in(adapter, &server, public, |scene| scene.approve());
+        assert_eq!(done.tap.device_answer().get("interval"), None);
+        done.token();
+        let quiet = done.tap.quiet_before_polls();
+        assert!(quiet[0] >= Duration::from_secs(5), "{quiet:?}");
+        assert_eq!(quiet.len(), 1);
+    });
+}
+
+/// oidc-provider closes a connection that was quiet for five to six seconds.
+#[test]
+fn a_connection_that_the_server_has_closed_between_polls_is_no_failure() {
+    let server = Server::start(Kind::OidcProvider, Options { interval: Some(7), ..Options::default() });
+    side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+        let done = sign_in(adapter, &server, public, |scene| scene.approve());
+        done.token();
+        let trail = done.flow.trail();
+        assert_eq!((trail.polls(), trail.failures()), (1, 0), "{trail}");
+    });
+}
+
+#[test]
+fn rfc6749_2_3_1_a_secret_of_any_characters_is_understood_in_the_header() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let client: Configure = match kind {
+            // It looks for the id in the body alone.
+            Kind::DjangoOauthToolkit => {
+                |at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1).client_id_in_body()
+            }
+            Kind::OidcProvider | Kind::Authlib => |at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1),
+        };
+        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        done.token();
+        for request in done.requests() {
+            assert!(request.to_lowercase().contains("\r\nauthorization: basic "), "{request}");
+            assert!(!request.contains("client_secret"), "{request}");
+        }
+    });
+}
+
+#[test]
+fn rfc6749_2_3_1_a_secret_is_understood_in_the_body() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let client: Configure = |at| Client::builder(at, POST.0).client_secret_post(POST.1);
+        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        done.token();
+        for request in done.requests() {
+            assert!(request.contains("client_secret=post-secret"), "{request}");
+            assert!(!request.to_lowercase().contains("\r\nauthorization:"), "{request}");
+        }
+    });
+}
+
+#[test]
+fn a_wrong_secret_is_told_as_invalid_client() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let wrong: [Configure; 2] = [
+            |at| Client::builder(at, BASIC_PLAIN.0).client_secret_basic("wrong").client_id_in_body(),
+            |at| Client::builder(at, POST.0).client_secret_post("wrong"),
+        ];
+        for client in wrong {
+            let done = sign_in(adapter, &shared(kind), client, |_| unreachable!("no code for a wrong secret"));
+            assert_eq!(done.rejected().code(), "invalid_client");
+            assert!(done.rejected().advice().is_some());
+            assert_eq!(done.requests().len(), 1, "refused once, asked once");
+        }
+    });
+}
+
+#[test]
+fn an_unknown_client_is_told_in_the_servers_words() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let done =
+            sign_in(adapter, &shared(kind), |at| Client::builder(at, "nobody"), |_| unreachable!("no code for nobody"));
+        let expected = match kind {
+            Kind::OidcProvider | Kind::Authlib => "invalid_client",
+            Kind::DjangoOauthToolkit => "invalid_request",
+        };
+        assert_eq!(done.rejected().code(), expected);
+        assert_eq!(done.requests().len(), 1);
+    });
+}
+
+#[test]
+fn a_client_without_the_right_to_the_grant_is_refused_and_not_polled_for_ever() {
+    // The third gives it a code and answers authorization_pending for ever.
+    everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
+        let done = sign_in(adapter, &shared(kind), |at| Client::builder(at, NO_DEVICE), |_| {});
+        let (code, requests) = match kind {
+            Kind::OidcProvider => ("invalid_request", 1),
+            Kind::Authlib | Kind::DjangoOauthToolkit => ("unauthorized_client", 2),
+        };
+        assert_eq!((done.rejected().code(), done.requests().len()), (code, requests));
+    });
+}
+
+#[test]
+fn django_oauth_toolkit_needs_the_client_id_in_the_body_and_the_secret_encoded() {
+    everywhere(&[Kind::DjangoOauthToolkit], |adapter, kind| {
+        let refused: [(Configure, &str); 2] = [
+            (|at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1), "invalid_request"),
+            (
+                |at| Client::builder(at, BASIC.0).client_secret_basic_unencoded(BASIC.1).client_id_in_body(),
+                "invalid_client",
+            ),
+        ];
+        for (client, code) in refused {
+            let done = sign_in(adapter, &shared(kind), client, |_| unreachable!("no code"));
+            assert_eq!(done.rejected().code(), code);
+        }
+    });
+}
+
+#[test]
+fn rfc8414_discovery_by_issuer_leads_to_a_sign_in_with_a_secret_as_the_metadata_lists_it() {
+    everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
+        let server = shared(kind);
+        let metadata = adapter.discover(&server);
+        assert_eq!(metadata.issuer(), server.issuer());
+        assert_eq!(metadata.device_authorization_endpoint(), Some(&*server.device_authorization_endpoint()));
+        assert_eq!(metadata.token_endpoint(), server.token_endpoint());
+        assert!(metadata.lists_device_grant());
+        assert!(metadata.token_endpoint_auth_methods().any(|method| method == "client_secret_basic"));
+
+        let mut flow = flow(metadata.into(), |at| Client::builder(at, BASIC.0).client_secret(BASIC.1));
+        assert_eq!(flow.client().issuer(), Some(&*server.issuer()));
+        let token = adapter.run(&mut flow, |event| {
+            if let Event::ShowCode(prompt) = event {
+                server.approve(prompt.user_code());
+            }
+        });
+        assert!(token.unwrap().id_token().is_some());
+    });
+}
+
+#[test]
+fn metadata_without_a_device_authorization_endpoint_is_told_when_the_client_is_built() {
+    everywhere(&[Kind::DjangoOauthToolkit], |adapter, kind| {
+        let server = shared(kind);
+        let metadata = adapter.discover(&server);
+        assert_eq!(metadata.device_authorization_endpoint(), None);
+        let built = public(metadata.into()).allow_http_loopback().build();
+        let expected = ConfigError::NoDeviceAuthorizationEndpoint {
+            issuer: server.issuer().into(),
+            token_endpoint: server.token_endpoint().into(),
+        };
+        assert_eq!(built.err(), Some(expected));
+    });
+}
+
+#[test]
+fn pkce_and_a_resource_reach_the_server_and_do_no_harm() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let client: Configure = |at| public(at).pkce().resource("urn:example:api").scope("api:read");
+        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve_after_polls(1));
+        done.token();
+        for (number, request) in done.requests().iter().enumerate() {
+            assert!(request.contains("resource=urn%3Aexample%3Aapi"), "{request}");
+            let (pkce, other) =
+                if number == 0 { ("code_challenge=", "code_verifier=") } else { ("code_verifier=", "code_challenge=") };
+            assert!(request.contains(pkce) && !request.contains(other), "{request}");
+        }
+    });
+}
+
+#[test]
+fn rfc8707_2_a_resource_that_the_server_does_not_know_is_told_as_invalid_target() {
+    everywhere(&[Kind::OidcProvider], |adapter, kind| {
+        let client: Configure = |at| public(at).resource("urn:example:unknown");
+        let done = sign_in(adapter, &shared(kind), client, |_| unreachable!("no code"));
+        assert_eq!(done.rejected().code(), "invalid_target");
+    });
+}
+
+#[test]
+fn a_used_code_is_never_sent_again() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let server = shared(kind);
+        let mut done = sign_in(adapter, &server, public, |scene| scene.approve());
+        let requests = done.requests().len();
+        let again = adapter.run(&mut done.flow, |_| {});
+        assert!(matches!(again, Err(Stopped::AlreadyEnded)), "{again:?}");
+        assert_eq!(done.requests().len(), requests);
+
+        let tokens = refresh(&server, done.token().refresh_token().unwrap().expose());
+        assert!(tokens["access_token"].is_string(), "{tokens}");
+
+        // Proof of the proof: this server would have shown a second use by revoking everything.
+        if kind == Kind::OidcProvider {
+            let device_code = done.tap.device_answer()["device_code"].as_str().unwrap().to_owned();
+            assert_eq!(foreign_poll(&server, &device_code)["error"], "invalid_grant");
+            let revoked = refresh(&server, tokens["refresh_token"].as_str().unwrap());
+            assert_eq!(revoked["error"], "invalid_grant");
+        }
+    });
+}

@@ -1,0 +1,131 @@
+//! The rules of the house that a search can check: which words may stand in which rooms, and how long a room may be.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// Every Rust file below a folder, with its path from the root and its code without comments and without unit tests.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let (root, mut found) = (root(), vec![]);
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap();
+                let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+                found.push((name, code.join("\n")));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder}");
+    found
+}
+
+/// No file in these folders but the allowed ones (by the beginning of their path) contains any of the words.
+fn only_in(folders: &[&str], words: &[&str], allowed: &[&str]) {
+    for (name, code) in folders.iter().flat_map(|folder| sources(folder)) {
+        if !allowed.iter().any(|allowed| name.starts_with(allowed)) {
+            for word in words {
+                assert!(!code.contains(word), "{word} does not belong into {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn json_and_exposed_secrets_have_their_rooms() {
+    only_in(&["core/src"], &["serde_json"], &["core/src/message/"]);
+    only_in(
+        &["core/src", "adapter-tokio/src", "adapter-blocking/src"],
+        &["expose("],
+        &["core/src/message/", "core/src/device_flow/", "core/src/secret.rs", "core/src/machine.rs"],
+    );
+}
+
+#[test]
+fn time_is_added_in_three_rooms() {
+    let rooms = ["core/src/time.rs", "core/src/retry.rs", "core/src/device_flow/schedule.rs"];
+    only_in(&["core/src"], &["plus_millis(", "minus_millis("], &rooms);
+    only_in(&["core/src"], &["now.saturating_add("], &rooms);
+}
+
+#[test]
+fn error_codes_have_one_room() {
+    let codes = ["\"authorization_pending\"", "\"slow_down\"", "\"access_denied\"", "\"expired_token\"", "\"invalid_"];
+    only_in(&["core/src"], &codes, &["core/src/message/oauth_error.rs"]);
+}
+
+#[test]
+fn the_core_has_no_world() {
+    let world = [
+        "Instant",
+        "SystemTime",
+        "std::",
+        "rand::",
+        "getrandom",
+        ".unwrap()",
+        ".expect(",
+        "println!",
+        "todo!",
+        "unimplemented!",
+    ];
+    only_in(&["core/src"], &world, &[]);
+}
+
+#[test]
+fn adapters_know_no_protocol() {
+    let words =
+        ["slow_down", "authorization_pending", "interval", "serde_json", "println!", "device_code", "grant_type"];
+    only_in(&["adapter-tokio/src", "adapter-blocking/src"], &words, &[]);
+}
+
+#[test]
+fn only_the_terminal_prints() {
+    only_in(&["cli-demo/src"], &["println!", "print!(", "stdout()", "stderr()"], &["cli-demo/src/terminal.rs"]);
+}
+
+#[test]
+fn rooms_are_small_and_say_what_they_own() {
+    let mut core = 0;
+    for folder in ["core/src", "adapter-tokio/src", "adapter-blocking/src", "cli-demo/src", "testkit/src"] {
+        for (name, _) in sources(folder) {
+            let text = fs::read_to_string(root().join(&name)).unwrap();
+            assert!(text.starts_with("//! "), "{name} does not say what it owns");
+            let lines = text.lines().count();
+            assert!(lines <= 600, "{name} has {lines} lines");
+            core += if folder == "core/src" { lines } else { 0 };
+        }
+    }
+    println!("core: {core} lines with their documentation");
+    assert!(core < 4_000, "the core has {core} lines");
+}
+
+#[test]
+fn adapters_are_the_same_house_twice() {
+    let files = |folder: &str| {
+        let mut names: Vec<String> =
+            sources(folder).into_iter().map(|(name, _)| name.rsplit('/').next().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files("adapter-tokio/src"), files("adapter-blocking/src"));
+}
+
+#[test]
+fn every_workspace_crate_forbids_unsafe_code() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    for member in ["core", "adapter-tokio", "adapter-blocking", "cli-demo", "testkit", "fuzz"] {
+        let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{member}");
+    }
+}

@@ -1,0 +1,31 @@
+//! Owns what the proofs on real servers share: the servers, a tap on the wire, and running side by side.
+
+pub(crate) mod plain_http;
+pub(crate) mod tap;
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+
+use device_flow_testkit::servers::{Kind, Options, Server};
+
+/// A server with an interval of one second, shared by the tests that happen to run now: codes know nothing of each other.
+pub(crate) fn shared(kind: Kind) -> Arc<Server> {
+    static RUNNING: [Mutex<Weak<Server>>; 3] = [const { Mutex::new(Weak::new()) }; 3];
+    let mut running = RUNNING[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+    running.upgrade().unwrap_or_else(|| {
+        let server = Arc::new(Server::start(kind, Options { interval: Some(1), ..Options::default() }));
+        *running = Arc::downgrade(&server);
+        server
+    })
+}
+
+/// Runs a test on all cases at once, for it mostly waits. A panic names its case.
+pub(crate) fn side_by_side<T: Debug + Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
+    thread::scope(|scope| {
+        for case in cases {
+            let run = || test(case);
+            thread::Builder::new().name(format!("{case:?}")).spawn_scoped(scope, run).unwrap();
+        }
+    });
+}

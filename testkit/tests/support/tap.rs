@@ -1,0 +1,143 @@
+//! Owns `Tap`: a hole in the wall through which a client talks to a real server, and what went through it, and when.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use device_flow_testkit::servers::Server;
+use serde_json::Value;
+
+/// Another address for a server. Bytes pass unchanged; each connection of the client is one to the server.
+pub(crate) struct Tap {
+    device_authorization_endpoint: String,
+    token_endpoint: String,
+    exchanges: Arc<Mutex<Vec<Exchange>>>,
+}
+
+/// A request and its answer. A client with two requests in flight would make a mess of them, and of the test.
+#[derive(Clone)]
+pub(crate) struct Exchange {
+    /// When the request began to come.
+    asked: Instant,
+    request: Vec<u8>,
+    /// When the last byte of the answer went to the client.
+    answered: Instant,
+    answer: Vec<u8>,
+}
+
+impl Tap {
+    pub(crate) fn on(server: &Server) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let here = format!("http://{}", listener.local_addr().unwrap());
+        let there = server.base_url().trim_start_matches("http://").to_owned();
+        let exchanges = Arc::<Mutex<Vec<Exchange>>>::default();
+        let log = exchanges.clone();
+        // The thread lives as long as the test's process; nothing is gained by ending it earlier.
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let (client, server) = (client.unwrap(), TcpStream::connect(&there).unwrap());
+                let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (asked, answered) = (log.clone(), log.clone());
+                thread::spawn(move || pass(from_client, to_server, |bytes| Exchange::asked(&asked, bytes)));
+                thread::spawn(move || pass(server, client, |bytes| Exchange::answered(&answered, bytes)));
+            }
+        });
+        let at_the_tap = |url: String| url.replace(server.base_url(), &here);
+        Self {
+            device_authorization_endpoint: at_the_tap(server.device_authorization_endpoint()),
+            token_endpoint: at_the_tap(server.token_endpoint()),
+            exchanges,
+        }
+    }
+
+    pub(crate) fn device_authorization_endpoint(&self) -> &str {
+        &self.device_authorization_endpoint
+    }
+
+    pub(crate) fn token_endpoint(&self) -> &str {
+        &self.token_endpoint
+    }
+
+    /// All that was said so far.
+    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+        self.exchanges.lock().unwrap().clone()
+    }
+
+    /// Returns once so many polls have been answered.
+    #[track_caller]
+    pub(crate) fn after_polls(&self, polls: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while self.exchanges().iter().filter(|exchange| exchange.is_poll() && exchange.is_answered()).count() < polls {
+            assert!(Instant::now() < deadline, "there were no {polls} polls within a minute");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// How long the client was quiet before each poll. A hair more than it meant to wait, for the way here takes time.
+    pub(crate) fn quiet_before_polls(&self) -> Vec<Duration> {
+        let exchanges = self.exchanges();
+        let after = |pair: &[Exchange]| pair[1].is_poll().then(|| pair[1].asked.duration_since(pair[0].answered));
+        exchanges.windows(2).filter_map(after).collect()
+    }
+
+    /// The answer to the device authorization request.
+    pub(crate) fn device_answer(&self) -> Value {
+        self.exchanges()[0].json()
+    }
+}
+
+impl Exchange {
+    fn asked(log: &Mutex<Vec<Self>>, bytes: &[u8]) {
+        let mut log = log.lock().unwrap();
+        if log.last().is_none_or(Self::is_answered) {
+            let now = Instant::now();
+            log.push(Self { asked: now, request: Vec::new(), answered: now, answer: Vec::new() });
+        }
+        log.last_mut().unwrap().request.extend_from_slice(bytes);
+    }
+
+    fn answered(log: &Mutex<Vec<Self>>, bytes: &[u8]) {
+        let mut log = log.lock().unwrap();
+        let last = log.last_mut().expect("an answer follows a request");
+        last.answered = Instant::now();
+        last.answer.extend_from_slice(bytes);
+    }
+
+    fn is_answered(&self) -> bool {
+        !self.answer.is_empty()
+    }
+
+    pub(crate) fn is_poll(&self) -> bool {
+        self.request().contains("device_code=")
+    }
+
+    /// Request line, headers and form, as they came.
+    pub(crate) fn request(&self) -> String {
+        String::from_utf8_lossy(&self.request).into_owned()
+    }
+
+    /// The body of the answer.
+    pub(crate) fn json(&self) -> Value {
+        let answer = String::from_utf8_lossy(&self.answer);
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no body in {answer}"));
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
+    }
+}
+
+/// Carries bytes one way until that way is closed, and closes the other end then.
+fn pass(mut from: TcpStream, mut to: TcpStream, see: impl Fn(&[u8])) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length) = from.read(&mut buffer)
+        && length > 0
+    {
+        // Seen first: whoever gets the bytes may look at once.
+        see(&buffer[..length]);
+        if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    // It may be gone already.
+    let _ = to.shutdown(Shutdown::Write);
+}
