@@ -29,6 +29,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Sign in: show a code, wait until it is approved, tell what was granted.
+    ///
+    /// The tokens are shown masked. This version does not store them yet: it is for trying a server and a client out.
     Login(Box<Login>),
     /// Try the flow here: a small real authorization server on this computer, and a sign-in against it.
     Demo(Demo),

@@ -109,7 +109,7 @@ impl Terminal {
                 warnings: prompt.warnings().map(|warning| warning.to_string()).collect(),
             });
         }
-        let server = client.issuer().unwrap_or_else(|| client.device_authorization_endpoint());
+        let server = name(client.issuer().unwrap_or_else(|| client.device_authorization_endpoint()));
         let scopes = if client.scope().is_empty() { String::new() } else { format!("   (scopes: {})", client.scope()) };
         self.say(&format!("Sign in to {server} as client \"{}\"{scopes}\n", client.client_id()));
         self.say(&format!("  1. On any device, open   {}", self.strong(prompt.verification_uri())));
@@ -215,7 +215,7 @@ impl Terminal {
             });
         }
         self.clear_line();
-        let server = client.issuer().unwrap_or_else(|| client.token_endpoint());
+        let server = name(client.issuer().unwrap_or_else(|| client.token_endpoint()));
         let mut text = format!("Signed in to {server}\n");
         if let Some(account) = account {
             text += &format!("  account        {account}\n");
@@ -291,6 +291,11 @@ impl Terminal {
         let escape = |c: char| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() };
         text.chars().map(escape).collect()
     }
+}
+
+/// A server as people call it. What is not https keeps its scheme, to be seen.
+fn name(url: &str) -> &str {
+    url.strip_prefix("https://").unwrap_or(url)
 }
 
 /// Enough of a token to tell two apart, not enough to use one.

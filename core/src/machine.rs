@@ -107,6 +107,15 @@ pub struct Outgoing {
 }
 
 /// The right to answer one request. It moves: answering twice, or unasked, does not compile.
+///
+/// ```compile_fail,E0382
+/// use device_flow_core::{DeviceFlow, Machine, Response, Ticket, Timestamp};
+///
+/// fn twice(flow: &mut DeviceFlow, ticket: Ticket, response: Response<'_>) {
+///     let _ = flow.response(ticket, response, Timestamp::ZERO);
+///     let _ = flow.response(ticket, response, Timestamp::ZERO);
+/// }
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ticket(usize);
 

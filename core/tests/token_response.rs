@@ -214,6 +214,7 @@ fn rfc6749_3_3_scopes_as_servers_write_them() {
         (json!("openid,,repo,"), "openid repo", "profile", ""),
         (json!(["openid", "profile", "repo"]), "openid profile repo", "", ""),
         (json!(["", "openid"]), "openid", "profile repo", ""),
+        (json!("openid,profile repo"), "openid,profile repo", "openid profile", "openid,profile"),
         (json!("OPENID profile repo"), "OPENID profile repo", "openid", "OPENID"),
         // Narrower, wider, other.
         (json!("openid"), "openid", "profile repo", ""),

@@ -3,7 +3,9 @@
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 
-use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider, Response, Timestamp, TransportError, TransportErrorKind};
+use device_flow_core::{
+    Action, Client, DeviceFlow, Machine, Provider, Response, Timestamp, TransportError, TransportErrorKind,
+};
 use libfuzzer_sys::fuzz_target;
 
 const GRANT: &[u8] = br#"{"device_code":"d","user_code":"U","verification_uri":"https://as/x","expires_in":900}"#;
@@ -40,11 +42,14 @@ fuzz_target!(|data: &[u8]| {
                             response = response.header("content-type", b"application/x-www-form-urlencoded");
                         }
                         if kind & 4 != 0 {
-                            response = response.header("retry-after", body).header("date", b"Wed, 21 Oct 2015 07:28:00 GMT");
+                            response =
+                                response.header("retry-after", body).header("date", b"Wed, 21 Oct 2015 07:28:00 GMT");
                         }
                         flow.response(outgoing.ticket, response, now)
                     }
-                    None => flow.transport_failed(outgoing.ticket, TransportError::new(TransportErrorKind::Closed), now),
+                    None => {
+                        flow.transport_failed(outgoing.ticket, TransportError::new(TransportErrorKind::Closed), now)
+                    }
                 };
                 assert!(handed_in.is_ok(), "our own ticket");
             }
@@ -61,7 +66,9 @@ fuzz_target!(|data: &[u8]| {
                 assert!(!text.chars().any(char::is_control), "a failure changes the terminal");
                 return;
             }
-            Action::AwaitResponse | Action::Ended => unreachable!("every request is answered, and the outcome ends the loop"),
+            Action::AwaitResponse | Action::Ended => {
+                unreachable!("every request is answered, and the outcome ends the loop")
+            }
         }
     }
     unreachable!("a flow that never ends");

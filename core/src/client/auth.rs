@@ -44,9 +44,10 @@ impl Authentication {
             form.push("client_id", client_id);
         }
         if header {
-            return basic_credentials(client_id, secret, encoded).map(|value| Some(Arc::new(value)));
+            let value = basic_credentials(client_id, secret, encoded).ok_or(ConfigError::ClientSecret)?;
+            return Ok(Some(Arc::new(value)));
         }
-        form.push_secret("client_secret", secret)?;
+        form.push_secret("client_secret", secret).ok_or(ConfigError::ClientSecret)?;
         Ok(None)
     }
 }

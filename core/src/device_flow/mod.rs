@@ -33,7 +33,13 @@ use sha2::{Digest as _, Sha256};
 /// The README draws its states.
 ///
 /// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. It may be kept in any
-/// collection or, with the feature `serde`, be stored as a `Snapshot` and resumed elsewhere.
+/// collection or, with the feature `serde`, be stored as a `Snapshot` and resumed elsewhere. It cannot be cloned: two copies
+/// would poll twice as often.
+///
+/// ```compile_fail,E0277
+/// fn cloned<T: Clone>() {}
+/// cloned::<device_flow_core::DeviceFlow>();
+/// ```
 pub struct DeviceFlow {
     client: Arc<Client>,
     /// The latest time seen: an earlier one counts as this.

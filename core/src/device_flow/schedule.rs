@@ -141,8 +141,8 @@ impl Schedule {
     }
 
     #[cfg(feature = "serde")]
-    pub(super) fn to_stored(self, now: Timestamp) -> super::snapshot::StoredSchedule {
-        super::snapshot::StoredSchedule {
+    pub(super) fn to_stored(self, now: Timestamp) -> StoredSchedule {
+        StoredSchedule {
             expires_in_ms: self.deadline.saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
             poll_in_ms: self.due.saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
             interval: self.interval,
@@ -155,7 +155,7 @@ impl Schedule {
 
     /// Less time away than it was makes the next poll later, never sooner.
     #[cfg(feature = "serde")]
-    pub(super) fn from_stored(stored: &super::snapshot::StoredSchedule, away: Duration, now: Timestamp) -> Self {
+    pub(super) fn from_stored(stored: &StoredSchedule, away: Duration, now: Timestamp) -> Self {
         let left = |millis| now.saturating_add(Duration::from_millis(millis).saturating_sub(away));
         Self {
             deadline: left(stored.expires_in_ms),
@@ -168,6 +168,20 @@ impl Schedule {
             pages: stored.pages_in_row,
         }
     }
+}
+
+/// A schedule as data: what is left of each time.
+#[cfg(feature = "serde")]
+#[derive(Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoredSchedule {
+    pub(super) expires_in_ms: u64,
+    pub(super) poll_in_ms: u64,
+    pub(super) interval: u32,
+    pub(super) jitter: u64,
+    pub(super) failures_in_row: u16,
+    pub(super) slow_downs_in_row: u8,
+    pub(super) pages_in_row: u8,
 }
 
 fn millis(seconds: u32) -> u64 {

@@ -1,6 +1,6 @@
 //! Owns the stored form of a flow: versioned, in durations, checked when it comes back.
 
-use super::schedule::Schedule;
+use super::schedule::{Schedule, StoredSchedule};
 use super::{DeviceFlow, Grant, State};
 use crate::prompt::{PromptTexts, RawPrompt};
 use crate::{Cause, Client, Secret, Timestamp, Trail, TransportErrorKind};
@@ -40,18 +40,6 @@ struct V1 {
     polls: u32,
     slow_downs: u32,
     failures: u32,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct StoredSchedule {
-    pub(super) expires_in_ms: u64,
-    pub(super) poll_in_ms: u64,
-    pub(super) interval: u32,
-    pub(super) jitter: u64,
-    pub(super) failures_in_row: u16,
-    pub(super) slow_downs_in_row: u8,
-    pub(super) pages_in_row: u8,
 }
 
 /// Why a snapshot cannot be resumed.

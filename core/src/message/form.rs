@@ -1,6 +1,6 @@
 //! Owns form encoding: what goes out (RFC 6749 Appendix B).
 
-use crate::{ConfigError, Secret};
+use crate::Secret;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,11 +32,11 @@ impl Form {
         self.0 = grown;
     }
 
-    /// A secret parameter.
-    pub(crate) fn push_secret(&mut self, name: &str, secret: &Secret) -> Result<(), ConfigError> {
+    /// A secret parameter; `None` when it cannot be one.
+    pub(crate) fn push_secret(&mut self, name: &str, secret: &Secret) -> Option<()> {
         // Exposed because RFC 6749 §2.3.1 puts it into the body, which is wiped when dropped.
         self.push(name, checked(secret)?);
-        Ok(())
+        Some(())
     }
 
     /// Adds a name whose value comes with each request, as the tail.
@@ -60,8 +60,8 @@ pub(crate) fn encode(value: &str) -> Zeroizing<String> {
 }
 
 /// The `Authorization` header of RFC 6749 §2.3.1: id and secret are form-encoded before they become user name and password,
-/// unless the server is one that takes them literally.
-pub(crate) fn basic_credentials(id: &str, secret: &Secret, encoded: bool) -> Result<Secret, ConfigError> {
+/// unless the server is one that takes them literally. `None` when the secret cannot be one.
+pub(crate) fn basic_credentials(id: &str, secret: &Secret, encoded: bool) -> Option<Secret> {
     // Room for both when every byte is escaped, so that it never grows and leaves a copy behind.
     let room = id.len().saturating_add(secret.expose().len()).saturating_mul(3).saturating_add(1);
     let mut pair = Zeroizing::new(String::with_capacity(room));
@@ -79,12 +79,12 @@ pub(crate) fn basic_credentials(id: &str, secret: &Secret, encoded: bool) -> Res
     let mut header = String::with_capacity(encoded.len().saturating_add(6));
     header.push_str("Basic ");
     header.push_str(&encoded);
-    Ok(Secret::from(header))
+    Some(Secret::from(header))
 }
 
 /// RFC 6749 Appendix A.2: visible ASCII and space.
-fn checked(secret: &Secret) -> Result<&str, ConfigError> {
+fn checked(secret: &Secret) -> Option<&str> {
     let text = secret.expose();
     let visible = text.bytes().all(|b| matches!(b, 0x20..=0x7e));
-    if text.is_empty() || !visible { Err(ConfigError::ClientSecret) } else { Ok(text) }
+    (visible && !text.is_empty()).then_some(text)
 }
