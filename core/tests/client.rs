@@ -369,7 +369,7 @@ fn rfc8628_3_1_further_parameters() {
     client("my-app").device_parameter("x", "1").token_parameter("x", "1").build().unwrap();
 }
 
-// R9396-2-1, R9396-3-1, R9396-3-2, R9396-3.1-1, R9396-3.2-1, R9396-12-2: authorization details can be sent, as they are.
+// R9396-3-1, R9396-3-2, R9396-3.1-1, R9396-3.2-1: authorization details can be sent, as they are.
 #[test]
 fn rfc9396_3_authorization_details_travel_as_a_parameter() {
     let details = r#"[{"type":"caf\u0065\u0301","actions":["read"]},{"type":"café"}]"#;

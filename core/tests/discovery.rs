@@ -323,7 +323,7 @@ fn a_document_without_the_device_endpoint_is_second_best() {
     }
 }
 
-// C21, R8414-2-2, R8414-6.1-1, R8628-3.1-5, G08: an endpoint that must not be used spoils the document.
+// C21, R8414-2-2, R8628-3.1-5, G08: an endpoint that must not be used spoils the document.
 #[test]
 fn unsafe_endpoints_are_refused() {
     for member in ["token_endpoint", "device_authorization_endpoint"] {
@@ -444,7 +444,7 @@ fn retry_after_of_either_place_is_kept() {
     assert_eq!(run.now, START + 9_000);
 }
 
-// C01, C02, R8414-6.1-2, R8414-6.2-1, OIDD-7.1-1, R9110-4.3.4-1: transport failures; an untrusted certificate is final.
+// C01, C02: transport failures; an untrusted certificate is final.
 #[test]
 fn transport_failures_are_tried_three_times_more() {
     for kind in [TransportErrorKind::Dns, TransportErrorKind::Timeout, TransportErrorKind::Other] {

@@ -84,7 +84,7 @@ fn is_hostile(c: char) -> bool {
         || listed.into_iter().any(|(from, to)| (*from..=*to).contains(&code))
 }
 
-// R8628-3.3-1, R8628-3.3-4, R8628-3.3.1-1, R8628-3.3.1-2, R8628-3.3.1-3, R8628-3.2-5, R8628-6.2-1, R8628-5.4-1: everything, as data.
+// R8628-3.3-1, R8628-3.3-4, R8628-3.3.1-1, R8628-3.3.1-2, R8628-3.3.1-3, R8628-3.2-5, R8628-6.2-1: everything, as data.
 #[test]
 fn rfc8628_3_3_the_prompt_holds_all_there_is_to_show() {
     let prompt = shown(json!({
@@ -154,12 +154,13 @@ fn rfc8628_6_1_the_user_code_is_shown_unchanged() {
     }
 }
 
-// A14, A15, P43, R6749-10.14-1: the attacks that were seen.
+// A14, A15, A22, P43, R6749-10.14-1: the attacks that were seen.
 #[test]
 fn a_user_code_that_could_change_the_terminal_is_refused() {
     for code in [
         "\u{1b}[2J\u{1b}]52;c;ZXZpbA==\u{7}",
         "U\u{1b}]0;x\u{7}",
+        "\u{1b}[2K\u{1b}[1AEVIL",
         "A\rB",
         "A\nB",
         "A\tB",

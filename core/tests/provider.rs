@@ -8,7 +8,7 @@ use device_flow_core::{Client, ConfigError, DeviceFlow, EntraCloud, Failure, Pro
 use serde_json::json;
 use support::*;
 
-// R9700-2.6-1: what the providers document; GitLab's and GitHub's metadata do not do.
+// What the providers document; GitLab's and GitHub's metadata do not do.
 #[test]
 fn presets() {
     use EntraCloud::{China, Public, UsGovernment};

@@ -54,6 +54,35 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+// R9110-5.6.7-1, R9110-5.6.7-2: the bounds of a date's parts; what is outside is no date, and no date is no delay.
+#[test]
+fn rfc9110_5_6_7_dates_at_their_bounds() {
+    for (sent, retry_after, seconds) in [
+        ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:17 GMT", 40),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", "Sun Nov  6 08:50:17 1994", 40),
+        ("Sunday, 06-Nov-94 08:49:37 GMT", "Sunday, 06-Nov-94 08:50:17 GMT", 40),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sat, 31 Dec 2016 23:59:60 GMT", 40),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sat, 31 Dec 2016 23:59:61 GMT", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sat, 31 Dec 2016 23:60:00 GMT", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sat, 31 Dec 2016 24:00:00 GMT", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sat, 32 Dec 2016 00:00:00 GMT", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 00 Jan 2017 00:00:00 GMT", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 01 Jan 2017 00:00:00 GMT", 40),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 01 Jan 2017 00:00:00 CET", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 01 Jan 2017 00:00:00 GMT x", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 01 Jan 2017 00:00 GMT", 5),
+        ("Fri, 31 Dec 1999 23:59:20 GMT", "Saturday, 01-Jan-00 00:00:00 GMT", 40),
+        ("nonsense", "Sun, 01 Jan 2017 00:00:00 GMT", 5),
+        ("Sun, 01 Jan 1969 00:00:00 GMT", "Sun, 01 Jan 1969 00:01:00 GMT", 5),
+    ] {
+        let mut run = Run::granted(json!({}));
+        run.poll();
+        let response = Response::new(400, PENDING.as_bytes()).header("Date", sent.as_bytes());
+        run.respond(response.header("Retry-After", retry_after.as_bytes()));
+        assert_eq!(run.poll() / 1_000, seconds, "{retry_after} after {sent}");
+    }
+}
+
 proptest! {
     // R9110-10.2.3-1, R9110-10.2.3-2, R9110-5.6.7-1, G14, rule 6.
     #[test]

@@ -98,7 +98,7 @@ fn rfc6749_5_1_the_access_token_is_required() {
     }
 }
 
-// R6749-A.12-1, R6749-A.17-1, B19, R6750-2.1-2: visible ASCII and space, both limits; nothing that could break out of a header.
+// R6749-A.12-1, R6749-A.17-1, B19: visible ASCII and space, both limits; nothing that could break out of a header.
 #[test]
 fn rfc6749_a_12_tokens_are_visible_ascii() {
     for member in ["access_token", "refresh_token"] {
@@ -122,7 +122,7 @@ fn rfc6749_5_1_the_refresh_token_may_be_absent() {
     assert_eq!(fault(&answer(json!({"refresh_token": 5}))), ProtocolFault::Invalid("refresh_token"));
 }
 
-// B17, R6749-5.1-2, R6749-5.1-3, R6749-7.1-1, R6749-A.13-1, R6749-7-1: only Bearer is usable; without a type nothing else can be meant.
+// B17, R6749-5.1-2, R6749-5.1-3, R6749-7.1-1, R6749-A.13-1: only Bearer is usable; without a type nothing else can be meant.
 #[test]
 fn rfc6749_7_1_only_bearer_is_understood() {
     for bearer in ["Bearer", "bearer", "BEARER", "bEARER"] {

@@ -17,7 +17,7 @@ pub(crate) fn delay(response: &Response<'_>) -> Duration {
 }
 
 /// All three formats that RFC 9110 §5.6.7 demands: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and
-/// `Sun Nov  6 08:49:37 1994`. A two-digit year more than 50 years after `now` belongs to the century before.
+/// `Sun Nov  6 08:49:37 1994`. A two-digit year is the one at most 50 years after `now`.
 fn unix_seconds(date: &str, now: Option<u64>) -> Option<u64> {
     let mut words = date.trim().split_ascii_whitespace();
     let weekday = words.next()?;
@@ -59,7 +59,8 @@ fn full_year(two_digits: u64, now: Option<u64>) -> Option<u64> {
     const SECONDS_PER_YEAR: u64 = 31_556_952;
     let this_year = now.map_or(2_026, |now| (now / SECONDS_PER_YEAR).saturating_add(1_970));
     let year = two_digits.checked_add(this_year.checked_sub(this_year % 100)?)?;
-    if year > this_year.saturating_add(50) { year.checked_sub(100) } else { Some(year) }
+    let (latest, next) = (this_year.saturating_add(50), year.saturating_add(100));
+    if year > latest { year.checked_sub(100) } else { Some(if next <= latest { next } else { year }) }
 }
 
 /// Days from 1970-01-01 to the given day of the proleptic Gregorian calendar; `month` from 0.

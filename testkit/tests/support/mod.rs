@@ -1,4 +1,4 @@
-//! Owns what the proofs on real servers share: the servers, a tap on the wire, and running side by side.
+//! Owns what the proofs on real servers share: the servers, a tap on the wire, somebody else, and running side by side.
 
 pub(crate) mod plain_http;
 pub(crate) mod tap;
@@ -7,7 +7,9 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 
-use device_flow_testkit::servers::{Kind, Options, Server};
+use device_flow_testkit::servers::{Kind, Options, PUBLIC, Server};
+use plain_http::{json, post};
+use serde_json::Value;
 
 /// A server with an interval of one second, shared by the tests that happen to run now: codes know nothing of each other.
 pub(crate) fn shared(kind: Kind) -> Arc<Server> {
@@ -28,4 +30,11 @@ pub(crate) fn side_by_side<T: Debug + Sync>(cases: &[T], test: impl Fn(&T) + Syn
             thread::Builder::new().name(format!("{case:?}")).spawn_scoped(scope, run).unwrap();
         }
     });
+}
+
+/// What the server says to somebody else who asks with this device code.
+pub(crate) fn foreign_poll(server: &Server, device_code: &str) -> Value {
+    let grant = "urn:ietf:params:oauth:grant-type:device_code";
+    let form = [("client_id", PUBLIC), ("grant_type", grant), ("device_code", device_code)];
+    json(post(&server.token_endpoint(), None, &form))
 }
