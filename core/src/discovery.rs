@@ -115,17 +115,18 @@ impl Discovery {
         if self.place < self.urls.len() {
             return State::Ready;
         }
-        if let Some(metadata) = self.second_best.take() {
-            return State::done(metadata);
+        // A place that cannot answer now may have the better document.
+        let unavailable = self.unavailable.take();
+        if let Some((status, retry_after)) = unavailable
+            && self.retry.again(Cause::Status(status), retry_after, now)
+        {
+            self.place = 0;
+            return State::Ready;
         }
-        let Some((status, retry_after)) = self.unavailable.take() else {
-            return State::broken(self.fault.take().unwrap_or(ProtocolFault::Missing("issuer")));
-        };
-        self.place = 0;
-        if self.retry.again(Cause::Status(status), retry_after, now) {
-            State::Ready
-        } else {
-            State::broken(ProtocolFault::Unavailable(status))
+        match (self.second_best.take(), unavailable) {
+            (Some(metadata), _) => State::done(metadata),
+            (None, Some((status, _))) => State::broken(ProtocolFault::Unavailable(status)),
+            (None, None) => State::broken(self.fault.take().unwrap_or(ProtocolFault::Missing("issuer"))),
         }
     }
 

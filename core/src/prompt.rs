@@ -177,7 +177,7 @@ impl PromptTexts {
     /// Checks and packs what the server sent.
     pub(crate) fn check(raw: RawPrompt<'_>, allow_http_loopback: bool) -> Result<Self, Unshowable> {
         let mut warnings = 0;
-        if raw.user_code.is_empty() {
+        if raw.user_code.trim().is_empty() {
             return Err(Unshowable::UserCode(TextFault::Empty));
         }
         if raw.user_code.chars().count() > MAX_USER_CODE {
@@ -217,6 +217,17 @@ impl PromptTexts {
 
     pub(crate) fn warn(&mut self, warning: Warning) {
         self.warnings |= warning.bit();
+    }
+
+    /// The warnings as they are stored. Bits that no warning has are kept by nobody.
+    #[cfg(feature = "serde")]
+    pub(crate) fn warnings(&self) -> u8 {
+        self.warnings
+    }
+
+    #[cfg(feature = "serde")]
+    pub(crate) fn warn_again(&mut self, stored: u8) {
+        Warning::ALL.into_iter().filter(|warning| stored & warning.bit() != 0).for_each(|warning| self.warn(warning));
     }
 
     fn part(&self, index: usize) -> &str {
@@ -319,6 +330,12 @@ fn is_loopback(url: &Url) -> bool {
 /// could deceive a reader is escaped (`\u{1b}`).
 pub(crate) fn printable(text: &str) -> Box<str> {
     escape(text, MAX_LINE).into_boxed_str()
+}
+
+/// A code as it was written if it is one (RFC 6749 §5.2: visible ASCII and space), else as [`printable`] text.
+pub(crate) fn verbatim(code: &str) -> Box<str> {
+    let is_code = code.len() <= MAX_LINE && code.bytes().all(|b| matches!(b, 0x20..=0x7e));
+    if is_code { Box::from(code) } else { printable(code) }
 }
 
 fn escape(text: &str, max: usize) -> String {

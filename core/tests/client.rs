@@ -148,7 +148,7 @@ fn the_way_to_authenticate_comes_from_the_metadata() {
         (json!({}), true),
         (json!({"token_endpoint_auth_methods_supported": []}), true),
         (json!({"token_endpoint_auth_methods_supported": null}), true),
-        (json!({"token_endpoint_auth_methods_supported": "client_secret_post"}), true),
+        (json!({"token_endpoint_auth_methods_supported": "client_secret_post"}), false),
         (json!({"token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"]}), true),
         (json!({"token_endpoint_auth_methods_supported": ["none", "client_secret_post", "private_key_jwt"]}), false),
     ] {

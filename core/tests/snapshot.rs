@@ -24,7 +24,9 @@ fn resumed(value: Value, away: Duration, now: u64) -> Result<Run<DeviceFlow>, Sn
 // P16, G05: the wait, the grown interval, the deadline and the trail come along; the code is shown again.
 #[test]
 fn a_resumed_flow_goes_on_within_the_law() {
-    let mut run = Run::granted(json!({"verification_uri_complete": "https://as/x?c=1", "message": "hello"}));
+    let mut run = Run::granted(json!({
+        "verification_uri_complete": "https://as/x?c=1", "message": "hello", "verification_url": "https://as/other", "expires_in": null
+    }));
     run.script(&[(400, SLOW_DOWN), (400, PENDING)]);
     let value = stored(&run.machine, run.now + 3_000);
     let prompt = run.machine.prompt().unwrap();
@@ -36,6 +38,7 @@ fn a_resumed_flow_goes_on_within_the_law() {
     assert_eq!(shown.user_code(), prompt.user_code());
     assert_eq!(shown.verification_uri_complete(), prompt.verification_uri_complete());
     assert_eq!(shown.message(), prompt.message());
+    assert_eq!((prompt.warnings().count(), shown.warnings().collect::<Vec<_>>()), (2, prompt.warnings().collect()));
     assert_eq!(
         shown.expires_in(Timestamp::from_millis(55)),
         prompt.expires_in(Timestamp::from_millis(run.now + 3_000))

@@ -44,6 +44,10 @@ impl Authentication {
             form.push("client_id", client_id);
         }
         if header {
+            // Without the encoding the first colon ends the name (RFC 7617 §2).
+            if !encoded && client_id.contains(':') {
+                return Err(ConfigError::ClientId);
+            }
             let value = basic_credentials(client_id, secret, encoded).ok_or(ConfigError::ClientSecret)?;
             return Ok(Some(Arc::new(value)));
         }

@@ -139,7 +139,7 @@ impl fmt::Debug for Client {
 }
 
 /// A configuration in the making. Nothing is checked before [`build`](ClientBuilder::build).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use]
 pub struct ClientBuilder {
     provider: Provider,
@@ -298,6 +298,14 @@ impl ClientBuilder {
     }
 }
 
+impl fmt::Debug for ClientBuilder {
+    /// Further parameters may be secrets, so they stay out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ClientBuilder");
+        debug.field("provider", &self.provider).field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
 /// Parameters that the grant itself owns, or that have a method of their own.
 const RESERVED: [&str; 12] = [
     "audience",
@@ -361,8 +369,11 @@ fn check_resource(resource: &str) -> Result<(), ConfigError> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1).
-    #[error("the client id must be 1 to 16384 visible ASCII characters: copy it from the server's registration page")]
+    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1); or it has
+    /// a colon, which an unencoded Basic header cannot carry (RFC 7617 §2).
+    #[error(
+        "the client id must be 1 to 16384 visible ASCII characters, without a colon if it is sent unencoded: copy it from the server's registration page"
+    )]
     ClientId,
     /// The secret is empty or has characters outside visible ASCII (RFC 6749 Appendix A.2).
     #[error(

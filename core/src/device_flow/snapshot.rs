@@ -36,6 +36,7 @@ struct V1 {
     verification_uri: String,
     verification_uri_complete: Option<String>,
     message: Option<String>,
+    warnings: u8,
     schedule: StoredSchedule,
     polls: u32,
     slow_downs: u32,
@@ -86,6 +87,7 @@ impl DeviceFlow {
             verification_uri: prompt.verification_uri().to_string(),
             verification_uri_complete: prompt.verification_uri_complete().map(String::from),
             message: prompt.message().map(String::from),
+            warnings: grant.texts.warnings(),
             schedule: schedule.to_stored(now),
             polls: self.trail.polls,
             slow_downs: self.trail.slow_downs,
@@ -127,7 +129,8 @@ impl DeviceFlow {
             message: stored.message.as_deref(),
         };
         let texts = PromptTexts::check(raw, client.allow_http_loopback());
-        let texts = texts.map_err(|_| SnapshotError::Damaged("prompt"))?;
+        let mut texts = texts.map_err(|_| SnapshotError::Damaged("prompt"))?;
+        texts.warn_again(stored.warnings);
         let schedule = Schedule::from_stored(&stored.schedule, away, now);
         let trail = Trail {
             polls: stored.polls,

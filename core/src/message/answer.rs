@@ -54,12 +54,18 @@ fn meaning<'a>(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> 
         Ok(None) if (200..300).contains(&status) => Meaning::Object,
         Ok(None) => Meaning::Broken(ProtocolFault::Status(status)),
         Err(NoObject::Fault(fault)) => Meaning::Broken(fault),
+        // These two say themselves that there is no body (RFC 9110 §15.3.5, §15.3.6).
         Err(NoObject::NotJson) if matches!(status, 204 | 205) => Meaning::Broken(ProtocolFault::Empty(status)),
-        Err(NoObject::NotJson) if response.body().is_empty() && (400..500).contains(&status) => {
-            Meaning::NotJson(ProtocolFault::Status(status), status)
-        }
-        Err(NoObject::NotJson) if response.body().is_empty() => Meaning::NotJson(ProtocolFault::Empty(status), status),
-        Err(NoObject::NotJson) => Meaning::NotJson(page(response), status),
+        Err(NoObject::NotJson) => Meaning::NotJson(no_json(response), status),
+    }
+}
+
+/// What to tell if it does not get better.
+fn no_json(response: &Response<'_>) -> ProtocolFault {
+    match (response.body().is_empty(), response.status()) {
+        (true, status @ 400..500) => ProtocolFault::Status(status),
+        (true, status) => ProtocolFault::Empty(status),
+        (false, _) => page(response),
     }
 }
 

@@ -34,7 +34,8 @@ impl<'a> DeviceAuthorization<'a> {
         let old = object.text("verification_url").ok().flatten().filter(|uri| !uri.is_empty());
         let uri = standard.as_ref().or(old.as_ref()).ok_or(ProtocolFault::Missing("verification_uri"))?;
         let complete = ["verification_uri_complete", "verification_url_complete"];
-        let complete = complete.into_iter().find_map(|name| object.text(name).ok().flatten());
+        let complete =
+            complete.into_iter().find_map(|name| object.text(name).ok().flatten().filter(|uri| !uri.is_empty()));
         let message = object.text("message").ok().flatten();
 
         let raw = RawPrompt {

@@ -56,13 +56,16 @@ impl Form {
 
 /// One value, encoded.
 pub(crate) fn encode(value: &str) -> Zeroizing<String> {
-    Zeroizing::new(byte_serialize(value.as_bytes()).collect())
+    // Room for every byte escaped, so that it never grows and leaves a copy behind.
+    let mut encoded = Zeroizing::new(String::with_capacity(value.len().saturating_mul(3)));
+    byte_serialize(value.as_bytes()).for_each(|piece| encoded.push_str(piece));
+    encoded
 }
 
 /// The `Authorization` header of RFC 6749 §2.3.1: id and secret are form-encoded before they become user name and password,
 /// unless the server is one that takes them literally. `None` when the secret cannot be one.
 pub(crate) fn basic_credentials(id: &str, secret: &Secret, encoded: bool) -> Option<Secret> {
-    // Room for both when every byte is escaped, so that it never grows and leaves a copy behind.
+    // Room for both with every byte escaped, as above.
     let room = id.len().saturating_add(secret.expose().len()).saturating_mul(3).saturating_add(1);
     let mut pair = Zeroizing::new(String::with_capacity(room));
     // Exposed because the header carries it; the pair and the header are wiped when dropped.

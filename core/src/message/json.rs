@@ -123,9 +123,11 @@ impl<'a> Object<'a> {
         Number::read(&text).map(Some).ok_or(ProtocolFault::Invalid(name))
     }
 
-    /// A list of texts; `None` when it is absent or something else.
+    /// A list of texts, or a text alone as a list of one; `None` when it is absent or something else.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
-        self.value(name).and_then(|value| serde_json::from_str(value).ok())
+        let value = self.value(name)?;
+        let alone = || self.encoding.text(value).map(|text| [text.into_owned()].into());
+        serde_json::from_str(value).ok().or_else(alone)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -135,6 +137,7 @@ impl<'a> Object<'a> {
     /// Every member that is not among `known`, as JSON text.
     pub(crate) fn others<'b>(&'b self, known: &'b [&str]) -> impl Iterator<Item = (&'b str, Cow<'a, str>)> {
         let others = self.members.iter().filter(|member| !known.contains(&&*member.name));
+        let others = others.filter(|member| self.encoding == Encoding::Form || member.value != "null");
         others.map(|member| match self.encoding {
             Encoding::Json => (&*member.name, Cow::Borrowed(member.value)),
             // Text always has a JSON form.

@@ -1,7 +1,7 @@
 //! Owns the one table of error codes: what each means for the flow, and what a person can do about it.
 
 use super::json::Object;
-use crate::prompt::printable;
+use crate::prompt::{printable, verbatim};
 use crate::{OAuthError, ProtocolFault};
 use alloc::borrow::Cow;
 
@@ -142,7 +142,7 @@ impl<'a> ErrorCode<'a> {
             text.map(|text| printable(&text)).filter(|text| !text.is_empty())
         };
         OAuthError {
-            code: printable(&self.code),
+            code: verbatim(&self.code),
             description: text("error_description"),
             uri: text("error_uri"),
             status: self.status,

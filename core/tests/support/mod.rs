@@ -9,7 +9,7 @@
 )]
 
 use device_flow_core::{
-    Action, Client, ClientBuilder, DeviceFlow, Failure, Machine, Prompt, Provider, Request, Response, Ticket,
+    Action, Client, ClientBuilder, DeviceFlow, Expired, Failure, Machine, Prompt, Provider, Request, Response, Ticket,
     Timestamp, TokenResponse, TransportError, TransportErrorKind, WaitReason,
 };
 
@@ -216,4 +216,10 @@ pub fn assert_gap(gap: u64, seconds: u64, interval: u64) {
 #[track_caller]
 pub fn token(outcome: Result<TokenResponse, Failure>) -> TokenResponse {
     outcome.unwrap_or_else(|failure| panic!("tokens were expected, not: {failure}"))
+}
+
+#[track_caller]
+pub fn expired(failure: Failure) -> Expired {
+    let Failure::Expired(expired) = failure else { panic!("expiry was expected, not: {failure}") };
+    expired
 }
