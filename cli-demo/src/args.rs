@@ -87,6 +87,12 @@ pub(crate) struct Login {
     /// Read the client secret from this file, or from stdin with `-`. Most device clients have none.
     #[arg(long, env = "DEVICE_FLOW_CLIENT_SECRET_FILE", value_name = "FILE")]
     pub(crate) client_secret_file: Option<PathBuf>,
+    /// How to send the secret, when the server's metadata does not tell or is wrong.
+    #[arg(long, value_enum, requires = "client_secret_file", value_name = "HOW")]
+    pub(crate) client_auth: Option<ClientAuth>,
+    /// Send the client id in the body, too, when the secret is in the header (django-oauth-toolkit wants it).
+    #[arg(long, requires = "client_secret_file")]
+    pub(crate) client_id_in_body: bool,
     /// Scopes to ask for, separated by spaces; may be repeated.
     #[arg(long, env = "DEVICE_FLOW_SCOPE", value_name = "SCOPES")]
     pub(crate) scope: Vec<String>,
@@ -139,6 +145,16 @@ pub(crate) enum ProviderName {
     Google,
     /// GitLab.com, or another with --host
     Gitlab,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClientAuth {
+    /// In the Authorization header, form-encoded as RFC 6749 demands
+    Basic,
+    /// In the Authorization header as it is, for servers that do not decode it
+    BasicUnencoded,
+    /// In the body
+    Post,
 }
 
 #[derive(Debug, Args)]

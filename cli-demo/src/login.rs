@@ -1,6 +1,6 @@
 //! Owns the `login` sub-command: from words to a client, from a client to tokens.
 
-use crate::args::{Global, Login, ProviderName, ServerArgs};
+use crate::args::{ClientAuth, Global, Login, ProviderName, ServerArgs};
 use crate::end::End;
 use crate::terminal::Terminal;
 use device_flow_tokio::core::{
@@ -35,8 +35,16 @@ pub(crate) async fn login(args: Login, global: &Global, terminal: &mut Terminal)
         }
         if let Some(secret) = secret {
             // Google documents the secret in the body only.
-            let in_body = args.server.provider == Some(ProviderName::Google);
-            builder = if in_body { builder.client_secret_post(secret) } else { builder.client_secret(secret) };
+            let google = (args.server.provider == Some(ProviderName::Google)).then_some(ClientAuth::Post);
+            builder = match args.client_auth.or(google) {
+                None => builder.client_secret(secret),
+                Some(ClientAuth::Basic) => builder.client_secret_basic(secret),
+                Some(ClientAuth::BasicUnencoded) => builder.client_secret_basic_unencoded(secret),
+                Some(ClientAuth::Post) => builder.client_secret_post(secret),
+            };
+            if args.client_id_in_body {
+                builder = builder.client_id_in_body();
+            }
         }
         let flow = DeviceFlow::new(builder.build()?, entropy().map_err(|error| End::Internal(error.to_string()))?);
         sign_in(flow, &http, terminal, |_| {}, |_| None).await

@@ -20,7 +20,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use device_flow_testkit::servers::{BASIC, Kind, Options, PUBLIC, Server};
+use device_flow_testkit::servers::{BASIC, Kind, Options, POST, PUBLIC, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::tap::Tap;
@@ -366,6 +366,33 @@ fn a_client_secret_comes_from_a_file_or_from_stdin() {
         // Without it: proof that it was needed.
         let ended = Login::start(&[by_issuer(&issuer, id), vec!["--json"]].concat()).end();
         assert_eq!((ended.exit, &ended.error()["code"]), (7, &"invalid_client".into()));
+    });
+}
+
+// What servers want differs: Authlib wants device-post's secret in the body, django-oauth-toolkit the client id beside the header.
+#[test]
+fn how_a_secret_is_sent_can_be_chosen() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret_file = |secret: &str| {
+        let file = folder.path().join(secret.len().to_string());
+        std::fs::write(&file, secret).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let cases = [
+        (Kind::Authlib, POST, vec!["--client-auth", "post"]),
+        (Kind::DjangoOauthToolkit, BASIC, vec!["--client-auth", "basic", "--client-id-in-body"]),
+        (Kind::OidcProvider, POST, vec!["--client-auth", "post"]),
+    ];
+    side_by_side(&cases, |(kind, (id, secret), how)| {
+        let server = shared(*kind);
+        let (device, token) = (server.device_authorization_endpoint(), server.token_endpoint());
+        let file = secret_file(secret);
+        let words = ["login", "--device-endpoint", &device, "--token-endpoint", &token, "--client-id", id];
+        let words = [words.to_vec(), vec!["--client-secret-file", &file, "--json"], how.clone()].concat();
+        let mut login = Login::start(&words);
+        server.approve(&login.code_from_json());
+        let ended = login.end();
+        assert_eq!(ended.exit, 0, "{}", ended.stdout);
     });
 }
 

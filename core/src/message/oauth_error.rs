@@ -53,8 +53,7 @@ const fn unknown_code(code: &'static str) -> Row {
     }
 }
 
-const REGISTER: &str =
-    "check the client id and, if there is one, the secret: this server does not know this client by them";
+const REGISTER: &str = "check the client id and, if there is one, the secret and how it is sent: this server does not know the client by them";
 const ENABLE: &str = "allow the device flow for this client in the server's settings, or use a client that may use it";
 const SCOPE: &str = "check the scopes: this server or client does not allow one of them";
 const POLICY: &str = "a policy of the organization forbids this sign-in; only its administrator can change that";
