@@ -85,3 +85,76 @@ fn within(ip: IpAddr, network: &str, bits: &str) -> bool {
     };
     differing.leading_zeros() >= bits
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+mod tests {
+    use super::*;
+
+    fn from(variables: &[(&str, &str)]) -> Result<Option<Proxy>, HttpError> {
+        Proxy::from_env(|name| {
+            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn serves(proxy: &Proxy, target: &str) -> bool {
+        proxy.serves(&Url::parse(target).unwrap())
+    }
+
+    #[test]
+    fn c15_the_environment_names_the_proxy() {
+        assert!(from(&[]).unwrap().is_none());
+        assert!(from(&[("HTTPS_PROXY", " ")]).unwrap().is_none());
+        assert!(from(&[("HTTP_PROXY", "http://h:1"), ("NO_PROXY", "*")]).unwrap().is_none());
+        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            let proxy = from(&[(name, "http://u:p@h:1")]).unwrap().unwrap();
+            assert_eq!((proxy.url().as_str(), &*proxy.to_string()), ("http://u:p@h:1/", "the proxy h:1"));
+        }
+        let proxy = from(&[("ALL_PROXY", "a:1"), ("HTTPS_PROXY", "b:1")]).unwrap().unwrap();
+        assert_eq!(proxy.url().as_str(), "http://b:1/");
+        assert_eq!(from(&[("HTTPS_PROXY", "socks5://h:1")]).err(), Some(HttpError::BadProxy("HTTPS_PROXY")));
+    }
+
+    #[test]
+    fn c15_no_proxy_names_hosts_domains_addresses_and_networks() {
+        let hosts = ".as, example.com,*.wild.example, 10.0.0.0/8,192.0.2.7,fd00::/8, Upper.Example,,/,1.2.3.4/x";
+        let proxy = from(&[("HTTPS_PROXY", "h:1"), ("no_proxy", hosts)]).unwrap().unwrap();
+        for direct in [
+            "https://as",
+            "https://login.as",
+            "https://example.com:8443/x",
+            "https://a.b.example.com",
+            "https://a.wild.example",
+            "https://10.255.0.1",
+            "https://192.0.2.7",
+            "https://[fd12::1]",
+            "https://upper.example",
+        ] {
+            assert!(!serves(&proxy, direct), "{direct}");
+        }
+        for through in [
+            "https://notexample.com",
+            "https://bas",
+            "https://example.com.evil",
+            "https://11.0.0.1",
+            "https://192.0.2.70",
+            "https://[fe80::1]",
+            "https://1.2.3.4",
+        ] {
+            assert!(serves(&proxy, through), "{through}");
+        }
+        let proxy = from(&[("HTTPS_PROXY", "h:1"), ("NO_PROXY", "*")]).unwrap().unwrap();
+        assert!(!serves(&proxy, "https://example.com"));
+    }
+
+    #[test]
+    fn c15_loopback_is_never_served() {
+        let proxy = Proxy::new("http://h:1", "").unwrap();
+        for target in
+            ["http://127.0.0.1:1", "https://127.9.9.9", "https://[::1]", "https://localhost:8443", "http://localhost"]
+        {
+            assert!(!serves(&proxy, target), "{target}");
+        }
+        assert!(serves(&proxy, "https://localhost.example"));
+    }
+}

@@ -387,7 +387,7 @@ fn how_a_secret_is_sent_can_be_chosen() {
         let server = shared(*kind);
         let (device, token) = (server.device_authorization_endpoint(), server.token_endpoint());
         let file = secret_file(secret);
-        let words = ["--device-endpoint", &device, "--token-endpoint", &token, "--client-id", id];
+        let words = ["--device-endpoint", &device, "--token-endpoint", &token, "--client-id", id, "--scope", "openid"];
         let words = [words.to_vec(), vec!["--client-secret-file", &file, "--json"], how.clone()].concat();
         let mut login = Login::start(&words);
         server.approve(&login.code_from_json());
