@@ -129,3 +129,8 @@ impl<M: Machine> Drop for Flight<'_, M> {
         }
     }
 }
+
+/// The README's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -59,8 +59,3 @@ pub use message::token::TokenResponse;
 pub use prompt::{Prompt, TextFault, Unshowable, Warning};
 pub use secret::Secret;
 pub use time::Timestamp;
-
-/// The README's code compiles and runs as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

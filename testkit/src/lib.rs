@@ -1,7 +1,7 @@
 //! What the tests of this workspace share. This file alone owns the list of its rooms.
 //!
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
-//! - `scaled`: any machine on a faster timeline.
+//! - `scaled`: any machine on a faster timeline, or without waits.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
 
 #![allow(

@@ -1,6 +1,7 @@
-//! Owns `Scaled`: any machine on a faster timeline, so that a hundred polls take a second against a real server.
+//! Owns faster timelines for any machine, against a real server: `Scaled`, whose waits are short, and `Skipping`, which has none.
 
 use device_flow_core::{Action, Machine, Misuse, Response, Ticket, Timestamp, TransportError};
+use std::time::Duration;
 
 /// A machine for which time runs faster: an outer millisecond is `factor` inner ones.
 ///
@@ -58,6 +59,57 @@ impl<M: Machine> Machine for Scaled<M> {
 
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
         self.inner.transport_failed(ticket, error, self.scale(now))
+    }
+
+    fn cancel(&mut self) {
+        self.inner.cancel();
+    }
+}
+
+/// A machine whose waits are over as soon as they begin: its time jumps to the end of each. For measuring what is left.
+///
+/// What it changes: a driver never sees [`Action::Wait`], so it proves nothing about waiting, and the server is asked as fast
+/// as it answers. The inner machine sees every wait kept; its times are ahead of the driver's.
+#[derive(Debug)]
+pub struct Skipping<M> {
+    inner: M,
+    ahead: Duration,
+}
+
+impl<M> Skipping<M> {
+    /// Runs `inner` without waits.
+    pub fn new(inner: M) -> Self {
+        Self { inner, ahead: Duration::ZERO }
+    }
+
+    /// The machine inside.
+    pub fn inner(&self) -> &M {
+        &self.inner
+    }
+}
+
+impl<M: Machine> Machine for Skipping<M> {
+    type Output = M::Output;
+
+    fn next_action(&mut self, now: Timestamp) -> Action<M::Output> {
+        loop {
+            match self.inner.next_action(now.saturating_add(self.ahead)) {
+                Action::Wait { until, .. } => self.ahead = until.saturating_since(now),
+                action @ (Action::SendRequest(_)
+                | Action::ShowCode(_)
+                | Action::AwaitResponse
+                | Action::Done(_)
+                | Action::Ended) => return action,
+            }
+        }
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
+        self.inner.response(ticket, response, now.saturating_add(self.ahead))
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
+        self.inner.transport_failed(ticket, error, now.saturating_add(self.ahead))
     }
 
     fn cancel(&mut self) {
