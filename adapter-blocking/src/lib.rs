@@ -31,7 +31,7 @@
 //!
 //! [`Cancel`] ends a wait within 100 ms, from another thread or a signal handler. A request on its way is awaited first, its
 //! [`timeout`](HttpBuilder::timeout) at most, and its answer is not lost: if it was the token, [`run`] returns it. After
-//! [`Stopped::Interrupted`](device_flow_core::Stopped::Interrupted) the machine can be run again or stored, and will not ask
+//! [`Stopped::Interrupted`] the machine can be run again or stored, and will not ask
 //! the server earlier for it.
 
 mod clock;

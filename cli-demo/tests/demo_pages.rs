@@ -3,6 +3,8 @@
 //! With `DEMO_SCREENSHOTS=folder` it also leaves pictures of the pages there.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod support;
+
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -112,10 +114,7 @@ impl Window {
     }
 
     async fn begin_as(&self, client_id: &str) -> String {
-        let response = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .unwrap()
+        let response = support::http_client()
             .post(format!("{}/device_authorization", self.server.base_url()))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(format!("client_id={client_id}&scope=openid+profile+offline_access+photos:read"))

@@ -8,6 +8,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 
+mod support;
+
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const A_SECOND: Duration = Duration::from_secs(1);
 
@@ -23,7 +25,7 @@ impl Demo {
     }
 
     async fn with(options: Options) -> Self {
-        Self { server: Server::start(options).await.unwrap(), http: Client::builder().no_proxy().build().unwrap() }
+        Self { server: Server::start(options).await.unwrap(), http: support::http_client() }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
