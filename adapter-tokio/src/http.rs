@@ -280,8 +280,10 @@ fn outgoing(url: Url, request: Request) -> Result<reqwest::Request, TransportErr
         outgoing.headers_mut().insert(name, value);
     }
     if request.method() == Method::Post {
-        // hyper says nothing about a body of no bytes, and some servers then answer 411.
-        outgoing.headers_mut().insert(CONTENT_LENGTH, request.body().len().into());
+        if request.body().is_empty() {
+            // hyper leaves it out, and some servers then answer 411.
+            outgoing.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         *outgoing.body_mut() = Some(Bytes::from_owner(Sent(request)).into());
     }
     Ok(outgoing)
