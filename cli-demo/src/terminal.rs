@@ -337,3 +337,33 @@ fn leads_nowhere() -> bool {
 fn leads_nowhere() -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // D11: any lifetime that a server can name has a calendar time.
+    #[test]
+    fn calendar_times_saturate() {
+        for seconds in [0, 1, 3_155_760_000, u64::MAX] {
+            assert!(after(Duration::from_secs(seconds)).to_string().ends_with('Z'), "{seconds}");
+        }
+        assert_eq!(after(Duration::MAX), Calendar::from_second(Calendar::MAX.as_second()).unwrap_or(Calendar::MAX));
+    }
+
+    #[test]
+    fn a_masked_token_cannot_be_used() {
+        assert_eq!(masked(""), "... (0 characters)");
+        assert_eq!(masked(&"a".repeat(31)), "... (31 characters)");
+        assert_eq!(masked(&"a".repeat(32)), "aaaa... (32 characters)");
+    }
+
+    #[test]
+    fn what_is_left_is_told_in_minutes_and_seconds() {
+        for (seconds, text) in
+            [(0, "0:00"), (59, "0:59"), (898, "14:58"), (3_599, "59:59"), (3_600, "1 h 00 min"), (7_260, "2 h 01 min")]
+        {
+            assert_eq!(left(Duration::from_secs(seconds)), text);
+        }
+    }
+}

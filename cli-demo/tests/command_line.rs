@@ -138,7 +138,7 @@ fn exit(command: &mut Command) -> (i32, String, String) {
     (output.status.code().unwrap(), stdout, stderr)
 }
 
-// R8628-3.3-1, R8628-3.3-2, R8628-3.3.1-2, R8628-3.3.1-3: what a person sees, and exit 0.
+// R8628-5.4-1, R10027-6.1.14-2, R8628-3.3-1, R8628-3.3-2, R8628-3.3.1-2, R8628-3.3.1-3: what a person sees, and exit 0.
 #[test]
 fn a_person_signs_in() {
     let site = Site::start(60);

@@ -142,6 +142,7 @@ fn a_request_comes_out_once() {
     }
 }
 
+// G12: that a flow cannot be cloned, and a ticket not be used twice, are `compile_fail` examples in their documentation.
 #[test]
 fn a_machine_can_be_kept_anywhere() {
     fn anywhere<T: Send + Sync + Unpin + 'static>() {}
