@@ -1,7 +1,7 @@
 //! Owns the HTTP client: its safe settings, the one way to send a request, and what each of its failures means.
 
 use crate::clock::Clock;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, authority};
 use crate::roots;
 use device_flow_core::{Method, Request, Response, Timestamp, TransportError, TransportErrorKind};
 use rustls::crypto::CryptoProvider;
@@ -81,9 +81,10 @@ impl Http {
             matches!(kind, TransportErrorKind::Proxy | TransportErrorKind::Connect | TransportErrorKind::Dns);
         let proxy = self.proxy(request).filter(|_| connecting);
         let kind = if proxy.is_some() { TransportErrorKind::Proxy } else { kind };
-        let place = proxy.map(|(_, proxy)| proxy.to_string());
-        let url = Url::parse(request.url()).ok();
-        let place = place.as_deref().or(url.as_ref().and_then(Url::host_str)).unwrap_or("the server");
+        let place = proxy.map_or_else(
+            || Url::parse(request.url()).map_or_else(|_| String::new(), |url| authority(&url).to_owned()),
+            |(_, proxy)| proxy.to_string(),
+        );
         let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
         TransportError::new(kind).with_detail(&format!("{place}: {cause}"))
     }

@@ -1,7 +1,7 @@
 //! Owns the HTTP client: its safe settings, the one way to send a request, and what each of its failures means.
 
 use crate::clock::Clock;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, authority};
 use crate::roots;
 use bytes::Bytes;
 use device_flow_core::{Method, Request, Response, Timestamp, TransportError, TransportErrorKind};
@@ -44,16 +44,22 @@ impl Http {
         self.clock
     }
 
-    /// Sends one request, once, and reads the answer to its end or to one byte more than the machine wants.
-    pub(crate) async fn send(&self, request: Request) -> Result<Answer, TransportError> {
-        let url = Url::parse(request.url()).map_err(|error| other(&error))?;
+    /// Sends one request, once, and reads the answer to its end or to one byte more than the machine wants. `last` is the URL
+    /// of the request before, for most are sent to the same one again and again.
+    pub(crate) async fn send(&self, request: Request, last: &mut Option<Url>) -> Result<Answer, TransportError> {
+        let url = match last.take().filter(|last| last.as_str() == request.url()) {
+            Some(last) => last,
+            None => Url::parse(request.url()).map_err(|error| other(&error))?,
+        };
+        let url = &*last.insert(url);
         let max = request.max_response().saturating_add(1);
-        let mut response = self.client.execute(outgoing(url, request)?).await.map_err(|error| self.failure(&error))?;
+        let outgoing = outgoing(url.clone(), request)?;
+        let mut response = self.client.execute(outgoing).await.map_err(|error| self.failure(url, &error))?;
         let status = response.status().as_u16();
         let expected = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max));
         let mut body = Zeroizing::new(Vec::with_capacity(expected.min(max)));
         while body.len() < max
-            && let Some(chunk) = response.chunk().await.map_err(|error| self.failure(&error))?
+            && let Some(chunk) = response.chunk().await.map_err(|error| self.failure(url, &error))?
         {
             let room = max.saturating_sub(body.len()).min(chunk.len());
             body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
@@ -62,15 +68,14 @@ impl Http {
     }
 
     /// What a failure means, and its innermost cause in words. Of the URL only the host is told: a query is nobody's business.
-    fn failure(&self, error: &reqwest::Error) -> TransportError {
+    fn failure(&self, url: &Url, error: &reqwest::Error) -> TransportError {
         let kind = kind(error);
         // Until TLS with the server begins, only the proxy has been talked to.
         let connecting = error.is_connect() && !matches!(kind, TransportErrorKind::Tls | UNTRUSTED);
-        let proxy = self.proxy.as_ref().filter(|proxy| connecting && error.url().is_some_and(|url| proxy.serves(url)));
+        let proxy = self.proxy.as_ref().filter(|proxy| connecting && proxy.serves(url));
         let kind =
             if proxy.is_some() && kind != TransportErrorKind::Timeout { TransportErrorKind::Proxy } else { kind };
-        let place = proxy.map(ToString::to_string);
-        let place = place.as_deref().or(error.url().and_then(Url::host_str)).unwrap_or("the server");
+        let place = proxy.map_or_else(|| authority(url).to_owned(), ToString::to_string);
         let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
         TransportError::new(kind).with_detail(&format!("{place}: {cause}"))
     }

@@ -29,6 +29,11 @@
 //! [`run`] needs a tokio runtime, current-thread or multi-thread, with I/O and time enabled (`enable_all`). tokio panics
 //! when one of the drivers is missing; without any runtime [`run`] returns an error.
 //!
+//! # Beside other uses of reqwest
+//!
+//! This crate brings its own TLS set-up and builds reqwest without a default one. A program that makes a `reqwest::Client` of
+//! its own should name the TLS that it wants, by a feature of reqwest or by installing a default provider of rustls.
+//!
 //! # Stopping
 //!
 //! Drop the future. The machine was only borrowed and knows of a request that was given up: it can be run again or stored,
@@ -43,9 +48,7 @@ pub use device_flow_core as core;
 pub use http::{Http, HttpBuilder, HttpError};
 
 use clock::Clock;
-use device_flow_core::{
-    Action, Event, Failure, Machine, Outgoing, Stopped, Ticket, TransportError, TransportErrorKind,
-};
+use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, Ticket, TransportError, TransportErrorKind};
 use http::Answer;
 
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
@@ -53,7 +56,7 @@ use http::Answer;
 /// `on_event` is called on this task, between two steps: at once with what to show, and once for every wait.
 ///
 /// # Errors
-/// [`Stopped::Failed`] when the machine ended with a failure, or when there is no tokio runtime here;
+/// [`Stopped::Failed`] when the machine ended with a failure; [`Stopped::NoRuntime`] when there is no tokio runtime here;
 /// [`Stopped::AlreadyEnded`] when it had handed out its outcome before; [`Stopped::NotOurs`] when it waits for an answer that
 /// another driver has asked for. [`Stopped::Interrupted`] does not occur: to stop, drop the future.
 pub async fn run<M: Machine>(
@@ -62,18 +65,16 @@ pub async fn run<M: Machine>(
     mut on_event: impl FnMut(Event),
 ) -> Result<M::Output, Stopped> {
     if tokio::runtime::Handle::try_current().is_err() {
-        return Err(Stopped::Failed(Failure::Transport(
-            TransportError::new(TransportErrorKind::Other).with_detail("there is no tokio runtime here"),
-        )));
+        return Err(Stopped::NoRuntime);
     }
     let clock = http.clock();
-    let mut told = None;
+    let (mut told, mut last) = (None, None);
     loop {
         let now = clock.now();
         match machine.next_action(now) {
             Action::SendRequest(Outgoing { request, ticket }) => {
                 let flight = Flight { machine: &mut *machine, clock, ticket: Some(ticket) };
-                let answer = http.send(request).await;
+                let answer = http.send(request, &mut last).await;
                 flight.land(answer)?;
             }
             Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),

@@ -3,7 +3,7 @@
 use crate::HttpError;
 use std::fmt;
 use std::net::IpAddr;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// A proxy, and the hosts that are reached without it.
 #[derive(Clone)]
@@ -70,9 +70,13 @@ impl Proxy {
 impl fmt::Display for Proxy {
     /// Without credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the proxy {}", self.url.host_str().unwrap_or_default())?;
-        self.url.port().map_or(Ok(()), |port| write!(f, ":{port}"))
+        write!(f, "the proxy {}", authority(&self.url))
     }
+}
+
+/// Host and port of a URL: what of it may be told to anyone.
+pub(crate) fn authority(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// Whether an address lies in a network, written as in `10.0.0.0/8`.

@@ -33,6 +33,9 @@ pub enum Stopped {
     /// The machine had handed out its outcome before.
     #[error("this machine has ended: its outcome was handed out before")]
     AlreadyEnded,
+    /// There is nothing here that could wait and send, such as the asynchronous runtime that the driver needs.
+    #[error("there is no runtime here: call this from within one")]
+    NoRuntime,
     /// The machine waits for a ticket that this driver does not hold.
     #[error("this machine waits for an answer that another driver has asked for")]
     NotOurs,

@@ -16,6 +16,7 @@ fn http() -> Http {
     Http::builder().build().unwrap()
 }
 
+// G05.
 #[test]
 fn g05_a_wait_ends_within_100_ms_of_the_cancel_and_the_flow_goes_on_without_an_early_poll() {
     let server = Loopback::http(loopback::sign_in(&[]));
@@ -44,6 +45,7 @@ fn g05_a_wait_ends_within_100_ms_of_the_cancel_and_the_flow_goes_on_without_an_e
     assert!(requests[1].at.duration_since(requests[0].at) >= Duration::from_secs(1));
 }
 
+// G05.
 #[test]
 fn g05_an_answer_that_arrives_after_the_cancel_is_not_lost() {
     for (slow, token) in [(1, true), (0, false)] {
@@ -130,6 +132,7 @@ impl Machine for Never {
     fn cancel(&mut self) {}
 }
 
+// D01.
 #[test]
 fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_is_told_once() {
     let (cancel, mut told) = (Cancel::new(), 0);

@@ -3,6 +3,7 @@
 use crate::adapter::{Http, HttpError};
 use device_flow_testkit::loopback::Authority;
 
+// C16.
 #[test]
 fn c16_root_certificates_that_are_unusable_are_refused_with_what_to_do() {
     let pem = Authority::new().pem().to_owned();
@@ -23,6 +24,7 @@ fn c16_root_certificates_that_are_unusable_are_refused_with_what_to_do() {
     assert!(Http::builder().root_certificates_pem(pem.repeat(1000)).build().is_ok());
 }
 
+// C14.
 #[test]
 fn c14_a_proxy_address_that_is_unusable_is_refused_without_being_printed() {
     for address in [
@@ -39,6 +41,7 @@ fn c14_a_proxy_address_that_is_unusable_is_refused_without_being_printed() {
     }
 }
 
+// G11.
 #[test]
 fn g11_nothing_told_in_confidence_is_printed() {
     let builder = Http::builder().proxy("http://u:hunter2@127.0.0.1:1");

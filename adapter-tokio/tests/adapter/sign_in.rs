@@ -63,6 +63,7 @@ fn polling_law_2_each_poll_comes_a_whole_interval_after_the_answer_before() {
     assert_eq!(events.len(), 3);
 }
 
+// C13.
 #[test]
 fn c13_a_connection_that_the_server_closed_between_polls_is_replaced_unnoticed() {
     let play = loopback::sign_in(&[PENDING, PENDING, PENDING]);
@@ -77,6 +78,7 @@ fn c13_a_connection_that_the_server_closed_between_polls_is_replaced_unnoticed()
     assert_eq!((server.requests().len(), server.connections()), (5, 5));
 }
 
+// C13.
 /// Whether the server has read the poll nobody can know, so the machine decides: it waits longer and asks again. An adapter
 /// that sent the poll again by itself would break the interval, or replay a code that was just redeemed.
 #[test]

@@ -47,6 +47,7 @@ fn impatient() -> HttpBuilder {
 
 // Redirects
 
+// C10, C11.
 #[test]
 fn c10_c11_redirects_are_never_followed_and_never_printed() {
     let target = Arc::new(Loopback::http(loopback::sign_in(&[])));
@@ -91,6 +92,7 @@ fn flood(head: &'static str, piece: &'static [u8], sent: &Arc<AtomicUsize>) -> L
     })
 }
 
+// C06.
 #[test]
 fn c06_an_endless_body_is_read_to_the_cap_and_no_further() {
     for (head, piece) in [
@@ -110,6 +112,7 @@ fn c06_an_endless_body_is_read_to_the_cap_and_no_further() {
     }
 }
 
+// C06.
 #[test]
 fn c06_a_body_of_exactly_the_cap_is_read_whole() {
     let code =
@@ -122,6 +125,7 @@ fn c06_a_body_of_exactly_the_cap_is_read_whole() {
     assert_eq!(server.connections(), 1);
 }
 
+// C07.
 #[test]
 fn c07_compressed_bodies_are_neither_invited_nor_decoded() {
     let server = Loopback::http(|_, wire| {
@@ -137,6 +141,7 @@ fn c07_compressed_bodies_are_neither_invited_nor_decoded() {
     assert!(!server.requests()[0].head.contains("accept-encoding"));
 }
 
+// C08.
 #[test]
 fn c08_a_body_that_trickles_ends_with_the_time_limit_of_the_request() {
     let server = Loopback::http(|_, wire| {
@@ -154,6 +159,7 @@ fn c08_a_body_that_trickles_ends_with_the_time_limit_of_the_request() {
     assert!((Duration::from_millis(290)..Duration::from_millis(900)).contains(&each), "{each:?}");
 }
 
+// C09.
 #[test]
 fn c09_silence_after_the_request_ends_with_the_time_limit() {
     let server = Loopback::http(|_, _| {
@@ -166,6 +172,7 @@ fn c09_silence_after_the_request_ends_with_the_time_limit() {
 
 // Connections
 
+// C03.
 #[test]
 fn c03_a_connection_that_breaks_off_is_closed_and_the_flow_goes_on() {
     let breaks: [fn(&Asked, &mut dyn Write) -> Next; 6] = [
@@ -190,6 +197,7 @@ fn c03_a_connection_that_breaks_off_is_closed_and_the_flow_goes_on() {
         let server = Loopback::http(broken);
         let error = transport_error(Http::builder(), server.client());
         assert_eq!(error.kind(), Kind::Closed, "{number}: {error}");
+        assert!(error.detail().starts_with(&format!("127.0.0.1:{}: ", server.port())), "{number}: {error}");
         // In the middle of one: survived.
         let play = loopback::sign_in(&[]);
         let server =
@@ -201,15 +209,17 @@ fn c03_a_connection_that_breaks_off_is_closed_and_the_flow_goes_on() {
     }
 }
 
+// C01.
 #[test]
 fn c01_a_refused_connection_says_so() {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
     let error = transport_error(Http::builder(), client_at(&format!("http://127.0.0.1:{port}")));
     assert_eq!(error.kind(), Kind::Connect, "{error}");
     assert!(error.detail().to_lowercase().contains("connection refused"), "{error}");
-    assert!(error.detail().starts_with("127.0.0.1"), "{error}");
+    assert!(error.detail().starts_with(&format!("127.0.0.1:{port}: ")), "{error}");
 }
 
+// C01.
 #[test]
 fn c01_a_host_without_an_address_says_so() {
     let error = transport_error(Http::builder().no_proxy(), client_at("https://nonexistent.invalid"));
@@ -217,6 +227,7 @@ fn c01_a_host_without_an_address_says_so() {
     assert!(error.detail().starts_with("nonexistent.invalid: "), "{error}");
 }
 
+// C05.
 #[test]
 fn c05_headers_without_end_and_answers_that_are_no_http_are_invalid() {
     let sent = Arc::new(AtomicUsize::new(0));
@@ -233,6 +244,7 @@ fn c05_headers_without_end_and_answers_that_are_no_http_are_invalid() {
     }
 }
 
+// C12.
 #[test]
 fn c12_interim_answers_are_passed_over_and_a_flood_of_them_ends_with_the_time_limit() {
     const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -256,6 +268,7 @@ fn c12_interim_answers_are_passed_over_and_a_flood_of_them_ends_with_the_time_li
 
 // Certificates
 
+// C02, R6749-10.9-1, R8414-6.1-1, R8414-6.1-2, R8414-6.2-1, OIDD-7.1-1, R9110-4.3.4-1.
 #[test]
 fn c02_a_certificate_that_is_not_trusted_ends_it_before_a_byte_is_sent() {
     let authority = Authority::new();
@@ -277,6 +290,7 @@ fn c02_a_certificate_that_is_not_trusted_ends_it_before_a_byte_is_sent() {
     }
 }
 
+// C02, R6749-10.9-1, R8414-6.1-1, R8414-6.1-2, R8414-6.2-1, OIDD-7.1-1, R9110-4.3.4-1.
 #[test]
 fn c02_a_certificate_that_turns_bad_in_the_middle_ends_it_too() {
     let authority = Authority::new();
@@ -289,6 +303,7 @@ fn c02_a_certificate_that_turns_bad_in_the_middle_ends_it_too() {
     assert_eq!((bad.connections(), bad.requests().len()), (1, 0));
 }
 
+// C16.
 #[test]
 fn c16_given_root_certificates_are_trusted_alone_or_in_a_bundle() {
     let (one, other) = (Authority::new(), Authority::new());
@@ -315,6 +330,7 @@ fn tls_that_fails_for_another_reason_is_told_apart() {
     assert_eq!(error.kind(), Kind::Tls, "{error}");
 }
 
+// C03.
 #[test]
 fn c03_a_connection_closed_in_the_tls_handshake_is_closed() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -324,8 +340,22 @@ fn c03_a_connection_closed_in_the_tls_handshake_is_closed() {
     assert_eq!(error.kind(), Kind::Closed, "{error}");
 }
 
+// C01.
+#[test]
+fn c01_a_tls_handshake_that_hangs_ends_with_the_limit_for_connecting() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || listener.incoming().collect::<Vec<_>>());
+    let start = Instant::now();
+    let impatient = Http::builder().connect_timeout(Duration::from_millis(200));
+    let error = transport_error(impatient, client_at(&format!("https://127.0.0.1:{port}")));
+    assert_eq!(error.kind(), Kind::Timeout, "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
 // Proxies
 
+// C14.
 #[test]
 fn c14_a_proxy_that_refuses_is_named_without_its_password() {
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
@@ -349,6 +379,7 @@ fn c14_a_proxy_that_refuses_is_named_without_its_password() {
     }
 }
 
+// C14.
 #[test]
 fn c14_a_proxy_that_tunnels_carries_the_sign_in_and_resolves_the_name() {
     let authority = Authority::new();
@@ -367,6 +398,7 @@ fn c14_a_proxy_that_tunnels_carries_the_sign_in_and_resolves_the_name() {
     assert!(error.detail().starts_with("as.example: "), "{error}");
 }
 
+// C15.
 #[test]
 fn c15_loopback_never_goes_through_a_proxy() {
     let server = Loopback::http(loopback::sign_in(&[]));
