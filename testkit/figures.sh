@@ -12,7 +12,7 @@ limit() { # NAME VALUE LIMIT UNIT
 }
 
 echo "== sizes and allocations (core/tests/footprint.rs holds the limits)"
-cargo test -q -p device-flow-core --test footprint -- --nocapture --test-threads=1 | grep -E '^one '
+cargo test -q -p device-flow-core --test footprint -- --nocapture --test-threads=1 | grep -oE 'one (waiting flow|pending poll):.*' | sort -u
 
 echo "== instructions (callgrind)"
 cargo bench -q -p device-flow-core --bench poll_cost | grep -vE '^$|running|test result'
