@@ -274,6 +274,12 @@ fn rule_06_retry_after_can_only_lengthen() {
         let gap = answered_with_header(body, status, &[("retry-AFTER", value), date]).poll();
         assert!(gap >= seconds * 1000 && gap <= seconds * 1000 + 500, "{value}: {gap} ms instead of {seconds} s");
     }
+    // The reason is the delay only where it is what lengthens the wait.
+    for (value, named) in [("5", false), ("6", true)] {
+        let mut run = answered_with_header(PENDING, 400, &[("Retry-After", value)]);
+        run.poll();
+        assert_eq!(matches!(run.waits.last().unwrap().1, WaitReason::RetryAfter), named, "{value}");
+    }
     // A date without a Date to measure it by is no delay: the core has no clock.
     let mut run = answered_with_header(PENDING, 400, &[("Retry-After", "Wed, 21 Oct 2065 07:28:40 GMT")]);
     assert_gap(run.poll(), 5, 5);

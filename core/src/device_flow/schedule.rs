@@ -109,11 +109,9 @@ impl Schedule {
             2 => interval.saturating_mul(2) / 10,
             _ => interval.saturating_mul(4) / 10,
         };
-        let mut wait = interval.saturating_add(margin);
-        if self.failures > 0 {
-            let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
-            wait = wait.max(doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2))));
-        }
+        let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
+        let backoff = doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2)));
+        let mut wait = interval.saturating_add(margin).max(backoff);
         self.reason =
             if self.slow_downs > 0 { WaitReason::SlowDown { interval: self.interval } } else { WaitReason::Interval };
         // Rule 6: only lengthened.
@@ -126,8 +124,7 @@ impl Schedule {
         // Rule 12: up to a tenth of the interval more, so that crowds spread.
         let wanted = now.plus_millis(wait.saturating_add(self.next_jitter(interval / 10)));
         // Rule 6: nothing but the interval itself may cost the last legal poll.
-        let last = self.deadline.minus_millis(LAST_POLL);
-        self.due = if wanted > last { now.plus_millis(interval).max(last) } else { wanted };
+        self.due = wanted.min(self.deadline.minus_millis(LAST_POLL)).max(now.plus_millis(interval));
     }
 
     /// SplitMix64: one addition and two multiplications, and every seed gives another series. From 0 to `most`.
