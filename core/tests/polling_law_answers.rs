@@ -5,6 +5,7 @@ mod support;
 
 use device_flow_core::{DeviceFlow, Failure, Machine, Timestamp};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use support::*;
 
 // Rule 10. B02, P04, P38, P45, R8628-3.5-3, R8628-3.4-6.
@@ -146,6 +147,31 @@ fn rule_12_jitter_comes_from_the_given_entropy_alone() {
     assert_eq!(trace([1; 32]), trace([1; 32]));
     assert_ne!(trace([1; 32]), trace([2; 32]));
     assert!(trace([1; 32]).windows(2).any(|pair| pair[0] != pair[1]));
+}
+
+// Rule 12: the series is SplitMix64, here by its published values, from a seed that is hashed out of the entropy.
+#[test]
+fn rule_12_jitter_is_a_known_series() {
+    fn next(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+    let mut state = 1_234_567;
+    let published =
+        [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423, 4_593_380_528_125_082_431];
+    assert_eq!([(); 4].map(|()| next(&mut state)), published);
+
+    let entropy = [42; 32];
+    let digest = Sha256::digest([b"jitter".as_slice(), &entropy].concat());
+    let mut state = u64::from_be_bytes(digest[..8].try_into().unwrap());
+    let mut run = Run::of(DeviceFlow::new(builder().build().unwrap(), entropy));
+    run.go();
+    run.answer(200, &device_answer(json!({})));
+    for gap in run.script(&[(400, PENDING); 50]) {
+        assert_eq!(gap, 5_000 + next(&mut state) % 501);
+    }
 }
 
 // Rule 13. B05.
