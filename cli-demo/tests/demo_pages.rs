@@ -216,6 +216,34 @@ async fn a_person_opens_the_complete_address_and_denies() {
     Setup::default().run(test).await;
 }
 
+/// The README's first command, a person in a browser, and how it ends.
+#[tokio::test]
+async fn the_demo_command_signs_a_person_in_or_not() {
+    let test = async |window: Window| {
+        for (button, heading, exit, said) in
+            [("Approve", "Approved", 0, "Signed in to"), ("Deny", "Denied", 3, "denied")]
+        {
+            let mut demo = Command::new(env!("CARGO_BIN_EXE_device-flow"));
+            let demo = demo.args(["demo", "--interval", "1s"]).stdin(Stdio::null());
+            let mut demo = demo.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let mut told = BufReader::new(demo.stderr.take().unwrap()).lines().map(Result::unwrap);
+            let address = told.find_map(|line| {
+                line.trim().strip_prefix("or open").map(|rest| rest.split_whitespace().next().unwrap().to_owned())
+            });
+            window.client.goto(&address.unwrap()).await.unwrap();
+            window.heading("Let device-flow-demo use your account?").await;
+            window.press_button(button).await;
+            window.heading(heading).await;
+            let rest: Vec<String> = tokio::task::spawn_blocking(move || told.collect()).await.unwrap();
+            let output = demo.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(exit), "{rest:?}");
+            let everything = String::from_utf8(output.stdout).unwrap() + &rest.join("\n");
+            assert!(everything.contains(said), "{everything}");
+        }
+    };
+    Setup::default().run(test).await;
+}
+
 #[tokio::test]
 async fn a_wrong_code_is_explained_and_can_be_mended() {
     let test = async |window: Window| {
