@@ -172,15 +172,12 @@ impl DeviceFlow {
     }
 
     fn granted(&self, opening: &Opening, answer: DeviceAuthorization<'_>, now: Timestamp) -> State {
-        let mut tail = encode(&answer.device_code);
-        if let Some(verifier) = &opening.verifier {
-            // Exposed because RFC 7636 §4.5 sends it with each token request. base64url needs no encoding.
-            for piece in ["&code_verifier=", verifier.expose()] {
-                tail.push_str(piece);
-            }
-        }
+        // Exposed because RFC 7636 §4.5 sends it with each token request. base64url needs no encoding.
+        let verifier = opening.verifier.as_ref().map_or("", Secret::expose);
+        let joint = if verifier.is_empty() { "" } else { "&code_verifier=" };
+        let tail = Secret::from([&*encode(&answer.device_code), joint, verifier].concat());
         let schedule = Schedule::start(now, answer.interval, answer.lifetime, opening.jitter);
-        let grant = Grant { schedule, texts: answer.texts, tail: Secret::from(tail.as_str()) };
+        let grant = Grant { schedule, texts: answer.texts, tail };
         if grant.schedule.has_poll_left() { State::Showing(Box::new(grant)) } else { self.expired(None) }
     }
 
