@@ -58,10 +58,10 @@ impl<'a> DeviceAuthorization<'a> {
         let interval = match object.number("interval")? {
             Some(seconds) if seconds.negative => return Err(ProtocolFault::Invalid("interval")),
             // Rounded up, so that a fraction never polls early.
-            Some(seconds) if seconds.ceil > 0 => if_positive(seconds, seconds.ceil),
-            Some(_) | None => 0,
+            Some(seconds) => if_positive(seconds, seconds.ceil),
+            None => 0,
         };
-        if interval >= lifetime && interval > 0 && lifetime > 0 {
+        if lifetime > 0 && interval >= lifetime {
             return Err(ProtocolFault::IntervalTooLong);
         }
         let interval = if interval == 0 { DEFAULT_INTERVAL } else { interval };
