@@ -244,6 +244,19 @@ fn rfc6749_3_3_scopes_as_servers_write_them() {
     assert_eq!((token.scopes().count(), token.missing_scopes().count(), token.added_scopes().count()), (0, 0, 0));
 }
 
+// R6749-7-1, R6749-7.1-1, R6750-2.1-1, R6750-2.1-2: one way to present a token, and none for what is no token there.
+#[test]
+fn rfc6750_2_1_the_header_for_an_api() {
+    let header = |token: &str| {
+        let body = json!({"access_token": token, "token_type": "bearer"}).to_string();
+        granted(&body).authorization().map(|header| header.expose().to_owned())
+    };
+    assert_eq!(header("gho_made-up.~+/==").as_deref(), Some("Bearer gho_made-up.~+/=="));
+    // Salesforce's have an exclamation mark, which RFC 6750 does not know and every server takes.
+    assert_eq!(header("00D!made.up").as_deref(), Some("Bearer 00D!made.up"));
+    assert_eq!(header("two words"), None);
+}
+
 // R6749-5.1-10, R9396-7-1: members that are not known do no harm and can be had as JSON text.
 #[test]
 fn rfc6749_5_1_further_members_are_kept() {

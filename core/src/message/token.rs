@@ -33,6 +33,15 @@ impl TokenResponse {
         &self.access_token
     }
 
+    /// The value of the `Authorization` header that an API wants to see: `Bearer` and the access token (RFC 6750 §2.1).
+    /// `None` when the token holds a space, which would end it there.
+    #[must_use]
+    pub fn authorization(&self) -> Option<Secret> {
+        // Exposed to become a header, which is as secret.
+        let token = self.access_token.expose();
+        (!token.contains(' ')).then(|| Secret::from(["Bearer ", token].concat()))
+    }
+
     /// How long the access token lives, from the moment of the answer. Zero when the server said that it is already dead;
     /// `None` when it did not say (RFC 6749 §5.1); at most a hundred years.
     #[must_use]
