@@ -2,7 +2,7 @@
 
 use crate::args::{Color, Global, Progress};
 use crate::end::End;
-use device_flow_tokio::core::{Client, Prompt, TokenResponse, WaitReason, Warning};
+use device_flow_tokio::core::{Cause, Client, Prompt, TokenResponse, TransportErrorKind, WaitReason, Warning};
 use jiff::{SignedDuration, Timestamp as Calendar, tz::TimeZone};
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -47,7 +47,9 @@ enum JsonEvent<'a> {
         interval: u32,
     },
     Transient {
-        kind: String,
+        kind: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
         attempt: u32,
         retry_in: u64,
     },
@@ -180,7 +182,10 @@ impl Terminal {
                 format!("The server asks for fewer questions: asking every {interval} s from now on."),
             ),
             WaitReason::Backoff { cause, attempt } => (
-                JsonEvent::Transient { kind: cause.to_string(), attempt, retry_in: seconds },
+                {
+                    let (kind, status) = named(cause);
+                    JsonEvent::Transient { kind, status, attempt, retry_in: seconds }
+                },
                 format!("No usable answer ({cause}); trying again in {seconds} s."),
             ),
             WaitReason::RetryAfter => {
@@ -291,6 +296,28 @@ impl Terminal {
         let escape = |c: char| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() };
         text.chars().map(escape).collect()
     }
+}
+
+/// A cause as programs call it, and the status if there was an answer.
+fn named(cause: Cause) -> (&'static str, Option<u16>) {
+    let kind = match cause {
+        Cause::Status(status) => return ("status", Some(status)),
+        Cause::Page(status) => return ("page", Some(status)),
+        Cause::Transport(kind) => kind,
+    };
+    let name = match kind {
+        TransportErrorKind::Timeout => "timeout",
+        TransportErrorKind::Dns => "dns",
+        TransportErrorKind::Connect => "connect",
+        TransportErrorKind::Tls => "tls",
+        TransportErrorKind::UntrustedCertificate => "untrusted_certificate",
+        TransportErrorKind::Proxy => "proxy",
+        TransportErrorKind::Closed => "closed",
+        TransportErrorKind::InvalidHttp => "invalid_http",
+        // And kinds that this version does not know.
+        TransportErrorKind::Abandoned | TransportErrorKind::Other | _ => "other",
+    };
+    (name, None)
 }
 
 /// A server as people call it. What is not https keeps its scheme, to be seen.

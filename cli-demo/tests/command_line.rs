@@ -217,6 +217,22 @@ fn an_unreachable_server_ends_with_6() {
     assert!(stderr.contains("refused"), "{stderr}");
 }
 
+// C01, E13: programs are told the kind by a name.
+#[test]
+fn an_outage_has_a_name_for_programs() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("http://127.0.0.1:{port}");
+    let words = ["login", "--issuer", &address, "--client-id", "x", "--allow-http-loopback", "--json"];
+    let (code, stdout, _) = exit(device_flow().args(words));
+    assert_eq!(code, 6);
+    let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[0].to_string(), r#"{"attempt":1,"event":"transient","kind":"connect","retry_in":1,"v":1}"#);
+    assert_eq!(
+        (events.len(), events[3]["code"].as_str(), events[3]["retryable"].as_bool()),
+        (4, Some("network"), Some(true))
+    );
+}
+
 // B07, A34, A35, E12, C11: whatever a server says is told on one line without changing the terminal.
 #[test]
 fn hostile_texts_are_shown_harmless() {
