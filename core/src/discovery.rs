@@ -104,7 +104,7 @@ impl Discovery {
                 Ok(metadata) => self.second_best = self.second_best.take().or(Some(metadata)),
                 Err(fault) => self.note(fault),
             },
-            Meaning::Error(error) => self.note(ProtocolFault::Status(error.status())),
+            Meaning::Error(_) => self.note(ProtocolFault::Status(response.status())),
             Meaning::NotJson(fault, _) | Meaning::Broken(fault) => self.note(fault),
             Meaning::Unavailable(status) => {
                 let longest = self.unavailable.map_or(retry_after, |(_, earlier)| retry_after.max(earlier));

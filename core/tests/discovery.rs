@@ -322,6 +322,14 @@ fn a_document_without_the_device_endpoint_is_second_best() {
     }
 }
 
+// R8414-3.2-4: an error answer at a place is told by its status.
+#[test]
+fn an_error_answer_is_no_document() {
+    let (run, outcome) = answered(&[(404, r#"{"error":"not_found"}"#)]);
+    assert_eq!(fault(outcome), ProtocolFault::Status(404));
+    assert_eq!(urls(&run), [INSERTED, APPENDED]);
+}
+
 // A place that cannot answer now may have the better document: it is asked again, then the second best one is taken.
 #[test]
 fn a_place_that_is_unavailable_is_asked_again_before_settling() {

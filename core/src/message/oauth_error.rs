@@ -111,13 +111,9 @@ impl<'a> ErrorCode<'a> {
     /// The error in an answer, if it is one. With a status that means "not now" (408, 429, 5xx) only a known code counts:
     /// `{"error":"Bad Gateway"}` is a gateway's remark, not an OAuth error (those have status 4xx, RFC 6749 §5.2).
     pub(crate) fn find(object: &Object<'a>, status: u16, not_now: bool) -> Result<Option<Self>, ProtocolFault> {
-        match object.text("error") {
-            Ok(Some(code)) if !code.is_empty() => {
-                let row = lookup(&code);
-                return Ok((row.is_some() || !not_now).then_some(Self { code, status, row }));
-            }
-            Err(fault) if !not_now => return Err(fault),
-            Ok(_) | Err(_) => {}
+        if let Some(code) = object.text("error")?.filter(|code| !code.is_empty()) {
+            let row = lookup(&code);
+            return Ok((row.is_some() || !not_now).then_some(Self { code, status, row }));
         }
         // Google's quota answer and Twitch name the code elsewhere.
         Ok(["error_code", "message"].into_iter().find_map(|member| {
@@ -128,10 +124,6 @@ impl<'a> ErrorCode<'a> {
 
     pub(crate) fn consequence(&self) -> Consequence {
         self.row.map_or(Consequence::Stop, |row| row.consequence)
-    }
-
-    pub(crate) fn status(&self) -> u16 {
-        self.status
     }
 
     /// The whole error, copied out of the answer.
