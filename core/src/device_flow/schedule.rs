@@ -109,9 +109,12 @@ impl Schedule {
             2 => interval.saturating_mul(2) / 10,
             _ => interval.saturating_mul(4) / 10,
         };
-        let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
-        let backoff = doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2)));
-        let mut wait = interval.saturating_add(margin).max(backoff);
+        let mut wait = interval.saturating_add(margin);
+        // Without a failure this would change nothing, at the cost of some instructions in every poll.
+        if self.failures > 0 {
+            let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
+            wait = wait.max(doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2))));
+        }
         self.reason =
             if self.slow_downs > 0 { WaitReason::SlowDown { interval: self.interval } } else { WaitReason::Interval };
         // Rule 6: only lengthened.
