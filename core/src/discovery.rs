@@ -91,11 +91,6 @@ impl Discovery {
         })
     }
 
-    fn tick(&mut self, now: Timestamp) -> Timestamp {
-        self.now = self.now.max(now);
-        self.now
-    }
-
     fn answered(&mut self, response: &Response<'_>, now: Timestamp) -> State {
         let Answer { meaning, object, retry_after } = Answer::read(response, MAX_METADATA);
         match meaning {
@@ -159,7 +154,7 @@ impl Machine for Discovery {
     type Output = Metadata;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Metadata> {
-        let now = self.tick(now);
+        let now = self.now.advance(now);
         match core::mem::replace(&mut self.state, State::Ended) {
             State::Ready => {
                 if let Some((until, reason)) = self.retry.wait(now) {
@@ -182,7 +177,7 @@ impl Machine for Discovery {
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
         self.outstanding.redeem_with(ticket, &response)?;
-        let now = self.tick(now);
+        let now = self.now.advance(now);
         if matches!(self.state, State::InFlight) {
             self.state = self.answered(&response, now);
         }
@@ -191,7 +186,7 @@ impl Machine for Discovery {
 
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
         self.outstanding.redeem(ticket)?;
-        let now = self.tick(now);
+        let now = self.now.advance(now);
         if matches!(self.state, State::InFlight) {
             let final_error = error.kind() == TransportErrorKind::UntrustedCertificate
                 || !self.retry.again(Cause::Transport(error.kind()), Duration::ZERO, now);

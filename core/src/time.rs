@@ -44,6 +44,12 @@ impl Timestamp {
         Self(self.0.saturating_add(whole).saturating_add(rest))
     }
 
+    /// A machine's clock: takes over a later time, and is what the machine believes. An earlier one counts as the latest seen.
+    pub(crate) fn advance(&mut self, now: Self) -> Self {
+        *self = (*self).max(now);
+        *self
+    }
+
     pub(crate) const fn plus_millis(self, millis: u64) -> Self {
         Self(self.0.saturating_add(millis))
     }

@@ -5,7 +5,7 @@ mod support;
 
 use device_flow_core::{
     Cause, Client, ConfigError, Discovery, Endpoint, Failure, Machine, Metadata, ProtocolFault, Response, TextFault,
-    TransportErrorKind, WaitReason,
+    Timestamp, TransportError, TransportErrorKind, WaitReason,
 };
 use serde_json::{Value, json};
 use support::*;
@@ -320,6 +320,18 @@ fn a_document_without_the_device_endpoint_is_second_best() {
         assert_eq!((metadata.device_authorization_endpoint(), metadata.token_endpoint()), (None, token));
         assert_eq!(urls(&run), [INSERTED, APPENDED]);
     }
+}
+
+// D07, rule 14: a failure told with an earlier time happened at the latest time seen.
+#[test]
+fn a_failure_from_the_past_does_not_pull_the_next_request_forward() {
+    let mut run = run();
+    run.go();
+    let (latest, ticket) = (run.now, run.take_ticket());
+    let lost = TransportError::new(TransportErrorKind::Closed);
+    run.machine.transport_failed(ticket, lost, Timestamp::from_millis(latest - 60_000)).unwrap();
+    run.go();
+    assert_eq!(run.now, latest + 1_000);
 }
 
 // R8414-3.2-4: an error answer at a place is told by its status.

@@ -3,7 +3,7 @@
 
 mod support;
 
-use device_flow_core::{DeviceFlow, Failure, Machine, Timestamp};
+use device_flow_core::{DeviceFlow, Failure, Machine, Response, Timestamp, TransportError, TransportErrorKind};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use support::*;
@@ -235,6 +235,30 @@ fn rule_14_time_that_goes_backwards_counts_as_standing_still() {
         device_flow_core::Action::Wait { .. }
     ));
     assert!(matches!(run.machine.next_action(until), device_flow_core::Action::SendRequest(_)));
+}
+
+// Rule 14. D07, G04: an answer handed in with an earlier time arrived at the latest time seen, a code as well as a poll's.
+#[test]
+fn rule_14_an_answer_from_the_past_does_not_pull_the_next_poll_forward() {
+    let client = || DeviceFlow::new(builder().build().unwrap(), [7; 32]);
+    let handed_in_early = |run: &mut Run<DeviceFlow>, body: &str, status| {
+        let (latest, ticket) = (run.now, run.take_ticket());
+        let earlier = Timestamp::from_millis(latest - 60_000);
+        run.machine.response(ticket, Response::new(status, body.as_bytes()), earlier).unwrap();
+        run.answered_at = latest;
+    };
+    let mut run = Run::of(client());
+    run.go();
+    handed_in_early(&mut run, &device_answer(json!({})), 200);
+    assert_gap(run.poll(), 5, 5);
+    assert_eq!(run.prompts[0].expires_at(), Timestamp::from_millis(START + 900_000));
+    handed_in_early(&mut run, PENDING, 400);
+    assert_gap(run.poll(), 5, 5);
+    let (latest, ticket) = (run.now, run.take_ticket());
+    let lost = TransportError::new(TransportErrorKind::Closed);
+    run.machine.transport_failed(ticket, lost, Timestamp::from_millis(latest - 60_000)).unwrap();
+    run.answered_at = latest;
+    assert_gap(run.poll(), 10, 5);
 }
 
 // Rule 14.

@@ -130,12 +130,6 @@ impl DeviceFlow {
         }
     }
 
-    /// An earlier time counts as the latest seen.
-    fn tick(&mut self, now: Timestamp) -> Timestamp {
-        self.now = self.now.max(now);
-        self.now
-    }
-
     fn send(&mut self, request: Request) -> Action<TokenResponse> {
         Action::SendRequest(Outgoing { request, ticket: self.outstanding.issue() })
     }
@@ -284,7 +278,7 @@ impl Machine for DeviceFlow {
     type Output = TokenResponse;
 
     fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
-        let now = self.tick(now);
+        let now = self.now.advance(now);
         match self.take() {
             State::Opening(opening) => {
                 if let Some((until, reason)) = opening.retry.wait(now) {
@@ -334,7 +328,7 @@ impl Machine for DeviceFlow {
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
         self.outstanding.redeem_with(ticket, &response)?;
-        let now = self.tick(now);
+        let now = self.now.advance(now);
         self.state = match self.take() {
             State::Requesting(opening) => self.device_answered(opening, &response, now),
             State::Polling(grant) => self.token_answered(grant, &response, now),
@@ -348,7 +342,7 @@ impl Machine for DeviceFlow {
 
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
         self.outstanding.redeem(ticket)?;
-        let now = self.tick(now);
+        let now = self.now.advance(now);
         let cause = Cause::Transport(error.kind());
         let untrusted = error.kind() == TransportErrorKind::UntrustedCertificate;
         self.state = match self.take() {
