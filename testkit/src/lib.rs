@@ -1,7 +1,9 @@
 //! What the tests of this workspace share. This file alone owns the list of its rooms.
 //!
+//! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
 //! - `scaled`: any machine on a faster timeline, or without waits.
+//! - `server`: the scripted authorization server, without sockets.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
 
 #![allow(
@@ -11,8 +13,10 @@
     reason = "test code: a panic is how it reports"
 )]
 
+pub mod choices;
 #[cfg(all(feature = "loopback", unix))]
 pub mod loopback;
 pub mod scaled;
+pub mod server;
 #[cfg(all(feature = "servers", unix))]
 pub mod servers;

@@ -1,0 +1,293 @@
+//! Owns the scripted authorization server: what each of its answers is in bytes, and whether what was asked has the form that
+//! RFC 8628 demands. It knows no sockets and no clock.
+
+use device_flow_core::{Client, ClientBuilder, Provider, TransportErrorKind};
+use std::borrow::Cow;
+
+/// The secrets that it gives out and is given. All contain one word, so that a search finds every place that shows one.
+pub const DEVICE_CODE: &str = "DC-canary/+ &=";
+/// See [`DEVICE_CODE`].
+pub const ACCESS_TOKEN: &str = "AT-canary";
+/// See [`DEVICE_CODE`].
+pub const REFRESH_TOKEN: &str = "RT-canary";
+/// See [`DEVICE_CODE`].
+pub const ID_TOKEN: &str = "IT-canary";
+/// What all secrets have in common.
+pub const SENTINEL: &str = "canary";
+/// What the person enters.
+pub const USER_CODE: &str = "WDJB-MJHT";
+/// Where.
+pub const VERIFICATION_URI: &str = "https://as.example/device";
+
+/// The client that it knows, a public one.
+pub const CLIENT_ID: &str = "my app";
+/// What that client asks for.
+pub const SCOPE: &str = "openid profile";
+
+/// A client of the server at this address (scheme, host and port).
+pub fn client(base: &str) -> ClientBuilder {
+    let provider = Provider::endpoints(format!("{base}/device"), format!("{base}/token"));
+    Client::builder(provider, CLIENT_ID).scope(SCOPE).allow_http_loopback()
+}
+
+/// Where a request went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The metadata document (RFC 8414 §3).
+    Metadata,
+    /// The device authorization endpoint (RFC 8628 §3.1).
+    Device,
+    /// The token endpoint (RFC 8628 §3.4).
+    Token,
+}
+
+/// One request, as a server sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// `GET` or `POST`.
+    pub method: String,
+    /// The path and query, or the whole URL.
+    pub target: String,
+    /// The media type of the body.
+    pub content_type: Option<String>,
+    /// The body.
+    pub body: String,
+}
+
+impl Asked {
+    /// Where it went, when it has the form that the RFC demands; else what is wrong with it.
+    ///
+    /// # Errors
+    /// A sentence for the test's report.
+    pub fn endpoint(&self) -> Result<Endpoint, String> {
+        if self.target.contains("/.well-known/") {
+            let plain = self.method == "GET" && self.body.is_empty();
+            return if plain { Ok(Endpoint::Metadata) } else { Err("metadata is fetched by GET".to_owned()) };
+        }
+        let mut parameters: Vec<(String, String)> = form_urlencoded::parse(self.body.as_bytes()).into_owned().collect();
+        parameters.sort();
+        let is_form = self.content_type.as_deref() == Some("application/x-www-form-urlencoded");
+        let (endpoint, wanted) = if self.target.ends_with("/device") {
+            (Endpoint::Device, vec![("client_id", CLIENT_ID), ("scope", SCOPE)])
+        } else {
+            let grant = ("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
+            (Endpoint::Token, vec![("client_id", CLIENT_ID), ("device_code", DEVICE_CODE), grant])
+        };
+        let same = parameters.iter().map(|(name, value)| (&**name, &**value)).eq(wanted);
+        if self.method == "POST" && is_form && same {
+            return Ok(endpoint);
+        }
+        Err(format!("{} {} ({:?}) with {parameters:?}", self.method, self.target, self.content_type))
+    }
+}
+
+/// A number as a server may write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// The member is not there.
+    Absent,
+    /// `null`.
+    Null,
+    /// `5`.
+    Whole(u64),
+    /// `"5"`.
+    Quoted(u64),
+    /// `5.5`.
+    AndAHalf(u64),
+    /// `-5`.
+    Negative(u64),
+    /// `1e400`, beyond every type.
+    Huge,
+    /// `"soon"`.
+    Nonsense,
+}
+
+impl Number {
+    /// `"name":value,` or nothing.
+    fn member(self, name: &str) -> String {
+        match self {
+            Self::Absent => String::new(),
+            Self::Null => format!("\"{name}\":null,"),
+            Self::Whole(number) => format!("\"{name}\":{number},"),
+            Self::Quoted(number) => format!("\"{name}\":\"{number}\","),
+            Self::AndAHalf(number) => format!("\"{name}\":{number}.5,"),
+            Self::Negative(number) => format!("\"{name}\":-{number},"),
+            Self::Huge => format!("\"{name}\":1e400,"),
+            Self::Nonsense => format!("\"{name}\":\"soon\","),
+        }
+    }
+}
+
+/// What comes back for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// A metadata document.
+    Metadata,
+    /// Codes for device and person.
+    Code {
+        /// `interval`.
+        interval: Number,
+        /// `expires_in`.
+        lifetime: Number,
+    },
+    /// `authorization_pending`.
+    Pending,
+    /// `slow_down`, perhaps with a new interval.
+    SlowDown(Number),
+    /// Tokens.
+    Token,
+    /// Another OAuth error.
+    Error(&'static str),
+    /// An outage: a status without an OAuth error.
+    Unavailable(u16),
+    /// A page, of a captive portal or a firewall.
+    Page,
+    /// `{}`.
+    Nothing,
+    /// Tokens in an array.
+    Array,
+    /// Tokens, and bytes behind them.
+    Trailing,
+    /// A redirect to another place.
+    Redirect,
+    /// No answer at all.
+    Fault(TransportErrorKind),
+}
+
+/// What happens to one request: the answer, its oddities, and how long it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// What comes back.
+    pub reply: Reply,
+    /// Another status than the usual one.
+    pub status: Option<u16>,
+    /// `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
+    /// From the request to its answer, in milliseconds.
+    pub latency: u64,
+}
+
+impl From<Reply> for Turn {
+    fn from(reply: Reply) -> Self {
+        Self::new(reply)
+    }
+}
+
+impl Turn {
+    /// The usual form, at once.
+    pub const fn new(reply: Reply) -> Self {
+        Self { reply, status: None, retry_after: None, latency: 0 }
+    }
+
+    /// With this status.
+    pub const fn status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// With this `Retry-After`, in seconds.
+    pub const fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// After this many milliseconds.
+    pub const fn latency(mut self, millis: u64) -> Self {
+        self.latency = millis;
+        self
+    }
+
+    /// The answer in bytes, of a server at this address.
+    ///
+    /// # Errors
+    /// How the request failed, when there is no answer.
+    pub fn wire(&self, base: &str) -> Result<Wire, TransportErrorKind> {
+        let token = format!(
+            r#"{{"access_token":"{ACCESS_TOKEN}","token_type":"bearer","expires_in":3600,"refresh_token":"{REFRESH_TOKEN}","id_token":"{ID_TOKEN}"}}"#
+        );
+        let (status, body): (u16, Cow<'static, str>) = match self.reply {
+            Reply::Fault(kind) => return Err(kind),
+            Reply::Metadata => (200, metadata(base).into()),
+            Reply::Code { interval, lifetime } => (
+                200,
+                format!(
+                    r#"{{"device_code":"{DEVICE_CODE}",{}{}"user_code":"{USER_CODE}","verification_uri":"{VERIFICATION_URI}"}}"#,
+                    interval.member("interval"),
+                    lifetime.member("expires_in")
+                )
+                .into(),
+            ),
+            Reply::Pending => (400, r#"{"error":"authorization_pending"}"#.into()),
+            Reply::SlowDown(hint) => (400, format!(r#"{{{}"error":"slow_down"}}"#, hint.member("interval")).into()),
+            Reply::Token => (200, token.into()),
+            Reply::Error(code) => (400, format!(r#"{{"error":"{code}"}}"#).into()),
+            Reply::Unavailable(status) => (status, "busy".into()),
+            Reply::Page => (200, "<html>Welcome to our hotel</html>".into()),
+            Reply::Nothing => (200, "{}".into()),
+            Reply::Array => (200, format!("[{token}]").into()),
+            Reply::Trailing => (200, format!("{token}GARBAGE").into()),
+            Reply::Redirect => (307, "".into()),
+        };
+        Ok(Wire { status: self.status.unwrap_or(status), retry_after: self.retry_after, body })
+    }
+}
+
+fn metadata(base: &str) -> String {
+    format!(
+        r#"{{"issuer":"{base}","device_authorization_endpoint":"{base}/device","token_endpoint":"{base}/token","grant_types_supported":["urn:ietf:params:oauth:grant-type:device_code"]}}"#
+    )
+}
+
+/// An answer in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wire {
+    /// The status.
+    pub status: u16,
+    /// The header `Retry-After`.
+    pub retry_after: Option<u64>,
+    /// The body.
+    pub body: Cow<'static, str>,
+}
+
+impl Wire {
+    /// Its headers. `Content-Length` is the transport's.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        let content_type = if self.body.starts_with('<') { "text/html" } else { "application/json" };
+        let mut headers = vec![("content-type", content_type.to_owned())];
+        headers.extend(self.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+        headers.extend((self.status == 307).then(|| ("location", "https://elsewhere.example/".to_owned())));
+        headers
+    }
+}
+
+/// A script: what happens to each request, one after the other; then pending for ever.
+#[derive(Clone, Debug, Default)]
+pub struct Script {
+    turns: std::collections::VecDeque<Turn>,
+    complaints: Vec<String>,
+}
+
+impl Script {
+    /// These, one after the other.
+    pub fn new(turns: impl IntoIterator<Item = impl Into<Turn>>) -> Self {
+        Self { turns: turns.into_iter().map(Into::into).collect(), complaints: Vec::new() }
+    }
+
+    /// What happens to this request.
+    pub fn turn(&mut self, asked: &Asked) -> Turn {
+        if let Err(complaint) = asked.endpoint() {
+            self.complaints.push(complaint);
+        }
+        self.turns.pop_front().unwrap_or(Turn::new(Reply::Pending))
+    }
+
+    /// What was wrong with the form of the requests so far.
+    pub fn complaints(&self) -> &[String] {
+        &self.complaints
+    }
+
+    /// How many turns nobody has asked for.
+    pub fn left(&self) -> usize {
+        self.turns.len()
+    }
+}
