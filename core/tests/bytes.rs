@@ -3,7 +3,7 @@
 
 mod support;
 
-use device_flow_core::{Discovery, Failure, Machine, ProtocolFault, Response};
+use device_flow_core::{Discovery, Failure, Machine, ProtocolFault, Response, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 use std::fmt::Debug;
@@ -248,6 +248,26 @@ proptest! {
                 prop_assert!(endpoint.starts_with("https://") || endpoint.starts_with("HTTPS://"), "{}", endpoint);
             }
         }
+    }
+
+    // R6749-5.1-9, R6749-5.1-10, A10: unknown members and the order of members change nothing.
+    #[test]
+    fn order_and_unknown_members_change_nothing(
+        keys in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
+        extra in prop::collection::vec(("[a-z]{8,12}", "[ -!#-\\[\\]-~]{0,9}"), 0..20),
+    ) {
+        let known = [
+            r#""device_code":"d""#, r#""user_code":"WDJB-MJHT""#, r#""verification_uri":"https://as/x""#, r#""expires_in":900"#, r#""interval":7"#,
+        ];
+        let extra: std::collections::BTreeMap<_, _> = extra.into_iter().collect();
+        let mut members: Vec<String> = keys.into_iter().map(|key| known[key].to_owned()).collect();
+        for (index, (name, value)) in extra.iter().enumerate() {
+            members.insert(index % members.len(), format!(r#""x-{name}":["{value}",{{"a":null}}]"#));
+        }
+        let mut run = Run::with_answer(200, &format!("{{{}}}", members.join(",")));
+        assert_gap(run.poll(), 7, 7);
+        prop_assert_eq!(run.prompts[0].user_code(), "WDJB-MJHT");
+        prop_assert_eq!(run.prompts[0].expires_at(), Timestamp::from_millis(START + 900_000));
     }
 }
 

@@ -82,6 +82,22 @@ fn a_poll_in_flight_counts_as_a_failure() {
     assert_eq!(run.machine.trail().failures(), 0);
 }
 
+// Rule 8: a poll in flight was the last one that fitted. Nobody is shown a code that can no longer be asked for.
+#[test]
+fn without_a_poll_left_a_resumed_flow_has_expired() {
+    for (lifetime, left) in [(10, false), (11, true)] {
+        let mut run = Run::granted(json!({"expires_in": lifetime}));
+        run.poll();
+        // The jitter is up to half a second, so the next poll comes at ten seconds or a little later.
+        let mut later = resumed(stored(&run.machine, run.now), Duration::ZERO, 9).unwrap();
+        assert_eq!(later.go(), left, "{lifetime} s");
+        assert_eq!(later.prompts.len(), usize::from(left));
+        if !left {
+            expired(later.failure());
+        }
+    }
+}
+
 #[test]
 fn the_back_off_and_the_drift_margin_come_along() {
     let mut run = Run::granted(json!({}));

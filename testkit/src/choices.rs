@@ -5,6 +5,11 @@ pub trait Choose {
     /// One of `of` possibilities (at least 1), counted from 0. 0 is the dullest: it is what a shrunk failure is made of.
     fn pick(&mut self, of: usize) -> usize;
 
+    /// Whether there is nothing more to choose by: a world that could go on comes to its end then.
+    fn is_used_up(&self) -> bool {
+        false
+    }
+
     /// One of these.
     fn from<'a, T>(&mut self, of: &'a [T]) -> &'a T
     where
@@ -67,11 +72,6 @@ impl Choose for Path {
 pub struct Bytes<'a>(pub &'a [u8]);
 
 impl Bytes<'_> {
-    /// Whether choices are left.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     fn byte(&mut self) -> usize {
         let Some((first, rest)) = self.0.split_first() else { return 0 };
         self.0 = rest;
@@ -87,5 +87,9 @@ impl Choose for Bytes<'_> {
             2..=256 => self.byte() % of,
             _ => (self.byte() * 256 + self.byte()) % of,
         }
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.0.is_empty()
     }
 }

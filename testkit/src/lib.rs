@@ -4,6 +4,7 @@
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
 //! - `scaled`: any machine on a faster timeline, or without waits.
 //! - `server`: the scripted authorization server, without sockets.
+//! - `watch`: the polling law on a trace. `world`: a sign-in driven by choices, under the watch.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
 
 #![allow(
@@ -20,3 +21,5 @@ pub mod scaled;
 pub mod server;
 #[cfg(all(feature = "servers", unix))]
 pub mod servers;
+pub mod watch;
+pub mod world;

@@ -171,8 +171,7 @@ impl DeviceFlow {
         let joint = if verifier.is_empty() { "" } else { "&code_verifier=" };
         let tail = Secret::from([&*encode(&answer.device_code), joint, verifier].concat());
         let schedule = Schedule::start(now, answer.interval, answer.lifetime, opening.jitter);
-        let grant = Grant { schedule, texts: answer.texts, tail };
-        if grant.schedule.has_poll_left() { State::Showing(Box::new(grant)) } else { self.expired(None) }
+        self.if_poll_left(Grant { schedule, texts: answer.texts, tail }, State::Showing)
     }
 
     fn token_answered(&mut self, mut grant: Box<Grant>, response: &Response<'_>, now: Timestamp) -> State {
@@ -249,8 +248,13 @@ impl DeviceFlow {
     }
 
     /// Never makes a person wait for nothing.
+    fn if_poll_left(&self, grant: impl Into<Box<Grant>>, state: fn(Box<Grant>) -> State) -> State {
+        let grant = grant.into();
+        if grant.schedule.has_poll_left() { state(grant) } else { self.expired(None) }
+    }
+
     fn waiting(&self, grant: Box<Grant>) -> State {
-        if grant.schedule.has_poll_left() { State::Waiting(grant) } else { self.expired(None) }
+        self.if_poll_left(grant, State::Waiting)
     }
 
     fn expired(&self, error: Option<OAuthError>) -> State {

@@ -140,8 +140,10 @@ impl DeviceFlow {
             last_error: None,
         };
         let grant = Grant { schedule, texts, tail: stored.tail };
-        let mut flow = Self::at(client, now, State::Showing(Box::new(grant)));
+        let mut flow = Self::at(client, now, State::Ended);
         flow.trail = trail;
+        // A poll that was in flight counts as failed, and may have been the last one that fitted.
+        flow.state = flow.if_poll_left(grant, State::Showing);
         Ok(flow)
     }
 }

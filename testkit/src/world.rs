@@ -1,0 +1,525 @@
+//! Owns the world of one sign-in: a real `DeviceFlow`, the scripted server, a clock and a person who stops or restarts it, all
+//! driven by choices, under the watch. It reports the first thing that the law does not allow.
+
+use crate::choices::Choose;
+use crate::server::{self, Asked, Endpoint, Number, Reply, Turn};
+use crate::watch::{End, Rule, Seen, Watch};
+use device_flow_core::{
+    Action, Client, DeviceFlow, Failure, Machine, Misuse, Outgoing, Prompt, Request, Response, Snapshot, Ticket,
+    Timestamp, TransportError, TransportErrorKind, WaitReason,
+};
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What can happen in a world.
+pub struct Menu {
+    /// When its clock starts, in milliseconds.
+    pub starts: &'static [u64],
+    /// What happens to a device authorization request.
+    pub device: fn(&mut dyn Choose) -> Turn,
+    /// What happens to a poll.
+    pub poll: fn(&mut dyn Choose) -> Turn,
+    /// When the driver comes back from a wait.
+    pub wakes: &'static [Wake],
+    /// What the person, or the machine's owner, does between two steps.
+    pub deeds: &'static [Deed],
+    /// How many deeds other than none there are at most.
+    pub most_deeds: usize,
+}
+
+/// When the driver comes back from a wait. All in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub enum Wake {
+    /// When it was told to.
+    OnTime,
+    /// That much late.
+    Late(u64),
+    /// That much before, and then on time.
+    Early(u64),
+    /// With a clock that shows that much less than before, and then on time.
+    Backwards(u64),
+    /// By chance: up to 65 s late.
+    Random,
+}
+
+/// What else can happen at any step.
+#[derive(Clone, Copy, Debug)]
+pub enum Deed {
+    /// Nothing.
+    None,
+    /// The sign-in is cancelled.
+    Cancel,
+    /// It is stored and resumed this many milliseconds later, with all of them claimed.
+    Restart(u64),
+    /// The same with none claimed.
+    RestartUnsure(u64),
+    /// The same by chance.
+    RestartRandom,
+    /// A driver hands in what it should not.
+    Misuse,
+}
+
+/// What was seen, and when.
+pub type Trace = Vec<(u64, Seen)>;
+
+/// Drives one sign-in to its end, however it goes.
+///
+/// # Panics
+/// With the trace, when something happened that the law, or the machine's contract, does not allow.
+pub fn play(choose: &mut dyn Choose, menu: &Menu) -> Trace {
+    let start = menu.starts[choose.pick(menu.starts.len())];
+    let mut world = World::new(choose, menu, start);
+    // Far more than any world needs: whoever does not come to an end by itself loops hotly.
+    for _ in 0..200_000 {
+        if world.step() {
+            return world.end();
+        }
+    }
+    world.watch.breach(Rule::Saturate, world.now, "it never ends");
+    world.end()
+}
+
+struct World<'a> {
+    choose: &'a mut dyn Choose,
+    menu: &'a Menu,
+    deeds_left: usize,
+    now: u64,
+    client: Arc<Client>,
+    flow: DeviceFlow,
+    flight: Option<(Endpoint, Ticket)>,
+    watch: Watch,
+    trace: Trace,
+    expected_reason: Option<WaitReason>,
+}
+
+thread_local! {
+    static CLIENT: Arc<Client> = Arc::new(server::client("https://as.example").build().unwrap());
+}
+
+impl<'a> World<'a> {
+    fn new(choose: &'a mut dyn Choose, menu: &'a Menu, now: u64) -> Self {
+        let client = CLIENT.with(Arc::clone);
+        let flow = DeviceFlow::new(client.clone(), [7; 32]);
+        let watch = Watch::new(now);
+        Self {
+            choose,
+            menu,
+            deeds_left: menu.most_deeds,
+            now,
+            client,
+            flow,
+            flight: None,
+            watch,
+            trace: Trace::new(),
+            expected_reason: None,
+        }
+    }
+
+    fn see(&mut self, seen: Seen) {
+        self.watch.see(self.now, &seen);
+        self.trace.push((self.now, seen));
+        if let Some(breach) = self.watch.breaches().first() {
+            panic!("{}: {}\n{}", breach.rule, breach.what, tell(&self.trace));
+        }
+    }
+
+    fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.now)
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.choose.pick(of.len())]
+    }
+
+    /// One action of the machine and what the world makes of it. Whether that was the end.
+    fn step(&mut self) -> bool {
+        self.deed();
+        match self.flow.next_action(self.at()) {
+            Action::SendRequest(Outgoing { request, ticket }) => self.send(&request, ticket),
+            Action::AwaitResponse => self.answer(),
+            Action::ShowCode(prompt) => self.show(&prompt),
+            Action::Wait { until, reason } => self.wait(until.as_millis(), reason),
+            Action::Done(outcome) => {
+                let shown = format!("{outcome:?} {:?}", self.flow);
+                self.is_safe(&shown, "the outcome");
+                if let Err(failure) = &outcome {
+                    self.is_safe(&failure.to_string(), "the failure");
+                }
+                let end = end_of(&outcome.map(|token| token.access_token().expose() == server::ACCESS_TOKEN));
+                self.see(Seen::Ended(end));
+                return true;
+            }
+            Action::Ended => unreachable!("the outcome comes first"),
+        }
+        false
+    }
+
+    fn send(&mut self, request: &Request, ticket: Ticket) {
+        let header = |name| request.headers().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+        let asked = Asked {
+            method: request.method().as_str().to_owned(),
+            target: request.url().to_owned(),
+            content_type: header("content-type"),
+            body: String::from_utf8(request.body().to_vec()).unwrap(),
+        };
+        let endpoint = asked.endpoint().unwrap_or_else(|complaint| panic!("{complaint}\n{}", tell(&self.trace)));
+        assert!(self.flight.replace((endpoint, ticket)).is_none(), "two requests in flight\n{}", tell(&self.trace));
+        self.is_safe(&format!("{request:?}"), "a request");
+        self.see(Seen::Asked(endpoint));
+    }
+
+    fn answer(&mut self) {
+        let Some((endpoint, ticket)) = self.flight.take() else {
+            panic!("it waits for an answer that nobody has asked for\n{}", tell(&self.trace));
+        };
+        let turn = match endpoint {
+            // The person approves at last.
+            Endpoint::Token if self.choose.is_used_up() => Turn::new(Reply::Token),
+            Endpoint::Device => (self.menu.device)(self.choose),
+            Endpoint::Token | Endpoint::Metadata => (self.menu.poll)(self.choose),
+        };
+        self.now = self.now.saturating_add(turn.latency);
+        let interval = self.flow.prompt().map_or(0, |prompt| prompt.interval().as_secs());
+        match turn.wire("https://as.example") {
+            Ok(wire) => {
+                let headers = wire.headers();
+                let response = headers.iter().fold(Response::new(wire.status, wire.body.as_bytes()), |response, it| {
+                    response.header(it.0, it.1.as_bytes())
+                });
+                self.flow.response(ticket, response, self.at()).unwrap();
+            }
+            Err(kind) => self.flow.transport_failed(ticket, TransportError::new(kind), self.at()).unwrap(),
+        }
+        self.see(Seen::Answered(turn));
+        self.expect_reason(&turn, interval);
+    }
+
+    fn show(&mut self, prompt: &Prompt) {
+        assert_eq!(prompt.user_code(), server::USER_CODE);
+        assert_eq!(prompt.verification_uri(), server::VERIFICATION_URI);
+        self.is_safe(&format!("{prompt:?}"), "the prompt");
+        let (interval, deadline) = (prompt.interval().as_secs(), prompt.expires_at().as_millis());
+        self.see(Seen::Shown { interval, deadline });
+    }
+
+    fn wait(&mut self, until: u64, reason: WaitReason) {
+        self.see(Seen::Waits(until));
+        if let Some(expected) = self.expected_reason {
+            assert!(
+                reason == expected || reason == WaitReason::RetryAfter,
+                "{reason:?} is told, not {expected:?}\n{}",
+                tell(&self.trace)
+            );
+        }
+        let wake = self.pick(self.menu.wakes);
+        match wake {
+            Wake::OnTime => {}
+            Wake::Late(by) => return self.now = until.saturating_add(by),
+            Wake::Random => {
+                let by = self.choose.pick(65_536) as u64;
+                return self.now = until.saturating_add(by);
+            }
+            Wake::Early(by) => {
+                self.now = self.now.max(until.saturating_sub(by));
+                self.repeats(self.now, until, reason);
+            }
+            Wake::Backwards(by) => self.repeats(self.now.saturating_sub(by), until, reason),
+        }
+        self.now = until;
+    }
+
+    /// Woken at another time, it says the same again.
+    fn repeats(&mut self, at: u64, until: u64, reason: WaitReason) {
+        if self.now >= until {
+            return;
+        }
+        let action = self.flow.next_action(Timestamp::from_millis(at));
+        let same = matches!(&action, Action::Wait { until: again, reason: still } if again.as_millis() == until && *still == reason);
+        assert!(same, "woken early at {at}, it says {action:?}\n{}", tell(&self.trace));
+    }
+
+    /// What the next wait will be explained by; a longer `Retry-After` is judged by its length.
+    fn expect_reason(&mut self, turn: &Turn, interval_before: u64) {
+        let interval = self.flow.prompt().map(|prompt| prompt.interval().as_secs());
+        self.expected_reason = match (turn.reply, interval) {
+            (_, None) => None,
+            (Reply::Pending, _) => Some(WaitReason::Interval),
+            (Reply::SlowDown(_), Some(interval)) => {
+                assert!(interval > interval_before, "a slow_down that changes nothing\n{}", tell(&self.trace));
+                u32::try_from(interval).ok().map(|interval| WaitReason::SlowDown { interval })
+            }
+            (Reply::Fault(kind), _) => {
+                let cause = device_flow_core::Cause::Transport(kind);
+                Some(WaitReason::Backoff { cause, attempt: self.watch.failures() })
+            }
+            (Reply::Code { .. }, _) => Some(WaitReason::Interval),
+            _ => None,
+        };
+    }
+
+    /// Between two steps.
+    fn deed(&mut self) {
+        if self.deeds_left == 0 {
+            return;
+        }
+        let deed = self.pick(self.menu.deeds);
+        if !matches!(deed, Deed::None) {
+            self.deeds_left -= 1;
+        }
+        match deed {
+            Deed::None => {}
+            Deed::Cancel => self.cancel(),
+            Deed::Restart(passed) => self.restart(passed, passed),
+            Deed::RestartUnsure(passed) => self.restart(passed, 0),
+            Deed::RestartRandom => {
+                let passed = self.choose.pick(65_536) as u64;
+                let claimed = passed * self.choose.pick(101) as u64 / 100;
+                self.restart(passed, claimed);
+            }
+            Deed::Misuse => self.misuse(),
+        }
+    }
+
+    fn cancel(&mut self) {
+        self.flow.cancel();
+        self.see(Seen::Cancelled);
+        // The answer to what is in flight may still be handed in, and changes nothing.
+        if let Some((_, ticket)) = self.flight.take() {
+            let turn = Turn::new(Reply::Token);
+            let wire = turn.wire("").unwrap();
+            self.flow.response(ticket, Response::new(wire.status, wire.body.as_bytes()), self.at()).unwrap();
+            self.see(Seen::Answered(turn));
+        }
+    }
+
+    fn restart(&mut self, passed: u64, claimed: u64) {
+        let snapshot = self.flow.snapshot(self.at());
+        assert_eq!(snapshot.is_some(), self.watch.can_be_stored(), "whether it can be stored\n{}", tell(&self.trace));
+        let Some(snapshot) = snapshot else { return };
+        self.is_safe(&format!("{snapshot:?}"), "the snapshot");
+        let stored = serde_json::to_string(&snapshot).unwrap();
+        let loaded: Snapshot = serde_json::from_str(&stored).unwrap();
+        self.now = self.now.saturating_add(passed);
+        let away = Duration::from_millis(claimed);
+        self.flow = DeviceFlow::resume(self.client.clone(), loaded, away, self.at()).unwrap();
+        self.flight = None;
+        self.expected_reason = None;
+        self.see(Seen::Restarted { passed, claimed });
+    }
+
+    /// A ticket of another machine, and a status that no HTTP knows: refused, and nothing has changed.
+    fn misuse(&mut self) {
+        let mut other = DeviceFlow::new(self.client.clone(), [8; 32]);
+        let Action::SendRequest(Outgoing { ticket, .. }) = other.next_action(self.at()) else { unreachable!() };
+        let before = self.picture();
+        let far = Timestamp::from_millis(self.now.saturating_add(1_000_000));
+        let refused = self.flow.response(ticket, Response::new(200, b"{}"), far).unwrap_err();
+        assert!(matches!(refused, Misuse::NotOutstanding(_)), "{refused:?}");
+        let error = TransportError::new(TransportErrorKind::Timeout);
+        let refused = self.flow.transport_failed(refused.into_ticket(), error, far).unwrap_err();
+        assert_eq!(self.picture(), before, "a foreign ticket\n{}", tell(&self.trace));
+        // It is still good where it belongs.
+        other.response(refused.into_ticket(), Response::new(200, b"{}"), far).unwrap();
+        if let Some((endpoint, ticket)) = self.flight.take() {
+            let refused = self.flow.response(ticket, Response::new(0, b"{}"), far).unwrap_err();
+            assert!(matches!(refused, Misuse::InvalidStatus(..)), "{refused:?}");
+            assert_eq!(self.picture(), before, "a status of 0\n{}", tell(&self.trace));
+            self.flight = Some((endpoint, refused.into_ticket()));
+        }
+    }
+
+    /// Everything that can be seen of the machine without moving it.
+    fn picture(&self) -> String {
+        let stored = self.flow.snapshot(self.at()).map(|snapshot| serde_json::to_string(&snapshot).unwrap());
+        format!("{:?} {stored:?} {:?}", self.flow, self.flow.prompt())
+    }
+
+    fn is_safe(&self, text: &str, what: &str) {
+        assert!(!text.contains(server::SENTINEL), "{what} shows a secret: {text}\n{}", tell(&self.trace));
+        assert!(!text.chars().any(char::is_control), "{what} changes the terminal: {text:?}");
+    }
+
+    /// What holds after the end.
+    fn end(mut self) -> Trace {
+        assert!(matches!(self.flow.next_action(self.at()), Action::Ended), "the outcome comes once");
+        self.flow.cancel();
+        assert!(matches!(self.flow.next_action(Timestamp::MAX), Action::Ended), "terminal is terminal");
+        assert!(self.flow.snapshot(Timestamp::MAX).is_none(), "there is nothing left to store");
+        self.trace
+    }
+}
+
+/// How a sign-in ended, as the watch knows it. Success is whether the token was the server's.
+pub fn end_of(outcome: &Result<bool, Failure>) -> End {
+    match outcome {
+        Ok(true) => End::Token,
+        Ok(false) => panic!("a token that the server never gave"),
+        Err(Failure::Cancelled) => End::Cancelled,
+        Err(Failure::Denied(_)) => End::Denied,
+        Err(Failure::Expired(_)) => End::Expired,
+        Err(Failure::Rejected(error)) => End::Rejected(error.code().to_owned()),
+        Err(Failure::Protocol(_)) => End::Protocol,
+        Err(Failure::Transport(error)) => End::Transport(error.kind()),
+        Err(other) => panic!("an end that nobody knows: {other:?}"),
+    }
+}
+
+/// A trace for people.
+pub fn tell(trace: &[(u64, Seen)]) -> String {
+    let mut text = String::new();
+    for (at, seen) in trace {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{at:>20} {seen:?}");
+    }
+    text
+}
+
+/// A number as a server may write it, of any size.
+pub fn any_number(choose: &mut dyn Choose) -> Number {
+    const EDGES: [u64; 12] = [
+        0,
+        1,
+        59,
+        86_399,
+        86_400,
+        86_401,
+        0xffff_ffff,
+        0x1_0000_0000,
+        9_223_372_037,
+        i64::MAX as u64,
+        u64::MAX - 1,
+        u64::MAX,
+    ];
+    let number = match choose.pick(4) {
+        0 | 1 => choose.pick(100) as u64,
+        2 => choose.pick(65_536) as u64,
+        _ => EDGES[choose.pick(EDGES.len())],
+    };
+    match choose.pick(12) {
+        0..=5 => Number::Whole(number),
+        6 => Number::Quoted(number),
+        7 => Number::AndAHalf(number),
+        8 => Number::Absent,
+        9 => Number::Null,
+        10 => Number::Huge,
+        _ if number % 2 == 0 => Number::Negative(number),
+        _ => Number::Nonsense,
+    }
+}
+
+/// The worlds of the property tests and of the fuzzer: everything, with numbers of any size.
+pub const ANY: Menu = Menu {
+    starts: &[7_000_000, 0, 1 << 40, u64::MAX - 2_000_000, u64::MAX - 10_000, u64::MAX],
+    device: any_device,
+    poll: any_poll,
+    wakes: &[
+        Wake::OnTime,
+        Wake::Random,
+        Wake::Early(1),
+        Wake::Late(1),
+        Wake::Backwards(10_000),
+        Wake::Early(4_000),
+        Wake::Late(90_000),
+        Wake::Backwards(u64::MAX),
+        Wake::Late(u64::MAX),
+    ],
+    deeds: &[
+        Deed::None,
+        Deed::None,
+        Deed::None,
+        Deed::None,
+        Deed::None,
+        Deed::None,
+        Deed::RestartRandom,
+        Deed::Misuse,
+        Deed::Restart(0),
+        Deed::RestartUnsure(100_000),
+        Deed::None,
+        Deed::None,
+        Deed::None,
+        Deed::None,
+        Deed::None,
+        Deed::Cancel,
+    ],
+    most_deeds: 6,
+};
+
+fn any_device(choose: &mut dyn Choose) -> Turn {
+    let code = |choose: &mut dyn Choose| Reply::Code { interval: any_number(choose), lifetime: any_number(choose) };
+    let usual = Reply::Code { interval: Number::Whole(5), lifetime: Number::Whole(900) };
+    let reply = match choose.pick(8) {
+        0..=2 => usual,
+        3..=5 => code(choose),
+        _ => any_reply(choose),
+    };
+    oddities(choose, reply)
+}
+
+fn any_poll(choose: &mut dyn Choose) -> Turn {
+    let reply = match choose.pick(8) {
+        0..=3 => Reply::Pending,
+        4 | 5 => Reply::SlowDown(any_number(choose)),
+        _ => any_reply(choose),
+    };
+    oddities(choose, reply)
+}
+
+fn any_reply(choose: &mut dyn Choose) -> Reply {
+    const KINDS: [TransportErrorKind; 8] = [
+        TransportErrorKind::Timeout,
+        TransportErrorKind::Dns,
+        TransportErrorKind::Connect,
+        TransportErrorKind::Tls,
+        TransportErrorKind::Proxy,
+        TransportErrorKind::Closed,
+        TransportErrorKind::InvalidHttp,
+        TransportErrorKind::UntrustedCertificate,
+    ];
+    const CODES: [&str; 8] = [
+        "access_denied",
+        "authorization_declined",
+        "expired_token",
+        "code_expired",
+        "invalid_grant",
+        "invalid_client",
+        "weird",
+        "AUTHORIZATION_PENDING",
+    ];
+    match choose.pick(16) {
+        0..=5 => Reply::Fault(KINDS[choose.pick(KINDS.len())]),
+        6 | 7 => Reply::Unavailable([503, 500, 429, 408][choose.pick(4)]),
+        8 | 9 => Reply::Page,
+        10 => Reply::Nothing,
+        11 => Reply::Token,
+        12 => Reply::Error(CODES[choose.pick(CODES.len())]),
+        13 => Reply::Array,
+        14 => Reply::Trailing,
+        _ => Reply::Redirect,
+    }
+}
+
+fn oddities(choose: &mut dyn Choose, reply: Reply) -> Turn {
+    let mut turn = Turn::new(reply);
+    let is_fault = matches!(reply, Reply::Fault(_));
+    match choose.pick(8) {
+        0..=3 => {}
+        4 => turn.latency = choose.pick(65_536) as u64,
+        5 => turn.latency = [1, 30_000, 900_000, u64::MAX][choose.pick(4)],
+        // No answer has neither headers nor a status.
+        _ if is_fault => {}
+        6 => turn.retry_after = Some([2, 7, 61, 400, 0, u64::MAX][choose.pick(6)]),
+        // Errors come with any of these; the body decides (rule 10).
+        _ if matches!(reply, Reply::Pending | Reply::SlowDown(_) | Reply::Error(_)) => {
+            turn.status = Some([200, 401, 403, 428, 429, 503, 500, 999][choose.pick(8)]);
+        }
+        _ => turn.status = Some([201, 400, 403, 429, 503][choose.pick(5)]),
+    }
+    turn
+}
+
+impl fmt::Debug for Menu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Menu")
+    }
+}

@@ -1,0 +1,221 @@
+//! Small worlds, in full: every path of them under the watch. `cargo test` takes the smallest; with `DEVICE_FLOW_PATHS=million`
+//! (in an optimised build) or `=all` there are more.
+//!
+//! B01, B03, B04, B06, B07, B10, B11, B12, B25, D02, D04, D06, D07, D09, D13, G02, G03, G04, G05, rules 1 to 10 and 12 to 14.
+
+use device_flow_core::TransportErrorKind::{Timeout, UntrustedCertificate};
+use device_flow_testkit::choices::{Choose, every_path};
+use device_flow_testkit::server::Number::{self, Absent, Whole};
+use device_flow_testkit::server::{Reply, Turn};
+use device_flow_testkit::world::{Deed, Menu, Wake, play};
+
+const fn code(interval: Number, lifetime: u64) -> Turn {
+    Turn::new(Reply::Code { interval, lifetime: Whole(lifetime) })
+}
+
+fn from(choose: &mut dyn Choose, turns: &[Turn]) -> Turn {
+    turns[choose.pick(turns.len())]
+}
+
+/// Everything that lets a sign-in go on, and everything that ends it.
+const POLLS: [Turn; 21] = [
+    Turn::new(Reply::Pending),
+    Turn::new(Reply::Token),
+    Turn::new(Reply::SlowDown(Absent)),
+    Turn::new(Reply::SlowDown(Whole(1))),
+    Turn::new(Reply::SlowDown(Whole(12))),
+    Turn::new(Reply::SlowDown(Whole(u64::MAX))),
+    Turn::new(Reply::Fault(Timeout)).latency(3_000),
+    Turn::new(Reply::Unavailable(503)).retry_after(7),
+    Turn::new(Reply::Pending).status(429).retry_after(8).latency(1_500),
+    Turn::new(Reply::Page),
+    Turn::new(Reply::Nothing),
+    Turn::new(Reply::Pending).latency(20_000),
+    Turn::new(Reply::Token).latency(20_000),
+    Turn::new(Reply::Error("access_denied")),
+    Turn::new(Reply::Error("expired_token")),
+    Turn::new(Reply::Error("invalid_grant")).latency(20_000),
+    Turn::new(Reply::Error("weird")),
+    Turn::new(Reply::Fault(UntrustedCertificate)),
+    Turn::new(Reply::Array),
+    Turn::new(Reply::Trailing),
+    Turn::new(Reply::Redirect),
+];
+
+/// Only what lets it go on.
+const GO_ON: [Turn; 6] = [
+    Turn::new(Reply::Pending),
+    Turn::new(Reply::SlowDown(Absent)),
+    Turn::new(Reply::SlowDown(Whole(9))),
+    Turn::new(Reply::Fault(Timeout)),
+    Turn::new(Reply::Page),
+    Turn::new(Reply::Unavailable(500)).retry_after(11),
+];
+
+/// What can come instead of a code.
+const NO_CODE: [Turn; 9] = [
+    Turn::new(Reply::Fault(Timeout)),
+    Turn::new(Reply::Unavailable(503)).retry_after(2),
+    Turn::new(Reply::Unavailable(503)).retry_after(61),
+    Turn::new(Reply::SlowDown(Absent)),
+    Turn::new(Reply::Error("invalid_client")),
+    Turn::new(Reply::Page),
+    Turn::new(Reply::Array),
+    code(Whole(5), 0),
+    Turn::new(Reply::Fault(UntrustedCertificate)),
+];
+
+const WAKES: [Wake; 5] =
+    [Wake::OnTime, Wake::Early(1), Wake::Late(2_500), Wake::Backwards(10_000), Wake::Late(3_600_000)];
+
+const DEEDS: [Deed; 6] =
+    [Deed::None, Deed::Cancel, Deed::Restart(0), Deed::Restart(4_000), Deed::RestartUnsure(2_000), Deed::Misuse];
+
+/// A small world and its name.
+struct World(&'static str, Menu);
+
+const fn world(device: fn(&mut dyn Choose) -> Turn, poll: fn(&mut dyn Choose) -> Turn) -> Menu {
+    Menu { starts: &[7_000_000], device, poll, wakes: &WAKES, deeds: &DEEDS, most_deeds: 1 }
+}
+
+fn no_poll(_: &mut dyn Choose) -> Turn {
+    unreachable!("there is no code")
+}
+
+fn a_number(choose: &mut dyn Choose) -> Number {
+    const NUMBERS: [Number; 17] = [
+        Absent,
+        Number::Null,
+        Whole(0),
+        Whole(1),
+        Number::Quoted(5),
+        Number::AndAHalf(5),
+        Whole(6),
+        Whole(7),
+        Number::Negative(1),
+        Number::Negative(0),
+        Number::Nonsense,
+        Whole(86_399),
+        Whole(86_400),
+        Whole(86_401),
+        Whole(9_223_372_037),
+        Whole(u64::MAX),
+        Number::Huge,
+    ];
+    NUMBERS[choose.pick(NUMBERS.len())]
+}
+
+/// The worlds that every `cargo test` walks through.
+const SMALLEST: [World; 4] = [
+    World(
+        "the numbers of a code",
+        Menu {
+            wakes: &[Wake::OnTime],
+            deeds: &[Deed::None],
+            ..world(
+                |choose| Turn::new(Reply::Code { interval: a_number(choose), lifetime: a_number(choose) }),
+                |_| Turn::new(Reply::Token),
+            )
+        },
+    ),
+    World(
+        "before there is a code",
+        Menu { wakes: &[Wake::OnTime], deeds: &[Deed::None], ..world(|choose| from(choose, &NO_CODE), no_poll) },
+    ),
+    World(
+        "three polls, no deeds",
+        Menu {
+            wakes: &[Wake::OnTime, Wake::Late(2_500)],
+            deeds: &[Deed::None],
+            ..world(|_| code(Whole(5), 17), |choose| from(choose, &POLLS))
+        },
+    ),
+    World("two polls, everything", world(|_| code(Whole(5), 12), |choose| from(choose, &POLLS))),
+];
+
+/// Some more, a million paths in all.
+const MILLION: [World; 4] = [
+    World(
+        "before there is a code, everything",
+        Menu {
+            starts: &[0, u64::MAX - 3_000],
+            wakes: &[Wake::OnTime, Wake::Backwards(1_000)],
+            ..world(|choose| from(choose, &NO_CODE), no_poll)
+        },
+    ),
+    World(
+        "a second of interval, nothing but time",
+        Menu {
+            wakes: &[Wake::OnTime, Wake::Late(1), Wake::Late(2_500)],
+            deeds: &[Deed::None],
+            ..world(|_| code(Whole(1), 8), |choose| from(choose, &GO_ON))
+        },
+    ),
+    World(
+        "three polls, everything",
+        Menu {
+            wakes: &[Wake::OnTime, Wake::Early(1), Wake::Late(2_500), Wake::Late(3_600_000)],
+            ..world(|_| code(Whole(5), 24), |choose| from(choose, &POLLS))
+        },
+    ),
+    World(
+        "two polls, two deeds, at the end of time",
+        Menu {
+            starts: &[u64::MAX - 13_000, u64::MAX - 12_000],
+            wakes: &[Wake::OnTime, Wake::Late(u64::MAX)],
+            most_deeds: 2,
+            ..world(|_| code(Whole(5), 12), |choose| from(choose, &GO_ON))
+        },
+    ),
+];
+
+/// Those that take an hour.
+const ALL: [World; 3] = [
+    World("four polls, everything", world(|_| code(Whole(5), 29), |choose| from(choose, &POLLS))),
+    World(
+        "four polls, two deeds",
+        Menu {
+            wakes: &[Wake::OnTime, Wake::Late(2_500)],
+            most_deeds: 2,
+            ..world(|_| code(Absent, 24), |choose| from(choose, &GO_ON))
+        },
+    ),
+    World(
+        "a dozen polls, nothing but time",
+        Menu {
+            wakes: &[Wake::OnTime, Wake::Late(1)],
+            deeds: &[Deed::None],
+            ..world(|_| code(Whole(1), 15), |choose| from(choose, &GO_ON))
+        },
+    ),
+];
+
+fn walk(worlds: &[World]) -> u64 {
+    let mut all = 0;
+    for World(name, menu) in worlds {
+        let mut seen = 0;
+        let paths = every_path(|path| seen += play(path, menu).len());
+        println!("{paths:>10} paths, {seen} things seen: {name}");
+        all += paths;
+    }
+    all
+}
+
+#[test]
+fn the_law_holds_on_every_path_of_small_worlds() {
+    let level = std::env::var("DEVICE_FLOW_PATHS").unwrap_or_default();
+    let mut paths = walk(&SMALLEST);
+    let least = match &*level {
+        "" => 10_000,
+        "million" | "all" => {
+            paths += walk(&MILLION);
+            1_000_000
+        }
+        other => panic!("DEVICE_FLOW_PATHS is {other:?}: million and all are known"),
+    };
+    if level == "all" {
+        paths += walk(&ALL);
+    }
+    println!("{paths:>10} paths in all");
+    assert!(paths >= least, "{paths} paths, where {least} were to be walked");
+}
