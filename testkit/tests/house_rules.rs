@@ -88,6 +88,16 @@ fn adapters_know_no_protocol() {
     only_in(&["adapter-tokio/src", "adapter-blocking/src"], &words, &[]);
 }
 
+// D05: what is not read cannot lead astray when it is set.
+#[test]
+fn no_wait_hangs_on_the_wall_clock() {
+    only_in(
+        &["core/src", "adapter-tokio/src", "adapter-blocking/src"],
+        &["SystemTime", "UNIX_EPOCH", "chrono", "jiff"],
+        &[],
+    );
+}
+
 #[test]
 fn only_the_terminal_prints() {
     only_in(&["cli-demo/src"], &["println!", "print!(", "stdout()", "stderr()"], &["cli-demo/src/terminal.rs"]);

@@ -62,7 +62,7 @@ fn the_others_are_patient_and_then_approve() {
     }
 }
 
-// Rule 9; B24: the code is spent with the first token; whatever the server would say to it now is never asked for.
+// Rule 9: the code is spent with the first token; whatever the server would say to it now is never asked for.
 #[test]
 fn approved_at_the_first_poll() {
     for server in servers() {
