@@ -3,7 +3,8 @@
 
 mod support;
 
-use device_flow_core::{DeviceFlow, Response, Timestamp};
+use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp, TransportError, TransportErrorKind};
+use proptest::prelude::*;
 use serde_json::json;
 use support::*;
 
@@ -131,5 +132,53 @@ fn d02_clocks_from_seven_tenths_to_thirteen_tenths_get_their_token() {
         let (early, came) = beside_a_strict_server(percent, 60);
         assert!((1..=6).contains(&early), "{percent} %: {early} early polls");
         assert!((60..=160).contains(&came), "{percent} %: after {came} s");
+    }
+}
+
+/// Small, huge, and everything between.
+fn anything() -> impl Strategy<Value = u64> {
+    prop_oneof![0..100_u64, 0..10_000_000_u64, any::<u64>(), (0..100_000_u64).prop_map(|before| u64::MAX - before)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    // D01, D07, G04: whatever the clock and the server's numbers are, over all of u64: no panic, every wait in the future and none
+    // beyond the deadline, no poll before the wait is over.
+    #[test]
+    fn d01_no_number_and_no_time_breaks_the_arithmetic(
+        interval in anything(), lifetime in anything(), hint in anything(), delay in anything(),
+        times in prop::collection::vec(anything(), 1..12),
+    ) {
+        let mut flow = DeviceFlow::new(builder().build().unwrap(), [5; 32]);
+        let device = device_answer(json!({"interval": interval, "expires_in": lifetime}));
+        let slow_down = json!({"error": "slow_down", "interval": hint}).to_string();
+        let (delay, mut latest, mut due, mut deadline) = (delay.to_string(), 0, 0, None);
+        for (turn, now) in times.into_iter().enumerate() {
+            latest = latest.max(now);
+            match flow.next_action(Timestamp::from_millis(now)) {
+                Action::SendRequest(outgoing) => {
+                    prop_assert!(latest >= due, "asked at {latest}, due at {due}");
+                    let at = Timestamp::from_millis(now);
+                    let answer = if deadline.is_none() { &device } else { &slow_down };
+                    let response = Response::new(200, answer.as_bytes()).header("Retry-After", delay.as_bytes());
+                    if turn % 3 == 2 {
+                        let error = TransportError::new(TransportErrorKind::Closed);
+                        flow.transport_failed(outgoing.ticket, error, at).unwrap();
+                    } else {
+                        flow.response(outgoing.ticket, response, at).unwrap();
+                    }
+                    if let Some(prompt) = flow.prompt() {
+                        deadline = Some(prompt.expires_at().as_millis());
+                    }
+                }
+                Action::Wait { until, .. } => {
+                    prop_assert!(until.as_millis() > latest);
+                    prop_assert!(deadline.is_none_or(|deadline| until.as_millis() < deadline));
+                    due = until.as_millis();
+                }
+                Action::ShowCode(_) | Action::AwaitResponse | Action::Done(_) | Action::Ended => {}
+            }
+        }
     }
 }

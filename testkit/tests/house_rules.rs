@@ -20,7 +20,8 @@ fn sources(folder: &str) -> Vec<(String, String)> {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
                 let text = fs::read_to_string(&path).unwrap();
-                let code = text.split("#[cfg(test)]").next().unwrap();
+                let unit_tests = name.ends_with("/tests.rs");
+                let code = text.split("#[cfg(test)]").next().filter(|_| !unit_tests).unwrap_or_default();
                 let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
                 found.push((name, code.join("\n")));
             }
