@@ -12,7 +12,8 @@ const INTRODUCTION: &str = "# Cases
 
 Bad inputs and faults, what comes of them, and the tests that prove it. A test carries a case when its name or a comment on it or in
 it has the number. This file is made by `UPDATE_CASES=1 cargo test -p device-flow-testkit --test cases_table` out of `testkit/cases.txt` and the
-tests; without the variable the same command fails when the file is out of date or a case has lost its tests.
+tests; without the variable the same command fails when the file is out of date or a case has lost its tests. What stands in
+adapter-tokio/tests/adapter is run by both adapters, `stopping.rs` apart.
 ";
 
 /// Where tests live: file, then names; an empty name is the file as a whole.
