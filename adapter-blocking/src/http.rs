@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
-use ureq::config::AutoHeaderValue;
+use ureq::config::{AutoHeaderValue, Config};
 use ureq::http::header::{HeaderMap, HeaderValue};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, http};
@@ -133,7 +133,8 @@ impl HttpBuilder {
         self
     }
 
-    /// The time limit for name, connection and TLS, within [`timeout`](HttpBuilder::timeout). Default: 10 seconds.
+    /// The time limit for name, connection and TLS, within [`timeout`](HttpBuilder::timeout). Default: 10 seconds. The addresses
+    /// of a host are tried one after the other: where IPv6 leads nowhere, IPv4 has its turn after two thirds of this time.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -178,6 +179,11 @@ impl HttpBuilder {
     /// # Errors
     /// [`HttpError`] when a setting is unusable, or the system has no root certificates and none were given.
     pub fn build(self) -> Result<Http, HttpError> {
+        self.build_with(Agent::new_with_config)
+    }
+
+    /// The same, with another way from the settings to the client.
+    fn build_with(self, agent: impl Fn(Config) -> Agent) -> Result<Http, HttpError> {
         let proxy = match self.route {
             Route::Environment => Proxy::from_env(|name| std::env::var(name).ok())?,
             Route::Direct => None,
@@ -187,7 +193,7 @@ impl HttpBuilder {
         let tls = tls(self.roots.as_deref())?;
         // What a feature of ureq turns on, another crate in the same build may have enabled: so it is all said here.
         let client = |proxy| {
-            Agent::config_builder()
+            let config = Agent::config_builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .max_redirects_will_error(false)
@@ -202,8 +208,8 @@ impl HttpBuilder {
                 .output_buffer_size(OUTPUT)
                 .user_agent(user_agent)
                 .tls_config(tls.clone())
-                .build()
-                .new_agent()
+                .build();
+            agent(config)
         };
         let through = |proxy: Proxy| {
             let address = ureq::Proxy::new(proxy.url().as_str());
@@ -399,3 +405,6 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 fn other(error: &dyn fmt::Display) -> TransportError {
     TransportError::new(TransportErrorKind::Other).with_detail(&error.to_string())
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -124,7 +124,8 @@ impl HttpBuilder {
         self
     }
 
-    /// The time limit for name, connection and TLS, within [`timeout`](HttpBuilder::timeout). Default: 10 seconds.
+    /// The time limit for name, connection and TLS, within [`timeout`](HttpBuilder::timeout). Default: 10 seconds. Where IPv6
+    /// leads nowhere, IPv4 is tried beside it after 0.3 seconds.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -169,6 +170,14 @@ impl HttpBuilder {
     /// # Errors
     /// [`HttpError`] when a setting is unusable, or the system has no root certificates and none were given.
     pub fn build(self) -> Result<Http, HttpError> {
+        self.build_with(|client| client)
+    }
+
+    /// The same, refined at last.
+    fn build_with(
+        self,
+        refine: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Http, HttpError> {
         let proxy = match self.route {
             Route::Environment => Proxy::from_env(|name| std::env::var(name).ok())?,
             Route::Direct => None,
@@ -196,7 +205,7 @@ impl HttpBuilder {
             client =
                 client.proxy(reqwest::Proxy::custom(move |target| proxy.serves(target).then(|| proxy.url().clone())));
         }
-        let client = client.build().map_err(|error| HttpError::Setup(error.to_string()))?;
+        let client = refine(client).build().map_err(|error| HttpError::Setup(error.to_string()))?;
         Ok(Http { client, proxy, clock: Clock::start() })
     }
 }
@@ -376,3 +385,6 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 fn other(error: &dyn fmt::Display) -> TransportError {
     TransportError::new(TransportErrorKind::Other).with_detail(&error.to_string())
 }
+
+#[cfg(all(test, unix))]
+mod tests;

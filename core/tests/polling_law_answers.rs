@@ -213,7 +213,7 @@ fn rule_13_an_endless_slow_down_names_the_clock() {
     assert!(!run.machine.trail().clock_drift_suspected());
 }
 
-// Rule 14. D01, D07, G04, P03, P31, P36, P37: backwards, frozen, at the end of time.
+// Rule 14. D01, D07, G04, P03, P31, P36: backwards, frozen, at the end of time.
 #[test]
 fn rule_14_time_that_goes_backwards_counts_as_standing_still() {
     let mut run = Run::granted(json!({}));

@@ -1,5 +1,6 @@
 //! What the tests of this workspace share. This file alone owns the list of its rooms.
 //!
+//! - `black_hole` (feature `loopback`, Unix): an address that swallows packets.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
 //! - `scaled`: any machine on a faster timeline, or without waits.
@@ -14,6 +15,8 @@
     reason = "test code: a panic is how it reports"
 )]
 
+#[cfg(all(feature = "loopback", unix))]
+pub mod black_hole;
 pub mod choices;
 #[cfg(all(feature = "loopback", unix))]
 pub mod loopback;
