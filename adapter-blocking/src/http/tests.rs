@@ -24,7 +24,7 @@ impl Resolver for Both {
     }
 }
 
-// C17: later than elsewhere, but with time enough left. Two thirds of 1.2 s are 0.8 s.
+// C17: later than elsewhere, but with time enough left. Two thirds of 3 s are 2 s.
 #[test]
 fn c17_where_ipv6_leads_nowhere_ipv4_has_its_turn() {
     let server = Loopback::http(sign_in(&[]));
@@ -33,7 +33,7 @@ fn c17_where_ipv6_leads_nowhere_ipv4_has_its_turn() {
         return;
     };
     let both = Both([hole.address(), SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))]);
-    let http = Http::builder().connect_timeout(Duration::from_millis(1_200));
+    let http = Http::builder().connect_timeout(Duration::from_secs(3));
     let http = http.build_with(|config| Agent::with_parts(config, DefaultConnector::default(), both.clone())).unwrap();
     let base = format!("http://localhost:{}", server.port());
     let provider = Provider::endpoints(format!("{base}/device"), format!("{base}/token"));
@@ -44,6 +44,6 @@ fn c17_where_ipv6_leads_nowhere_ipv4_has_its_turn() {
     let answer = http.send(&outgoing.request);
     let took = start.elapsed();
     assert_eq!(answer.map(|answer| answer.as_response().status()), Ok(200));
-    assert!((Duration::from_millis(750)..Duration::from_millis(1_200)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(750)..Duration::from_secs(3)).contains(&took), "{took:?}");
     assert_eq!(server.requests().len(), 1);
 }
