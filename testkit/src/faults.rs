@@ -18,7 +18,7 @@ pub enum Fault {
     Latency(Duration),
     /// It comes whole, one byte at a time.
     ByteByByte,
-    /// Headers, and then for ever a byte now and then.
+    /// Headers, and then a byte now and then, for longer than anybody should wait.
     Trickle,
     /// None of it comes, and the connection stays open.
     Hang,
@@ -32,10 +32,14 @@ pub enum Fault {
     CutBody,
     /// The same, but nothing in the headers says how long the body should be.
     CutUnnoticed,
+    /// The same in chunks.
+    CutChunk,
+    /// Half of the status line comes; then the connection is closed.
+    CutHead,
     /// The status line comes; then the proxy says no more, but listens.
     HalfClose,
-    /// Another protocol's greeting comes instead.
-    Garbage,
+    /// These bytes come instead.
+    Garbage(&'static str),
     /// A redirect with this status and target comes instead.
     Redirect(u16, String),
     /// A quarter of a megabyte comes that gzip makes a quarter of a gigabyte of.
@@ -168,8 +172,8 @@ fn spoil(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result<Nex
         }
         Fault::ByteByByte => head.iter().chain(&answer.body).try_for_each(|byte| send(&[&[*byte]]))?,
         Fault::Trickle => {
-            send(&[b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"])?;
-            loop {
+            send(&[b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])?;
+            for _ in 0..1000 {
                 thread::sleep(Duration::from_millis(10));
                 send(&[b" "])?;
             }
@@ -191,11 +195,20 @@ fn spoil(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result<Nex
             send(&[head.as_bytes(), answer.half()])?;
             return Ok(Next::Close);
         }
+        Fault::CutChunk => {
+            let head = format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n", answer.body.len());
+            send(&[head.as_bytes(), answer.half()])?;
+            return Ok(Next::Close);
+        }
+        Fault::CutHead => {
+            send(&[b"HTTP/1.1 200 O"])?;
+            return Ok(Next::Close);
+        }
         Fault::HalfClose => {
             send(&[b"HTTP/1.1 200 OK\r\n"])?;
             return Ok(Next::HalfClose);
         }
-        Fault::Garbage => return Ok(loopback::garbage(wire)),
+        Fault::Garbage(bytes) => send(&[bytes.as_bytes()])?,
         Fault::Redirect(status, target) => {
             send(&[format!("HTTP/1.1 {status} Moved\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n").as_bytes()])?;
         }
@@ -221,8 +234,8 @@ fn spoil(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result<Nex
     Ok(answer.next())
 }
 
-/// Far more than any buffer between two programs holds, and far less than fills a disk.
-const ENDLESS: usize = 1 << 30;
+/// Far more than all buffers between two programs hold; and little enough that who reads it all is found out soon.
+const ENDLESS: usize = 64 << 20;
 
 fn flood(wire: &mut dyn Write, head: &[u8], piece: &[u8]) -> io::Result<()> {
     wire.write_all(head)?;

@@ -59,6 +59,9 @@ pub enum Next {
     Hang,
 }
 
+/// How long a server that says no more waits for the client to go: a test whose client never does shall fail, not hang.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The certificate of a connection, by how many requests there were before it.
 type Certificates = dyn Fn(usize) -> Arc<ServerConfig> + Send + Sync;
 
@@ -119,6 +122,7 @@ impl Loopback {
                                 // A client that has gone away is no mistake.
                                 let _ = socket.shutdown(Shutdown::Write);
                             }
+                            socket.set_read_timeout(Some(PATIENCE)).unwrap();
                             let _ = io::copy(&mut &socket, &mut io::sink());
                         }
                     }
@@ -225,14 +229,6 @@ pub fn answer(wire: &mut dyn Write, status: u16, headers: &str, body: &str) -> N
     let length = body.len();
     let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{headers}\r\n");
     match wire.write_all([head.as_bytes(), body.as_bytes()].concat().as_slice()).and_then(|()| wire.flush()) {
-        Ok(()) => Next::Keep,
-        Err(_) => Next::Close,
-    }
-}
-
-/// Writes the greeting of another protocol.
-pub fn garbage(wire: &mut dyn Write) -> Next {
-    match wire.write_all(b"SSH-2.0-OpenSSH_9.6\r\n\r\n").and_then(|()| wire.flush()) {
         Ok(()) => Next::Keep,
         Err(_) => Next::Close,
     }

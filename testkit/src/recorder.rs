@@ -2,7 +2,7 @@
 //! however slowly, sees the same; so what two drivers make of one script can be compared to the last byte and millisecond.
 
 use device_flow_core::{
-    Action, Failure, Machine, Misuse, Outgoing, Prompt, Response, Ticket, Timestamp, TransportError,
+    Action, Failure, LastError, Machine, Misuse, Outgoing, Prompt, Response, Ticket, Timestamp, TransportError,
     TransportErrorKind, WaitReason,
 };
 use std::fmt::{self, Write as _};
@@ -173,16 +173,16 @@ impl<M: Machine> Machine for Recorder<M> {
 
 /// A failure without the words of the network, which are the driver's own.
 fn tell(failure: &Failure, base: &str) -> String {
-    match failure {
-        Failure::Transport(error) => format!("Transport({:?})", error.kind()),
-        Failure::Expired(expired) => {
-            let trail = &expired.trail;
-            let counts = (trail.polls(), trail.slow_downs(), trail.failures());
-            let cause = trail.last_error().map(device_flow_core::LastError::cause);
-            format!("Expired({counts:?}, {cause:?}, {}, {:?})", trail.clock_drift_suspected(), expired.error)
-        }
-        failure => format!("{failure:?}").replace(base, ""),
+    if let Failure::Transport(error) = failure {
+        return format!("Transport({:?})", error.kind());
     }
+    if let Failure::Expired(expired) = failure {
+        let trail = &expired.trail;
+        let counts = (trail.polls(), trail.slow_downs(), trail.failures());
+        let cause = trail.last_error().map(LastError::cause);
+        return format!("Expired({counts:?}, {cause:?}, {}, {:?})", trail.clock_drift_suspected(), expired.error);
+    }
+    format!("{failure:?}").replace(base, "")
 }
 
 impl Trace {
@@ -218,7 +218,7 @@ impl fmt::Display for Trace {
             match step {
                 Step::Send(sent) => writeln!(f, "{} {} {:?} {}", sent.method, sent.target, sent.headers, sent.body),
                 Step::Answer(status, length) => writeln!(f, "HTTP {status}, {length} bytes"),
-                step => writeln!(f, "{step:?}"),
+                Step::Fail(_) | Step::Show(_) | Step::Wait(..) | Step::End(_) => writeln!(f, "{step:?}"),
             }
         })?;
         f.write_char('\n')

@@ -127,6 +127,9 @@ fn base(asked: &loopback::Asked, scheme: &str) -> String {
     format!("{scheme}://{}", header("host: ").unwrap_or_default())
 }
 
+/// The greeting of another protocol.
+const GARBAGE: &[u8] = b"SSH-2.0-OpenSSH_9.6\r\n\r\n";
+
 fn perform(turn: &Turn, base: &str, wire: &mut dyn Write) -> Next {
     match turn.wire(base) {
         Ok(answer) => {
@@ -135,7 +138,8 @@ fn perform(turn: &Turn, base: &str, wire: &mut dyn Write) -> Next {
         }
         Err(TransportErrorKind::Closed) => Next::Close,
         Err(TransportErrorKind::Timeout) => Next::Hang,
-        Err(TransportErrorKind::InvalidHttp) => loopback::garbage(wire),
+        // A client that has gone away is no mistake.
+        Err(TransportErrorKind::InvalidHttp) => wire.write_all(GARBAGE).map_or(Next::Close, |()| Next::Keep),
         Err(kind) => panic!("no server can make a request that has reached it fail so: {kind:?}"),
     }
 }

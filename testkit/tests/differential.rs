@@ -242,7 +242,7 @@ fn in_words<T>(outcome: Result<T, Stopped>, base: &str, show: impl Fn(T) -> Stri
     }
 }
 
-/// What only the rules of HTTP allow an adapter to tell apart must not be told apart.
+/// Both adapters do at a real server, plain and under TLS, what the core does in memory.
 fn compare<M: Machine>(
     script: &[Turn],
     limit: Duration,

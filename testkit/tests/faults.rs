@@ -13,13 +13,17 @@
 mod adapters;
 
 use adapters::{AUTHORITY, Adapter, abreast};
-use device_flow_core::{Cause, DeviceFlow, Discovery, Failure, ProtocolFault, Stopped, TransportErrorKind as Kind};
+use device_flow_core::{
+    Cause, Client, DeviceFlow, Discovery, Expired, Failure, ProtocolFault, Provider, Stopped,
+    TransportErrorKind as Kind, WaitReason,
+};
 use device_flow_testkit::faults::{self, Fault, Proxy};
 use device_flow_testkit::loopback::{self, Loopback};
 use device_flow_testkit::recorder::{Recorder, Trace};
 use device_flow_testkit::server::{self, Number, Reply, Script, Turn};
 use device_flow_testkit::tcp;
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -78,11 +82,15 @@ fn table(elsewhere: &str) -> Vec<Row> {
         (Fault::Reset,                                     [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
         (Fault::HalfClose,                                 [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
         (Fault::ResetInBody,                               [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
+        (Fault::CutHead,                                   [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
+        (Fault::CutChunk,                                  [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
         (Fault::CutBody,                                   [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
         // Only the JSON shows that something is missing; under TLS its end does too, see [`ends`].
         (Fault::CutUnnoticed,                              [SecondPlace(Page),     Broken(Page),         Tolerated(Page)]),
         // C05.
-        (Fault::Garbage,                                   [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
+        (Fault::Garbage(SSH),                              [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
+        (Fault::Garbage(NO_STATUS),                        [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
+        (Fault::Garbage(NO_HEADER),                        [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
         (Fault::EndlessHeaders,                            [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
         (Fault::EndlessHeader,                             [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
         // C06.
@@ -104,6 +112,10 @@ fn table(elsewhere: &str) -> Vec<Row> {
     table
 }
 
+const SSH: &str = "SSH-2.0-OpenSSH_9.6\r\n\r\n";
+const NO_STATUS: &str = "HTTP/1.1 abc OK\r\n\r\n";
+const NO_HEADER: &str = "HTTP/1.1 200 OK\r\nno header\r\n\r\n";
+
 /// The time limit of a request, for the faults that only it ends.
 const LIMIT: Duration = Duration::from_millis(700);
 const LATE: Fault = Fault::Latency(Duration::from_millis(1_000));
@@ -115,6 +127,10 @@ fn limit(fault: &Fault) -> Duration {
         _ => Duration::from_secs(30),
     }
 }
+
+/// With time for four polls when each of them fails.
+const CODE: Turn = Turn::new(Reply::Code { interval: Number::Whole(5), lifetime: Number::Whole(60) });
+const PENDING: Turn = Turn::new(Reply::Pending);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
@@ -173,8 +189,6 @@ struct Found {
 }
 
 fn run(cell: &Cell) -> Found {
-    const CODE: Turn = Turn::new(Reply::Code { interval: Number::Whole(5), lifetime: Number::Whole(60) });
-    const PENDING: Turn = Turn::new(Reply::Pending);
     // What the server says where the fault sits, it says again when it is asked again.
     let script = match (cell.at, cell.times) {
         (At::Discovery, _) => vec![Turn::new(Reply::Metadata); 4],
@@ -224,8 +238,9 @@ fn run(cell: &Cell) -> Found {
     Found { trace, outcome, proxy }
 }
 
+// C02, C03, C05, C06, C07, C08, C09, C10, C11, P17, P18.
 #[test]
-fn c01_to_c11_every_fault_at_every_request_on_both_adapters_ends_as_the_table_says() {
+fn c02_to_c11_every_fault_at_every_request_on_both_adapters_ends_as_the_table_says() {
     let elsewhere = Loopback::http(loopback::sign_in(&[]));
     let cells = cells(&table(&elsewhere.url("/device")));
     println!("{} runs over real sockets", cells.len());
@@ -251,6 +266,10 @@ fn check(cell: &Cell) {
         assert_eq!(found.proxy.connections(), wanted.len() + 1);
     }
     assert_eq!(seen, wanted);
+    if let Err(Failure::Transport(error)) = &found.outcome {
+        let place = found.proxy.base().split_once("://").unwrap().1.to_owned();
+        assert!(error.detail().starts_with(&format!("{place}: ")), "{error}");
+    }
     if let Err(failure) = &found.outcome {
         assert!(!format!("{failure} {failure:?}").contains("hunter2"));
     }
@@ -261,7 +280,7 @@ fn check_end(cell: &Cell, Found { trace, outcome, .. }: &Found) {
     let backoffs: Vec<_> = trace
         .waits()
         .filter_map(|(_, reason)| match reason {
-            device_flow_core::WaitReason::Backoff { cause, .. } => Some(cause),
+            WaitReason::Backoff { cause, .. } => Some(cause),
             _ => None,
         })
         .collect();
@@ -339,7 +358,30 @@ fn check_bounds(cell: &Cell, Found { trace, proxy, .. }: &Found) {
     assert!(each < 16 << 20, "{each} bytes for each request");
 }
 
-/// C07: it goes off, for whoever lights it.
+// C01.
+#[test]
+fn c01_no_connection_at_a_poll_is_survived_to_the_end_of_the_code() {
+    let refusing = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let dead = [
+        (format!("http://{refusing}/token"), Kind::Connect),
+        ("https://nonexistent.invalid/token".to_owned(), Kind::Dns),
+    ];
+    for (token, kind) in dead {
+        for adapter in Adapter::BOTH {
+            let upstream = tcp::Server::http(Script::new([CODE]));
+            let provider = Provider::endpoints(format!("{}/device", upstream.base()), &*token);
+            let client = Client::builder(provider, server::CLIENT_ID).scope(server::SCOPE).allow_http_loopback();
+            let mut machine = Recorder::new(DeviceFlow::new(client.build().unwrap(), [7; 32]), &upstream.base());
+            let outcome = adapter.run(Duration::from_secs(30), &mut machine, |_| {});
+            let Err(Stopped::Failed(Failure::Expired(Expired { trail, .. }))) = outcome else { panic!("{outcome:?}") };
+            assert_eq!((trail.polls(), trail.failures()), (4, 4), "{token}");
+            assert_eq!(trail.last_error().unwrap().cause(), Cause::Transport(kind), "{token}");
+        }
+    }
+}
+
+// C07.
+/// It goes off, for whoever lights it.
 #[test]
 fn c07_the_bomb_is_one() {
     let mut gzip = Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
