@@ -2,11 +2,16 @@
 //!
 //! - `black_hole` (feature `loopback`, Unix): an address that swallows packets.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
+//! - `faults` (feature `loopback`, Unix): a proxy that spoils the answers of any server.
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
+//! - `memory`: a driver without sockets and without waits.
+//! - `recorder`: any machine on a timeline of its own, and what it did there.
 //! - `scaled`: any machine on a faster timeline, or without waits.
 //! - `server`: the scripted authorization server, without sockets.
-//! - `watch`: the polling law on a trace. `world`: a sign-in driven by choices, under the watch.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
+//! - `tcp` (feature `loopback`, Unix): the scripted server behind real sockets.
+//! - `watch`: the polling law on a trace.
+//! - `world`: a sign-in driven by choices, under the watch.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,10 +24,16 @@
 pub mod black_hole;
 pub mod choices;
 #[cfg(all(feature = "loopback", unix))]
+pub mod faults;
+#[cfg(all(feature = "loopback", unix))]
 pub mod loopback;
+pub mod memory;
+pub mod recorder;
 pub mod scaled;
 pub mod server;
 #[cfg(all(feature = "servers", unix))]
 pub mod servers;
+#[cfg(all(feature = "loopback", unix))]
+pub mod tcp;
 pub mod watch;
 pub mod world;

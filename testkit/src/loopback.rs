@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -40,6 +40,8 @@ pub struct Asked {
     pub head: String,
     /// The body.
     pub body: String,
+    /// All of it, byte for byte.
+    pub bytes: Vec<u8>,
 }
 
 /// What happens to the connection after an answer.
@@ -51,7 +53,17 @@ pub enum Next {
     Close,
     /// It is reset (RST).
     Reset,
+    /// It is closed in one direction: nothing more comes, but the server still listens until the client goes.
+    HalfClose,
+    /// It stays open, and nothing more comes until the client goes.
+    Hang,
 }
+
+/// How long a server that says no more waits for the client to go: a test whose client never does shall fail, not hang.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The certificate of a connection, by how many requests there were before it.
+type Certificates = dyn Fn(usize) -> Arc<ServerConfig> + Send + Sync;
 
 impl Loopback {
     /// A server for plain HTTP.
@@ -64,12 +76,20 @@ impl Loopback {
         tls: Arc<ServerConfig>,
         serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
     ) -> Self {
-        Self::start("https", Some(tls), serve)
+        Self::https_by(move |_| tls.clone(), serve)
+    }
+
+    /// The same with a certificate for each connection, chosen by how many requests there were before it.
+    pub fn https_by(
+        certificate: impl Fn(usize) -> Arc<ServerConfig> + Send + Sync + 'static,
+        serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
+    ) -> Self {
+        Self::start("https", Some(Arc::new(certificate)), serve)
     }
 
     fn start(
         scheme: &'static str,
-        tls: Option<Arc<ServerConfig>>,
+        tls: Option<Arc<Certificates>>,
         serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
     ) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -87,12 +107,24 @@ impl Loopback {
                     let next = match tls {
                         None => talk(stream, connection, &shared, &*serve),
                         Some(tls) => {
-                            let session = ServerConnection::new(tls).unwrap();
+                            let before = shared.requests.lock().unwrap().len();
+                            let session = ServerConnection::new(tls(before)).unwrap();
                             talk(StreamOwned::new(session, stream), connection, &shared, &*serve)
                         }
                     };
-                    if matches!(next, Ok(Next::Reset)) {
-                        rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).unwrap();
+                    match next.unwrap_or(Next::Close) {
+                        Next::Keep | Next::Close => {}
+                        Next::Reset => {
+                            rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO)).unwrap();
+                        }
+                        next @ (Next::HalfClose | Next::Hang) => {
+                            if next == Next::HalfClose {
+                                // A client that has gone away is no mistake.
+                                let _ = socket.shutdown(Shutdown::Write);
+                            }
+                            socket.set_read_timeout(Some(PATIENCE)).unwrap();
+                            let _ = io::copy(&mut &socket, &mut io::sink());
+                        }
                     }
                     drop(socket);
                     shared.closed.fetch_add(1, Ordering::SeqCst);
@@ -152,7 +184,7 @@ fn talk<S: Read + Write>(
 ) -> io::Result<Next> {
     let mut stream = BufReader::new(stream);
     loop {
-        let (mut head, mut length) = (String::new(), 0);
+        let (mut head, mut length, mut last) = (String::new(), 0, false);
         loop {
             let start = head.len();
             if stream.read_line(&mut head)? == 0 {
@@ -162,6 +194,7 @@ fn talk<S: Read + Write>(
             if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse().unwrap();
             }
+            last |= line == "connection: close";
             if line.is_empty() {
                 break;
             }
@@ -178,13 +211,15 @@ fn talk<S: Read + Write>(
                 target,
                 head: head.to_ascii_lowercase(),
                 body: String::from_utf8_lossy(&body).into_owned(),
+                bytes: [head.as_bytes(), &body].concat(),
             };
             requests.push(asked.clone());
             asked
         };
         match serve(&asked, stream.get_mut()) {
+            Next::Keep if last => return Ok(Next::Close),
             Next::Keep => {}
-            next @ (Next::Close | Next::Reset) => return Ok(next),
+            next @ (Next::Close | Next::Reset | Next::HalfClose | Next::Hang) => return Ok(next),
         }
     }
 }

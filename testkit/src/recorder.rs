@@ -1,0 +1,226 @@
+//! Owns `Recorder`: any machine on a timeline that its own waits alone move, and all that it did there. Whoever drives it,
+//! however slowly, sees the same; so what two drivers make of one script can be compared to the last byte and millisecond.
+
+use device_flow_core::{
+    Action, Failure, LastError, Machine, Misuse, Outgoing, Prompt, Response, Ticket, Timestamp, TransportError,
+    TransportErrorKind, WaitReason,
+};
+use std::fmt::{self, Write as _};
+
+/// How long each request takes on the machine's timeline: not nothing, so that counting from the wrong end of it shows.
+pub const ROUND_TRIP: u64 = 40;
+/// How long each wait takes on the driver's, in milliseconds: not nothing, so that its waiting is put to work.
+const NAP: u64 = 1;
+
+/// A machine, its own time, and what it did.
+///
+/// What it changes: the machine is told nothing of the driver's time. Each wait ends exactly when it should, and takes the
+/// driver a millisecond; each request takes [`ROUND_TRIP`]. Requests, answers, failures and their order go through untouched.
+///
+/// It is nosy, too: it wakes the machine in every wait too early, and during every request.
+pub struct Recorder<M> {
+    inner: M,
+    base: String,
+    now: u64,
+    nap: Option<Nap>,
+    trace: Trace,
+}
+
+struct Nap {
+    /// On the driver's timeline.
+    end: Timestamp,
+    /// On the machine's.
+    until: u64,
+    reason: WaitReason,
+}
+
+/// What a machine did, and when on its own timeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trace(pub Vec<(u64, Step)>);
+
+/// One thing that a machine did or was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It wanted this to be sent.
+    Send(Sent),
+    /// The answer: its status and how many bytes of body the driver handed in.
+    Answer(u16, usize),
+    /// The failure of the request.
+    Fail(TransportErrorKind),
+    /// It wanted this to be shown.
+    Show(Prompt),
+    /// It wanted to wait until then.
+    Wait(u64, WaitReason),
+    /// It ended: with its result, or with this failure. What only the network can word is left out.
+    End(Result<(), String>),
+}
+
+/// A request as the machine wanted it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The path and query.
+    pub target: String,
+    /// Its headers.
+    pub headers: Vec<(&'static str, String)>,
+    /// Its body.
+    pub body: String,
+}
+
+impl<M> Recorder<M> {
+    /// Records a machine that talks to the server at `base` (scheme, host, port), which is left out of the trace.
+    pub fn new(inner: M, base: &str) -> Self {
+        Self { inner, base: base.to_owned(), now: 0, nap: None, trace: Trace::default() }
+    }
+
+    /// The machine inside.
+    pub fn inner(&self) -> &M {
+        &self.inner
+    }
+
+    /// What happened so far.
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
+    fn see(&mut self, step: Step) {
+        self.trace.0.push((self.now, step));
+    }
+}
+
+impl<M: Machine> Recorder<M> {
+    fn sent(&mut self, Outgoing { request, .. }: &Outgoing) {
+        let url = request.url();
+        self.see(Step::Send(Sent {
+            method: request.method().as_str(),
+            target: url.strip_prefix(&self.base).unwrap_or(url).to_owned(),
+            headers: request.headers().map(|(name, value)| (name, value.to_owned())).collect(),
+            body: String::from_utf8(request.body().to_vec()).unwrap(),
+        }));
+        // Polling law 9: one request in flight, even when somebody asks.
+        let next = self.inner.next_action(Timestamp::from_millis(self.now));
+        assert!(matches!(next, Action::AwaitResponse), "two requests in flight\n{}", self.trace);
+    }
+
+    fn waits(&mut self, until: u64, reason: WaitReason, now: Timestamp) -> Timestamp {
+        assert!(self.now < until, "a wait without a length\n{}", self.trace);
+        self.see(Step::Wait(until, reason));
+        if self.now < until - 1 {
+            let next = self.inner.next_action(Timestamp::from_millis(until - 1));
+            let same = matches!(next, Action::Wait { until: again, .. } if again.as_millis() == until);
+            assert!(same, "woken early it did not go on waiting\n{}", self.trace);
+        }
+        let end = Timestamp::from_millis(now.as_millis() + NAP);
+        self.nap = Some(Nap { end, until, reason });
+        end
+    }
+
+    /// The machine's time when what came back came back.
+    fn arrival(&mut self) -> Timestamp {
+        self.now += ROUND_TRIP;
+        Timestamp::from_millis(self.now)
+    }
+}
+
+impl<M: Machine> Machine for Recorder<M> {
+    type Output = M::Output;
+
+    fn next_action(&mut self, now: Timestamp) -> Action<M::Output> {
+        if let Some(nap) = self.nap.take() {
+            if now < nap.end {
+                let (until, reason) = (nap.end, nap.reason);
+                self.nap = Some(nap);
+                return Action::Wait { until, reason };
+            }
+            self.now = nap.until;
+        }
+        let action = self.inner.next_action(Timestamp::from_millis(self.now));
+        match &action {
+            Action::SendRequest(outgoing) => self.sent(outgoing),
+            Action::ShowCode(prompt) => self.see(Step::Show(prompt.clone())),
+            Action::Wait { until, reason } => {
+                let reason = *reason;
+                return Action::Wait { until: self.waits(until.as_millis(), reason, now), reason };
+            }
+            Action::Done(outcome) => {
+                let outcome = outcome.as_ref().map(|_| ()).map_err(|failure| tell(failure, &self.base));
+                self.see(Step::End(outcome));
+            }
+            Action::AwaitResponse | Action::Ended => {}
+        }
+        action
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, _: Timestamp) -> Result<(), Misuse> {
+        let now = self.arrival();
+        // Only its `Debug` tells how long a body is.
+        let length = format!("{response:?}").chars().filter(char::is_ascii_digit).skip(3).collect::<String>();
+        self.see(Step::Answer(response.status(), length.parse().unwrap()));
+        self.inner.response(ticket, response, now)
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, _: Timestamp) -> Result<(), Misuse> {
+        let now = self.arrival();
+        self.see(Step::Fail(error.kind()));
+        self.inner.transport_failed(ticket, error, now)
+    }
+
+    fn cancel(&mut self) {
+        self.inner.cancel();
+    }
+}
+
+/// A failure without the words of the network, which are the driver's own.
+fn tell(failure: &Failure, base: &str) -> String {
+    if let Failure::Transport(error) = failure {
+        return format!("Transport({:?})", error.kind());
+    }
+    if let Failure::Expired(expired) = failure {
+        let trail = &expired.trail;
+        let counts = (trail.polls(), trail.slow_downs(), trail.failures());
+        let cause = trail.last_error().map(LastError::cause);
+        return format!("Expired({counts:?}, {cause:?}, {}, {:?})", trail.clock_drift_suspected(), expired.error);
+    }
+    format!("{failure:?}").replace(base, "")
+}
+
+impl Trace {
+    /// The requests.
+    pub fn sent(&self) -> impl Iterator<Item = &Sent> {
+        self.0.iter().filter_map(|(_, step)| if let Step::Send(sent) = step { Some(sent) } else { None })
+    }
+
+    /// How many bytes of body were handed in, for each answer.
+    pub fn lengths(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().filter_map(|(_, step)| if let Step::Answer(_, length) = step { Some(*length) } else { None })
+    }
+
+    /// The waits: how long, and why.
+    pub fn waits(&self) -> impl Iterator<Item = (u64, WaitReason)> {
+        self.0.iter().filter_map(|(at, step)| match step {
+            Step::Wait(until, reason) => Some((until - at, *reason)),
+            Step::Send(_) | Step::Answer(..) | Step::Fail(_) | Step::Show(_) | Step::End(_) => None,
+        })
+    }
+
+    /// How it ended, if it did.
+    pub fn end(&self) -> Option<&Result<(), String>> {
+        self.0.iter().find_map(|(_, step)| if let Step::End(end) = step { Some(end) } else { None })
+    }
+}
+
+/// One line for each step.
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(at, step)| {
+            write!(f, "{at:>8} ")?;
+            match step {
+                Step::Send(sent) => writeln!(f, "{} {} {:?} {}", sent.method, sent.target, sent.headers, sent.body),
+                Step::Answer(status, length) => writeln!(f, "HTTP {status}, {length} bytes"),
+                Step::Fail(_) | Step::Show(_) | Step::Wait(..) | Step::End(_) => writeln!(f, "{step:?}"),
+            }
+        })?;
+        f.write_char('\n')
+    }
+}
