@@ -143,7 +143,7 @@ fn at_random(seed: u64) -> Vec<Turn> {
     let interval = *choices.from(&[Whole(5), Absent, Whole(1), Quoted(9), AndAHalf(2)]);
     let lifetime = *choices.from(&[Whole(900), Whole(100), Whole(30)]);
     let mut script = vec![code(interval, lifetime)];
-    while script.len() < 16 && !choices.is_empty() {
+    while script.len() < 16 && !choices.is_used_up() {
         let hint = *choices.from(&[Absent, Whole(1), Whole(30), Quoted(12), Whole(10_000)]);
         let turn = *choices.from(&[PENDING, slow_down(hint), CLOSED, GARBAGE, BUSY, PAGE, NOTHING, TOKEN]);
         let status = *choices.from(&[None, None, None, Some(200), Some(429)]);
