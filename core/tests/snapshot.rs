@@ -82,6 +82,25 @@ fn a_poll_in_flight_counts_as_a_failure() {
     assert_eq!(run.machine.trail().failures(), 0);
 }
 
+// Rule 8, D09: when the poll in flight was the last one, nobody is shown a code and made to wait for nothing.
+#[test]
+fn a_flow_without_a_poll_left_resumes_as_expired() {
+    let mut run = Run::granted(json!({"expires_in": 8}));
+    run.poll();
+    let value = stored(&run.machine, run.now);
+    let mut later = resumed(value.clone(), Duration::ZERO, 9).unwrap();
+    assert_eq!(expired(later.failure()).trail.polls(), 1);
+    assert!(later.prompts.is_empty() && later.waits.is_empty() && later.now == 9);
+
+    // From the other side: one more millisecond of life is a poll.
+    let due = value["v1"]["schedule"]["poll_in_ms"].as_u64().unwrap();
+    for (expires_in, polls) in [(due, false), (due + 1, true)] {
+        let mut changed = value.clone();
+        changed["v1"]["schedule"]["expires_in_ms"] = json!(expires_in);
+        assert_eq!(resumed(changed, Duration::ZERO, 9).unwrap().go(), polls);
+    }
+}
+
 #[test]
 fn the_back_off_and_the_drift_margin_come_along() {
     let mut run = Run::granted(json!({}));

@@ -140,8 +140,10 @@ impl DeviceFlow {
             last_error: None,
         };
         let grant = Grant { schedule, texts, tail: stored.tail };
-        let mut flow = Self::at(client, now, State::Showing(Box::new(grant)));
+        let mut flow = Self::at(client, now, State::Ended);
         flow.trail = trail;
+        // As when a code arrives: the poll that was in flight may have been the last one.
+        flow.state = if grant.schedule.has_poll_left() { State::Showing(Box::new(grant)) } else { flow.expired(None) };
         Ok(flow)
     }
 }
