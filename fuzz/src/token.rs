@@ -22,7 +22,7 @@ enum Meaning {
     Protocol,
     /// Not said by the judge: anything but a token.
     NoToken,
-    /// Not said by the judge: forms, and errors under other names.
+    /// Not said by the judge: forms, and errors that may stand under other names.
     Unclear,
 }
 
@@ -35,7 +35,7 @@ pub fn check(data: &[u8]) {
     drive.answer(ticket, Response::new(message.status, message.body).header("content-type", message.line));
 
     let members = Members::read(message.body);
-    let tokens = tokens(members.as_ref(), message.body);
+    let tokens = tokens(members.as_ref(), &message);
     let secrets: Vec<&str> = tokens.iter().map(String::as_str).chain(drive::secrets(data)).collect();
     judge::hides(&format!("{:?}", drive.flow), &secrets);
     let meaning = meaning(&message, members.as_ref());
@@ -66,10 +66,19 @@ fn unclear(mut drive: Drive, meaning: &Meaning, message: &Message<'_>, secrets: 
             hides(&outcome, secrets);
             if let Ok(token) = *outcome {
                 assert_ne!(*meaning, Meaning::NoToken, "a token from nothing");
-                let form = body::is_form(message.line) && (200..300).contains(&message.status);
-                assert!(form, "a token from something that is neither JSON nor a form");
-                let field = body::form_field(message.body, "access_token");
-                assert_eq!(field.as_deref(), Some(token.access_token().expose()), "another token than in the form");
+                assert!((200..300).contains(&message.status), "a token with status {}", message.status);
+                match Members::read(message.body) {
+                    Some(members) => same(&token, &members),
+                    None => {
+                        assert!(body::is_form(message.line), "a token from something that is neither JSON nor a form");
+                        let field = body::form_field(message.body, "access_token");
+                        assert_eq!(
+                            field.as_deref(),
+                            Some(token.access_token().expose()),
+                            "another token than in the form"
+                        );
+                    }
+                }
             }
         }
     }
@@ -113,11 +122,24 @@ fn same(token: &TokenResponse, members: &Members<'_>) {
 }
 
 /// The tokens in the answer, as far as they can be told from everything else in it.
-fn tokens(members: Option<&Members<'_>>, body: &[u8]) -> Vec<String> {
+fn tokens(members: Option<&Members<'_>>, message: &Message<'_>) -> Vec<String> {
+    let Some(members) = members else { return in_a_page(message) };
     let names = ["access_token", "refresh_token", "id_token"];
-    let texts = members.into_iter().flat_map(|members| names.map(|name| members.get(name)));
-    let texts = texts.filter_map(|member| member.text().map(String::from));
-    texts.filter(|text| judge::is_unique(text, body)).collect()
+    let texts = names.into_iter().filter_map(|name| members.get(name).text().map(String::from));
+    texts.filter(|text| judge::is_unique(text, message.body)).collect()
+}
+
+/// The same for an answer that is no object, perhaps because it was cut short: any word behind what may begin a member or its
+/// value. A form has no such place.
+fn in_a_page(message: &Message<'_>) -> Vec<String> {
+    let body = message.body;
+    if body::is_form(message.line) {
+        return Vec::new();
+    }
+    let begin = body.iter().position(|byte| b"{\"=_".contains(byte)).unwrap_or(body.len());
+    let words = body[begin..].split(|byte| !byte.is_ascii_alphanumeric());
+    let words = words.filter_map(|word| std::str::from_utf8(word).ok().filter(|word| judge::is_unique(word, body)));
+    words.take(8).map(String::from).collect()
 }
 
 fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
@@ -167,7 +189,7 @@ fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
 /// Google and Twitch name the code of an error elsewhere; a token must not be lost to a text that is none.
 fn unless_renamed(members: &Members<'_>) -> Meaning {
     let plain = |name| members.get(name).text().is_none_or(|text| !text.contains(['_', ' ']));
-    if plain("error_code") && plain("message") { Meaning::Token } else { Meaning::NoToken }
+    if plain("error_code") && plain("message") { Meaning::Token } else { Meaning::Unclear }
 }
 
 /// `null`, `true`, a number: whole JSON, but no object.
