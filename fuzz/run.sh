@@ -92,7 +92,7 @@ minimise)
         mkdir -p "$kept"
         # libFuzzer names what it finds by its SHA-1; everything else is a seed that somebody named.
         find "fuzz/corpus/$target" -type f | grep -vE '/[0-9a-f]{40}$' | while read -r seed; do cp "$seed" "$kept/"; done
-        "$binaries/$target" -merge=1 -max_len=9000 "$kept" "fuzz/corpus/$target" >"$folder/$target.log" 2>&1
+        "$binaries/$target" -set_cover_merge=1 -use_counters=0 -max_len=9000 "$kept" "fuzz/corpus/$target" >"$folder/$target.log" 2>&1
         find "fuzz/corpus/$target" -type f | grep -E '/[0-9a-f]{40}$' | while read -r find; do
             [ -e "$kept/$(basename "$find")" ] || rm "$find"
         done

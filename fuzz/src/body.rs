@@ -1,7 +1,6 @@
 //! Owns the judge's own reading of an answer: the line before a seed's body, strict JSON members, form fields, numbers.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -118,13 +117,7 @@ impl Member {
     fn read(written: &str) -> Self {
         match written.as_bytes() {
             b"null" => Self::Absent,
-            [b'"', ..] => serde_json::from_str::<Value>(written)
-                .ok()
-                .and_then(|value| match value {
-                    Value::String(text) => Some(Self::Text(text)),
-                    _ => None,
-                })
-                .unwrap_or(Self::Other),
+            [b'"', ..] => serde_json::from_str::<String>(written).map_or(Self::Other, Self::Text),
             [b'-' | b'0'..=b'9', ..] => Self::Number(written.to_owned()),
             _ => Self::Other,
         }
@@ -134,7 +127,7 @@ impl Member {
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),
-            _ => None,
+            Self::Absent | Self::Text(_) | Self::Number(_) | Self::Other => None,
         }
     }
 
@@ -186,7 +179,7 @@ impl Seconds {
 /// Whether a content type names form encoding.
 pub(crate) fn is_form(content_type: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(content_type) else { return false };
-    text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase() == "application/x-www-form-urlencoded"
+    text.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// The value of a form field that occurs once and is text.

@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
         std::str::from_utf8(message.line).ok().and_then(|issuer| Some((issuer, Discovery::new(issuer, true).ok()?)));
     let (issuer, mut discovery) = asked.unwrap_or_else(|| (ISSUER, Discovery::new(ISSUER, true).unwrap()));
     judge::openable(issuer);
-    let reachable = data.len() % 2 == 0;
+    let reachable = data.len().is_multiple_of(2);
     let (mut now, mut sent) = (Timestamp::from_millis(1_000), 0);
     for _ in 0..32 {
         match discovery.next_action(now) {

@@ -2,7 +2,7 @@
 //! nothing of how the core sanitises.
 
 use device_flow_core::{Failure, Prompt, ProtocolFault, TransportError};
-use memchr::memmem;
+use memchr::{memchr3, memmem};
 use unicode_general_category::{GeneralCategory, get_general_category};
 use url::{Host, Url};
 
@@ -121,7 +121,7 @@ pub(crate) fn is_unique(secret: &str, body: &[u8]) -> bool {
     let mixed = secret.bytes().filter(u8::is_ascii_digit).count() >= 3
         && secret.bytes().filter(u8::is_ascii_alphabetic).count() >= 3;
     let plain = secret.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
-    let literal = || body.iter().all(|b| b.is_ascii() && !matches!(b, b'\\' | b'%' | b'+'));
+    let literal = || body.is_ascii() && memchr3(b'\\', b'%', b'+', body).is_none();
     // Hosts are shown in lower case.
     let once = || {
         let (body, secret) = (body.to_ascii_lowercase(), secret.to_ascii_lowercase());

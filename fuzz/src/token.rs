@@ -137,9 +137,9 @@ fn in_a_page(message: &Message<'_>) -> Vec<String> {
         return Vec::new();
     }
     let begin = body.iter().position(|byte| b"{\"=_".contains(byte)).unwrap_or(body.len());
-    let words = body[begin..].split(|byte| !byte.is_ascii_alphanumeric());
+    let words = body[begin..].split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| word.len() >= 10).take(16);
     let words = words.filter_map(|word| std::str::from_utf8(word).ok().filter(|word| judge::is_unique(word, body)));
-    words.take(8).map(String::from).collect()
+    words.map(String::from).collect()
 }
 
 fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
@@ -226,6 +226,6 @@ fn token_is_usable(members: &Members<'_>) -> bool {
     let bearer = members.get("token_type");
     let refresh = members.get("refresh_token");
     members.get("access_token").text().is_some_and(visible)
-        && (bearer.is_blank() || bearer.text().is_some_and(|kind| kind.to_ascii_lowercase() == "bearer"))
+        && (bearer.is_blank() || bearer.text().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")))
         && (refresh.is_blank() || refresh.text().is_some_and(visible))
 }
