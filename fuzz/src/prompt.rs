@@ -3,7 +3,7 @@
 
 use crate::drive::{Drive, Step};
 use crate::judge;
-use device_flow_core::{Failure, Machine, Response, TransportError, TransportErrorKind};
+use device_flow_core::{Failure, Response, TransportError, TransportErrorKind};
 use std::borrow::Cow;
 use url::Url;
 
@@ -14,7 +14,7 @@ pub fn check(data: &[u8]) {
     let [code, uri, complete, message] = [(); 4].map(|()| texts.next().unwrap_or(Cow::Borrowed("")));
     as_prompt(data, &code, &uri, &complete, &message);
     as_error(data, &code, &uri, &message);
-    as_detail(data, &message);
+    as_detail(&message);
 }
 
 fn as_prompt(data: &[u8], code: &str, uri: &str, complete: &str, message: &str) {
@@ -61,36 +61,32 @@ fn as_prompt(data: &[u8], code: &str, uri: &str, complete: &str, message: &str) 
 
 fn as_error(data: &[u8], code: &str, uri: &str, description: &str) {
     let body = serde_json::json!({ "error": code, "error_description": description, "error_uri": uri }).to_string();
-    let (mut drive, ticket) = Drive::polling(data, 5, 900);
+    let mut drive = Drive::new(data);
+    let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
     drive.answer(ticket, Response::new(400, body.as_bytes()));
-    drive.expect(0, |_| {});
-    if drive.flow.prompt().is_some() {
-        return assert!(["authorization_pending", "slow_down"].contains(&code), "{code:?} does not go on");
-    }
-    let Step::Done(outcome) = drive.step() else { panic!("an error that does not end") };
-    match *outcome {
-        Err(Failure::Rejected(error) | Failure::Denied(error)) => {
+    let outcome = match drive.step() {
+        Step::Device(_) => return assert_eq!(code, "slow_down", "another try after {code:?}"),
+        Step::Poll(..) => panic!("a poll without a code"),
+        Step::Done(outcome) => outcome.expect_err("a token without a poll"),
+    };
+    match outcome {
+        Failure::Rejected(error) => {
             assert!(!is_plain(code) || code.len() > 200 || error.code() == code, "the code was changed");
             let shown = error.description().unwrap_or_default();
-            assert!(
-                !is_plain(description) || description.len() > 200 || shown == description,
-                "a plain text was changed"
-            );
+            let changed = is_plain(description) && description.len() <= 200 && shown != description;
+            assert!(!changed, "a plain text was changed");
         }
-        Err(Failure::Expired(_) | Failure::Protocol(_)) => {}
-        outcome => panic!("an error led to {outcome:?}"),
+        // No code, no error.
+        Failure::Protocol(_) => assert!(code.is_empty(), "{code:?} is an error"),
+        failure => panic!("an error led to {failure}"),
     }
 }
 
-fn as_detail(data: &[u8], detail: &str) {
-    let error = TransportError::new(TransportErrorKind::UntrustedCertificate).with_detail(detail);
+fn as_detail(detail: &str) {
+    let error = TransportError::new(TransportErrorKind::Connect).with_detail(detail);
     judge::transport(&error);
     assert!(!is_plain(detail) || detail.len() > 200 || error.detail() == detail, "a plain detail was changed");
-    let mut drive = Drive::new(data);
-    let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
-    assert!(drive.flow.transport_failed(ticket, error, drive.at()).is_ok(), "the flow's own ticket");
-    let Step::Done(outcome) = drive.step() else { panic!("an untrusted server was asked again") };
-    assert!(matches!(*outcome, Err(Failure::Transport(_))), "{outcome:?}");
+    judge::failure(&Failure::Transport(error));
 }
 
 /// Text that nobody could object to.
