@@ -82,19 +82,22 @@ fn a_poll_in_flight_counts_as_a_failure() {
     assert_eq!(run.machine.trail().failures(), 0);
 }
 
-// Rule 8: a poll in flight was the last one that fitted. Nobody is shown a code that can no longer be asked for.
+// Rule 8, D09: when the poll in flight was the last one, nobody is shown a code and made to wait for nothing.
 #[test]
-fn without_a_poll_left_a_resumed_flow_has_expired() {
-    for (lifetime, left) in [(10, false), (11, true)] {
-        let mut run = Run::granted(json!({"expires_in": lifetime}));
-        run.poll();
-        // The jitter is up to half a second, so the next poll comes at ten seconds or a little later.
-        let mut later = resumed(stored(&run.machine, run.now), Duration::ZERO, 9).unwrap();
-        assert_eq!(later.go(), left, "{lifetime} s");
-        assert_eq!(later.prompts.len(), usize::from(left));
-        if !left {
-            expired(later.failure());
-        }
+fn a_flow_without_a_poll_left_resumes_as_expired() {
+    let mut run = Run::granted(json!({"expires_in": 8}));
+    run.poll();
+    let value = stored(&run.machine, run.now);
+    let mut later = resumed(value.clone(), Duration::ZERO, 9).unwrap();
+    assert_eq!(expired(later.failure()).trail.polls(), 1);
+    assert!(later.prompts.is_empty() && later.waits.is_empty() && later.now == 9);
+
+    // From the other side: one more millisecond of life is a poll.
+    let due = value["v1"]["schedule"]["poll_in_ms"].as_u64().unwrap();
+    for (expires_in, polls) in [(due, false), (due + 1, true)] {
+        let mut changed = value.clone();
+        changed["v1"]["schedule"]["expires_in_ms"] = json!(expires_in);
+        assert_eq!(resumed(changed, Duration::ZERO, 9).unwrap().go(), polls);
     }
 }
 

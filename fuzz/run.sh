@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Fuzzes with coverage guidance and prints, per target: executions, executions/s, coverage, corpus size, crashes.
+#
+#   fuzz/run.sh smoke [target...]           20 s each, one after the other; fails below MIN_SPEED executions/s
+#   fuzz/run.sh hours SECONDS [target...]   all at once, at low priority; finds stay in the corpus
+#   fuzz/run.sh minimise [target...]        drops finds that add no coverage; seeds with a name stay
+#
+# MIN_SPEED (default 0: none): the least executions per second of processor time of a target. FUZZ_JOBS: how many `hours` runs at once (default: all).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+all=(device_authorization discovery headers prompt snapshot token)
+min_speed=${MIN_SPEED:-0}
+
+# Stable Rust. No sanitizer: the workspace has no unsafe code to watch, and runs are several times as fast without. No
+# optimisation across crates: it takes minutes per target.
+build() {
+    RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_STRIP=none \
+        cargo fuzz build --sanitizer none --features libfuzzer
+    local host target_dir
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    target_dir=$(cargo metadata --format-version 1 --no-deps | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')
+    binaries=$target_dir/$host/release
+}
+
+# The longest input. Each character of a text is looked at many times, so long ones cost the prompt target its speed; its
+# limits (256, 1,000 and 2,048 characters) are seeds that the replay reads whole.
+longest() { [ "$1" = prompt ] && echo 600 || echo 9000; }
+
+# fuzz TARGET SECONDS FOLDER: reads the committed corpus, writes what it finds to FOLDER.
+fuzz() {
+    local target=$1 seconds=$2 folder=$3
+    mkdir -p "$folder/$target/new" "$folder/$target/crashes"
+    local TIMEFORMAT='%U'
+    { time nice -n "${NICE:-0}" "$binaries/$target" "$folder/$target/new" "fuzz/corpus/$target" \
+        -dict=fuzz/dictionary.txt -max_len="$(longest "$target")" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+        -artifact_prefix="$folder/$target/crashes/" -print_final_stats=1 >"$folder/$target.log" 2>&1; } 2>"$folder/$target.cpu"
+}
+
+# The figures of one log. Fails on a crash, on a run without figures, and on one that was too slow.
+report() {
+    local target=$1 folder=$2 log=$2/$1.log
+    local executions speed coverage seeds crashes
+    # Per second of processor time, since other work on the machine says nothing about a target.
+    executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+    speed=$(awk -v n="${executions:-0}" '{ print int(n / ($1 + 0.001)) }' "$folder/$target.cpu")
+    coverage=$(grep -oE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -n 1 || true)
+    seeds=$(($(ls "fuzz/corpus/$target" | wc -l) + $(ls "$folder/$target/new" | wc -l)))
+    crashes=$(ls "$folder/$target/crashes" | wc -l)
+    printf 'fuzz: %-21s %12s executions %8s/s  %-20s %5s seeds %3s crashes\n' \
+        "$target" "${executions:-no}" "${speed:-0}" "${coverage:-no coverage}" "$seeds" "$crashes"
+    if [ "$crashes" -ne 0 ]; then
+        echo "fuzz: $target broke its invariant, see $folder/$target/crashes and $log" >&2
+        grep -m 1 -A 1 'panicked at' "$log" >&2 || true
+        return 1
+    fi
+    [ -n "$executions" ] || { echo "fuzz: $target did not finish, see $log" >&2; return 1; }
+    [ "$speed" -ge "$min_speed" ] || { echo "fuzz: $target is slower than $min_speed/s" >&2; return 1; }
+}
+
+mode=${1:-}
+case $mode in
+smoke) shift ;;
+hours) seconds=${2:?how many seconds}; shift 2 ;;
+minimise) shift ;;
+*) sed -n '2,9p' "$0" >&2; exit 2 ;;
+esac
+[ $# -gt 0 ] && targets=("$@") || targets=("${all[@]}")
+build
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/device-flow-fuzz.XXXXXX")
+failed=0
+case $mode in
+smoke)
+    for target in "${targets[@]}"; do
+        fuzz "$target" 20 "$folder" || true
+        report "$target" "$folder" || failed=1
+    done
+    [ "$failed" -ne 0 ] || rm -rf "$folder"
+    ;;
+hours)
+    for target in "${targets[@]}"; do
+        while [ "$(jobs -rp | wc -l)" -ge "${FUZZ_JOBS:-${#targets[@]}}" ]; do wait -n || true; done
+        NICE=19 fuzz "$target" "$seconds" "$folder" &
+    done
+    while [ -n "$(jobs -rp)" ]; do wait -n || true; done
+    for target in "${targets[@]}"; do
+        report "$target" "$folder" || failed=1
+        cp -n "$folder/$target/new"/* "fuzz/corpus/$target/" 2>/dev/null || true
+    done
+    echo "fuzz: logs and crashes are in $folder; now run: fuzz/run.sh minimise"
+    ;;
+minimise)
+    for target in "${targets[@]}"; do
+        kept=$folder/$target
+        mkdir -p "$kept"
+        # libFuzzer names what it finds by its SHA-1; everything else is a seed that somebody named.
+        find "fuzz/corpus/$target" -type f | grep -vE '/[0-9a-f]{40}$' | while read -r seed; do cp "$seed" "$kept/"; done
+        "$binaries/$target" -set_cover_merge=1 -use_counters=0 -max_len=9000 "$kept" "fuzz/corpus/$target" >"$folder/$target.log" 2>&1
+        find "fuzz/corpus/$target" -type f | grep -E '/[0-9a-f]{40}$' | while read -r find; do
+            [ -e "$kept/$(basename "$find")" ] || rm "$find"
+        done
+        echo "fuzz: $target keeps $(ls "fuzz/corpus/$target" | wc -l) seeds"
+    done
+    rm -rf "$folder"
+    ;;
+esac
+exit "$failed"

@@ -1,0 +1,39 @@
+//! What must hold whatever bytes come in: one room per fuzz target, each opening with its invariant. This file alone owns the
+//! list of them.
+//!
+//! A target is a function from bytes to nothing that panics when its invariant is broken. libFuzzer calls it with bytes of its
+//! own making, `tests/corpus.rs` with every committed seed. What an answer means is judged by a reading of its own
+//! ([`body`](mod@body), `law`, `judge`), never by the core's.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic is how a target reports, also of what is not foreseen"
+)]
+
+mod body;
+pub mod device_authorization;
+pub mod discovery;
+mod drive;
+pub mod headers;
+mod judge;
+mod law;
+pub mod prompt;
+pub mod snapshot;
+pub mod token;
+
+/// A target: the name of its binary and of its corpus folder, and its invariant.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("device_authorization", device_authorization::check),
+    ("discovery", discovery::check),
+    ("headers", headers::check),
+    ("prompt", prompt::check),
+    ("snapshot", snapshot::check),
+    ("token", token::check),
+];

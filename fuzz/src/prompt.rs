@@ -1,0 +1,111 @@
+//! Invariant: nothing from a server or a transport reaches a person that prints as something other than itself; a plain text
+//! reaches them unchanged, a URL only when it may be opened.
+
+use crate::drive::{Drive, Step};
+use crate::judge;
+use device_flow_core::{Failure, Response, TransportError, TransportErrorKind};
+use std::borrow::Cow;
+use url::Url;
+
+/// The bytes are four texts, separated by the byte FF, which no text can hold: user code, verification URI, complete URI,
+/// message.
+pub fn check(data: &[u8]) {
+    let mut texts = data.splitn(4, |byte| *byte == 0xff).map(String::from_utf8_lossy);
+    let [code, uri, complete, message] = [(); 4].map(|()| texts.next().unwrap_or(Cow::Borrowed("")));
+    as_prompt(data, &code, &uri, &complete, &message);
+    as_error(data, &code, &uri, &message);
+    as_detail(&message);
+}
+
+fn as_prompt(data: &[u8], code: &str, uri: &str, complete: &str, message: &str) {
+    let body = serde_json::json!({
+        "device_code": "d", "user_code": code, "verification_uri": uri, "verification_uri_complete": complete,
+        "message": message, "expires_in": 900,
+    });
+    let mut drive = Drive::new(data);
+    let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
+    drive.answer(ticket, Response::new(200, body.to_string().as_bytes()));
+    let Some(prompt) = drive.flow.prompt() else {
+        // A message that is the name of an error is one.
+        let plain = is_plain(code) && is_plain_url(uri) && message.is_empty() && complete.len() < 4_000;
+        assert!(!plain, "a plain prompt was refused");
+        let Step::Done(outcome) = drive.step() else { return };
+        judge::failure(&outcome.expect_err("a token without a poll"));
+        return;
+    };
+    judge::prompt(&prompt);
+    assert_eq!(prompt.user_code(), code, "a code is shown as it was written");
+    let parsed = Url::parse(uri.trim_matches(' ')).expect("a URI that is none was shown");
+    assert_eq!(Url::parse(prompt.verification_uri()).unwrap(), parsed, "another URI is shown");
+    match prompt.verification_uri_complete() {
+        Some(shown) => assert_eq!(Url::parse(shown).ok(), Url::parse(complete.trim_matches(' ')).ok()),
+        None if complete.strip_prefix(uri).is_some_and(is_plain) => {
+            assert!(
+                !is_plain_url(uri) || !complete.starts_with(&format!("{uri}/")),
+                "a plain complete URI was dropped"
+            );
+        }
+        None => {}
+    }
+    let shown = prompt.message().unwrap_or_default();
+    assert!(!is_plain(message) || message.len() > 1_000 || shown == message, "a plain message was changed");
+    assert!(!shown.is_empty() || message.trim().is_empty(), "a message was lost");
+    assert!(shown.is_empty() || !message.trim_ascii().is_empty(), "a message of nothing but line breaks and spaces");
+    let Step::Poll(..) = ({
+        drive.granted(5, 900);
+        drive.step()
+    }) else {
+        panic!("no poll")
+    };
+}
+
+fn as_error(data: &[u8], code: &str, uri: &str, description: &str) {
+    let body = serde_json::json!({ "error": code, "error_description": description, "error_uri": uri }).to_string();
+    let mut drive = Drive::new(data);
+    let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
+    drive.answer(ticket, Response::new(400, body.as_bytes()));
+    let outcome = match drive.step() {
+        Step::Device(_) => return assert_eq!(code, "slow_down", "another try after {code:?}"),
+        Step::Poll(..) => panic!("a poll without a code"),
+        Step::Done(outcome) => outcome.expect_err("a token without a poll"),
+    };
+    match outcome {
+        Failure::Rejected(error) => {
+            assert!(!is_plain(code) || code.len() > 200 || error.code() == code, "the code was changed");
+            let shown = error.description().unwrap_or_default();
+            let changed = is_plain(description) && description.len() <= 200 && shown != description;
+            assert!(!changed, "a plain text was changed");
+        }
+        // No code, no error.
+        Failure::Protocol(_) => assert!(code.is_empty(), "{code:?} is an error"),
+        failure => panic!("an error led to {failure}"),
+    }
+}
+
+fn as_detail(detail: &str) {
+    let error = TransportError::new(TransportErrorKind::Connect).with_detail(detail);
+    judge::transport(&error);
+    assert!(!is_plain(detail) || detail.len() > 200 || error.detail() == detail, "a plain detail was changed");
+    judge::failure(&Failure::Transport(error));
+}
+
+/// Text that nobody could object to.
+fn is_plain(text: &str) -> bool {
+    (1..=256).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'?' | b'='))
+}
+
+/// The same for a URL.
+fn is_plain_url(text: &str) -> bool {
+    let plain = |rest: &str| {
+        rest.len() <= 200
+            && rest.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'.' | b'/'))
+            && rest
+                .split('/')
+                .next()
+                .unwrap_or_default()
+                .split('.')
+                .all(|label| !label.is_empty() && !label.starts_with("xn"))
+    };
+    text.strip_prefix("https://").is_some_and(plain)
+}

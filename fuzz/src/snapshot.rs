@@ -1,0 +1,90 @@
+//! Invariant: whatever bytes load as a snapshot, the flow that goes on from it keeps the rest of the stored wait, the stored
+//! interval and the stored deadline, shows only what may be shown, hides the device code, and ends by itself.
+
+use crate::drive::{Drive, Step, client};
+use crate::law::{Law, Next};
+use crate::{drive, judge};
+use device_flow_core::{DeviceFlow, Response, Snapshot, SnapshotError, Timestamp};
+use serde_json::Value;
+use std::time::Duration;
+
+const NOW: u64 = 1_000;
+
+/// The bytes are the time away in milliseconds on a line of its own, and then a snapshot as JSON.
+pub fn check(data: &[u8]) {
+    let (away, json) = read(data);
+    let Ok(snapshot) = serde_json::from_slice::<Snapshot>(json) else { return };
+    assert_eq!(format!("{snapshot:?}"), "Snapshot");
+    // What was stored, in one shape, whichever one it was written in.
+    let stored = serde_json::to_value(&snapshot).unwrap();
+    let now = Timestamp::from_millis(NOW);
+    let flow = match DeviceFlow::resume(client(), snapshot, Duration::from_millis(away), now) {
+        Ok(flow) => flow,
+        Err(error) => {
+            judge::safe(&error.to_string());
+            let ours =
+                stored["v1"]["client_id"] == "fuzz" && stored["v1"]["token_endpoint"] == crate::drive::TOKEN_ENDPOINT;
+            return assert_eq!(ours, error != SnapshotError::OtherClient, "{error}");
+        }
+    };
+    let stored = &stored["v1"];
+    let number = |name: &str| stored["schedule"][name].as_u64().unwrap();
+    let (interval, expires_in) = (number("interval"), number("expires_in_ms"));
+    assert!(interval > 0 && expires_in <= 86_400_000, "nonsense was resumed");
+    let (deadline, due) =
+        (NOW + expires_in.saturating_sub(away), NOW.saturating_add(number("poll_in_ms").saturating_sub(away)));
+
+    let tail = stored["tail"].as_str().unwrap();
+    let secrets: Vec<&str> =
+        Some(tail).filter(|tail| judge::is_unique(tail, json)).into_iter().chain(drive::secrets(data)).collect();
+    judge::hides(&format!("{flow:?}"), &secrets);
+    same_again(&flow, now, stored, away);
+
+    let mut drive = Drive::with(flow, data, NOW);
+    drive.law = Some(Law { interval: interval * 1_000, deadline, failures: 0, slow_downs: 0 });
+    let poll = Next::Poll { earliest: due, latest: due };
+    drive.next = Some(if due < deadline { poll } else { Next::Expired });
+    match drive.step() {
+        Step::Poll(ticket, request) => {
+            assert!(request.ends_with(tail.as_bytes()), "another device code was sent");
+            assert!(drive.prompt.is_some(), "the code was not shown again");
+            drive.round_trip();
+            drive.answer(ticket, Response::new(400, br#"{"error":"authorization_pending"}"#));
+            drive.expect(0, Law::pending);
+            drive.abandon();
+        }
+        Step::Done(outcome) => {
+            assert!(due >= deadline, "expired with a poll left: {outcome:?}");
+            judge::hides(&format!("{outcome:?}"), &secrets);
+        }
+        Step::Device(_) => panic!("a second code was asked for"),
+    }
+}
+
+/// A flow that was resumed and stored again at once has lost the time away and nothing else.
+fn same_again(flow: &DeviceFlow, now: Timestamp, stored: &Value, away: u64) {
+    let Some(again) = flow.snapshot(now) else { return };
+    let again = serde_json::to_value(&again).unwrap();
+    let again = &again["v1"];
+    for name in ["client_id", "token_endpoint", "tail", "user_code", "polls", "slow_downs", "failures"] {
+        assert_eq!(again[name], stored[name], "{name}");
+    }
+    let (again, stored) = (&again["schedule"], &stored["schedule"]);
+    for name in ["interval", "jitter", "failures_in_row", "slow_downs_in_row", "pages_in_row"] {
+        assert_eq!(again[name], stored[name], "{name}");
+    }
+    for name in ["expires_in_ms", "poll_in_ms"] {
+        let left = stored[name].as_u64().unwrap().saturating_sub(away);
+        // Only a wait beyond the end of the timeline is shorter, by what the timeline has less.
+        assert_eq!(again[name].as_u64().unwrap(), left.min(u64::MAX - NOW), "{name}");
+    }
+}
+
+fn read(data: &[u8]) -> (u64, &[u8]) {
+    let end = data.iter().take(21).position(|byte| *byte == b'\n');
+    let away = end.and_then(|end| std::str::from_utf8(&data[..end]).ok()?.parse().ok());
+    match (away, end) {
+        (Some(away), Some(end)) => (away, &data[end + 1..]),
+        _ => (0, data),
+    }
+}

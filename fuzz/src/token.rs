@@ -1,0 +1,231 @@
+//! Invariant: only one complete JSON object (or a form that says that it is one), with no member twice, a visible
+//! `access_token` and the type Bearer brings a token, and then exactly that token; everything else means what RFC 6749 §5.2
+//! and RFC 8628 §3.5 say, never shortens a wait, and shows no secret.
+
+use crate::body::{self, Member, Members, Message, Seconds};
+use crate::drive::{Drive, MAX_ANSWER, Step};
+use crate::law::Law;
+use crate::{drive, judge};
+use device_flow_core::{Failure, Response, TokenResponse};
+
+/// What an answer must lead to.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Token,
+    Pending,
+    SlowDown(u64),
+    Denied,
+    Expired,
+    Rejected,
+    /// Another try, after a longer wait.
+    Again,
+    Protocol,
+    /// Not said by the judge: anything but a token.
+    NoToken,
+    /// Not said by the judge: forms, and errors that may stand under other names.
+    Unclear,
+}
+
+/// The bytes are an answer of the token endpoint; the number on their first line is the interval in force.
+pub fn check(data: &[u8]) {
+    let message = Message::read(data);
+    let interval = message.number.unwrap_or(5).clamp(1, 600);
+    let (mut drive, ticket) = Drive::polling(data, interval, 1_800);
+    drive.round_trip();
+    drive.answer(ticket, Response::new(message.status, message.body).header("content-type", message.line));
+
+    let members = Members::read(message.body);
+    let tokens = tokens(members.as_ref(), &message);
+    let secrets: Vec<&str> = tokens.iter().map(String::as_str).chain(drive::secrets(data)).collect();
+    judge::hides(&format!("{:?}", drive.flow), &secrets);
+    let meaning = meaning(&message, members.as_ref());
+    match meaning {
+        Meaning::Pending => drive.expect(0, Law::pending),
+        Meaning::SlowDown(hint) => drive.expect(0, |law| law.slow_down(hint)),
+        Meaning::Again => drive.expect(0, |law| law.failures = 1),
+        Meaning::NoToken | Meaning::Unclear => return unclear(drive, &meaning, &message, &secrets),
+        Meaning::Token | Meaning::Denied | Meaning::Expired | Meaning::Rejected | Meaning::Protocol => {
+            let Step::Done(outcome) = drive.step() else { panic!("{meaning:?} did not end the flow") };
+            hides(&outcome, &secrets);
+            return ended(&meaning, &outcome, members.as_ref());
+        }
+    }
+    drive.abandon();
+}
+
+/// An answer that the judge cannot tell the meaning of: whatever follows must be within the law of the shortest wait.
+fn unclear(mut drive: Drive, meaning: &Meaning, message: &Message<'_>, secrets: &[&str]) {
+    let law = drive.law.expect("a code");
+    // No window is known, so the poll is looked at here.
+    let answered = drive.now;
+    drive.next = Some(crate::law::Next::Poll { earliest: answered + law.interval, latest: law.deadline - 1 });
+    match drive.step() {
+        Step::Poll(..) => assert!(drive.now > answered, "a poll at once"),
+        Step::Device(_) => panic!("a second code was asked for"),
+        Step::Done(outcome) => {
+            hides(&outcome, secrets);
+            if let Ok(token) = *outcome {
+                assert_ne!(*meaning, Meaning::NoToken, "a token from nothing");
+                assert!((200..300).contains(&message.status), "a token with status {}", message.status);
+                match Members::read(message.body) {
+                    Some(members) => same(&token, &members),
+                    None => {
+                        assert!(body::is_form(message.line), "a token from something that is neither JSON nor a form");
+                        let field = body::form_field(message.body, "access_token");
+                        assert_eq!(
+                            field.as_deref(),
+                            Some(token.access_token().expose()),
+                            "another token than in the form"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn hides(outcome: &Result<TokenResponse, Failure>, secrets: &[&str]) {
+    judge::hides(&format!("{outcome:?}"), secrets);
+    if let Err(failure) = outcome {
+        judge::hides(&failure.to_string(), secrets);
+    }
+}
+
+fn ended(meaning: &Meaning, outcome: &Result<TokenResponse, Failure>, members: Option<&Members<'_>>) {
+    match (meaning, outcome) {
+        (Meaning::Token, Ok(token)) => same(token, members.expect("a token needs an object")),
+        (Meaning::Denied, Err(Failure::Denied(_)))
+        | (Meaning::Expired, Err(Failure::Expired(_)))
+        | (Meaning::Rejected, Err(Failure::Rejected(_)))
+        | (Meaning::Protocol, Err(Failure::Protocol(_))) => {}
+        _ => panic!("{meaning:?} led to {outcome:?}"),
+    }
+}
+
+/// Every part of the token is what its member says.
+fn same(token: &TokenResponse, members: &Members<'_>) {
+    let [access, refresh, id] = ["access_token", "refresh_token", "id_token"].map(|name| members.get(name));
+    assert_eq!(Some(token.access_token().expose()), access.text());
+    assert_eq!(token.refresh_token().map(|token| token.expose()), refresh.text());
+    assert_eq!(token.id_token().map(|token| token.expose()), id.text());
+    let seconds = match members.get("expires_in").seconds() {
+        Seconds::Absent | Seconds::Nonsense => None,
+        Seconds::Negative => Some(0),
+        Seconds::Some { floor, .. } => Some(floor.min(3_155_760_000)),
+    };
+    assert_eq!(token.expires_in().map(|life| u128::from(life.as_secs())), seconds);
+    let known = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"];
+    let extras: Vec<_> = members.iter().filter(|(name, value)| !known.contains(name) && *value != "null").collect();
+    assert!(token.extra_names().eq(extras.iter().map(|(name, _)| *name)), "further members");
+    extras.iter().for_each(|(name, value)| assert_eq!(token.extra(name).map(|extra| extra.expose()), Some(*value)));
+    assert!(token.authorization().is_none_or(|header| header.expose().strip_prefix("Bearer ") == access.text()));
+}
+
+/// The tokens in the answer, as far as they can be told from everything else in it.
+fn tokens(members: Option<&Members<'_>>, message: &Message<'_>) -> Vec<String> {
+    let Some(members) = members else { return in_a_page(message) };
+    let names = ["access_token", "refresh_token", "id_token"];
+    let texts = names.into_iter().filter_map(|name| members.get(name).text().map(String::from));
+    texts.filter(|text| judge::is_unique(text, message.body)).collect()
+}
+
+/// The same for an answer that is no object, perhaps because it was cut short: any word behind what may begin a member or its
+/// value. A form has no such place.
+fn in_a_page(message: &Message<'_>) -> Vec<String> {
+    let body = message.body;
+    if body::is_form(message.line) {
+        return Vec::new();
+    }
+    let begin = body.iter().position(|byte| b"{\"=_".contains(byte)).unwrap_or(body.len());
+    let words = body[begin..].split(|byte| !byte.is_ascii_alphanumeric()).filter(|word| word.len() >= 10).take(16);
+    let words = words.filter_map(|word| std::str::from_utf8(word).ok().filter(|word| judge::is_unique(word, body)));
+    words.map(String::from).collect()
+}
+
+fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
+    let (status, body) = (message.status, message.body);
+    let not_now = matches!(status, 408 | 429 | 500..=599);
+    if (300..400).contains(&status) {
+        return Meaning::Protocol;
+    }
+    let bare = body.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(body).trim_ascii_start();
+    let begins_object = bare.first() == Some(&b'{');
+    if !begins_object && body::is_form(message.line) {
+        return Meaning::Unclear;
+    }
+    let Some(members) = members.filter(|_| body.len() <= MAX_ANSWER) else {
+        return match bare.first() {
+            _ if not_now => Meaning::Again,
+            // What begins like JSON may be cut short or wrong: both are no token.
+            Some(b'{' | b'[' | b'"') => Meaning::NoToken,
+            _ if matches!(status, 204 | 205) => Meaning::Protocol,
+            _ if body.len() <= MAX_ANSWER && is_other_json(body) => Meaning::Protocol,
+            _ => Meaning::NoToken,
+        };
+    };
+    if members.has_duplicates() {
+        return if not_now { Meaning::Again } else { Meaning::Protocol };
+    }
+    match members.get("error") {
+        Member::Number(_) | Member::Other => return if not_now { Meaning::Again } else { Meaning::Protocol },
+        Member::Text(code) if !code.is_empty() => return error(&code, members, not_now),
+        Member::Absent | Member::Text(_) => {}
+    }
+    if ["error_code", "message"].iter().any(|name| members.get(name).text().is_some()) {
+        return if token_is_usable(members) && (200..300).contains(&status) {
+            unless_renamed(members)
+        } else {
+            Meaning::NoToken
+        };
+    }
+    match status {
+        _ if not_now => Meaning::Again,
+        200..300 if members.is_empty() => Meaning::Again,
+        200..300 if token_is_usable(members) => Meaning::Token,
+        _ => Meaning::Protocol,
+    }
+}
+
+/// Google and Twitch name the code of an error elsewhere; a token must not be lost to a text that is none.
+fn unless_renamed(members: &Members<'_>) -> Meaning {
+    let plain = |name| members.get(name).text().is_none_or(|text| !text.contains(['_', ' ']));
+    if plain("error_code") && plain("message") { Meaning::Token } else { Meaning::Unclear }
+}
+
+/// `null`, `true`, a number: whole JSON, but no object.
+fn is_other_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok()
+}
+
+fn error(code: &str, members: &Members<'_>, not_now: bool) -> Meaning {
+    match code {
+        "authorization_pending" => Meaning::Pending,
+        "slow_down" => Meaning::SlowDown(match members.get("interval").seconds() {
+            Seconds::Some { ceil, .. } => u64::try_from(ceil).unwrap_or(u64::MAX),
+            Seconds::Absent | Seconds::Nonsense | Seconds::Negative => 0,
+        }),
+        "access_denied" | "authorization_declined" => Meaning::Denied,
+        "expired_token" | "code_expired" | "token_expired" | "expired_device_code" | "device_code_expired" => {
+            Meaning::Expired
+        }
+        "invalid_grant"
+        | "invalid_client"
+        | "invalid_request"
+        | "invalid_scope"
+        | "unauthorized_client"
+        | "unsupported_grant_type" => Meaning::Rejected,
+        // A gateway's remark, or an error that only some servers know.
+        _ if not_now => Meaning::NoToken,
+        _ => Meaning::Rejected,
+    }
+}
+
+/// RFC 6749 §5.1 and Appendix A.12, A.17.
+fn token_is_usable(members: &Members<'_>) -> bool {
+    let visible = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    let bearer = members.get("token_type");
+    let refresh = members.get("refresh_token");
+    members.get("access_token").text().is_some_and(visible)
+        && (bearer.is_blank() || bearer.text().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")))
+        && (refresh.is_blank() || refresh.text().is_some_and(visible))
+}
