@@ -21,6 +21,7 @@ mod drive;
 pub mod headers;
 mod judge;
 mod law;
+pub mod operations;
 pub mod prompt;
 pub mod snapshot;
 pub mod token;
@@ -33,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     ("device_authorization", device_authorization::check),
     ("discovery", discovery::check),
     ("headers", headers::check),
+    ("operations", operations::check),
     ("prompt", prompt::check),
     ("snapshot", snapshot::check),
     ("token", token::check),
