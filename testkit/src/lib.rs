@@ -2,6 +2,7 @@
 //!
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
 //! - `scaled`: any machine on a faster timeline, or without waits.
+//! - `secrets`: the word that every secret of the tests contains, and the search for it.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
 
 #![allow(
@@ -14,5 +15,6 @@
 #[cfg(all(feature = "loopback", unix))]
 pub mod loopback;
 pub mod scaled;
+pub mod secrets;
 #[cfg(all(feature = "servers", unix))]
 pub mod servers;

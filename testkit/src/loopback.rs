@@ -72,6 +72,8 @@ impl Loopback {
         tls: Option<Arc<ServerConfig>>,
         serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
     ) -> Self {
+        // What clients log is printed when `RUST_LOG` asks for it, so that the whole test run can be searched for secrets.
+        let _ = env_logger::builder().is_test(true).try_init();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
