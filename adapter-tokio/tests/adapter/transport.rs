@@ -52,7 +52,7 @@ fn impatient() -> HttpBuilder {
 fn c10_c11_redirects_are_never_followed_and_never_printed() {
     let target = Arc::new(Loopback::http(loopback::sign_in(&[])));
     for status in [301, 302, 303, 307, 308] {
-        let other = target.url("/device").replace("http://", "http://u:hunter2@");
+        let other = target.url("/device").replace("http://", "http://u:hunter2-canary@");
         for location in [other.as_str(), "/device", "/elsewhere", "file:///etc/hostname", ""] {
             for path in ["/device", "/token"] {
                 let headers = format!("Location: {location}\r\n{JSON}");
@@ -115,8 +115,7 @@ fn c06_an_endless_body_is_read_to_the_cap_and_no_further() {
 // C06.
 #[test]
 fn c06_a_body_of_exactly_the_cap_is_read_whole() {
-    let code =
-        r#"{"device_code":"d","user_code":"AB","verification_uri":"https://as.example/d","expires_in":9,"interval":1}"#;
+    let code = r#"{"device_code":"d","user_code":"AB","verification_uri":"https://as.example/d","expires_in":900,"interval":1}"#;
     let server = Loopback::http(move |asked, wire| match &*asked.target {
         "/device" => loopback::answer(wire, 200, JSON, &(code.to_owned() + &" ".repeat(65_536 - code.len()))),
         _ => loopback::token_answer(wire),
@@ -366,7 +365,7 @@ fn c14_a_proxy_that_refuses_is_named_without_its_password() {
     ];
     let servers = refusals.map(Loopback::http);
     for port in servers.iter().map(Loopback::port).chain([closed]) {
-        let http = Http::builder().proxy(format!("http://user:hunter2@127.0.0.1:{port}"));
+        let http = Http::builder().proxy(format!("http://user:hunter2-canary@127.0.0.1:{port}"));
         let error = transport_error(http, client_at("https://as.example"));
         assert_eq!(error.kind(), Kind::Proxy, "{error}");
         assert!(error.detail().starts_with(&format!("the proxy 127.0.0.1:{port}: ")), "{error}");
