@@ -438,29 +438,31 @@ fn stdin_does_not_matter() {
     endless.wait().unwrap();
 }
 
+/// Runs it until it shows the code, interrupts it, and returns the exit code and all that was told.
+fn interrupted_at_the_code(command: &mut Command) -> (Option<i32>, String) {
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("Enter the code") {
+        assert_ne!(stderr.read_line(&mut told).unwrap(), 0, "the output ended without a code: {told}");
+    }
+    kill_process(pid(&child), Signal::INT).unwrap();
+    stderr.read_to_string(&mut told).unwrap();
+    (child.wait().unwrap().code(), told)
+}
+
 // E06: no escape byte where none is wanted, and nothing but ASCII where the locale has no more.
 #[test]
 fn no_escape_codes_without_a_terminal_that_wants_them() {
     let site = Site::start(60);
     for (name, value) in [("TERM", "dumb"), ("NO_COLOR", "1"), ("LC_ALL", "C"), ("ACCESSIBLE", "1"), ("NO_COLOR", "")] {
-        let mut child = site.login(&[]).env(name, value).spawn().unwrap();
-        let mut stderr = child.stderr.take().unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-        kill_process(pid(&child), Signal::INT).unwrap();
-        let mut told = String::new();
-        stderr.read_to_string(&mut told).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let (code, told) = interrupted_at_the_code(site.login(&[]).env(name, value));
+        assert_eq!(code, Some(130));
         no_control_characters(&told);
         assert!(told.is_ascii() && told.contains("Enter the code"), "{told}");
     }
     // Asked for, they come.
-    let mut child = site.login(&["--color", "always"]).spawn().unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    kill_process(pid(&child), Signal::INT).unwrap();
-    let mut told = String::new();
-    stderr.read_to_string(&mut told).unwrap();
-    child.wait().unwrap();
+    let (_, told) = interrupted_at_the_code(&mut site.login(&["--color", "always"]));
     assert!(told.contains("\u{1b}[1m"), "{told}");
 }
 

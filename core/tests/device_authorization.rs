@@ -76,7 +76,7 @@ fn rfc8628_3_4_the_token_request() {
     for poll in &run.requests[1..] {
         assert_eq!((poll.method, poll.url.as_str()), ("POST", "https://as/token"));
         let body = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=my-app\
-                    &device_code=GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS";
+                    &device_code=canary-GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS";
         assert_eq!(poll.body, body);
         assert_eq!(poll.headers, run.requests[0].headers);
     }
