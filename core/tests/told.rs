@@ -3,7 +3,10 @@
 
 mod support;
 
-use device_flow_core::{Cause, Machine, Timestamp, TransportError, TransportErrorKind, WaitReason};
+use device_flow_core::{
+    Cause, Client, ConfigError, Discovery, Failure, Machine, Provider, Secret, Timestamp, TransportError,
+    TransportErrorKind, WaitReason,
+};
 use serde_json::json;
 use support::*;
 
@@ -58,4 +61,49 @@ fn the_trail_keeps_the_last_setback_in_its_own_words() {
     run.answer(400, PENDING);
     assert_eq!(run.machine.trail().last_error().unwrap().cause(), Cause::Status(503));
     assert_eq!(run.machine.trail().failures(), 3);
+}
+
+// R8628-3.5-5: the server's own words stand beside what happened on the way.
+#[test]
+fn an_expiry_tells_its_way_and_the_servers_words() {
+    let mut run = Run::granted(json!({}));
+    run.script(&[(400, SLOW_DOWN), (400, r#"{"error":"expired_token","error_description":"too slow"}"#)]);
+    let told = run.failure().to_string();
+    let way =
+        "start again for a new one (2 polls, 1 slow_down answers, 0 failures; the server said expired_token: too slow)";
+    assert!(told.ends_with(way), "{told}");
+    let mut run = Run::granted(json!({"expires_in": 11}));
+    run.script(&[(400, PENDING), (400, PENDING)]);
+    let told = run.failure().to_string();
+    assert!(told.ends_with("(2 polls, 0 slow_down answers, 0 failures)"), "{told}");
+}
+
+// R7617-2-1: the first colon ends the name, so one that is sent as it is must have none.
+#[test]
+fn a_client_id_with_a_colon_cannot_go_into_a_header_unencoded() {
+    let client = |id: &str| Client::builder(Provider::endpoints("https://as/device", "https://as/token"), id);
+    let built = client("a:b").client_secret_basic_unencoded("SEC-canary").build();
+    assert_eq!(built.unwrap_err(), ConfigError::ClientId);
+    assert!(client("a:b").client_secret_basic("SEC-canary").build().is_ok());
+    assert!(client("ab").client_secret_basic_unencoded("SEC:canary").build().is_ok());
+}
+
+// A text with room to spare, as reading a file leaves it.
+#[test]
+fn a_secret_is_what_it_was_made_from() {
+    let mut roomy = String::with_capacity(100);
+    roomy.push_str("SEC-canary");
+    assert!(roomy.capacity() > roomy.len());
+    assert_eq!(Secret::from(roomy).expose(), "SEC-canary");
+    assert_eq!(Secret::from(String::from("SEC-canary")).expose(), "SEC-canary");
+}
+
+// P25: the failure of a request that nobody waits for any more changes nothing.
+#[test]
+fn a_discovery_that_was_cancelled_stays_so_when_its_request_fails() {
+    let mut run = Run::of(Discovery::new("https://as", false).unwrap());
+    assert!(run.go());
+    run.machine.cancel();
+    run.fail(TransportErrorKind::UntrustedCertificate);
+    assert_eq!(run.failure(), Failure::Cancelled);
 }
