@@ -28,6 +28,10 @@ without_place() { sed -E 's/^([^:]+):[0-9]+:[0-9]+:/\1:/'; }
 # The accepted mutants: every line that is neither empty, a comment, nor an indented reason.
 listed() { grep -vE '^(#|[[:space:]]|$)' "$accepted"; }
 
+# A reason stands under every accepted mutant.
+awk '/^[^#[:space:]]/ { if (waiting) exit 1; waiting = 1 } /^[[:space:]]+[^[:space:]]/ { waiting = 0 } END { exit waiting }' \
+    "$accepted" || fail "a mutant in $accepted has no reason under it"
+
 command -v cargo-mutants >/dev/null || cargo install -q --locked cargo-mutants || exit 1
 mode=${1:-} since=()
 case $mode in
@@ -43,9 +47,6 @@ changed)
     ;;
 *) fail "$usage" ;;
 esac
-# A reason stands under every accepted mutant.
-awk '/^[^#[:space:]]/ { if (waiting) exit 1; waiting = 1 } /^[[:space:]]+[^[:space:]]/ { waiting = 0 } END { exit waiting }' \
-    "$accepted" || fail "a mutant in $accepted has no reason under it"
 
 all=() # What of the report of each part is there, one mutant in each line.
 part() { # NAME PACKAGE FILES TESTS [FEATURES]

@@ -96,6 +96,7 @@ fn a_secret_is_what_it_was_made_from() {
     assert!(roomy.capacity() > roomy.len());
     assert_eq!(Secret::from(roomy).expose(), "SEC-canary");
     assert_eq!(Secret::from(String::from("SEC-canary")).expose(), "SEC-canary");
+    assert_eq!(format!("{:?}", Secret::from("SEC-canary")), "[secret]");
 }
 
 // P25: the failure of a request that nobody waits for any more changes nothing.
