@@ -78,12 +78,12 @@ fn sign_in_with_ours(http: &Http, port: u16, pace: Pace) {
     let polls = match pace {
         Pace::Short => {
             let machine = &mut Scaled::new(flow, FASTER);
-            assert_eq!(run(http, machine, &Cancel::new(), |_| {}).unwrap().access_token().expose(), "token-1");
+            assert_eq!(run(http, machine, &Cancel::new(), |_| {}).unwrap().access_token().expose(), "token-1-canary");
             machine.inner().trail().polls()
         }
         Pace::None => {
             let machine = &mut Skipping::new(flow);
-            assert_eq!(run(http, machine, &Cancel::new(), |_| {}).unwrap().access_token().expose(), "token-1");
+            assert_eq!(run(http, machine, &Cancel::new(), |_| {}).unwrap().access_token().expose(), "token-1-canary");
             machine.inner().trail().polls()
         }
     };
@@ -109,7 +109,7 @@ fn sign_in_with_oauth2(agent: &Agent, port: u16, pace: Pace) {
     };
     let details: StandardDeviceAuthorizationResponse = client.exchange_device_code().request(&send).unwrap();
     let token = client.exchange_device_access_token(&details).request(&send, sleep, None).unwrap();
-    assert_eq!(token.access_token().secret(), "token-1");
+    assert_eq!(token.access_token().secret(), "token-1-canary");
 }
 
 /// What `Scaled` makes of a second at this speed: from the next whole millisecond on, one and the started next. The length of a

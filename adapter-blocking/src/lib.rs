@@ -33,6 +33,12 @@
 //! [`timeout`](HttpBuilder::timeout) at most, and its answer is not lost: if it was the token, [`run`] returns it. After
 //! [`Stopped::Interrupted`] the machine can be run again or stored, and will not ask
 //! the server earlier for it.
+//!
+//! # Logs
+//!
+//! This crate logs nothing. ureq does, through the crate `log`: up to the level debug without a secret, but **at trace level it
+//! dumps every byte of every connection**, tokens and passwords included. Keep it at debug where everything else may be at
+//! trace: `RUST_LOG=trace,ureq=debug,ureq_proto=debug`.
 
 mod clock;
 mod http;

@@ -80,12 +80,12 @@ fn sign_in_with_ours(runtime: &Runtime, http: &Http, port: u16, pace: Pace) {
     let polls = match pace {
         Pace::Short => {
             let machine = &mut Scaled::new(flow, FASTER);
-            assert_eq!(runtime.block_on(run(http, machine, |_| {})).unwrap().access_token().expose(), "token-1");
+            assert_eq!(runtime.block_on(run(http, machine, |_| {})).unwrap().access_token().expose(), "token-1-canary");
             machine.inner().trail().polls()
         }
         Pace::None => {
             let machine = &mut Skipping::new(flow);
-            assert_eq!(runtime.block_on(run(http, machine, |_| {})).unwrap().access_token().expose(), "token-1");
+            assert_eq!(runtime.block_on(run(http, machine, |_| {})).unwrap().access_token().expose(), "token-1-canary");
             machine.inner().trail().polls()
         }
     };
@@ -117,7 +117,7 @@ fn sign_in_with_oauth2(runtime: &Runtime, reqwest: &reqwest::Client, port: u16, 
             client.exchange_device_code().request_async(&send).await.unwrap();
         client.exchange_device_access_token(&details).request_async(&send, sleep, None).await.unwrap()
     });
-    assert_eq!(token.access_token().secret(), "token-1");
+    assert_eq!(token.access_token().secret(), "token-1-canary");
 }
 
 fn tls() -> rustls::ClientConfig {

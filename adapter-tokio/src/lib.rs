@@ -38,6 +38,10 @@
 //!
 //! Drop the future. The machine was only borrowed and knows of a request that was given up: it can be run again or stored,
 //! and will not ask the server earlier for it.
+//!
+//! # Logs
+//!
+//! This crate logs nothing. What reqwest, hyper and rustls log holds no secret, at trace level either.
 
 mod clock;
 mod http;

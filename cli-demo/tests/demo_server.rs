@@ -106,8 +106,8 @@ fn is_error((status, answer): &(u16, Value), error: &str) -> bool {
 }
 
 /// `client:secret` in base64, without a base64 crate among the tests' dependencies.
-const BASIC_PLUS: &str = "Basic ZGVtby1jb25maWRlbnRpYWw6czNjcmV0JTJCJTJGJTNEKyUyNSUzQXg="; // s3cret%2B%2F%3D+%25%3Ax
-const BASIC_PERCENT: &str = "Basic ZGVtby1jb25maWRlbnRpYWw6czNjcmV0JTJCJTJGJTNEJTIwJTI1JTNBeA=="; // s3cret%2B%2F%3D%20%25%3Ax
+const BASIC_PLUS: &str = "Basic ZGVtby1jb25maWRlbnRpYWw6czNjcmV0JTJCJTJGJTNEKyUyNSUzQWNhbmFyeQ=="; // s3cret%2B%2F%3D+%25%3Acanary
+const BASIC_PERCENT: &str = "Basic ZGVtby1jb25maWRlbnRpYWw6czNjcmV0JTJCJTJGJTNEJTIwJTI1JTNBY2FuYXJ5"; // s3cret%2B%2F%3D%20%25%3Acanary
 const BASIC_WRONG: &str = "Basic ZGVtby1jb25maWRlbnRpYWw6d3Jvbmc="; // wrong
 
 #[tokio::test]
@@ -224,7 +224,7 @@ async fn rfc6749_2_3_1_the_confidential_client_must_prove_itself() {
         }
         async { answer(request).await }
     };
-    let posted = format!("client_id={CONFIDENTIAL_CLIENT_ID}&client_secret=s3cret%2B/%3D+%25:x");
+    let posted = format!("client_id={CONFIDENTIAL_CLIENT_ID}&client_secret=s3cret%2B/%3D+%25:canary");
     let named = format!("client_id={CONFIDENTIAL_CLIENT_ID}");
     for (authorization, body) in [(BASIC_PLUS, ""), (BASIC_PERCENT, named.as_str()), ("", posted.as_str())] {
         assert_eq!(begin(authorization, body).await.0, 200, "{authorization} {body}");

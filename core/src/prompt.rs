@@ -3,7 +3,7 @@
 use crate::Timestamp;
 use alloc::boxed::Box;
 use alloc::string::String;
-use core::fmt::Write as _;
+use core::iter;
 use core::time::Duration;
 use url::{Host, Url};
 
@@ -279,9 +279,6 @@ pub(crate) fn check_url(url: &Url, allow_http_loopback: bool) -> Result<(), Text
     if !url.username().is_empty() || url.password().is_some() {
         return Err(TextFault::UserInfo);
     }
-    if url.host().is_none() {
-        return Err(TextFault::NotAUri);
-    }
     Ok(())
 }
 
@@ -318,12 +315,11 @@ fn spells_host(text: &str, url: &Url) -> bool {
 }
 
 fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+    url.host().is_some_and(|host| match host {
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+        Host::Domain(name) => name == "localhost",
+    })
 }
 
 /// One line of at most 200 characters from untrusted text, safe to print: line breaks become spaces, everything else that
@@ -339,28 +335,10 @@ pub(crate) fn verbatim(code: &str) -> Box<str> {
 }
 
 fn escape(text: &str, max: usize) -> String {
-    let mut line = String::new();
-    let mut spaced = true;
-    for c in text.chars() {
-        if matches!(c, ' ' | '\t'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}') {
-            if !spaced {
-                line.push(' ');
-            }
-            spaced = true;
-            continue;
-        }
-        spaced = false;
-        if is_unsafe(c) {
-            // Writing to a String cannot fail.
-            let _ = write!(line, "{}", c.escape_unicode());
-        } else {
-            line.push(c);
-        }
-        if line.len() > max.saturating_mul(4) {
-            break;
-        }
-    }
-    line.truncate(line.trim_end_matches(' ').len());
+    let words = text.split(is_space).filter(|word| !word.is_empty());
+    let line = words.flat_map(|word| iter::once(' ').chain(word.chars().flat_map(shown))).skip(1);
+    // One more than may stay says that there is more; nobody goes through the rest of a long text.
+    let mut line: String = line.take(max.saturating_add(1)).collect();
     if let Some((last, _)) = line.char_indices().nth(max.saturating_sub(1))
         && line.chars().count() > max
     {
@@ -368,6 +346,17 @@ fn escape(text: &str, max: usize) -> String {
         line.push('…');
     }
     line
+}
+
+/// The space, the tab and everything that breaks a line.
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}')
+}
+
+/// A character, or its escape (`\u{1b}`) when it is unsafe.
+fn shown(c: char) -> impl Iterator<Item = char> {
+    let (escaped, plain) = if is_unsafe(c) { (Some(c.escape_unicode()), None) } else { (None, Some(c)) };
+    escaped.into_iter().flatten().chain(plain)
 }
 
 /// Characters that print as something other than themselves: controls, line and bidirectional controls, interlinear

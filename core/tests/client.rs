@@ -59,7 +59,7 @@ fn a_public_client_names_itself_everywhere() {
 fn rfc6749_2_3_1_basic_credentials() {
     // `Listed` is the default: without metadata the header.
     for (id, secret, header) in [
-        ("device-basic", "s3cret+/= %:x", "Basic ZGV2aWNlLWJhc2ljOnMzY3JldCUyQiUyRiUzRCUyMCUyNSUzQXg="),
+        ("device-basic", "s3cret+/= %:canary", "Basic ZGV2aWNlLWJhc2ljOnMzY3JldCUyQiUyRiUzRCUyMCUyNSUzQWNhbmFyeQ=="),
         ("a:b c", "p+%/&", "Basic YSUzQWIlMjBjOnAlMkIlMjUlMkYlMjY="),
     ] {
         for with_secret in [client(id).client_secret_basic(secret), client(id).client_secret(secret)] {
@@ -85,8 +85,8 @@ fn rfc6749_2_3_1_basic_credentials() {
 // R6749-2.3.1-1: the header as django-allauth and Glewlwyd want it.
 #[test]
 fn basic_credentials_without_encoding() {
-    for sent in requests(client("device-basic").client_secret_basic_unencoded("s3cret+/= %:x")) {
-        assert_eq!(sent.header("authorization"), Some("Basic ZGV2aWNlLWJhc2ljOnMzY3JldCsvPSAlOng="));
+    for sent in requests(client("device-basic").client_secret_basic_unencoded("s3cret+/= %:canary")) {
+        assert_eq!(sent.header("authorization"), Some("Basic ZGV2aWNlLWJhc2ljOnMzY3JldCsvPSAlOmNhbmFyeQ=="));
         assert_eq!(sent.parameter("client_id"), None);
     }
 }
@@ -94,8 +94,8 @@ fn basic_credentials_without_encoding() {
 // R6749-2.3.1-3, R6749-B-1, P40: in the body, encoded as every parameter is.
 #[test]
 fn rfc6749_2_3_1_credentials_in_the_body() {
-    let sent = requests(client("my app").client_secret_post("s3cret+/= %:x").scope("a"));
-    let credentials = "client_id=my+app&client_secret=s3cret%2B%2F%3D+%25%3Ax";
+    let sent = requests(client("my app").client_secret_post("s3cret+/= %:canary").scope("a"));
+    let credentials = "client_id=my+app&client_secret=s3cret%2B%2F%3D+%25%3Acanary";
     assert_eq!(sent[0].body, format!("{credentials}&scope=a"));
     let grant = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code";
     assert_eq!(sent[1].body, format!("{grant}&{credentials}&device_code=d"));
@@ -107,10 +107,10 @@ fn rfc6749_2_3_1_credentials_in_the_body() {
 fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
     let ways: [fn(ClientBuilder) -> ClientBuilder; 5] = [
         |client| client,
-        |client| client.client_secret("SEC"),
-        |client| client.client_secret_basic("SEC"),
-        |client| client.client_secret_basic_unencoded("SEC"),
-        |client| client.client_secret_post("SEC"),
+        |client| client.client_secret("SEC-canary"),
+        |client| client.client_secret_basic("SEC-canary"),
+        |client| client.client_secret_basic_unencoded("SEC-canary"),
+        |client| client.client_secret_post("SEC-canary"),
     ];
     for (index, way) in ways.into_iter().enumerate() {
         for id_in_body in [false, true] {
@@ -153,18 +153,18 @@ fn the_way_to_authenticate_comes_from_the_metadata() {
         (json!({"token_endpoint_auth_methods_supported": ["none", "client_secret_post", "private_key_jwt"]}), false),
     ] {
         let metadata = metadata(listed.clone());
-        let sent = requests(Client::builder(metadata.into(), "my-app").client_secret("SEC"));
+        let sent = requests(Client::builder(metadata.into(), "my-app").client_secret("SEC-canary"));
         assert_eq!(sent[1].header("authorization").is_some(), in_header, "{listed}");
         assert_eq!(sent[1].parameter("client_secret").is_some(), !in_header, "{listed}");
     }
     for none in [json!(["none"]), json!(["private_key_jwt"]), json!(["CLIENT_SECRET_BASIC"])] {
         let provider = || Provider::from(metadata(json!({"token_endpoint_auth_methods_supported": none})));
-        let failed = error(Client::builder(provider(), "my-app").client_secret("SEC"));
+        let failed = error(Client::builder(provider(), "my-app").client_secret("SEC-canary"));
         assert_eq!(failed, ConfigError::NoAuthenticationMethod);
         // By hand it can be tried; and a public client has nothing to do with the list.
         for by_hand in [
-            Client::builder(provider(), "my-app").client_secret_basic("SEC"),
-            Client::builder(provider(), "my-app").client_secret_post("SEC"),
+            Client::builder(provider(), "my-app").client_secret_basic("SEC-canary"),
+            Client::builder(provider(), "my-app").client_secret_post("SEC-canary"),
             Client::builder(provider(), "my-app"),
         ] {
             by_hand.build().unwrap();
@@ -429,9 +429,9 @@ fn rfc7636_4_1_verifiers() {
 // R8628-3.1-2: a body begins with its first parameter, even when the client has nothing to say in it.
 #[test]
 fn an_empty_form_begins_without_a_separator() {
-    let sent = requests(client("my-app").client_secret_basic("SEC").pkce());
+    let sent = requests(client("my-app").client_secret_basic("SEC-canary").pkce());
     assert!(sent[0].body.starts_with("code_challenge="), "{}", sent[0].body);
-    assert_eq!(requests(client("my-app").client_secret_basic("SEC"))[0].body, "");
+    assert_eq!(requests(client("my-app").client_secret_basic("SEC-canary"))[0].body, "");
 }
 
 // R8628-4-2, R8414-2-11: the client knows whose tokens it gets, when anybody said so.

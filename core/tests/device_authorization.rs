@@ -70,13 +70,13 @@ fn rfc8628_3_1_what_has_no_value_is_not_sent_and_extensions_are() {
 // identical at every poll.
 #[test]
 fn rfc8628_3_4_the_token_request() {
-    let mut run = Run::granted(json!({"device_code": "GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS"}));
+    let mut run = Run::granted(json!({"device_code": "canary-GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS"}));
     run.script(&[(400, PENDING), (400, SLOW_DOWN), (503, ""), (200, TOKEN)]);
     token(run.outcome());
     for poll in &run.requests[1..] {
         assert_eq!((poll.method, poll.url.as_str()), ("POST", "https://as/token"));
         let body = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=my-app\
-                    &device_code=GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS";
+                    &device_code=canary-GmRhmhcxhwAzkoEqiMEg_DnyEysNkuNhszIySk9eS";
         assert_eq!(poll.body, body);
         assert_eq!(poll.headers, run.requests[0].headers);
     }

@@ -3,7 +3,7 @@
 
 mod support;
 
-use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp};
+use device_flow_core::{Action, DeviceFlow, Machine, Response, Secret, Timestamp};
 use serde_json::json;
 use std::sync::Arc;
 use support::*;
@@ -70,4 +70,18 @@ fn a_pending_poll_costs_one_allocation() {
         println!("one pending poll: {} allocations", measured.count_total);
         assert_eq!((measured.count_total, measured.bytes_current), (1, 0));
     }
+}
+
+#[test]
+fn a_secret_takes_over_a_full_text_and_copies_a_roomy_one() {
+    let (full, mut roomy) = (String::from("SEC-canary"), String::with_capacity(100));
+    roomy.push_str("SEC-canary");
+    assert!(full.capacity() == full.len() && roomy.capacity() > roomy.len());
+    let mut secrets = vec![];
+    secrets.reserve(2);
+    let taken = allocation_counter::measure(|| secrets.push(Secret::from(full)));
+    assert_eq!(taken.count_total, 0, "a copy of it would lie about longer");
+    // Shrinking in place would leave what was in the rest.
+    let copied = allocation_counter::measure(|| secrets.push(Secret::from(roomy)));
+    assert_eq!((copied.count_total, copied.bytes_current), (1, 10 - 100));
 }

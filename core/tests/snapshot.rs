@@ -120,7 +120,7 @@ fn pkce_and_odd_device_codes_come_along() {
     let client = || builder().pkce().build().unwrap();
     let mut run = Run::new(client());
     run.go();
-    run.answer(200, &device_answer(json!({"device_code": "a/b+c d&e=f%é"})));
+    run.answer(200, &device_answer(json!({"device_code": "canary/b+c d&e=f%é"})));
     run.poll();
     let value = stored(&run.machine, run.now);
     let flow = DeviceFlow::resume(
@@ -131,7 +131,7 @@ fn pkce_and_odd_device_codes_come_along() {
     );
     let mut later = Run::of(flow.unwrap());
     later.poll();
-    assert_eq!(later.requests[0].parameter("device_code").unwrap(), "a/b+c d&e=f%é");
+    assert_eq!(later.requests[0].parameter("device_code").unwrap(), "canary/b+c d&e=f%é");
     assert_eq!(later.requests[0].body, run.requests[1].body);
 }
 

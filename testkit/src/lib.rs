@@ -7,6 +7,7 @@
 //! - `memory`: a driver without sockets and without waits.
 //! - `recorder`: any machine on a timeline of its own, and what it did there.
 //! - `scaled`: any machine on a faster timeline, or without waits.
+//! - `secrets`: the word that every secret of the tests contains, and the search for it.
 //! - `server`: the scripted authorization server, without sockets.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
 //! - `tcp` (feature `loopback`, Unix): the scripted server behind real sockets.
@@ -30,6 +31,7 @@ pub mod loopback;
 pub mod memory;
 pub mod recorder;
 pub mod scaled;
+pub mod secrets;
 pub mod server;
 #[cfg(all(feature = "servers", unix))]
 pub mod servers;

@@ -92,6 +92,8 @@ impl Loopback {
         tls: Option<Arc<Certificates>>,
         serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
     ) -> Self {
+        // What clients log is printed when `RUST_LOG` asks for it, so that the whole test run can be searched for secrets.
+        let _ = env_logger::builder().is_test(true).try_init();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
@@ -251,7 +253,7 @@ pub fn sign_in(errors: &'static [&'static str]) -> impl Fn(&Asked, &mut dyn Writ
 
 /// A code with an interval of one second that lives for half an hour.
 pub fn device_answer(wire: &mut dyn Write) -> Next {
-    let code = r#"{"device_code":"device-code-1","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":1800,"interval":1}"#;
+    let code = r#"{"device_code":"device-code-1-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":1800,"interval":1}"#;
     answer(wire, 200, JSON, code)
 }
 
@@ -262,7 +264,7 @@ pub fn error_answer(wire: &mut dyn Write, error: &str) -> Next {
 
 /// A token.
 pub fn token_answer(wire: &mut dyn Write) -> Next {
-    answer(wire, 200, JSON, r#"{"access_token":"token-1","token_type":"Bearer","expires_in":3600}"#)
+    answer(wire, 200, JSON, r#"{"access_token":"token-1-canary","token_type":"Bearer","expires_in":3600}"#)
 }
 
 /// The header of JSON answers.

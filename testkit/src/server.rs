@@ -12,8 +12,6 @@ pub const ACCESS_TOKEN: &str = "AT-canary";
 pub const REFRESH_TOKEN: &str = "RT-canary";
 /// See [`DEVICE_CODE`].
 pub const ID_TOKEN: &str = "IT-canary";
-/// What all secrets have in common.
-pub const SENTINEL: &str = "canary";
 /// What the person enters.
 pub const USER_CODE: &str = "WDJB-MJHT";
 /// Where.

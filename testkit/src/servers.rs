@@ -38,7 +38,7 @@ use tempfile::TempDir;
 /// The public client: no secret, `client_id` in the form.
 pub const PUBLIC: &str = "device-public";
 /// A client of `client_secret_basic`, whose secret shows whether it was form-encoded (RFC 6749 §2.3.1).
-pub const BASIC: (&str, &str) = ("device-basic", "s3cret+/= %:x");
+pub const BASIC: (&str, &str) = ("device-basic", "s3cret+/= %:canary");
 /// A client of `client_secret_basic`, whose secret reads the same encoded or not.
 pub const BASIC_PLAIN: (&str, &str) = ("device-basic2", "plainsecret");
 /// A client of `client_secret_post`.

@@ -2,6 +2,7 @@
 //! driven by choices, under the watch. It reports the first thing that the law does not allow.
 
 use crate::choices::Choose;
+use crate::secrets::CANARY;
 use crate::server::{self, Asked, Endpoint, Number, Reply, Turn};
 use crate::watch::{End, Rule, Seen, Watch};
 use device_flow_core::{
@@ -336,7 +337,7 @@ impl<'a> World<'a> {
     }
 
     fn is_safe(&self, text: &str, what: &str) {
-        assert!(!text.contains(server::SENTINEL), "{what} shows a secret: {text}\n{}", tell(&self.trace));
+        assert!(!text.contains(CANARY), "{what} shows a secret\n{}", tell(&self.trace));
         assert!(!text.chars().any(char::is_control), "{what} changes the terminal: {text:?}");
     }
 

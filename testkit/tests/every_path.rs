@@ -3,6 +3,8 @@
 //!
 //! B01, B03, B04, B06, B07, B10, B11, B12, B25, D02, D04, D06, D07, D09, D13, G02, G03, G04, G05, rules 1 to 10 and 12 to 14.
 
+#![allow(clippy::indexing_slicing, reason = "a panic is how a test reports")]
+
 use device_flow_core::TransportErrorKind::{Timeout, UntrustedCertificate};
 use device_flow_testkit::choices::{Choose, every_path};
 use device_flow_testkit::server::Number::{self, Absent, Whole};

@@ -59,7 +59,7 @@ type Row = (Fault, [End; 3]);
 
 /// Where redirects lead. The first place is a real one, which nobody may visit.
 fn redirects(elsewhere: &str) -> Vec<String> {
-    let elsewhere = elsewhere.replace("http://", "http://u:hunter2@");
+    let elsewhere = elsewhere.replace("http://", "http://u:hunter2-canary@");
     [&elsewhere, "/elsewhere", "", "http://as.example/", "file:///etc/hostname"].map(str::to_owned).into()
 }
 

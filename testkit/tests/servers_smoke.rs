@@ -80,8 +80,8 @@ fn every_client_is_registered(kind: Kind) {
     let is_code = |answer: Value| assert!(answer["device_code"].is_string(), "{answer}");
 
     is_code(ask(None, &[("client_id", POST.0), ("client_secret", POST.1)]));
-    // printf 'device-basic:s3cret%%2B%%2F%%3D%%20%%25%%3Ax' | base64
-    let basic = "Basic ZGV2aWNlLWJhc2ljOnMzY3JldCUyQiUyRiUzRCUyMCUyNSUzQXg=";
+    // printf 'device-basic:s3cret%%2B%%2F%%3D%%20%%25%%3Acanary' | base64
+    let basic = "Basic ZGV2aWNlLWJhc2ljOnMzY3JldCUyQiUyRiUzRCUyMCUyNSUzQWNhbmFyeQ==";
     is_code(ask(Some(basic), &[("client_id", BASIC.0)]));
     // printf 'device-basic2:plainsecret' | base64
     is_code(ask(Some("Basic ZGV2aWNlLWJhc2ljMjpwbGFpbnNlY3JldA=="), &[("client_id", BASIC_PLAIN.0)]));

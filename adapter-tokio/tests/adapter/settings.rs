@@ -28,12 +28,12 @@ fn c16_root_certificates_that_are_unusable_are_refused_with_what_to_do() {
 #[test]
 fn c14_a_proxy_address_that_is_unusable_is_refused_without_being_printed() {
     for address in [
-        "socks5://u:hunter2@h:1",
-        "http://u:hunter2@h:notaport",
+        "socks5://u:hunter2-canary@h:1",
+        "http://u:hunter2-canary@h:notaport",
         "http://",
-        "ftp://u:hunter2@h",
+        "ftp://u:hunter2-canary@h",
         "",
-        "http://u:hunter2@",
+        "http://u:hunter2-canary@",
     ] {
         let error = Http::builder().proxy(address).build().unwrap_err();
         assert_eq!(error, HttpError::BadProxy("the proxy setting"), "{address}");
@@ -44,7 +44,7 @@ fn c14_a_proxy_address_that_is_unusable_is_refused_without_being_printed() {
 // G11.
 #[test]
 fn g11_nothing_told_in_confidence_is_printed() {
-    let builder = Http::builder().proxy("http://u:hunter2@127.0.0.1:1");
+    let builder = Http::builder().proxy("http://u:hunter2-canary@127.0.0.1:1");
     assert!(!format!("{builder:?}").contains("hunter2"));
     assert!(!format!("{:?}", builder.build().unwrap()).contains("hunter2"));
 }

@@ -19,7 +19,7 @@ fn a_sign_in_waits_slows_down_and_brings_the_token() {
     let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 1000);
     let (outcome, events) = drive(&http(), &mut flow);
 
-    assert_eq!(outcome.unwrap().access_token().expose(), "token-1");
+    assert_eq!(outcome.unwrap().access_token().expose(), "token-1-canary");
     assert_eq!(flow.inner().trail().polls(), 4);
     assert_eq!(flow.inner().trail().slow_downs(), 1);
     assert!(matches!(&events[0], Event::ShowCode(prompt) if prompt.user_code() == "WDJB-MJHT"));

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-const CODE: &[u8] = br#"{"device_code":"device-code-1","user_code":"AB","verification_uri":"https://as.example/d","expires_in":900,"interval":5}"#;
+const CODE: &[u8] = br#"{"device_code":"device-code-1-canary","user_code":"AB","verification_uri":"https://as.example/d","expires_in":900,"interval":5}"#;
 
 /// A flow that has its code, without a server.
 fn with_code(http: &Http, server: &Loopback) -> DeviceFlow {

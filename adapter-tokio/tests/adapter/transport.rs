@@ -48,8 +48,7 @@ fn impatient() -> HttpBuilder {
 // C06.
 #[test]
 fn c06_a_body_of_exactly_the_cap_is_read_whole() {
-    let code =
-        r#"{"device_code":"d","user_code":"AB","verification_uri":"https://as.example/d","expires_in":9,"interval":1}"#;
+    let code = r#"{"device_code":"d","user_code":"AB","verification_uri":"https://as.example/d","expires_in":900,"interval":1}"#;
     let server = Loopback::http(move |asked, wire| match &*asked.target {
         "/device" => loopback::answer(wire, 200, JSON, &(code.to_owned() + &" ".repeat(65_536 - code.len()))),
         _ => loopback::token_answer(wire),
@@ -221,7 +220,7 @@ fn c14_a_proxy_that_refuses_is_named_without_its_password() {
     ];
     let servers = refusals.map(Loopback::http);
     for port in servers.iter().map(Loopback::port).chain([closed]) {
-        let http = Http::builder().proxy(format!("http://user:hunter2@127.0.0.1:{port}"));
+        let http = Http::builder().proxy(format!("http://user:hunter2-canary@127.0.0.1:{port}"));
         let error = transport_error(http, client_at("https://as.example"));
         assert_eq!(error.kind(), Kind::Proxy, "{error}");
         assert!(error.detail().starts_with(&format!("the proxy 127.0.0.1:{port}: ")), "{error}");

@@ -28,7 +28,7 @@ use state::Decision;
 /// The one client that has a secret, to try client authentication with. Every other client is public.
 pub const CONFIDENTIAL_CLIENT_ID: &str = "demo-confidential";
 /// The secret of [`CONFIDENTIAL_CLIENT_ID`], full of characters that clients forget to encode (RFC 6749 §2.3.1).
-pub const CONFIDENTIAL_CLIENT_SECRET: &str = "s3cret+/= %:x";
+pub const CONFIDENTIAL_CLIENT_SECRET: &str = "s3cret+/= %:canary";
 
 /// How long an open connection may keep [`Server::shutdown`] waiting.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);

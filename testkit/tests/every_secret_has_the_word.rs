@@ -1,0 +1,59 @@
+//! Every secret that a test makes up contains the word that `testkit/secrets.sh` searches for: otherwise a leak of it would
+//! go unnoticed.
+#![allow(clippy::unwrap_used, reason = "tests panic to report")]
+
+use device_flow_testkit::secrets::CANARY;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const NAMES: [&str; 5] = ["\"device_code", "\"access_token", "\"refresh_token", "\"id_token", "\"client_secret"];
+
+/// Shorter ones are no secrets that could be told from other text (`"d"`, `"AT"`): they stand for a shape.
+const SHORTEST: usize = 8;
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The values of members with these names, in JSON that stands in Rust, escaped or not.
+fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let after = text.split(name).skip(1);
+    after.filter_map(|rest| {
+        let rest = rest.trim_start_matches('\\').strip_prefix('"')?.trim_start().strip_prefix(':')?;
+        rest.trim_start().trim_start_matches('\\').strip_prefix('"')?.split(['"', '\\']).next()
+    })
+}
+
+// G11.
+#[test]
+fn g11_every_secret_of_the_tests_contains_the_word() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut files = vec![];
+    for folder in [
+        "core/tests",
+        "adapter-tokio/tests",
+        "adapter-blocking/tests",
+        "cli-demo/tests",
+        "testkit/src",
+        "testkit/tests",
+    ] {
+        rust_files(&root.join(folder), &mut files);
+    }
+    let mut seen = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        for value in NAMES.iter().flat_map(|name| values(&text, name)).filter(|value| value.chars().count() >= SHORTEST)
+        {
+            seen += 1;
+            assert!(value.contains(CANARY), "{}: the secret {value:?} lacks the word {CANARY:?}", file.display());
+        }
+    }
+    assert!(seen > 60, "only {seen} secrets were found");
+}
