@@ -99,7 +99,7 @@ fn a_secret_is_what_it_was_made_from() {
     assert_eq!(format!("{:?}", Secret::from("SEC-canary")), "[secret]");
 }
 
-// P25: the failure of a request that nobody waits for any more changes nothing.
+// The failure of a request that nobody waits for any more changes nothing.
 #[test]
 fn a_discovery_that_was_cancelled_stays_so_when_its_request_fails() {
     let mut run = Run::of(Discovery::new("https://as", false).unwrap());
