@@ -16,6 +16,6 @@ fn g13_the_blocking_driver_inside_a_runtime_brings_its_token() {
         let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 1_000);
         run(&http, &mut flow, &Cancel::new(), |_| {})
     });
-    assert_eq!(outcome.unwrap().access_token().expose(), "token-1");
+    assert_eq!(outcome.unwrap().access_token().expose(), "token-1-canary");
     assert_eq!(server.polls().len(), 3);
 }
