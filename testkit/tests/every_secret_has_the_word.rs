@@ -49,8 +49,9 @@ fn g11_every_secret_of_the_tests_contains_the_word() {
     let mut seen = 0;
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
-        for value in NAMES.iter().flat_map(|name| values(&text, name)).filter(|value| value.chars().count() >= SHORTEST)
-        {
+        let values = NAMES.iter().flat_map(|name| values(&text, name));
+        // What is filled in from elsewhere is a secret there.
+        for value in values.filter(|value| value.chars().count() >= SHORTEST && !value.starts_with('{')) {
             seen += 1;
             assert!(value.contains(CANARY), "{}: the secret {value:?} lacks the word {CANARY:?}", file.display());
         }
