@@ -20,7 +20,7 @@ fn from(choose: &mut dyn Choose, turns: &[Turn]) -> Turn {
 }
 
 /// Everything that lets a sign-in go on, and everything that ends it.
-const POLLS: [Turn; 21] = [
+const POLLS: [Turn; 22] = [
     Turn::new(Reply::Pending),
     Turn::new(Reply::Token),
     Turn::new(Reply::SlowDown(Absent)),
@@ -30,6 +30,7 @@ const POLLS: [Turn; 21] = [
     Turn::new(Reply::Fault(Timeout)).latency(3_000),
     Turn::new(Reply::Unavailable(503)).retry_after(7),
     Turn::new(Reply::Pending).status(429).retry_after(8).latency(1_500),
+    Turn::new(Reply::Pending).retry_after(u64::MAX),
     Turn::new(Reply::Page),
     Turn::new(Reply::Nothing),
     Turn::new(Reply::Pending).latency(20_000),
@@ -108,7 +109,7 @@ fn a_number(choose: &mut dyn Choose) -> Number {
 }
 
 /// The worlds that every `cargo test` walks through.
-const SMALLEST: [World; 4] = [
+const SMALLEST: [World; 7] = [
     World(
         "the numbers of a code",
         Menu {
@@ -130,6 +131,30 @@ const SMALLEST: [World; 4] = [
             wakes: &[Wake::OnTime, Wake::Late(2_500)],
             deeds: &[Deed::None],
             ..world(|_| code(Whole(5), 17), |choose| from(choose, &POLLS))
+        },
+    ),
+    World(
+        "six polls, nothing but their order",
+        Menu {
+            wakes: &[Wake::OnTime],
+            deeds: &[Deed::None],
+            ..world(|_| code(Absent, 33), |choose| from(choose, &GO_ON))
+        },
+    ),
+    World(
+        "an interval of half a minute",
+        Menu {
+            wakes: &[Wake::OnTime],
+            deeds: &[Deed::None],
+            ..world(|_| code(Whole(30), 190), |choose| from(choose, &GO_ON))
+        },
+    ),
+    World(
+        "a second of interval, stored at any step",
+        Menu {
+            wakes: &[Wake::OnTime],
+            deeds: &[Deed::None, Deed::Restart(300), Deed::RestartUnsure(2_000)],
+            ..world(|_| code(Whole(1), 8), |choose| from(choose, &GO_ON))
         },
     ),
     World("two polls, everything", world(|_| code(Whole(5), 12), |choose| from(choose, &POLLS))),
