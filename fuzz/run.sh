@@ -25,7 +25,7 @@ build() {
 
 # The longest input. Each character of a text is looked at many times, so long ones cost the prompt target its speed; its
 # limits (256, 1,000 and 2,048 characters) are seeds that the replay reads whole.
-longest() { [ "$1" = prompt ] && echo 600 || echo 9000; }
+longest() { [ "$1" = prompt ] && echo 300 || echo 9000; }
 
 # fuzz TARGET SECONDS FOLDER: reads the committed corpus, writes what it finds to FOLDER.
 fuzz() {

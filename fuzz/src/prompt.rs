@@ -8,13 +8,17 @@ use std::borrow::Cow;
 use url::Url;
 
 /// The bytes are four texts, separated by the byte FF, which no text can hold: user code, verification URI, complete URI,
-/// message.
+/// message. Without an FF they are one text, of an error or of a transport.
 pub fn check(data: &[u8]) {
+    if memchr::memchr(0xff, data).is_none() {
+        let text = String::from_utf8_lossy(data);
+        as_error(data, &text);
+        as_detail(&text);
+        return;
+    }
     let mut texts = data.splitn(4, |byte| *byte == 0xff).map(String::from_utf8_lossy);
     let [code, uri, complete, message] = [(); 4].map(|()| texts.next().unwrap_or(Cow::Borrowed("")));
     as_prompt(data, &code, &uri, &complete, &message);
-    as_error(data, &code, &uri, &message);
-    as_detail(&message);
 }
 
 fn as_prompt(data: &[u8], code: &str, uri: &str, complete: &str, message: &str) {
@@ -59,8 +63,9 @@ fn as_prompt(data: &[u8], code: &str, uri: &str, complete: &str, message: &str) 
     };
 }
 
-fn as_error(data: &[u8], code: &str, uri: &str, description: &str) {
-    let body = serde_json::json!({ "error": code, "error_description": description, "error_uri": uri }).to_string();
+fn as_error(data: &[u8], text: &str) {
+    let (code, description) = (text, text);
+    let body = serde_json::json!({ "error": code, "error_description": description, "error_uri": text }).to_string();
     let mut drive = Drive::new(data);
     let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
     drive.answer(ticket, Response::new(400, body.as_bytes()));
