@@ -6,7 +6,8 @@
 #   testkit/mutation.sh whole          the core and the adapters' http.rs
 #   testkit/mutation.sh changed BASE   only what stands on lines changed since that commit
 #
-# MUTATION_TESTS names the packages whose tests must notice a mutant of the core, MUTATION_FILES a pattern instead of core/src.
+# MUTATION_TESTS names the packages whose tests must notice a mutant of the core, MUTATION_FILES a pattern instead of core/src,
+# MUTATION_MOST how many mutants of a part are tried at most (an even sample of them; it is said when there are more).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 usage="usage: testkit/mutation.sh whole | changed BASE"
@@ -56,8 +57,16 @@ part() { # NAME PACKAGE FILES TESTS [FEATURES]
     cargo mutants --list --colors never -p "$2" -f "$3" | without_place >"$report/possible" || fail "the mutants of $1 cannot be listed"
     all+=("$report")
     [ -s "$report/expected" ] || { : >"$report/none"; return; }
+    local count shards sample=()
+    count=$(wc -l <"$report/expected")
+    shards=$(((count + ${MUTATION_MOST:-$count} - 1) / ${MUTATION_MOST:-$count}))
+    if [ "$shards" -gt 1 ]; then
+        sample=(--shard "0/$shards" --sharding round-robin)
+        echo "mutation: of $count mutants in $1 one in $shards is tried; the rest is SKIPPED for time"
+        cargo mutants --list --colors never "${what[@]}" "${sample[@]}" >"$report/expected" || fail "the mutants of $1 cannot be listed"
+    fi
     echo "mutation: $(wc -l <"$report/expected") mutants in $1"
-    cargo mutants --colors never --no-times -j "${MUTATION_JOBS:-1}" --timeout "${MUTATION_TIMEOUT:-120}" -o "$report" "${what[@]}" \
+    cargo mutants --colors never --no-times -j "${MUTATION_JOBS:-1}" --timeout "${MUTATION_TIMEOUT:-120}" -o "$report" "${what[@]}" "${sample[@]}" \
         --test-package "$4" ${5:+--features "$5"} -- --tests
     case $? in
     0 | 2 | 3) ;; # all caught, some missed, some ran out of time
@@ -67,7 +76,7 @@ part() { # NAME PACKAGE FILES TESTS [FEATURES]
 part core device-flow-core "${MUTATION_FILES:-core/src/**/*.rs}" "$tests" device-flow-core/serde
 if [ -z "${MUTATION_FILES:-}" ]; then
     for adapter in tokio blocking; do
-        part "adapter-$adapter" "device-flow-$adapter" "adapter-$adapter/src/http.rs" "device-flow-$adapter"
+        part "adapter-$adapter" "device-flow-$adapter" "adapter-$adapter/src/http.rs" "device-flow-$adapter,device-flow-testkit"
     done
 fi
 
