@@ -1,0 +1,134 @@
+//! The watch sees every rule of the law broken by one millisecond, on either side, and nothing where it is kept.
+
+use device_flow_core::TransportErrorKind::{Timeout, UntrustedCertificate};
+use device_flow_testkit::server::Number::{Absent, Whole};
+use device_flow_testkit::server::{Endpoint, Number, Reply, Turn};
+use device_flow_testkit::watch::{End, Rule, Seen, Watch};
+
+const PENDING: Turn = Turn::new(Reply::Pending);
+const SLOW_DOWN: Turn = Turn::new(Reply::SlowDown(Absent));
+const FAULT: Turn = Turn::new(Reply::Fault(Timeout));
+const PAGE: Turn = Turn::new(Reply::Page);
+const TOKEN: Turn = Turn::new(Reply::Token);
+
+/// A client that only sleeps and asks: a code at 0, then these polls, each asked at a time and answered at once.
+fn client(interval: Number, lifetime: u64, polls: &[(u64, Turn)], end: Option<(u64, End)>) -> Vec<Rule> {
+    let mut watch = Watch::of_a_silent_client(0);
+    let code = Turn::new(Reply::Code { interval, lifetime: Whole(lifetime) });
+    for (at, seen) in [(0, Seen::Asked(Endpoint::Device)), (0, Seen::Answered(code))] {
+        watch.see(at, &seen);
+    }
+    for (at, turn) in polls {
+        watch.see(*at, &Seen::Asked(Endpoint::Token));
+        watch.see(*at, &Seen::Answered(*turn));
+    }
+    if let Some((at, end)) = end {
+        watch.see(at, &Seen::Ended(end));
+    }
+    watch.breaches().iter().map(|breach| breach.rule).collect()
+}
+
+/// After these polls the next one is due from `earliest` to `latest`, by this rule.
+#[track_caller]
+fn due(interval: Number, lifetime: u64, before: &[(u64, Turn)], earliest: u64, latest: u64, rule: Rule) {
+    let at = |at| client(interval, lifetime, &[before, &[(at, TOKEN)]].concat(), None);
+    assert_eq!(at(earliest), [], "the earliest");
+    assert_eq!(at(latest), [], "the latest");
+    assert_eq!(at(earliest - 1), [rule], "early");
+    assert_eq!(at(latest + 1), [rule], "late");
+}
+
+#[test]
+fn each_bound_from_both_sides() {
+    let five = Whole(5);
+    due(five, 900, &[], 5_000, 5_500, Rule::WaitFirst);
+    due(Absent, 900, &[], 5_000, 5_500, Rule::WaitFirst);
+    due(Number::AndAHalf(5), 900, &[], 6_000, 6_600, Rule::WaitFirst);
+    due(five, 900, &[(5_200, PENDING)], 10_200, 10_700, Rule::CountFromTheAnswer);
+    due(five, 900, &[(5_000, SLOW_DOWN)], 15_000, 16_000, Rule::SlowDown);
+    due(five, 900, &[(5_000, SLOW_DOWN), (15_000, PENDING)], 25_000, 26_000, Rule::CountFromTheAnswer);
+    due(five, 900, &[(5_000, Turn::new(Reply::SlowDown(Whole(25))))], 30_000, 32_500, Rule::SlowDown);
+    due(five, 900, &[(5_000, Turn::new(Reply::SlowDown(Whole(1))))], 15_000, 16_000, Rule::SlowDown);
+    // The second in a row, and the third.
+    due(five, 900, &[(5_000, SLOW_DOWN), (15_000, SLOW_DOWN)], 33_000, 34_500, Rule::Drift);
+    due(five, 900, &[(5_000, SLOW_DOWN), (15_000, SLOW_DOWN), (33_000, SLOW_DOWN)], 61_000, 63_000, Rule::Drift);
+    due(five, 900, &[(5_000, FAULT)], 15_000, 15_500, Rule::Backoff);
+    due(five, 900, &[(5_000, FAULT), (15_000, FAULT)], 35_000, 35_500, Rule::Backoff);
+    due(five, 900, &[(5_000, FAULT), (15_000, PENDING)], 20_000, 20_500, Rule::CountFromTheAnswer);
+    // The cap: a minute, or twice the interval.
+    let four = [(5_000, FAULT), (15_000, FAULT), (35_000, FAULT), (75_000, FAULT)];
+    due(five, 900, &four, 135_000, 135_500, Rule::Backoff);
+    due(Whole(40), 900, &[(40_000, FAULT), (120_000, FAULT)], 200_000, 204_000, Rule::Backoff);
+    due(five, 900, &[(5_000, PENDING.retry_after(8))], 13_000, 13_500, Rule::RetryAfter);
+    due(five, 900, &[(5_000, PENDING.retry_after(5))], 10_000, 10_500, Rule::CountFromTheAnswer);
+    // Cut so that one poll remains a second before the end; but the interval is kept.
+    due(five, 20, &[(5_000, PENDING.retry_after(100))], 19_000, 19_000, Rule::RetryAfter);
+    let late = [(5_400, PENDING), (10_800, PENDING), (16_200, PENDING.retry_after(100))];
+    due(five, 22, &late, 21_200, 21_200, Rule::RetryAfter);
+}
+
+#[test]
+fn the_end_from_both_sides() {
+    let polls = [(5_000, PENDING)];
+    let ends = |polls: &[(u64, Turn)], at, end| client(Whole(5), 10, polls, Some((at, end)));
+    // No legal poll is left before the deadline: over at once, and nothing else.
+    assert_eq!(ends(&polls, 5_000, End::Expired), []);
+    assert_eq!(client(Whole(5), 11, &polls, Some((5_000, End::Expired))), [Rule::Deadline]);
+    assert_eq!(client(Whole(5), 10, &[(5_000, PENDING), (9_999, TOKEN)], None), [Rule::Deadline]);
+    // At the deadline it is over.
+    assert_eq!(client(Whole(5), 11, &polls, Some((11_000, End::Expired))), []);
+    assert_eq!(ends(&[(5_000, TOKEN)], 5_000, End::Token), []);
+    assert_eq!(ends(&[(5_000, TOKEN)], 5_000, End::Denied), [Rule::Meaning]);
+    let untrusted = Turn::new(Reply::Fault(UntrustedCertificate));
+    assert_eq!(ends(&[(5_000, untrusted)], 5_000, End::Transport(UntrustedCertificate)), []);
+    assert_eq!(client(Whole(5), 900, &[(5_000, untrusted), (15_000, TOKEN)], None), [Rule::Untrusted]);
+    // Nothing after success.
+    assert_eq!(client(Whole(5), 900, &[(5_000, TOKEN), (10_000, TOKEN)], None), [Rule::Meaning]);
+    // Three pages in a row, and a fourth.
+    let pages = [(5_000, PAGE), (15_000, PAGE), (35_000, PAGE), (75_000, PAGE)];
+    assert_eq!(client(Whole(5), 900, &pages, Some((75_000, End::Protocol))), []);
+    assert_eq!(client(Whole(5), 900, &pages[..3], Some((35_000, End::Protocol))), [Rule::Backoff]);
+    // An interval that is no shorter than the life of the code.
+    assert_eq!(client(Whole(9), 9, &[], Some((0, End::Protocol))), []);
+    assert_eq!(client(Whole(9), 9, &[(9_000, TOKEN)], None), [Rule::Interval]);
+    assert_eq!(client(Whole(8), 9, &[(8_000, TOKEN)], None), []);
+}
+
+#[test]
+fn two_requests_at_once_are_seen() {
+    let mut watch = Watch::new(0);
+    watch.see(0, &Seen::Asked(Endpoint::Device));
+    watch.see(0, &Seen::Asked(Endpoint::Device));
+    assert_eq!(watch.breaches().first().map(|breach| breach.rule), Some(Rule::OneAtATime));
+}
+
+/// Of a client that says what it does: what it says must be true, and stay so.
+#[test]
+fn what_is_told_is_held_against_the_law() {
+    let told = |seen: &[(u64, Seen)]| {
+        let mut watch = Watch::new(0);
+        let code = Turn::new(Reply::Code { interval: Whole(5), lifetime: Whole(900) });
+        watch.see(0, &Seen::Asked(Endpoint::Device));
+        watch.see(0, &Seen::Answered(code));
+        seen.iter().for_each(|(at, seen)| watch.see(*at, seen));
+        watch.breaches().iter().map(|breach| breach.rule).collect::<Vec<_>>()
+    };
+    let shown = (0, Seen::Shown { interval: 5, deadline: 900_000 });
+    let wait = |until| (0, Seen::Waits(until));
+    assert_eq!(told(&[shown.clone(), wait(5_000), wait(5_000), (9_000, Seen::Asked(Endpoint::Token))]), []);
+    assert_eq!(told(&[shown.clone(), wait(4_999)]), [Rule::WaitFirst]);
+    assert_eq!(told(&[shown.clone(), wait(5_501)]), [Rule::Jitter]);
+    assert_eq!(told(&[shown.clone(), wait(5_000), wait(5_001)]), [Rule::Contract]);
+    assert_eq!(told(&[(0, Seen::Shown { interval: 6, deadline: 900_000 })]), [Rule::SlowDown]);
+    assert_eq!(told(&[(0, Seen::Shown { interval: 5, deadline: 900_001 })]), [Rule::Deadline]);
+    // The code is shown before anything else, and again after a resume.
+    assert_eq!(told(&[(5_000, Seen::Asked(Endpoint::Token))]), [Rule::Contract]);
+    let away = |claimed| (3_000, Seen::Restarted { passed: 2_000, claimed });
+    let again = |deadline| (3_000, Seen::Shown { interval: 5, deadline });
+    let poll = |at| (at, Seen::Asked(Endpoint::Token));
+    assert_eq!(told(&[shown.clone(), away(2_000), again(900_000), poll(5_000)]), []);
+    assert_eq!(told(&[shown.clone(), away(2_000), again(900_000), poll(4_999)]), [Rule::WaitFirst]);
+    assert_eq!(told(&[shown.clone(), away(0), again(902_000), poll(7_000)]), []);
+    assert_eq!(told(&[shown.clone(), away(0), again(902_000), poll(6_999)]), [Rule::WaitFirst]);
+    assert_eq!(told(&[shown, away(2_000), poll(5_000)]), [Rule::Contract]);
+}
