@@ -9,6 +9,7 @@
 )]
 
 use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options, Server};
+use device_flow_testkit::black_hole::ClosedPort;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -213,8 +214,8 @@ fn a_time_limit_ends_with_5() {
 // C01: three more tries, told one line each, then 6.
 #[test]
 fn an_unreachable_server_ends_with_6() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("http://127.0.0.1:{port}");
+    let closed = ClosedPort::new();
+    let address = closed.base();
     let (code, stdout, stderr) =
         exit(device_flow().args(["login", "--issuer", &address, "--client-id", "x", "--allow-http-loopback"]));
     assert_eq!((code, stdout.as_str()), (6, ""), "{stderr}");
@@ -225,8 +226,8 @@ fn an_unreachable_server_ends_with_6() {
 // C01, E13: programs are told the kind by a name.
 #[test]
 fn an_outage_has_a_name_for_programs() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let address = format!("http://127.0.0.1:{port}");
+    let closed = ClosedPort::new();
+    let address = closed.base();
     let words = ["login", "--issuer", &address, "--client-id", "x", "--allow-http-loopback", "--json"];
     let (code, stdout, _) = exit(device_flow().args(words));
     assert_eq!(code, 6);

@@ -1,7 +1,9 @@
-//! Owns an address that swallows packets: whoever connects hears nothing, as behind a router that drops IPv6.
+//! Owns addresses with nobody behind them: one that swallows packets, as behind a router that drops IPv6, and one that refuses.
 
+use rustix::net;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// A listener that accepts nobody and whose queue is full: the kernel drops every further attempt to connect.
@@ -17,7 +19,7 @@ impl BlackHole {
             Err(error) if error.kind() == ErrorKind::AddrNotAvailable => return None,
             listener => listener.unwrap(),
         };
-        rustix::net::listen(&listener, 0).unwrap();
+        net::listen(&listener, 0).unwrap();
         let address = listener.local_addr().unwrap();
         let mut queue = vec![];
         loop {
@@ -34,5 +36,28 @@ impl BlackHole {
     /// Where it is.
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
+    }
+}
+
+/// A port that refuses every connection, and that no other server of the test run can take meanwhile.
+pub struct ClosedPort(OwnedFd);
+
+impl ClosedPort {
+    /// On 127.0.0.1: bound, but never listened on.
+    #[expect(clippy::new_without_default, reason = "every one is another")]
+    pub fn new() -> Self {
+        let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
+        net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        Self(socket)
+    }
+
+    /// Its number.
+    pub fn number(&self) -> u16 {
+        SocketAddr::try_from(net::getsockname(&self.0).unwrap()).unwrap().port()
+    }
+
+    /// Scheme, host and port.
+    pub fn base(&self) -> String {
+        format!("http://127.0.0.1:{}", self.number())
     }
 }

@@ -1,6 +1,6 @@
 //! What the tests of this workspace share. This file alone owns the list of its rooms.
 //!
-//! - `black_hole` (feature `loopback`, Unix): an address that swallows packets.
+//! - `black_hole` (feature `loopback`, Unix): an address that swallows packets, and one that refuses.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `faults` (feature `loopback`, Unix): a proxy that spoils the answers of any server.
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.

@@ -17,13 +17,13 @@ use device_flow_core::{
     Cause, Client, DeviceFlow, Discovery, Expired, Failure, ProtocolFault, Provider, Stopped,
     TransportErrorKind as Kind, WaitReason,
 };
+use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::faults::{self, Fault, Proxy};
 use device_flow_testkit::loopback::{self, Loopback};
 use device_flow_testkit::recorder::{Recorder, Trace};
 use device_flow_testkit::server::{self, Number, Reply, Script, Turn};
 use device_flow_testkit::tcp;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -361,9 +361,9 @@ fn check_bounds(cell: &Cell, Found { trace, proxy, .. }: &Found) {
 // C01.
 #[test]
 fn c01_no_connection_at_a_poll_is_survived_to_the_end_of_the_code() {
-    let refusing = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let refusing = ClosedPort::new();
     let dead = [
-        (format!("http://{refusing}/token"), Kind::Connect),
+        (format!("{}/token", refusing.base()), Kind::Connect),
         ("https://nonexistent.invalid/token".to_owned(), Kind::Dns),
     ];
     for (token, kind) in dead {

@@ -5,6 +5,7 @@
 
 use device_flow_blocking::core::{DeviceFlow, Event, Stopped, TokenResponse};
 use device_flow_core::{Client, ClientBuilder, Provider};
+use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use device_flow_testkit::scaled::Scaled;
 use device_flow_testkit::secrets::{CANARY, ENTROPY, leak, none_in};
@@ -261,13 +262,13 @@ fn every_scenario(drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Told) {
     // Nobody is trusted, nobody is there, a proxy refuses.
     let stranger = Loopback::https(loopback::self_signed(&["127.0.0.1"]), serving(grants));
     assert!(sign_in(drive, &trusting(), &stranger.url(""), 0).is_err());
-    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    assert!(sign_in(drive, &Settings::default(), &format!("http://127.0.0.1:{closed}"), 1).is_err());
+    let closed = ClosedPort::new();
+    assert!(sign_in(drive, &Settings::default(), &closed.base(), 1).is_err());
     let refuses = Loopback::http(|_, wire| {
         loopback::answer(wire, 407, "Proxy-Authenticate: Basic realm=canary\r\nSet-Cookie: canary\r\n", "canary")
     });
     let proxy = |port| Some(format!("http://canary-user:canary-password@127.0.0.1:{port}"));
-    for port in [refuses.port(), closed] {
+    for port in [refuses.port(), closed.number()] {
         let settings = Settings { proxy: proxy(port), ..trusting() };
         assert!(sign_in(drive, &settings, "https://as.example", 2).is_err());
     }

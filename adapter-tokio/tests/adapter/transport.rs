@@ -6,6 +6,7 @@ use crate::adapter::core::{
 };
 use crate::adapter::{Http, HttpBuilder, entropy};
 use crate::sign_in;
+use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -96,11 +97,11 @@ fn c08_a_body_that_trickles_ends_with_the_time_limit_of_the_request() {
 // C01.
 #[test]
 fn c01_a_refused_connection_says_so() {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-    let error = transport_error(Http::builder(), client_at(&format!("http://127.0.0.1:{port}")));
+    let closed = ClosedPort::new();
+    let error = transport_error(Http::builder(), client_at(&closed.base()));
     assert_eq!(error.kind(), Kind::Connect, "{error}");
     assert!(error.detail().to_lowercase().contains("connection refused"), "{error}");
-    assert!(error.detail().starts_with(&format!("127.0.0.1:{port}: ")), "{error}");
+    assert!(error.detail().starts_with(&format!("127.0.0.1:{}: ", closed.number())), "{error}");
 }
 
 // C01.
@@ -212,14 +213,14 @@ fn c01_a_tls_handshake_that_hangs_ends_with_the_limit_for_connecting() {
 // C14.
 #[test]
 fn c14_a_proxy_that_refuses_is_named_without_its_password() {
-    let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let closed = ClosedPort::new();
     let refusals: [fn(&Asked, &mut dyn Write) -> Next; 3] = [
         |_, wire| loopback::answer(wire, 407, "Proxy-Authenticate: Basic\r\n", ""),
         |_, wire| loopback::answer(wire, 403, "Content-Type: text/html\r\n", "<html>blocked</html>"),
         |_, _| Next::Close,
     ];
     let servers = refusals.map(Loopback::http);
-    for port in servers.iter().map(Loopback::port).chain([closed]) {
+    for port in servers.iter().map(Loopback::port).chain([closed.number()]) {
         let http = Http::builder().proxy(format!("http://user:hunter2-canary@127.0.0.1:{port}"));
         let error = transport_error(http, client_at("https://as.example"));
         assert_eq!(error.kind(), Kind::Proxy, "{error}");
