@@ -4,9 +4,9 @@
 
 use crate::body::{self, Member, Members, Message, Seconds};
 use crate::drive::{Drive, MAX_ANSWER, Step};
-use crate::law::{Law, Next};
 use crate::{drive, judge};
 use device_flow_core::{Failure, ProtocolFault, Response, WaitReason};
+use device_flow_testkit::law::{Law, Next};
 
 /// The bytes are an answer of the device authorization endpoint.
 pub fn check(data: &[u8]) {

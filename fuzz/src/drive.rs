@@ -1,11 +1,11 @@
 //! Owns how a target drives a flow: in virtual time, with the law beside it, and to its end.
 
 use crate::judge;
-use crate::law::{Law, Next};
 use device_flow_core::{
     Action, Client, DeviceFlow, Failure, Machine, Prompt, Provider, Response, Ticket, Timestamp, TokenResponse,
     TransportError, TransportErrorKind, WaitReason,
 };
+use device_flow_testkit::law::{Law, Next};
 use std::sync::{Arc, OnceLock};
 
 pub(crate) const DEVICE_ENDPOINT: &str = "https://as.example/device";

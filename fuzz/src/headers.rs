@@ -3,8 +3,8 @@
 
 use crate::body::Message;
 use crate::drive::{Drive, Step};
-use crate::law::{Law, Next};
 use device_flow_core::{Failure, Response};
+use device_flow_testkit::law::{Law, Next};
 
 /// The bytes are three lines, `Retry-After`, `Date` and `Content-Type`, and then a message. The number on its first line is the
 /// interval in force; what follows it is not used.

@@ -3,7 +3,7 @@
 //!
 //! A target is a function from bytes to nothing that panics when its invariant is broken. libFuzzer calls it with bytes of its
 //! own making, `tests/corpus.rs` with every committed seed. What an answer means is judged by a reading of its own
-//! ([`body`](mod@body), `law`, `judge`), never by the core's.
+//! ([`body`](mod@body), `judge`, the testkit's `law`), never by the core's.
 
 #![allow(
     clippy::expect_used,
@@ -20,7 +20,6 @@ pub mod discovery;
 mod drive;
 pub mod headers;
 mod judge;
-mod law;
 pub mod operations;
 pub mod prompt;
 pub mod snapshot;

@@ -2,9 +2,9 @@
 //! interval and the stored deadline, shows only what may be shown, hides the device code, and ends by itself.
 
 use crate::drive::{Drive, Step, client};
-use crate::law::{Law, Next};
 use crate::{drive, judge};
 use device_flow_core::{DeviceFlow, Response, Snapshot, SnapshotError, Timestamp};
+use device_flow_testkit::law::{Law, Next};
 use serde_json::Value;
 use std::time::Duration;
 

@@ -4,9 +4,9 @@
 
 use crate::body::{self, Member, Members, Message, Seconds};
 use crate::drive::{Drive, MAX_ANSWER, Step};
-use crate::law::Law;
 use crate::{drive, judge};
 use device_flow_core::{Failure, Response, TokenResponse};
+use device_flow_testkit::law::Law;
 
 /// What an answer must lead to.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +58,8 @@ fn unclear(mut drive: Drive, meaning: &Meaning, message: &Message<'_>, secrets: 
     let law = drive.law.expect("a code");
     // No window is known, so the poll is looked at here.
     let answered = drive.now;
-    drive.next = Some(crate::law::Next::Poll { earliest: answered + law.interval, latest: law.deadline - 1 });
+    drive.next =
+        Some(device_flow_testkit::law::Next::Poll { earliest: answered + law.interval, latest: law.deadline - 1 });
     match drive.step() {
         Step::Poll(..) => assert!(drive.now > answered, "a poll at once"),
         Step::Device(_) => panic!("a second code was asked for"),

@@ -3,6 +3,7 @@
 //! - `black_hole` (feature `loopback`, Unix): an address that swallows packets, and one that refuses.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `faults` (feature `loopback`, Unix): a proxy that spoils the answers of any server.
+//! - `law`: when the next poll may and must come.
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
 //! - `memory`: a driver without sockets and without waits.
 //! - `recorder`: any machine on a timeline of its own, and what it did there.
@@ -26,6 +27,7 @@ pub mod black_hole;
 pub mod choices;
 #[cfg(all(feature = "loopback", unix))]
 pub mod faults;
+pub mod law;
 #[cfg(all(feature = "loopback", unix))]
 pub mod loopback;
 pub mod memory;

@@ -1,6 +1,7 @@
 //! Owns the polling law on a trace: an independent reading of RFC 8628 §3.4 and §3.5 and of what ten years of broken clients
 //! teach, with every bound stated from below and from above. It shares no code with the core, and knows other clients too.
 
+use crate::law::{self, Law};
 use crate::server::{Endpoint, Number, Reply, Turn};
 use device_flow_core::TransportErrorKind;
 use std::fmt;
@@ -141,14 +142,11 @@ enum Next {
 /// What is known of a code. All in milliseconds.
 #[derive(Clone, Copy, Debug)]
 struct Code {
+    law: Law,
     granted: u64,
-    deadline: u64,
-    interval: u64,
     first_interval: u64,
     polls: u64,
-    failures: u32,
     pages: u32,
-    slow_downs: u32,
 }
 
 /// Watches one sign-in. Feed it everything in order with [`see`](Watch::see).
@@ -201,7 +199,7 @@ impl Watch {
 
     /// Polls in a row without a usable answer.
     pub fn failures(&self) -> u32 {
-        self.code.map_or(0, |code| code.failures)
+        self.code.map_or(0, |code| code.law.failures)
     }
 
     /// Takes down what happened at this moment (milliseconds).
@@ -232,11 +230,11 @@ impl Watch {
         if endpoint == Endpoint::Token
             && let Some(mut code) = self.code
         {
-            if at >= code.deadline {
-                self.breach(Rule::Deadline, at, format!("a poll at or after the deadline ({})", code.deadline));
+            if at >= code.law.deadline {
+                self.breach(Rule::Deadline, at, format!("a poll at or after the deadline ({})", code.law.deadline));
             }
             code.polls += 1;
-            let most = (code.deadline - code.granted) / code.first_interval;
+            let most = (code.law.deadline - code.granted) / code.first_interval;
             if code.polls > most {
                 self.breach(Rule::Contract, at, format!("poll {}, where at most {most} fit", code.polls));
             }
@@ -275,8 +273,12 @@ impl Watch {
             self.breach(Rule::Contract, at, format!("a wait until {until}, where {promised} was said before"));
         }
         self.promised = Some(until);
-        if let Some(code) = self.code.filter(|code| until > code.deadline) {
-            self.breach(Rule::Deadline, at, format!("a wait until {until}, beyond the deadline ({})", code.deadline));
+        if let Some(code) = self.code.filter(|code| until > code.law.deadline) {
+            self.breach(
+                Rule::Deadline,
+                at,
+                format!("a wait until {until}, beyond the deadline ({})", code.law.deadline),
+            );
         }
         match &self.next {
             Next::Ask(_, window) => {
@@ -286,7 +288,7 @@ impl Watch {
                 }
                 if until > window.latest {
                     // All but the jitter is exact.
-                    let jitter = self.code.map_or(0, |code| code.interval / 10);
+                    let jitter = self.code.map_or(0, |code| code.law.interval / 10);
                     let rule = if until - window.latest <= jitter { Rule::Jitter } else { window.rule };
                     self.breach(rule, at, format!("a wait that ends {} ms late", until - window.latest));
                 }
@@ -306,14 +308,15 @@ impl Watch {
         match (&self.next, self.code) {
             (Next::Show(window), Some(code)) => {
                 self.next = Next::Ask(Endpoint::Token, *window);
-                if at >= code.deadline {
+                if at >= code.law.deadline {
                     self.breach(Rule::Deadline, at, "a dead code is shown");
                 }
-                if deadline != code.deadline {
-                    self.breach(Rule::Deadline, at, format!("it dies at {}, not at {deadline}", code.deadline));
+                if deadline != code.law.deadline {
+                    self.breach(Rule::Deadline, at, format!("it dies at {}, not at {deadline}", code.law.deadline));
                 }
-                if interval.checked_mul(SECOND) != Some(code.interval) {
-                    let what = format!("an interval of {interval} s is believed in, of {} ms in force", code.interval);
+                if interval.checked_mul(SECOND) != Some(code.law.interval) {
+                    let what =
+                        format!("an interval of {interval} s is believed in, of {} ms in force", code.law.interval);
                     self.breach(Rule::SlowDown, at, what);
                 }
             }
@@ -331,7 +334,8 @@ impl Watch {
     fn ended(&mut self, at: u64, end: &End) {
         let next = std::mem::replace(&mut self.next, Next::Nothing);
         // Nothing is left to do at the deadline but to say so.
-        let over = self.code.is_some_and(|code| at >= code.deadline) && matches!(next, Next::Ask(..) | Next::Show(_));
+        let over =
+            self.code.is_some_and(|code| at >= code.law.deadline) && matches!(next, Next::Ask(..) | Next::Show(_));
         match next {
             Next::End(wanted, rule) if wanted != *end => {
                 self.breach(rule, at, format!("it ended with {end:?}, not with {wanted:?}"));
@@ -341,7 +345,7 @@ impl Watch {
             Next::Ask(..) | Next::Show(_) if over && *end == End::Expired => {}
             // Only where the times end: with some jitter there is a poll left, with more there is none.
             Next::Ask(_, window) | Next::Show(window)
-                if *end == End::Expired && self.code.is_some_and(|code| window.latest >= code.deadline) => {}
+                if *end == End::Expired && self.code.is_some_and(|code| window.latest >= code.law.deadline) => {}
             Next::Ask(_, window) | Next::Show(window) => {
                 let rule = match (end, window.rule) {
                     (End::Expired, _) => Rule::Deadline,
@@ -416,17 +420,8 @@ impl Watch {
             return self.next = broken;
         }
         let interval = if interval == 0 { 5 } else { interval }.saturating_mul(SECOND);
-        let code = Code {
-            granted: at,
-            deadline: at.saturating_add(lifetime * SECOND),
-            interval,
-            first_interval: interval,
-            polls: 0,
-            failures: 0,
-            pages: 0,
-            slow_downs: 0,
-        };
-        self.code = Some(code);
+        let law = Law { interval, deadline: at.saturating_add(lifetime * SECOND), failures: 0, slow_downs: 0 };
+        self.code = Some(Code { law, granted: at, first_interval: interval, polls: 0, pages: 0 });
         self.wait(at, None, Rule::WaitFirst);
         if let Next::Ask(_, window) = self.next {
             self.next = Next::Show(window);
@@ -439,20 +434,20 @@ impl Watch {
         };
         let end = match meaning(turn) {
             Meaning::Error("authorization_pending", _) => {
-                (code.failures, code.pages, code.slow_downs) = (0, 0, 0);
+                code.law.pending();
+                code.pages = 0;
                 self.code = Some(code);
                 return self.wait(at, turn.retry_after, Rule::CountFromTheAnswer);
             }
             Meaning::Error("slow_down", hint) => {
                 let hint = match read(hint) {
-                    Reading::Seconds { ceil, .. } => ceil.min(u64::from(u32::MAX)),
+                    Reading::Seconds { ceil, .. } => ceil,
                     Reading::None | Reading::Negative | Reading::Nonsense => 0,
                 };
-                (code.failures, code.pages) = (0, 0);
-                code.slow_downs += 1;
-                code.interval = (code.interval + 5 * SECOND).max(hint * SECOND);
+                code.law.slow_down(hint);
+                code.pages = 0;
                 self.code = Some(code);
-                let rule = if code.slow_downs > 1 { Rule::Drift } else { Rule::SlowDown };
+                let rule = if code.law.slow_downs > 1 { Rule::Drift } else { Rule::SlowDown };
                 return self.wait(at, turn.retry_after, rule);
             }
             Meaning::Fault(_) | Meaning::Unavailable => {
@@ -475,7 +470,7 @@ impl Watch {
             Meaning::Error("access_denied" | "authorization_declined", _) => End::Denied,
             Meaning::Error("expired_token" | "code_expired", _) => End::Expired,
             // What servers say of a code that they have forgotten.
-            Meaning::Error("invalid_grant", _) if at >= code.deadline => End::Expired,
+            Meaning::Error("invalid_grant", _) if at >= code.law.deadline => End::Expired,
             Meaning::Error(error, _) => End::Rejected(error.to_owned()),
             Meaning::Code { .. } | Meaning::Broken => End::Protocol,
         };
@@ -483,35 +478,20 @@ impl Watch {
     }
 
     fn setback(&mut self, at: u64, turn: &Turn, mut code: Code) {
-        code.failures = code.failures.saturating_add(1);
+        code.law.failures = code.law.failures.saturating_add(1);
         self.code = Some(code);
         self.wait(at, turn.retry_after, Rule::Backoff);
     }
 
-    /// The next poll, counted from this moment. In 128 bits, so that nothing can overflow here.
-    fn wait(&mut self, at: u64, retry_after: Option<u64>, mut rule: Rule) {
-        let Some(code) = self.code else { return };
-        let [at, deadline, interval] = [at, code.deadline, code.interval].map(u128::from);
-        let mut wait = match code.slow_downs {
-            0 | 1 => interval,
-            2 => interval * 6 / 5,
-            _ => interval * 7 / 5,
+    /// The next poll, counted from this moment.
+    fn wait(&mut self, at: u64, retry_after: Option<u64>, rule: Rule) {
+        let Some(Code { law, .. }) = self.code else { return };
+        let asked = law.next(at, retry_after.unwrap_or(0).saturating_mul(SECOND));
+        let rule = if asked == law.next(at, 0) { rule } else { Rule::RetryAfter };
+        self.next = match asked {
+            law::Next::Expired => Next::End(End::Expired, Rule::Deadline),
+            law::Next::Poll { earliest, latest } => Next::Ask(Endpoint::Token, Window { earliest, latest, rule }),
         };
-        if code.failures > 0 {
-            let doubled = interval << code.failures.min(64);
-            wait = wait.max(doubled.min((2 * interval).max(60_000)));
-        }
-        let asked = u128::from(retry_after.unwrap_or(0)) * 1_000;
-        if asked > wait {
-            (wait, rule) = (asked, Rule::RetryAfter);
-        }
-        let last = deadline.saturating_sub(1_000);
-        let due = |wait: u128| (at + wait).min(last).max(at + interval).min(u128::from(u64::MAX)) as u64;
-        if at + interval >= deadline || due(0) == u64::MAX {
-            self.next = Next::End(End::Expired, Rule::Deadline);
-            return;
-        }
-        self.next = Next::Ask(Endpoint::Token, Window { earliest: due(wait), latest: due(wait + interval / 10), rule });
     }
 
     fn restarted(&mut self, now: u64, passed: u64, claimed: u64) {
@@ -521,7 +501,7 @@ impl Watch {
             && let Some(mut code) = self.code
         {
             self.in_flight = false;
-            code.failures = code.failures.saturating_add(1);
+            code.law.failures = code.law.failures.saturating_add(1);
             code.pages = 0;
             self.code = Some(code);
             self.wait(stored, None, Rule::Backoff);
@@ -529,10 +509,10 @@ impl Watch {
         let later = |moment: u64| now.saturating_add(moment.saturating_sub(stored).saturating_sub(claimed));
         let (Next::Ask(_, window) | Next::Show(window)) = self.next else { return };
         if let Some(code) = &mut self.code {
-            code.deadline = later(code.deadline);
+            code.law.deadline = later(code.law.deadline);
             self.promised = None;
             // Where the times end, a wait can reach the deadline.
-            self.next = if now.max(later(window.earliest)) >= code.deadline {
+            self.next = if now.max(later(window.earliest)) >= code.law.deadline {
                 Next::End(End::Expired, Rule::Deadline)
             } else {
                 Next::Show(Window { earliest: later(window.earliest), latest: later(window.latest), rule: window.rule })
