@@ -111,7 +111,7 @@ impl Schedule {
         };
         let mut wait = interval.saturating_add(margin);
         // Without a failure this would change nothing, at the cost of some instructions in every poll.
-        if self.failures > 0 {
+        if self.failures != 0 {
             let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
             wait = wait.max(doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2))));
         }
