@@ -16,7 +16,8 @@ fn http() -> Http {
 #[test]
 fn a_sign_in_waits_slows_down_and_brings_the_token() {
     let server = Loopback::http(loopback::sign_in(&[PENDING, PENDING, "slow_down"]));
-    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 1000);
+    // Waits of 50 ms: one that is over before the driver comes to it would not be told.
+    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
     let (outcome, events) = drive(&http(), &mut flow);
 
     assert_eq!(outcome.unwrap().access_token().expose(), "token-1-canary");
