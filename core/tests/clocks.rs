@@ -96,11 +96,12 @@ fn d04_after_a_sleep_with_the_clock_running_on_a_dead_code_ends_and_a_living_one
     assert_gap(run.poll(), 5, 5);
 }
 
-/// A server that adds five seconds to its own interval with every early poll (GitHub), beside a clock that is `percent` of its
-/// own. Approved after `approved` seconds; how many polls were early, and when the token came, in the server's seconds.
-fn beside_a_strict_server(percent: u64, approved: u64) -> (u32, u64) {
-    let mut run = Run::granted(json!({}));
-    let (mut interval, mut last) = (5_000, 0);
+/// A server that adds five seconds to its own interval with every early poll and looks at nothing else then (GitHub), beside a
+/// clock that is `percent` of its own. Approved after `approved` seconds; how many polls were early, and when the token came, in
+/// the server's seconds.
+fn beside_a_strict_server(percent: u64, interval: u64, approved: u64) -> (u32, u64) {
+    let mut run = Run::granted(json!({"interval": interval, "expires_in": 3_600}));
+    let (mut interval, mut last) = (interval * 1_000, 0);
     loop {
         run.poll();
         let now = (run.now - START) * 100 / percent;
@@ -124,14 +125,23 @@ fn beside_a_strict_server(percent: u64, approved: u64) -> (u32, u64) {
 #[test]
 fn d02_clocks_from_seven_tenths_to_thirteen_tenths_get_their_token() {
     for percent in [70, 80, 90, 100] {
-        let (early, came) = beside_a_strict_server(percent, 60);
+        let (early, came) = beside_a_strict_server(percent, 5, 60);
         assert_eq!(early, 0, "{percent} %");
         assert!((60..=68).contains(&came), "{percent} %: after {came} s");
     }
     for percent in [115, 120, 125, 130] {
-        let (early, came) = beside_a_strict_server(percent, 60);
+        let (early, came) = beside_a_strict_server(percent, 5, 60);
         assert!((1..=6).contains(&early), "{percent} %: {early} early polls");
         assert!((60..=160).contains(&came), "{percent} %: after {came} s");
+    }
+}
+
+proptest! {
+    // D02, rules 11 and 13 (cli/cli#9370, cli/oauth#108): the same for every such clock, interval and moment of approval.
+    #[test]
+    fn d02_a_strict_server_is_satisfied_whatever_the_clock(percent in 70..=130_u64, interval in 1..=10_u64, approved in 0..=300_u64) {
+        let (early, came) = beside_a_strict_server(percent, interval, approved);
+        prop_assert!(came >= approved && (percent > 100 || early == 0), "{early} early polls, after {came} s");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the tests of this workspace share. This file alone owns the list of its rooms.
 //!
+//! - `abreast`: one test on many cases at once.
 //! - `black_hole` (feature `loopback`, Unix): an address that swallows packets, and one that refuses.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `faults` (feature `loopback`, Unix): a proxy that spoils the answers of any server.
@@ -22,6 +23,7 @@
     reason = "test code: a panic is how it reports"
 )]
 
+pub mod abreast;
 #[cfg(all(feature = "loopback", unix))]
 pub mod black_hole;
 pub mod choices;

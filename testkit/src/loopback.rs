@@ -5,7 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -224,6 +224,31 @@ fn talk<S: Read + Write>(
             next @ (Next::Close | Next::Reset | Next::HalfClose | Next::Hang) => return Ok(next),
         }
     }
+}
+
+/// A proxy that connects every tunnel to this port of 127.0.0.1, whatever it is asked for, and shows each request for one to
+/// `check`. Its own port.
+pub fn tunnel_to(port: u16, check: impl Fn(&str) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for near in listener.incoming() {
+            let mut near = near.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                near.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            check(&String::from_utf8(head).unwrap());
+            near.write_all(b"HTTP/1.1 200 Connected\r\nSet-Cookie: canary\r\n\r\n").unwrap();
+            let far = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+            for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+                thread::spawn(move || io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    own
 }
 
 /// Writes a whole answer. A client that has gone away is no mistake.

@@ -1,7 +1,7 @@
 //! Owns the driver without a world: it brings a machine and a script together in memory, and no time passes but on its clock.
 
 use crate::server::{Asked, Script};
-use device_flow_core::{Action, Event, Machine, Outgoing, Request, Response, Stopped, Timestamp, TransportError};
+use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, Timestamp};
 
 /// Drives a machine to its end against a script that plays the server at `base` (scheme, host, port), and tells what was
 /// asked. It does what the adapters' `run` does; waits end on the dot, and an answer takes its turn's latency.
@@ -18,21 +18,11 @@ pub fn run<M: Machine>(
     for _ in 0..10_000 {
         match machine.next_action(now) {
             Action::SendRequest(Outgoing { request, ticket }) => {
-                let asked = asked(&request, base);
+                let asked = Asked::of(&request, base);
                 let turn = script.turn(&asked);
                 all.push(asked);
                 now = Timestamp::from_millis(now.as_millis() + turn.latency);
-                let handed_in = match turn.wire(base) {
-                    Ok(wire) => {
-                        let headers = wire.headers();
-                        let answer = Response::new(wire.status, wire.body.as_bytes());
-                        let answer =
-                            headers.iter().fold(answer, |answer, (name, value)| answer.header(name, value.as_bytes()));
-                        machine.response(ticket, answer, now)
-                    }
-                    Err(kind) => machine.transport_failed(ticket, TransportError::new(kind), now),
-                };
-                handed_in.unwrap();
+                turn.hand_to(machine, ticket, base, now);
             }
             Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
             Action::Wait { until, reason } => {
@@ -45,15 +35,4 @@ pub fn run<M: Machine>(
         }
     }
     panic!("it never ends")
-}
-
-/// A request as the server at `base` sees it.
-fn asked(request: &Request, base: &str) -> Asked {
-    let content_type = request.headers().find(|(name, _)| *name == "content-type");
-    Asked {
-        method: request.method().as_str().to_owned(),
-        target: request.url().strip_prefix(base).unwrap_or(request.url()).to_owned(),
-        content_type: content_type.map(|(_, value)| value.to_owned()),
-        body: String::from_utf8(request.body().to_vec()).unwrap(),
-    }
 }

@@ -1,7 +1,9 @@
 //! Owns the scripted authorization server: what each of its answers is in bytes, and whether what was asked has the form that
 //! RFC 8628 demands. It knows no sockets and no clock.
 
-use device_flow_core::{Client, ClientBuilder, Provider, TransportErrorKind};
+use device_flow_core::{
+    Client, ClientBuilder, Machine, Provider, Request, Response, Ticket, Timestamp, TransportError, TransportErrorKind,
+};
 use std::borrow::Cow;
 
 /// The secrets that it gives out and is given. All contain one word, so that a search finds every place that shows one.
@@ -53,6 +55,17 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// A machine's request as the server at `base` (scheme, host, port) sees it.
+    pub fn of(request: &Request, base: &str) -> Self {
+        let content_type = request.headers().find(|(name, _)| *name == "content-type");
+        Self {
+            method: request.method().as_str().to_owned(),
+            target: request.url().strip_prefix(base).unwrap_or(request.url()).to_owned(),
+            content_type: content_type.map(|(_, value)| value.to_owned()),
+            body: String::from_utf8(request.body().to_vec()).unwrap(),
+        }
+    }
+
     /// Where it went, when it has the form that the RFC demands; else what is wrong with it.
     ///
     /// # Errors
@@ -193,6 +206,21 @@ impl Turn {
     pub const fn latency(mut self, millis: u64) -> Self {
         self.latency = millis;
         self
+    }
+
+    /// Hands what comes back, from the server at `base`, to the machine that asked.
+    pub fn hand_to<M: Machine>(&self, machine: &mut M, ticket: Ticket, base: &str, now: Timestamp) {
+        let handed_in = match self.wire(base) {
+            Ok(wire) => {
+                let headers = wire.headers();
+                let response = Response::new(wire.status, wire.body.as_bytes());
+                let response =
+                    headers.iter().fold(response, |response, (name, value)| response.header(name, value.as_bytes()));
+                machine.response(ticket, response, now)
+            }
+            Err(kind) => machine.transport_failed(ticket, TransportError::new(kind), now),
+        };
+        handed_in.unwrap();
     }
 
     /// The answer in bytes, of a server at this address.

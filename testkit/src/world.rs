@@ -6,10 +6,10 @@ use crate::secrets::CANARY;
 use crate::server::{self, Asked, Endpoint, Number, Reply, Turn};
 use crate::watch::{End, Rule, Seen, Watch};
 use device_flow_core::{
-    Action, Client, DeviceFlow, Failure, Machine, Misuse, Outgoing, Prompt, Request, Response, Snapshot, Ticket,
-    Timestamp, TransportError, TransportErrorKind, WaitReason,
+    Action, Cause, Client, DeviceFlow, Failure, Machine, Misuse, Outgoing, Prompt, Request, Response, Snapshot, Ticket,
+    Timestamp, TokenResponse, TransportError, TransportErrorKind, WaitReason,
 };
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,8 +94,11 @@ struct World<'a> {
     expected_reason: Option<WaitReason>,
 }
 
+/// Where its server is.
+const BASE: &str = "https://as.example";
+
 thread_local! {
-    static CLIENT: Arc<Client> = Arc::new(server::client("https://as.example").build().unwrap());
+    static CLIENT: Arc<Client> = Arc::new(server::client(BASE).build().unwrap());
 }
 
 impl<'a> World<'a> {
@@ -147,8 +150,7 @@ impl<'a> World<'a> {
                 if let Err(failure) = &outcome {
                     self.is_safe(&failure.to_string(), "the failure");
                 }
-                let end = end_of(&outcome.map(|token| token.access_token().expose() == server::ACCESS_TOKEN));
-                self.see(Seen::Ended(end));
+                self.see(Seen::Ended(end_of(&outcome)));
                 return true;
             }
             Action::Ended => unreachable!("the outcome comes first"),
@@ -157,14 +159,9 @@ impl<'a> World<'a> {
     }
 
     fn send(&mut self, request: &Request, ticket: Ticket) {
-        let header = |name| request.headers().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
-        let asked = Asked {
-            method: request.method().as_str().to_owned(),
-            target: request.url().to_owned(),
-            content_type: header("content-type"),
-            body: String::from_utf8(request.body().to_vec()).unwrap(),
-        };
-        let endpoint = asked.endpoint().unwrap_or_else(|complaint| panic!("{complaint}\n{}", tell(&self.trace)));
+        let endpoint = Asked::of(request, BASE)
+            .endpoint()
+            .unwrap_or_else(|complaint| panic!("{complaint}\n{}", tell(&self.trace)));
         assert!(self.flight.replace((endpoint, ticket)).is_none(), "two requests in flight\n{}", tell(&self.trace));
         self.is_safe(&format!("{request:?}"), "a request");
         self.see(Seen::Asked(endpoint));
@@ -182,16 +179,8 @@ impl<'a> World<'a> {
         };
         self.now = self.now.saturating_add(turn.latency);
         let interval = self.flow.prompt().map_or(0, |prompt| prompt.interval().as_secs());
-        match turn.wire("https://as.example") {
-            Ok(wire) => {
-                let headers = wire.headers();
-                let response = headers.iter().fold(Response::new(wire.status, wire.body.as_bytes()), |response, it| {
-                    response.header(it.0, it.1.as_bytes())
-                });
-                self.flow.response(ticket, response, self.at()).unwrap();
-            }
-            Err(kind) => self.flow.transport_failed(ticket, TransportError::new(kind), self.at()).unwrap(),
-        }
+        let now = self.at();
+        turn.hand_to(&mut self.flow, ticket, BASE, now);
         self.see(Seen::Answered(turn));
         self.expect_reason(&turn, interval);
     }
@@ -207,11 +196,7 @@ impl<'a> World<'a> {
     fn wait(&mut self, until: u64, reason: WaitReason) {
         self.see(Seen::Waits(until));
         if let Some(expected) = self.expected_reason {
-            assert!(
-                reason == expected || reason == WaitReason::RetryAfter,
-                "{reason:?} is told, not {expected:?}\n{}",
-                tell(&self.trace)
-            );
+            assert_eq!(reason, expected, "what is told\n{}", tell(&self.trace));
         }
         let wake = self.pick(self.menu.wakes);
         match wake {
@@ -240,10 +225,12 @@ impl<'a> World<'a> {
         assert!(same, "woken early at {at}, it says {action:?}\n{}", tell(&self.trace));
     }
 
-    /// What the next wait will be explained by; a longer `Retry-After` is judged by its length.
+    /// What the next wait will be explained by, where it is certain.
     fn expect_reason(&mut self, turn: &Turn, interval_before: u64) {
         let interval = self.flow.prompt().map(|prompt| prompt.interval().as_secs());
         self.expected_reason = match (turn.reply, interval) {
+            // A `Retry-After` may be what lengthens the wait.
+            _ if turn.retry_after.is_some() => None,
             (_, None) => None,
             (Reply::Pending, _) => Some(WaitReason::Interval),
             (Reply::SlowDown(_), Some(interval)) => {
@@ -251,7 +238,7 @@ impl<'a> World<'a> {
                 u32::try_from(interval).ok().map(|interval| WaitReason::SlowDown { interval })
             }
             (Reply::Fault(kind), _) => {
-                let cause = device_flow_core::Cause::Transport(kind);
+                let cause = Cause::Transport(kind);
                 Some(WaitReason::Backoff { cause, attempt: self.watch.failures() })
             }
             (Reply::Code { .. }, _) => Some(WaitReason::Interval),
@@ -288,8 +275,8 @@ impl<'a> World<'a> {
         // The answer to what is in flight may still be handed in, and changes nothing.
         if let Some((_, ticket)) = self.flight.take() {
             let turn = Turn::new(Reply::Token);
-            let wire = turn.wire("").unwrap();
-            self.flow.response(ticket, Response::new(wire.status, wire.body.as_bytes()), self.at()).unwrap();
+            let now = self.at();
+            turn.hand_to(&mut self.flow, ticket, BASE, now);
             self.see(Seen::Answered(turn));
         }
     }
@@ -351,11 +338,11 @@ impl<'a> World<'a> {
     }
 }
 
-/// How a sign-in ended, as the watch knows it. Success is whether the token was the server's.
-pub fn end_of(outcome: &Result<bool, Failure>) -> End {
+/// How a sign-in ended, as the watch knows it.
+fn end_of(outcome: &Result<TokenResponse, Failure>) -> End {
     match outcome {
-        Ok(true) => End::Token,
-        Ok(false) => panic!("a token that the server never gave"),
+        Ok(token) if token.access_token().expose() == server::ACCESS_TOKEN => End::Token,
+        Ok(_) => panic!("a token that the server never gave"),
         Err(Failure::Cancelled) => End::Cancelled,
         Err(Failure::Denied(_)) => End::Denied,
         Err(Failure::Expired(_)) => End::Expired,
@@ -367,7 +354,7 @@ pub fn end_of(outcome: &Result<bool, Failure>) -> End {
 }
 
 /// A trace for people.
-pub fn tell(trace: &[(u64, Seen)]) -> String {
+fn tell(trace: &[(u64, Seen)]) -> String {
     let mut text = String::new();
     for (at, seen) in trace {
         // Writing to a String cannot fail.
@@ -377,7 +364,7 @@ pub fn tell(trace: &[(u64, Seen)]) -> String {
 }
 
 /// A number as a server may write it, of any size.
-pub fn any_number(choose: &mut dyn Choose) -> Number {
+fn any_number(choose: &mut dyn Choose) -> Number {
     const EDGES: [u64; 12] = [
         0,
         1,
@@ -517,10 +504,4 @@ fn oddities(choose: &mut dyn Choose, reply: Reply) -> Turn {
         _ => turn.status = Some([201, 400, 403, 429, 503][choose.pick(5)]),
     }
     turn
-}
-
-impl fmt::Debug for Menu {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Menu")
-    }
 }

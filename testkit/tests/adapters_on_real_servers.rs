@@ -10,53 +10,35 @@
     reason = "test code: a panic is how it reports"
 )]
 
+#[path = "support/adapters.rs"]
+mod adapters;
 mod support;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
+use adapters::Adapter;
 use device_flow_core::{
     Action, Client, ClientBuilder, ConfigError, DeviceFlow, Discovery, Event, Expired, Failure, Machine, Metadata,
     Misuse, OAuthError, Prompt, Provider, Response, Stopped, Ticket, Timestamp, TokenResponse, TransportError,
     WaitReason,
 };
+use device_flow_testkit::abreast::side_by_side;
 use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
 use serde_json::Value;
 use support::plain_http::{json, post};
 use support::tap::Tap;
-use support::{foreign_poll, shared, side_by_side};
+use support::{foreign_poll, shared};
 
 const SCOPE: &str = "openid offline_access";
 
-#[derive(Clone, Copy, Debug)]
-enum Adapter {
-    Tokio,
-    Blocking,
-}
-
-impl Adapter {
-    fn run<M: Machine>(self, machine: &mut M, on_event: impl FnMut(Event)) -> Result<M::Output, Stopped> {
-        match self {
-            Self::Tokio => {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                let http = device_flow_tokio::Http::builder().build().unwrap();
-                runtime.block_on(device_flow_tokio::run(&http, machine, on_event))
-            }
-            Self::Blocking => {
-                let http = device_flow_blocking::Http::builder().build().unwrap();
-                device_flow_blocking::run(&http, machine, &device_flow_blocking::Cancel::new(), on_event)
-            }
-        }
-    }
-
-    fn discover(self, server: &Server) -> Metadata {
-        self.run(&mut Discovery::new(&server.issuer(), true).unwrap(), |_| {}).unwrap()
-    }
+fn discover(adapter: Adapter, server: &Server) -> Metadata {
+    adapter.run(&mut Discovery::new(&server.issuer(), true).unwrap(), |_| {}).unwrap()
 }
 
 /// Both adapters on these servers, all at once.
 fn everywhere(kinds: &[Kind], test: impl Fn(Adapter, Kind) + Sync) {
-    let cases: Vec<_> = kinds.iter().flat_map(|&kind| [(Adapter::Tokio, kind), (Adapter::Blocking, kind)]).collect();
+    let cases: Vec<_> = kinds.iter().flat_map(|&kind| Adapter::BOTH.map(|adapter| (adapter, kind))).collect();
     side_by_side(&cases, |&(adapter, kind)| test(adapter, kind));
 }
 
@@ -223,7 +205,7 @@ fn a_code_that_nobody_approves_ends_by_the_local_clock_whatever_the_server_says(
     let options = Options { expires: Some(6), interval: Some(2) };
     side_by_side(&Kind::ALL, |&kind| {
         let server = Server::start(kind, options);
-        side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+        side_by_side(&Adapter::BOTH, |&adapter| {
             let done = sign_in(adapter, &server, public, |_| {});
             let expired = done.expired();
             // All of its polls were answered with authorization_pending, so nobody but the clock ended it.
@@ -239,7 +221,7 @@ fn an_expiry_that_only_the_server_has_noticed_is_told_in_its_words() {
     // The third never says so.
     side_by_side(&[Kind::OidcProvider, Kind::Authlib], |&kind| {
         let server = Server::start(kind, Options { expires: Some(3), interval: Some(1) });
-        side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+        side_by_side(&Adapter::BOTH, |&adapter| {
             let here = Provider::endpoints(server.device_authorization_endpoint(), server.token_endpoint());
             let mut suspended = Suspended { inner: flow(here, public), lost: Duration::ZERO };
             let outcome = adapter.run(&mut suspended, |_| {});
@@ -298,7 +280,7 @@ impl Machine for Suspended {
 #[test]
 fn after_a_slow_down_five_seconds_more_pass_for_good() {
     let server = Server::start(Kind::Authlib, Options { interval: Some(2), ..Options::default() });
-    side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+    side_by_side(&Adapter::BOTH, |&adapter| {
         let done = sign_in(adapter, &server, public, |scene| {
             // Between the code and the first poll, so that the server finds that poll too early.
             thread::sleep(Duration::from_secs(1));
@@ -327,7 +309,7 @@ fn after_a_slow_down_five_seconds_more_pass_for_good() {
 fn between_polls_pass_the_servers_interval_or_else_five_seconds_and_a_closed_connection_is_no_failure() {
     side_by_side(&[(None, 5), (Some(7), 7)], |&(interval, seconds)| {
         let server = Server::start(Kind::OidcProvider, Options { interval, ..Options::default() });
-        side_by_side(&[Adapter::Tokio, Adapter::Blocking], |&adapter| {
+        side_by_side(&Adapter::BOTH, |&adapter| {
             let done = sign_in(adapter, &server, public, |scene| scene.approve());
             done.token();
             assert_eq!(done.tap.device_answer()["interval"].as_u64(), interval.map(u64::from));
@@ -434,7 +416,7 @@ fn django_oauth_toolkit_needs_the_client_id_in_the_body_and_the_secret_encoded()
 fn rfc8414_discovery_by_issuer_leads_to_a_sign_in_with_a_secret_as_the_metadata_lists_it() {
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
         let server = shared(kind);
-        let metadata = adapter.discover(&server);
+        let metadata = discover(adapter, &server);
         assert_eq!(metadata.issuer(), server.issuer());
         assert_eq!(metadata.device_authorization_endpoint(), Some(&*server.device_authorization_endpoint()));
         assert_eq!(metadata.token_endpoint(), server.token_endpoint());
@@ -456,7 +438,7 @@ fn rfc8414_discovery_by_issuer_leads_to_a_sign_in_with_a_secret_as_the_metadata_
 fn metadata_without_a_device_authorization_endpoint_is_told_when_the_client_is_built() {
     everywhere(&[Kind::DjangoOauthToolkit], |adapter, kind| {
         let server = shared(kind);
-        let metadata = adapter.discover(&server);
+        let metadata = discover(adapter, &server);
         assert_eq!(metadata.device_authorization_endpoint(), None);
         let built = public(metadata.into()).allow_http_loopback().build();
         let expected = ConfigError::NoDeviceAuthorizationEndpoint {

@@ -20,11 +20,12 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use device_flow_testkit::abreast::side_by_side;
 use device_flow_testkit::servers::{BASIC, Kind, Options, POST, PUBLIC, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use support::tap::Tap;
-use support::{foreign_poll, shared, side_by_side};
+use support::{foreign_poll, shared};
 
 /// Longer than any wait here.
 const PATIENCE: Duration = Duration::from_secs(60);

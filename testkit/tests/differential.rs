@@ -13,10 +13,11 @@
 #[path = "support/adapters.rs"]
 mod adapters;
 
-use adapters::{AUTHORITY, Adapter, abreast};
+use adapters::{AUTHORITY, Adapter, PATIENT};
 use device_flow_core::{
     Client, DeviceFlow, Discovery, Event, Machine, Stopped, TokenResponse, TransportErrorKind as Kind, WaitReason,
 };
+use device_flow_testkit::abreast::abreast;
 use device_flow_testkit::choices::{Bytes, Choose, every_path};
 use device_flow_testkit::recorder::{Recorder, Trace};
 use device_flow_testkit::scaled::Scaled;
@@ -184,9 +185,6 @@ struct Run {
     outcome: String,
 }
 
-/// The time limit where none is to be felt.
-const PATIENT: Duration = Duration::from_secs(30);
-
 fn in_memory<M: Machine>(script: &[Turn], base: &str, machine: M, show: impl Fn(M::Output) -> String) -> Run {
     let (mut script, mut machine, mut told) = (Script::new(script.to_vec()), Recorder::new(machine, base), vec![]);
     let (outcome, asked) = memory::run(&mut machine, base, &mut script, |event| told.extend(reason(&event)));
@@ -209,7 +207,7 @@ fn on_the_wire<M: Machine>(
     show: impl Fn(M::Output) -> String,
 ) -> Run {
     let (mut machine, mut told) = (Recorder::new(machine, &server.base()), vec![]);
-    let outcome = adapter.run(limit, &mut machine, |event| told.extend(reason(&event)));
+    let outcome = adapter.run_within(limit, &mut machine, |event| told.extend(reason(&event)));
     assert_eq!(server.overlaps(), 0, "a request came while another one was in flight");
     // What the machine wants on the wire is there, to the last header.
     for (sent, seen) in machine.trace().sent().zip(server.exchanges()) {
@@ -323,7 +321,7 @@ fn polling_law_2_real_waits_are_those_in_memory() {
         let server = tcp::Server::http(Script::new(script));
         let expected = in_memory(&script, &server.base(), flow(&server.base()), token);
         let mut machine = Scaled::new(flow(&server.base()), FACTOR);
-        let outcome = adapter.run(PATIENT, &mut machine, |_| {}).map(token).unwrap();
+        let outcome = adapter.run(&mut machine, |_| {}).map(token).unwrap();
         assert_eq!((outcome, server.asked()), (expected.outcome, expected.asked));
         let exchanges = server.exchanges();
         let waits: Vec<_> = expected.trace.waits().map(|(wait, _)| Duration::from_millis(wait) / FACTOR).collect();

@@ -12,11 +12,12 @@
 #[path = "support/adapters.rs"]
 mod adapters;
 
-use adapters::{AUTHORITY, Adapter, abreast};
+use adapters::{AUTHORITY, Adapter};
 use device_flow_core::{
     Cause, Client, DeviceFlow, Discovery, Expired, Failure, ProtocolFault, Provider, Stopped,
     TransportErrorKind as Kind, WaitReason,
 };
+use device_flow_testkit::abreast::abreast;
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::faults::{self, Fault, Proxy};
 use device_flow_testkit::loopback::{self, Loopback};
@@ -214,13 +215,13 @@ fn run(cell: &Cell) -> Found {
     let (trace, outcome) = match cell.at {
         At::Discovery => {
             let mut machine = Recorder::new(Discovery::new(&proxy.base(), true).unwrap(), &proxy.base());
-            let outcome = cell.adapter.run(limit(&cell.fault), &mut machine, |_| {});
+            let outcome = cell.adapter.run_within(limit(&cell.fault), &mut machine, |_| {});
             (machine.trace().clone(), outcome.map(drop))
         }
         At::Device | At::Poll => {
             let flow = DeviceFlow::new(server::client(&proxy.base()).build().unwrap(), [7; 32]);
             let mut machine = Recorder::new(flow, &proxy.base());
-            let outcome = cell.adapter.run(limit(&cell.fault), &mut machine, |_| {});
+            let outcome = cell.adapter.run_within(limit(&cell.fault), &mut machine, |_| {});
             if outcome.is_ok() {
                 let failures = matches!(cell.end, End::Survived(_) | End::Tolerated(_));
                 assert_eq!(machine.inner().trail().failures(), u32::from(failures));
@@ -372,7 +373,7 @@ fn c01_no_connection_at_a_poll_is_survived_to_the_end_of_the_code() {
             let provider = Provider::endpoints(format!("{}/device", upstream.base()), &*token);
             let client = Client::builder(provider, server::CLIENT_ID).scope(server::SCOPE).allow_http_loopback();
             let mut machine = Recorder::new(DeviceFlow::new(client.build().unwrap(), [7; 32]), &upstream.base());
-            let outcome = adapter.run(Duration::from_secs(30), &mut machine, |_| {});
+            let outcome = adapter.run(&mut machine, |_| {});
             let Err(Stopped::Failed(Failure::Expired(Expired { trail, .. }))) = outcome else { panic!("{outcome:?}") };
             assert_eq!((trail.polls(), trail.failures()), (4, 4), "{token}");
             assert_eq!(trail.last_error().unwrap().cause(), Cause::Transport(kind), "{token}");

@@ -12,8 +12,7 @@ use device_flow_testkit::secrets::{CANARY, ENTROPY, leak, none_in};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 use std::thread;
@@ -275,28 +274,10 @@ fn every_scenario(drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Told) {
     assert!(refuses.requests().iter().all(|asked| asked.head.contains("proxy-authorization: basic y2fuyxj5")));
 }
 
-/// A proxy that connects every tunnel to this port, and its address with a password.
+/// The address of a proxy that connects every tunnel to this port, with a password.
 fn tunnel_to(port: u16) -> String {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let own = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for near in listener.incoming() {
-            let mut near = near.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                near.read_exact(&mut byte).unwrap();
-                head.extend(byte);
-            }
-            assert!(String::from_utf8(head).unwrap().contains("Y2FuYXJ5"), "the password was not sent");
-            near.write_all(b"HTTP/1.1 200 Connected\r\nSet-Cookie: canary\r\n\r\n").unwrap();
-            let far = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-            for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                thread::spawn(move || std::io::copy(&mut from, &mut to));
-            }
-        }
-    });
-    format!("http://canary-user:canary-password@127.0.0.1:{own}")
+    let proxy = loopback::tunnel_to(port, |head| assert!(head.contains("Y2FuYXJ5"), "the password was not sent"));
+    format!("http://canary-user:canary-password@127.0.0.1:{proxy}")
 }
 
 /// All that these crates logged so far.

@@ -28,10 +28,8 @@ impl Resolver for Both {
 #[test]
 fn c17_where_ipv6_leads_nowhere_ipv4_has_its_turn() {
     let server = Loopback::http(sign_in(&[]));
-    let Some(hole) = BlackHole::at(SocketAddr::from((Ipv6Addr::LOCALHOST, server.port()))) else {
-        eprintln!("there is no IPv6 on this machine");
-        return;
-    };
+    // Without IPv6 nothing can be shown; `.ci/run` tells of it.
+    let Some(hole) = BlackHole::at(SocketAddr::from((Ipv6Addr::LOCALHOST, server.port()))) else { return };
     let both = Both([hole.address(), SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))]);
     let http = Http::builder().connect_timeout(Duration::from_secs(3));
     let http = http.build_with(|config| Agent::with_parts(config, DefaultConnector::default(), both.clone())).unwrap();

@@ -9,7 +9,7 @@ use crate::sign_in;
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -239,7 +239,7 @@ fn c14_a_proxy_that_refuses_is_named_without_its_password() {
 fn c14_a_proxy_that_tunnels_carries_the_sign_in_and_resolves_the_name() {
     let authority = Authority::new();
     let server = Loopback::https(authority.server(&["as.example"]), loopback::sign_in(&["authorization_pending"]));
-    let proxy = tunnel_to(server.port());
+    let proxy = loopback::tunnel_to(server.port(), |_| {});
     let http = Http::builder().proxy(format!("127.0.0.1:{proxy}")).root_certificates_pem(authority.pem());
     let outcome = sign_in(&http.build().unwrap(), flow(client_at("https://as.example")));
     assert!(outcome.is_ok(), "{outcome:?}");
@@ -247,7 +247,7 @@ fn c14_a_proxy_that_tunnels_carries_the_sign_in_and_resolves_the_name() {
 
     // A certificate for another host is the server's fault, not the proxy's.
     let server = Loopback::https(authority.server(&["elsewhere.example"]), loopback::sign_in(&[]));
-    let http = Http::builder().proxy(format!("http://127.0.0.1:{}", tunnel_to(server.port())));
+    let http = Http::builder().proxy(format!("http://127.0.0.1:{}", loopback::tunnel_to(server.port(), |_| {})));
     let error = transport_error(http.root_certificates_pem(authority.pem()), client_at("https://as.example"));
     assert_eq!(error.kind(), Kind::UntrustedCertificate);
     assert!(error.detail().starts_with("as.example: "), "{error}");
@@ -265,29 +265,6 @@ fn c15_loopback_never_goes_through_a_proxy() {
     let http = Http::builder().proxy("http://127.0.0.1:1").root_certificates_pem(authority.pem()).build().unwrap();
     let outcome = sign_in(&http, flow(client_at(&format!("https://localhost:{}", server.port()))));
     assert!(outcome.is_ok(), "{outcome:?}");
-}
-
-/// A proxy that connects every tunnel to this port.
-fn tunnel_to(port: u16) -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let own = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for near in listener.incoming() {
-            let mut near = near.unwrap();
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") {
-                let mut byte = [0];
-                near.read_exact(&mut byte).unwrap();
-                head.extend(byte);
-            }
-            near.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").unwrap();
-            let far = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-            for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                thread::spawn(move || std::io::copy(&mut from, &mut to));
-            }
-        }
-    });
-    own
 }
 
 /// A device authorization response, as gzip.

@@ -14,11 +14,19 @@ pub(crate) enum Adapter {
 /// The authority whose servers these clients trust, and no others.
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
+/// The time limit where none is to be felt.
+pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+
 impl Adapter {
     pub(crate) const BOTH: [Self; 2] = [Self::Tokio, Self::Blocking];
 
-    /// Runs a machine with a client of its own, of this time limit for a request.
-    pub(crate) fn run<M: Machine>(
+    /// Runs a machine with a client of its own.
+    pub(crate) fn run<M: Machine>(self, machine: &mut M, on_event: impl FnMut(Event)) -> Result<M::Output, Stopped> {
+        self.run_within(PATIENT, machine, on_event)
+    }
+
+    /// The same with this time limit for a request.
+    pub(crate) fn run_within<M: Machine>(
         self,
         limit: Duration,
         machine: &mut M,
@@ -39,26 +47,4 @@ impl Adapter {
             }
         }
     }
-}
-
-/// Runs a test on all cases, this many at once, for most of it is waiting. A panic names its case.
-pub(crate) fn abreast<T: std::fmt::Debug + Sync>(width: usize, cases: &[T], test: impl Fn(&T) + Sync) {
-    let next = std::sync::atomic::AtomicUsize::new(0);
-    let work = || {
-        while let Some(case) = cases.get(next.fetch_add(1, std::sync::atomic::Ordering::SeqCst)) {
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(case)));
-            if let Err(panic) = outcome {
-                eprintln!("in the case {case:?}");
-                std::panic::resume_unwind(panic);
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..width).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    });
 }

@@ -1,11 +1,9 @@
-//! Owns what the proofs on real servers share: the servers, a tap on the wire, somebody else, and running side by side.
+//! Owns what the proofs on real servers share: the servers, a tap on the wire, and somebody else.
 
 pub(crate) mod plain_http;
 pub(crate) mod tap;
 
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread;
 
 use device_flow_testkit::servers::{Kind, Options, PUBLIC, Server};
 use plain_http::{json, post};
@@ -20,16 +18,6 @@ pub(crate) fn shared(kind: Kind) -> Arc<Server> {
         *running = Arc::downgrade(&server);
         server
     })
-}
-
-/// Runs a test on all cases at once, for it mostly waits. A panic names its case.
-pub(crate) fn side_by_side<T: Debug + Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
-    thread::scope(|scope| {
-        for case in cases {
-            let run = || test(case);
-            thread::Builder::new().name(format!("{case:?}")).spawn_scoped(scope, run).unwrap();
-        }
-    });
 }
 
 /// What the server says to somebody else who asks with this device code.
