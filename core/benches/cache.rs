@@ -26,9 +26,9 @@ fn file() -> String {
         let owner = format!(r#""home_account_id":"{home}","environment":"login.microsoftonline.com""#);
         let separator = if number == 0 { "" } else { "," };
         let [access, refresh, id, account] = &mut roots;
-        write!(access, r#"{separator}"{home}-login.microsoftonline.com-accesstoken-my-client-{TENANT}-openid profile user.read":{{"credential_type":"AccessToken","secret":"AT-canary-{number:0120}",{owner},"client_id":"my-client","target":"{SCOPES}","realm":"{TENANT}","token_type":"Bearer","cached_at":"1795377332","expires_on":"1795380932","extended_expires_on":"1795380932"}}"#).unwrap();
-        write!(refresh, r#"{separator}"{home}-login.microsoftonline.com-refreshtoken-my-client--openid profile user.read":{{"credential_type":"RefreshToken","secret":"RT-canary-{number:0120}",{owner},"client_id":"my-client","target":"{SCOPES}","last_modification_time":"1795377332"}}"#).unwrap();
-        write!(id, r#"{separator}"{home}-login.microsoftonline.com-idtoken-my-client-{TENANT}-":{{"credential_type":"IdToken","secret":"eyJhbGciOiJub25lIn0.canary{number:0120}.sig",{owner},"realm":"{TENANT}","client_id":"my-client"}}"#).unwrap();
+        write!(access, r#"{separator}"{home}-login.microsoftonline.com-accesstoken-my-client-{TENANT}-openid profile user.read":{{"credential_type":"AccessToken","secret":"AT-canary-{number:032}",{owner},"client_id":"my-client","target":"{SCOPES}","realm":"{TENANT}","token_type":"Bearer","cached_at":"1795377332","expires_on":"1795380932","extended_expires_on":"1795380932"}}"#).unwrap();
+        write!(refresh, r#"{separator}"{home}-login.microsoftonline.com-refreshtoken-my-client--openid profile user.read":{{"credential_type":"RefreshToken","secret":"RT-canary-{number:032}",{owner},"client_id":"my-client","target":"{SCOPES}","last_modification_time":"1795377332"}}"#).unwrap();
+        write!(id, r#"{separator}"{home}-login.microsoftonline.com-idtoken-my-client-{TENANT}-":{{"credential_type":"IdToken","secret":"eyJhbGciOiJub25lIn0.canary{number:0200}.sig",{owner},"realm":"{TENANT}","client_id":"my-client"}}"#).unwrap();
         write!(account, r#"{separator}"{home}-login.microsoftonline.com-{TENANT}":{{{owner},"realm":"{TENANT}","local_account_id":"00000000-0000-0000-0000-{number:012}","username":"person{number}@contoso.test","authority_type":"MSSTS","account_source":"urn:ietf:params:oauth:grant-type:device_code"}}"#).unwrap();
     }
     let [access, refresh, id, account] = roots;
