@@ -45,8 +45,8 @@ mod secret;
 mod time;
 
 pub use cache::{
-    AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken, Owner, SaveAs,
-    TokenCache,
+    AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken, Owner,
+    SaveAs, TokenCache,
 };
 pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;

@@ -18,10 +18,14 @@ const MAX_BYTES: usize = 1024 * 1024 * 1024;
 #[non_exhaustive]
 pub enum CacheError {
     /// Not UTF-8.
-    #[error("the token cache is not UTF-8 text: it may be encrypted or damaged; move it away to start with an empty one")]
+    #[error(
+        "the token cache is not UTF-8 text: it may be encrypted or damaged; move it away to start with an empty one"
+    )]
     NotUtf8,
     /// No JSON object, or cut short.
-    #[error("the token cache is not a JSON object: it may be encrypted or damaged; move it away to start with an empty one")]
+    #[error(
+        "the token cache is not a JSON object: it may be encrypted or damaged; move it away to start with an empty one"
+    )]
     NotAnObject,
     /// More than 1 GiB.
     #[error("the token cache is larger than 1 GiB: move it away to start with an empty one")]
@@ -56,9 +60,11 @@ impl TokenCache {
         let mut reader = Reader::new(&text);
         let (mut sections, mut drafts) = (Vec::new(), Vec::new());
         let mut root = |name: &str, value| {
-            let kind = Kind::ALL.into_iter().find(|kind| name.get(1..name.len().saturating_sub(1)) == Some(kind.name()));
+            let kind =
+                Kind::ALL.into_iter().find(|kind| name.get(1..name.len().saturating_sub(1)) == Some(kind.name()));
             let before = drafts.len();
-            let read = kind.and_then(|kind| members(value, &mut |key, entry| drafts.push(reader.entry(kind, key, entry))));
+            let read =
+                kind.and_then(|kind| members(value, &mut |key, entry| drafts.push(reader.entry(kind, key, entry))));
             match (kind, read) {
                 (Some(kind), Some(())) => sections.push(Ok(kind)),
                 _ => {

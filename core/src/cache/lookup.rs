@@ -119,7 +119,7 @@ impl CachedAccessToken<'_> {
 #[derive(Clone, Copy)]
 pub struct CachedRefreshToken<'a> {
     entry: &'a Entry,
-    client_id: &'a str,
+    foreign: bool,
 }
 
 impl CachedRefreshToken<'_> {
@@ -133,7 +133,7 @@ impl CachedRefreshToken<'_> {
     /// client is not in the family: go on with the next, and tell the cache with [`TokenCache::leave_family`].
     #[must_use]
     pub fn is_of_family(&self) -> bool {
-        !self.entry.client().eq_ignore_ascii_case(self.client_id)
+        self.foreign
     }
 }
 
@@ -183,7 +183,7 @@ impl TokenCache {
     /// All refresh tokens that may work, the likeliest first: those of the client's family, then the client's own; in each
     /// the newest first. Try one after the other: some MSALs leave a replaced token beside the new one.
     #[must_use]
-    pub fn refresh_tokens<'a>(&'a self, owner: Owner<'a>) -> Vec<CachedRefreshToken<'a>> {
+    pub fn refresh_tokens(&self, owner: Owner<'_>) -> Vec<CachedRefreshToken<'_>> {
         let family = self.family(owner.client_id, owner.authority);
         let of_family = |entry: &Entry| family.is_some_and(|family| !family.is_empty() && entry.family() == family);
         let usable = |entry: &&Entry| {
@@ -194,7 +194,8 @@ impl TokenCache {
         let mut found: Vec<&Entry> = self.owned_by(&owner).filter(usable).collect();
         // The first in the file comes first among equals, as it does for every MSAL.
         found.sort_by_key(|entry| Reverse((of_family(entry), self.freshness(entry))));
-        found.into_iter().map(|entry| CachedRefreshToken { entry, client_id: owner.client_id }).collect()
+        let token = |entry| CachedRefreshToken { entry, foreign: !owner.is_client_of(entry) };
+        found.into_iter().map(token).collect()
     }
 
     /// The ID token of the last sign-in or refresh, as the server sent it. It may have expired; it says who someone is, and

@@ -72,7 +72,9 @@ fn msal_5_realm_organizations_is_the_home_tenant() {
 #[test]
 fn msal_4_2_scopes_are_a_superset_without_regard_to_case_and_to_reserved_ones() {
     let cache = one(json!({}));
-    for scopes in ["user.read", "USER.READ mail.read", "openid profile offline_access user.read", "user.read  user.read", ""] {
+    for scopes in
+        ["user.read", "USER.READ mail.read", "openid profile offline_access user.read", "user.read  user.read", ""]
+    {
         assert!(is_hit(&cache, scopes), "{scopes}");
     }
     for scopes in ["user", "user.read files.read", "openid", "email"] {
@@ -168,14 +170,16 @@ fn msal_4_7_a_rotated_token_without_a_time_is_dated_by_the_access_token_beside_i
 #[test]
 fn msal_4_9_family_by_app_metadata() {
     let cache = |metadata: Value| {
-        let metadata = if metadata.is_null() { json!({}) } else { json!({"appmetadata-localhost-my-client": metadata}) };
+        let metadata =
+            if metadata.is_null() { json!({}) } else { json!({"appmetadata-localhost-my-client": metadata}) };
         read(&json!({"AppMetadata": metadata, "RefreshToken": {
             "own": refresh_token("RT-canary-own", json!({"last_modification_time": "900"})),
             "family": refresh_token("RT-canary-family", json!({"client_id": "other", "family_id": "1", "last_modification_time": "100"})),
             "second": refresh_token("RT-canary-second", json!({"client_id": "third", "family_id": "2"})),
         }}))
     };
-    let known = |family: Value| cache(json!({"client_id": "my-client", "environment": "localhost", "family_id": family}));
+    let known =
+        |family: Value| cache(json!({"client_id": "my-client", "environment": "localhost", "family_id": family}));
     let first = ["RT-canary-family", "RT-canary-own"];
     assert_eq!(refresh_tokens(&cache(Value::Null), owner(&localhost())), first);
     assert_eq!(refresh_tokens(&known(json!("1")), owner(&localhost())), first);
@@ -184,7 +188,8 @@ fn msal_4_9_family_by_app_metadata() {
         assert_eq!(refresh_tokens(&known(none), owner(&localhost())), ["RT-canary-own"]);
     }
     let (mut unknown, authority) = (cache(Value::Null), localhost());
-    let of_family: Vec<bool> = unknown.refresh_tokens(owner(&authority)).iter().map(|token| token.is_of_family()).collect();
+    let of_family: Vec<bool> =
+        unknown.refresh_tokens(owner(&authority)).iter().map(|token| token.is_of_family()).collect();
     assert_eq!(of_family, [true, false]);
     // client_mismatch.
     unknown.leave_family("my-client", &authority);
@@ -208,13 +213,19 @@ fn f14_two_issuers_have_nothing_in_common() {
     let mut cache = TokenCache::new();
     let one = Authority::at("https://sso.example/realms/a");
     let account = sign_in(&mut cache, &one, json!({"client_info": null}), WRITTEN);
-    let owner = |authority| Owner { home_account_id: account.home_account_id(), client_id: "my-client", authority };
-    assert!(hit(&cache, owner(&one), "user.read", WRITTEN).is_some());
-    for other in ["https://sso.example/realms/b", "https://sso.example", "https://sso.example:444/realms/a", "https://other.example/realms/a"] {
+    let owner = Owner { home_account_id: account.home_account_id(), client_id: "my-client", authority: &one };
+    assert!(hit(&cache, owner, "user.read", WRITTEN).is_some());
+    for other in [
+        "https://sso.example/realms/b",
+        "https://sso.example",
+        "https://sso.example:444/realms/a",
+        "https://other.example/realms/a",
+    ] {
         let other = Authority::at(other);
-        assert!(hit(&cache, owner(&other), "user.read", WRITTEN).is_none());
-        assert!(cache.refresh_tokens(owner(&other)).is_empty());
-        assert!(cache.id_token(owner(&other)).is_none());
+        let elsewhere = Owner { authority: &other, ..owner };
+        assert!(hit(&cache, elsewhere, "user.read", WRITTEN).is_none());
+        assert!(cache.refresh_tokens(elsewhere).is_empty());
+        assert!(cache.id_token(elsewhere).is_none());
     }
 }
 
@@ -237,8 +248,18 @@ fn an_authority_is_read_from_a_url() {
     use device_flow_core::AuthorityKind::{Adfs, Entra, Generic};
     for (url, environment, realm, kind) in [
         ("https://login.microsoftonline.com/organizations/v2.0", "login.microsoftonline.com", "organizations", Entra),
-        ("https://contoso.ciamlogin.com/contoso.onmicrosoft.com/v2.0", "contoso.ciamlogin.com", "contoso.onmicrosoft.com", Entra),
-        ("https://contoso.b2clogin.com/tfp/contoso.onmicrosoft.com/policy/v2.0", "contoso.b2clogin.com", "contoso.onmicrosoft.com", Entra),
+        (
+            "https://contoso.ciamlogin.com/contoso.onmicrosoft.com/v2.0",
+            "contoso.ciamlogin.com",
+            "contoso.onmicrosoft.com",
+            Entra,
+        ),
+        (
+            "https://contoso.b2clogin.com/tfp/contoso.onmicrosoft.com/policy/v2.0",
+            "contoso.b2clogin.com",
+            "contoso.onmicrosoft.com",
+            Entra,
+        ),
         ("https://fs.contoso.test/adfs/oauth2/token", "fs.contoso.test", "adfs", Adfs),
         ("https://Github.com/login/oauth", "github.com/login/oauth", "", Generic),
         ("https://as.example:8443/", "as.example:8443", "", Generic),

@@ -17,7 +17,10 @@ fn merged(base: &str, other: impl FnOnce(&mut TokenCache), mine: impl FnOnce(&mu
 
 fn refresh(number: u8, now: u64) -> impl FnOnce(&mut TokenCache) {
     move |cache| {
-        let grant = granted("user.read", json!({"refresh_token": format!("RT-canary-{number}"), "access_token": format!("AT-canary-{number}")}));
+        let grant = granted(
+            "user.read",
+            json!({"refresh_token": format!("RT-canary-{number}"), "access_token": format!("AT-canary-{number}")}),
+        );
         cache.save(&grant, &refreshed(&localhost(), HOME), at(now));
     }
 }

@@ -45,9 +45,9 @@ fn msal_4_7_tokens_of_all_writers_side_by_side_become_one_and_others_stay() {
         keys(&cache, "RefreshToken")
     };
     let alone = left(json!({}));
-    assert_eq!(alone, ["family", "java", "other client", "other cloud"]);
+    assert_eq!(alone, ["family", "other client", "other cloud", "python"]);
     let in_family = left(json!({"foci": 1}));
-    assert_eq!(in_family, ["java", "other client", "other cloud"]);
+    assert_eq!(in_family, ["other client", "other cloud", "python"]);
 }
 
 // The first one is written where most MSALs will replace it in place.
@@ -150,10 +150,14 @@ fn msal_5_a_refresh_stays_with_its_account() {
 // Hazards (c), (d): a lifetime of any shape and an answer without scopes lose nothing.
 #[test]
 fn msal_6_odd_answers_are_kept() {
-    for (refresh_in, aging) in [(json!("60"), true), (json!(60), true), (json!("soon"), false), (json!(-5), false), (json!([]), false)] {
+    for (refresh_in, aging) in
+        [(json!("60"), true), (json!(60), true), (json!("soon"), false), (json!(-5), false), (json!([]), false)]
+    {
         let mut cache = TokenCache::new();
-        let account = sign_in(&mut cache, &localhost(), json!({"refresh_in": refresh_in.clone(), "scope": null}), WRITTEN);
-        let owner = Owner { home_account_id: account.home_account_id(), ..owner(&localhost()) }.home_account_id.to_owned();
+        let account =
+            sign_in(&mut cache, &localhost(), json!({"refresh_in": refresh_in.clone(), "scope": null}), WRITTEN);
+        let owner =
+            Owner { home_account_id: account.home_account_id(), ..owner(&localhost()) }.home_account_id.to_owned();
         let authority = localhost();
         let owner = Owner { home_account_id: &owner, client_id: "my-client", authority: &authority };
         let query = device_flow_core::AccessTokenQuery::scopes("user.read");
@@ -198,7 +202,9 @@ fn msal_5_remove_account() {
         entries
     };
     let metadata = json!({"appmetadata-login.windows.net-my-client": {"client_id": "my-client", "environment": "login.windows.net", "family_id": "1"}});
-    let mut cache = read(&json!({"AccessToken": all(""), "IdToken": all(""), "Account": all(""), "RefreshToken": all("1"), "AppMetadata": metadata}));
+    let mut cache = read(
+        &json!({"AccessToken": all(""), "IdToken": all(""), "Account": all(""), "RefreshToken": all("1"), "AppMetadata": metadata}),
+    );
     assert_eq!(cache.accounts().len(), 3);
     let authority = public();
     assert!(cache.remove_account(owner(&authority)));
