@@ -88,10 +88,11 @@ impl TokenCache {
         let (kind, hash) = (entry.kind, entry.key_hash);
         let goes = |known: &Entry| known.kind == kind && (known.has_key(kind, entry.key(), hash) || replaced(known));
         let mut gone = self.entries.iter().filter(|known| goes(known));
-        if let (Some(only), None) = (gone.next(), gone.next()) {
-            if only.key() == entry.key() && only.value() == entry.value() {
-                return;
-            }
+        if let (Some(only), None) = (gone.next(), gone.next())
+            && only.key() == entry.key()
+            && only.value() == entry.value()
+        {
+            return;
         }
         self.note(kind, entry.key(), false);
         let place = self.entries.iter().position(goes).unwrap_or(self.entries.len());

@@ -95,10 +95,10 @@ proptest! {
                 }
             }
             for person in 0..3 {
-                for client in 0..2 {
-                    for server in 0..3 {
+                for (client, client_id) in CLIENTS.into_iter().enumerate() {
+                    for (server, authority) in servers.iter().enumerate() {
                         let home = spelt(person, server == 0);
-                        let owner = Owner { home_account_id: &home, client_id: CLIENTS[client], authority: &servers[server] };
+                        let owner = Owner { home_account_id: &home, client_id, authority };
                         let key = (person, client, cloud(server));
                         let access = model.access.get(&key).map(|grant| format!("AT-canary-{grant}"));
                         prop_assert_eq!(hit(&cache, owner, "A", now), access);
