@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use core::marker::PhantomData;
 use memchr::memchr;
-use serde_core::de::{Deserialize as _, Deserializer, MapAccess, Visitor};
+use serde_core::de::{Deserialize as _, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -363,6 +363,62 @@ pub(super) fn members<'t>(json: &'t str, each: &mut impl FnMut(&'t str, &'t str)
     deserializer.end().ok()
 }
 
+/// What stands in the root of a cache, in its order.
+pub(super) enum Part<'t> {
+    /// One of the five maps begins.
+    Map(Kind),
+    /// A member of it, key and value.
+    Entry(Kind, &'t str, &'t str),
+    /// Another member of the root, name and value.
+    Other(&'t str, &'t str),
+}
+
+/// Goes through a cache in one pass; `None` when it is no object, or one of the five maps is none.
+pub(super) fn parts<'t>(json: &'t str, each: &mut impl FnMut(Part<'t>)) -> Option<()> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.deserialize_map(Root(each, PhantomData)).ok()?;
+    deserializer.end().ok()
+}
+
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    let name = name.get(1..name.len().saturating_sub(1))?;
+    Kind::ALL.into_iter().find(|kind| kind.name() == name)
+}
+
+struct Root<'a, 't, F>(&'a mut F, PhantomData<&'t str>);
+
+impl<'t, F: FnMut(Part<'t>)> Visitor<'t> for Root<'_, 't, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key_seed(Raw)? {
+            match kind(name) {
+                Some(kind) => {
+                    self.0(Part::Map(kind));
+                    map.next_value_seed(Map(kind, &mut *self.0, PhantomData))?;
+                }
+                None => self.0(Part::Other(name, map.next_value_seed(Raw)?)),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Map<'a, 't, F>(Kind, &'a mut F, PhantomData<&'t str>);
+
+impl<'t, F: FnMut(Part<'t>)> DeserializeSeed<'t> for Map<'_, 't, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Self(kind, each, _) = self;
+        deserializer.deserialize_map(Members(&mut |key, value| each(Part::Entry(kind, key, value)), PhantomData))
+    }
+}
+
 struct Members<'a, 't, F>(&'a mut F, PhantomData<&'t str>);
 
 impl<'t, F: FnMut(&'t str, &'t str)> Visitor<'t> for Members<'_, 't, F> {
@@ -383,7 +439,7 @@ impl<'t, F: FnMut(&'t str, &'t str)> Visitor<'t> for Members<'_, 't, F> {
 
 struct Raw;
 
-impl<'t> serde_core::de::DeserializeSeed<'t> for Raw {
+impl<'t> DeserializeSeed<'t> for Raw {
     type Value = &'t str;
 
     fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<&'t str, D::Error> {

@@ -1,7 +1,7 @@
 //! Owns the cache as bytes: what was not changed goes out exactly as it came in.
 
 use super::TokenCache;
-use super::entry::{Entry, Kind, Reader, Source, Span, encoded, members};
+use super::entry::{Entry, Kind, Part, Reader, Source, Span, encoded, kind, members, parts};
 use crate::Secret;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -59,21 +59,27 @@ impl TokenCache {
         let text = Zeroizing::new(Box::<str>::from(text));
         let mut reader = Reader::new(&text);
         let (mut sections, mut drafts) = (Vec::new(), Vec::new());
-        let mut root = |name: &str, value| {
-            let kind =
-                Kind::ALL.into_iter().find(|kind| name.get(1..name.len().saturating_sub(1)) == Some(kind.name()));
-            let before = drafts.len();
-            let read =
-                kind.and_then(|kind| members(value, &mut |key, entry| drafts.push(reader.entry(kind, key, entry))));
-            match (kind, read) {
-                (Some(kind), Some(())) => sections.push(Ok(kind)),
-                _ => {
-                    drafts.truncate(before);
-                    sections.push(Err((kind, reader.member(name, value))));
-                }
-            }
+        let mut take = |part| match part {
+            Part::Map(kind) => sections.push(Ok(kind)),
+            Part::Entry(kind, key, value) => drafts.push(reader.entry(kind, key, value)),
+            Part::Other(name, value) => sections.push(Err((kind(name), reader.member(name, value)))),
         };
-        members(&text, &mut root).ok_or(CacheError::NotAnObject)?;
+        if parts(&text, &mut take).is_none() {
+            // Rarely: something else stands where a map should, or all of it is garbage. Look again, with care.
+            (sections, drafts, reader) = (Vec::new(), Vec::new(), Reader::new(&text));
+            let mut root = |name, value| {
+                let before = drafts.len();
+                let mut take = |kind| members(value, &mut |key, entry| drafts.push(reader.entry(kind, key, entry)));
+                match (kind(name), kind(name).and_then(&mut take)) {
+                    (Some(kind), Some(())) => sections.push(Ok(kind)),
+                    (kind, _) => {
+                        drafts.truncate(before);
+                        sections.push(Err((kind, reader.member(name, value))));
+                    }
+                }
+            };
+            members(&text, &mut root).ok_or(CacheError::NotAnObject)?;
+        }
         let decoded = reader.into_decoded();
         let source = Entry::all(text, decoded);
         let mut seen = Vec::new();

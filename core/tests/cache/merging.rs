@@ -103,3 +103,18 @@ fn merging_and_saving_again_and_again() {
     let unknown: Value = serde_json::from_str(&stored).unwrap();
     assert_eq!(unknown["Account"].as_object().unwrap().len(), 5);
 }
+
+// Keys whose escapes mean no text are keys all the same, each its own.
+#[test]
+fn keys_that_are_no_text_are_told_apart() {
+    let token = |number: u8| {
+        format!(
+            r#"{{"home_account_id":"{HOME}","environment":"localhost","client_id":"my-client","secret":"RT-canary-{number}"}}"#
+        )
+    };
+    let file = format!(r#"{{"RefreshToken":{{"\ud800":{},"\ud801":{}}}}}"#, token(1), token(2));
+    let mut cache = TokenCache::from_json(file.as_bytes()).unwrap();
+    assert!(cache.remove_refresh_token(&secret("RT-canary-1")));
+    cache.merge(TokenCache::from_json(file.as_bytes()).unwrap());
+    assert_eq!(refresh_tokens(&cache, owner(&localhost())), ["RT-canary-2"]);
+}

@@ -50,6 +50,18 @@ fn msal_4_7_tokens_of_all_writers_side_by_side_become_one_and_others_stay() {
     assert_eq!(in_family, ["other client", "other cloud", "python"]);
 }
 
+// After both have refreshed: under Node's key, for Node would go on using what is there; Python takes the newest anyway.
+#[test]
+fn msal_4_7_of_two_writers_keys_the_one_stays_whose_writer_knows_no_time() {
+    let token = |time: Value| json!({"home_account_id": HOME, "environment": "localhost", "client_id": "my-client", "secret": "RT-canary", "last_modification_time": time});
+    let (node, python) =
+        (format!("{HOME}-localhost-refreshtoken-my-client---"), format!("{HOME}-localhost-refreshtoken-my-client--a"));
+    let file = json!({"RefreshToken": {(node.clone()): token(Value::Null), (python): token(json!("1800000000"))}});
+    let mut cache = read(&file);
+    sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
+    assert_eq!(keys(&cache, "RefreshToken"), [node]);
+}
+
 // The first one is written where most MSALs will replace it in place.
 #[test]
 fn msal_6_a_first_refresh_token_is_written_for_node_to_replace() {
@@ -141,6 +153,9 @@ fn msal_5_a_refresh_stays_with_its_account() {
     // Spelt in the cache's way.
     let upper = HOME.to_uppercase();
     cache.save(&granted("user.read", json!({})), &refreshed(&localhost(), &upper), at(WRITTEN)).unwrap();
+    assert!(
+        written(&cache)["AccessToken"].as_object().unwrap().values().all(|token| token["home_account_id"] == upper)
+    );
     assert_eq!((keys(&cache, "Account").len(), keys(&cache, "AccessToken").len()), (1, 1));
     let nobody = refreshed(&localhost(), "nobody").account.map(String::from);
     let grant = granted("user.read", json!({"client_info": null, "id_token": null}));
