@@ -54,6 +54,7 @@ fn msal_6_what_is_not_known_stays() {
     }
     assert_eq!(after["Account"]["k"], file["Account"]["k"]);
     assert_eq!(after["RefreshToken"].as_object().unwrap().len(), 1, "what must be a map gives way to one");
+    assert_eq!(cache.to_json().expose().matches("\"RefreshToken\":").count(), 1);
 }
 
 #[test]
