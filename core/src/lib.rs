@@ -31,6 +31,7 @@
 
 extern crate alloc;
 
+mod cache;
 mod client;
 mod device_flow;
 mod discovery;
@@ -43,6 +44,10 @@ mod retry;
 mod secret;
 mod time;
 
+pub use cache::{
+    AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken, Owner,
+    SaveAs, TokenCache,
+};
 pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;
 #[cfg(feature = "serde")]
@@ -54,8 +59,9 @@ pub use machine::{
     Action, Cause, Machine, Method, Misuse, Outgoing, Request, Response, Ticket, TransportError, TransportErrorKind,
     WaitReason,
 };
+pub use message::claims::{ClaimsError, ClientInfo, IdTokenClaims};
 pub use message::metadata::Metadata;
 pub use message::token::TokenResponse;
 pub use prompt::{Prompt, TextFault, Unshowable, Warning};
 pub use secret::Secret;
-pub use time::Timestamp;
+pub use time::{Timestamp, UnixTime};

@@ -1,4 +1,4 @@
-//! Owns the one notion of time: milliseconds on the driver's own timeline.
+//! Owns the two notions of time: milliseconds on the driver's own timeline, and calendar time in seconds.
 
 use core::time::Duration;
 
@@ -62,5 +62,47 @@ impl Timestamp {
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// A moment of the calendar: whole seconds since 1970, in UTC, without leap seconds.
+///
+/// Tokens in a cache are valid until such a moment, for it means the same in every process. Nothing here reads a clock: who
+/// asks a cache says what time it is. All arithmetic saturates.
+///
+/// ```
+/// use core::time::Duration;
+/// use device_flow_core::UnixTime;
+///
+/// let now = UnixTime::from_secs(1_795_377_332);
+/// assert_eq!(now.saturating_add(Duration::from_secs(3_600)).as_secs(), 1_795_380_932);
+/// assert_eq!(now.saturating_since(UnixTime::from_secs(1_795_377_000)), Duration::from_secs(332));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(u64);
+
+impl UnixTime {
+    /// The moment `secs` seconds after the beginning of 1970.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs)
+    }
+
+    /// Seconds since the beginning of 1970.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// `duration` later; a fraction of a second is dropped, so nothing lives longer by rounding.
+    #[must_use]
+    pub const fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration.as_secs()))
+    }
+
+    /// How long after `earlier` this moment is; zero when it is not after it.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_secs(self.0.saturating_sub(earlier.0))
     }
 }

@@ -170,7 +170,7 @@ impl Encoding {
 }
 
 impl Number {
-    fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(whole) = text.parse::<u64>() {
             return Some(Self { negative: false, floor: whole, ceil: whole });

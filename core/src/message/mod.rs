@@ -1,6 +1,7 @@
 //! Owns the wire: the only files that see bytes and status codes.
 
 pub(crate) mod answer;
+pub(crate) mod claims;
 pub(crate) mod device_authorization;
 pub(crate) mod form;
 pub(crate) mod json;

@@ -1,0 +1,120 @@
+//! Owns the account: what a program may know and show of a person who is signed in.
+
+use super::TokenCache;
+use super::authority::{home_tenant, same_environment};
+use super::entry::{Entry, Kind};
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A person who has signed in. Nothing in it is a secret; all of it came from the server, so it is not safe to print as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// All texts one after the other, so that a thousand accounts are a thousand allocations.
+    text: Box<str>,
+    /// Where each ends.
+    ends: [usize; 6],
+}
+
+impl Account {
+    fn new(texts: [&str; 6]) -> Self {
+        let mut text = String::with_capacity(texts.iter().map(|text| text.len()).sum());
+        let ends = texts.map(|part| {
+            text.push_str(part);
+            text.len()
+        });
+        Self { text: text.into_boxed_str(), ends }
+    }
+
+    pub(super) fn of(entry: &Entry) -> Self {
+        let (home, local) = (entry.home(), entry.local());
+        Self::new([home, local, entry.username(), entry.name(), entry.environment(), entry.realm()])
+    }
+
+    fn part(&self, start: usize, end: usize) -> &str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// Who it is, everywhere: `uid.utid` with Microsoft, the subject of the ID token elsewhere; empty when the server told neither.
+    #[must_use]
+    pub fn home_account_id(&self) -> &str {
+        self.part(0, self.ends[0])
+    }
+
+    /// Who it is in this realm.
+    #[must_use]
+    pub fn local_account_id(&self) -> &str {
+        self.part(self.ends[0], self.ends[1])
+    }
+
+    /// The name that the person knows, such as `ada@example.com`; empty when the server did not tell it. To show, never to decide by.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        self.part(self.ends[1], self.ends[2])
+    }
+
+    /// The full name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        Some(self.part(self.ends[2], self.ends[3])).filter(|name| !name.is_empty())
+    }
+
+    /// The server, as the writer of the cache names it. Other spellings may mean the same: ask [`Authority::knows`](super::Authority::knows).
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        self.part(self.ends[3], self.ends[4])
+    }
+
+    /// The tenant; empty for a server without tenants.
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        self.part(self.ends[4], self.ends[5])
+    }
+
+    /// The tenant that the person belongs to, when the home account id tells it.
+    #[must_use]
+    pub fn home_tenant(&self) -> Option<&str> {
+        Some(home_tenant(self.home_account_id())).filter(|tenant| !tenant.is_empty())
+    }
+}
+
+impl TokenCache {
+    /// Everyone who is signed in, in the order of the file. A person in several realms of one server, or under several names
+    /// of it, is one account: that of their home tenant if there is one, else the first.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<Account> {
+        // By hash of the home account id, so that one person's entries are neighbours.
+        let place = |place: u32| usize::try_from(place).ok().and_then(|place| self.entries.get(place));
+        let listed = self.index.iter().filter_map(|(_, at)| Some((*at, place(*at)?)));
+        let mut found: Vec<(u32, u32, &Entry)> = Vec::new();
+        let mut same_hash = 0;
+        for (at, entry) in listed.filter(|(_, entry)| entry.kind == Kind::Account) {
+            if found.get(same_hash).is_some_and(|(_, _, other)| other.home_hash != entry.home_hash) {
+                same_hash = found.len();
+            }
+            let neighbours = found.get_mut(same_hash..).unwrap_or_default();
+            let same = neighbours.iter_mut().find(|(_, _, other)| {
+                other.home().eq_ignore_ascii_case(entry.home())
+                    && same_environment(other.environment(), entry.environment())
+            });
+            match same {
+                None => found.push((at, at, entry)),
+                Some((_, chosen, other)) if !is_home(other) && is_home(entry) => (*chosen, *other) = (at, entry),
+                Some(_) => {}
+            }
+        }
+        found.sort_unstable_by_key(|(first, ..)| *first);
+        found.into_iter().map(|(_, _, entry)| Account::of(entry)).collect()
+    }
+
+    /// The account of this name (without regard to case), when there is exactly one.
+    #[must_use]
+    pub fn account(&self, username: &str) -> Option<Account> {
+        let mut named = self.accounts().into_iter().filter(|account| account.username().eq_ignore_ascii_case(username));
+        named.next().filter(|_| named.next().is_none())
+    }
+}
+
+fn is_home(entry: &Entry) -> bool {
+    home_tenant(entry.home()).eq_ignore_ascii_case(entry.realm())
+}

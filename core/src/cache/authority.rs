@@ -1,0 +1,162 @@
+//! Owns where accounts live: environment and realm, and which spellings of them mean the same.
+
+use crate::Client;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString as _};
+use url::Url;
+
+/// Whose accounts are meant: the server, as a token cache names it.
+///
+/// Two servers never share an authority, so a token of one is never found for the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authority {
+    environment: Box<str>,
+    realm: Box<str>,
+    kind: AuthorityKind,
+}
+
+/// What kind of server an [`Authority`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuthorityKind {
+    /// Microsoft Entra ID, B2C and External ID: many tenants on one host, families of clients.
+    Entra,
+    /// Active Directory Federation Services.
+    Adfs,
+    /// Any other server.
+    Generic,
+}
+
+impl AuthorityKind {
+    /// As `authority_type` has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Entra => "MSSTS",
+            Self::Adfs => "ADFS",
+            Self::Generic => "Generic",
+        }
+    }
+}
+
+impl Authority {
+    /// The server of a client, by its issuer, or by its token endpoint when the issuer is not known.
+    #[must_use]
+    pub fn of(client: &Client) -> Self {
+        Self::at(client.issuer().unwrap_or_else(|| client.token_endpoint()))
+    }
+
+    /// The server at a URL. Microsoft's hosts and paths are known; for any other server the environment is its host, its
+    /// port unless that is the usual one, and its path: two issuers on one host have nothing in common.
+    #[must_use]
+    pub fn at(url: &str) -> Self {
+        let Ok(parsed) = Url::parse(url) else { return Self::new(url, "", AuthorityKind::Generic) };
+        let host = parsed.host_str().unwrap_or_default();
+        let mut environment = String::from(host);
+        if let Some(port) = parsed.port() {
+            environment.push(':');
+            environment.push_str(&port.to_string());
+        }
+        let path = parsed.path().trim_matches('/');
+        // B2C writes `/tfp/{tenant}/{policy}`.
+        let tenant = path.strip_prefix("tfp/").unwrap_or(path).split('/').next().unwrap_or_default();
+        if tenant.eq_ignore_ascii_case("adfs") {
+            return Self::new(&environment, tenant, AuthorityKind::Adfs);
+        }
+        let suffixes = [".ciamlogin.com", ".b2clogin.com", ".b2clogin.cn", ".b2clogin.us"];
+        if is_microsoft(host) || suffixes.iter().any(|suffix| host.ends_with(suffix)) {
+            return Self::new(&environment, tenant, AuthorityKind::Entra);
+        }
+        if !path.is_empty() {
+            environment.push('/');
+            environment.push_str(path);
+        }
+        Self::new(&environment, "", AuthorityKind::Generic)
+    }
+
+    /// A tenant of Microsoft Entra ID, or of a server that behaves like it, on that host.
+    #[must_use]
+    pub fn entra(host: &str, tenant: &str) -> Self {
+        Self::new(host, tenant, AuthorityKind::Entra)
+    }
+
+    fn new(environment: &str, realm: &str, kind: AuthorityKind) -> Self {
+        Self { environment: Box::from(environment), realm: Box::from(realm), kind }
+    }
+
+    /// The host, as `environment` in a cache has it; for a server other than Microsoft's with the path of its issuer.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// The tenant, as it was configured; empty for a server without tenants.
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// What kind of server it is.
+    #[must_use]
+    pub fn kind(&self) -> AuthorityKind {
+        self.kind
+    }
+
+    /// Whether accounts of this environment are accounts of this server: the same, or another name of it.
+    #[must_use]
+    pub fn knows(&self, environment: &str) -> bool {
+        same_environment(&self.environment, environment)
+    }
+}
+
+/// Hosts that are one and the same cloud (every MSAL has this list). The first is the one to talk to, the second of the
+/// public cloud the one that most MSALs write.
+const CLOUDS: [&[&str]; 8] = [
+    &["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
+    &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
+    &["login.microsoftonline.us", "login.usgovcloudapi.net"],
+    &["login-us.microsoftonline.com"],
+    &["login.microsoftonline.de"],
+    &["login.sovcloud-identity.fr"],
+    &["login.sovcloud-identity.de"],
+    &["login.sovcloud-identity.sg"],
+];
+
+fn cloud(host: &str) -> Option<&'static [&'static str]> {
+    CLOUDS.into_iter().find(|hosts| hosts.iter().any(|known| known.eq_ignore_ascii_case(host)))
+}
+
+fn is_microsoft(host: &str) -> bool {
+    cloud(host).is_some()
+}
+
+pub(super) fn same_environment(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+        || cloud(one).is_some_and(|hosts| hosts.iter().any(|known| known.eq_ignore_ascii_case(other)))
+}
+
+/// Where a refresh token is written. All MSALs that replace one under its key, but Python, use this name in the key.
+pub(super) fn preferred_cache(environment: &str) -> &str {
+    if cloud(environment).is_some_and(|hosts| hosts.contains(&"login.windows.net")) {
+        "login.windows.net"
+    } else {
+        environment
+    }
+}
+
+/// Names of no tenant in particular: they sign a person in at home.
+fn is_home(realm: &str) -> bool {
+    ["common", "organizations", "consumers"].iter().any(|name| name.eq_ignore_ascii_case(realm))
+}
+
+/// The tenant that a home account id (`uid.utid`) ends with.
+pub(super) fn home_tenant(home_account_id: &str) -> &str {
+    home_account_id.rsplit_once('.').map_or("", |(_, tenant)| tenant)
+}
+
+/// Whether two realms mean the same tenant for this account: some MSALs write `organizations` where others write the home
+/// tenant that answered to it.
+pub(super) fn same_realm(one: &str, other: &str, home_account_id: &str) -> bool {
+    let resolve = |realm| if is_home(realm) { home_tenant(home_account_id) } else { realm };
+    one.eq_ignore_ascii_case(other)
+        || ((is_home(one) || is_home(other)) && resolve(one).eq_ignore_ascii_case(resolve(other)))
+}

@@ -1,0 +1,448 @@
+//! Owns one entry of a cache: its text exactly as it was written, and where in it the few fields stand that lookups need.
+
+use crate::UnixTime;
+use crate::message::json::Number;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::fmt;
+use core::marker::PhantomData;
+use memchr::memchr;
+use serde_core::de::{Deserialize as _, DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+/// The five maps of the unified schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    AccessToken,
+    RefreshToken,
+    IdToken,
+    Account,
+    AppMetadata,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 5] =
+        [Self::AccessToken, Self::RefreshToken, Self::IdToken, Self::Account, Self::AppMetadata];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AccessToken => "AccessToken",
+            Self::RefreshToken => "RefreshToken",
+            Self::IdToken => "IdToken",
+            Self::Account => "Account",
+            Self::AppMetadata => "AppMetadata",
+        }
+    }
+}
+
+/// The text that entries were read from; all of them share it, and it is wiped when the last of them goes.
+pub(super) struct Source {
+    text: Zeroizing<Box<str>>,
+    /// Texts that had escapes, without them. Spans go on counting here.
+    decoded: Zeroizing<String>,
+}
+
+/// Where a text stands in its [`Source`].
+#[derive(Clone, Copy, Default)]
+pub(super) struct Span {
+    /// One more than the place, so that 0 means that there is none.
+    after: u32,
+    len: u32,
+}
+
+impl Source {
+    pub(super) fn get(&self, span: Span) -> Option<&str> {
+        let start = usize::try_from(span.after).ok()?.checked_sub(1)?;
+        let len = usize::try_from(span.len).ok()?;
+        match start.checked_sub(self.text.len()) {
+            None => self.text.get(start..start.checked_add(len)?),
+            Some(start) => self.decoded.get(start..start.checked_add(len)?),
+        }
+    }
+}
+
+/// Reads members, and remembers where they stand.
+pub(super) struct Reader<'t> {
+    text: &'t str,
+    decoded: Zeroizing<String>,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        Self { text, decoded: Zeroizing::new(String::new()) }
+    }
+
+    /// What entries keep; only to be called with the text that was read.
+    pub(super) fn into_decoded(self) -> Zeroizing<String> {
+        self.decoded
+    }
+
+    pub(super) fn span(&self, part: &str) -> Span {
+        let start = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        span(start, part.len())
+    }
+
+    /// The span of the text that this JSON is, when it is text.
+    fn text(&mut self, json: &str) -> Span {
+        let [b'"', inner @ .., b'"'] = json.as_bytes() else { return Span::default() };
+        if memchr(b'\\', inner).is_none() {
+            return json.get(1..inner.len().saturating_add(1)).map(|inner| self.span(inner)).unwrap_or_default();
+        }
+        let Ok(text) = serde_json::from_str::<String>(json).map(Zeroizing::new) else { return Span::default() };
+        if self.decoded.capacity() == 0 {
+            // Without escapes a text only gets shorter, so this never grows, and growing would leave secrets behind.
+            self.decoded.reserve_exact(self.text.len());
+        }
+        let start = self.text.len().saturating_add(self.decoded.len());
+        self.decoded.push_str(&text);
+        span(start, text.len())
+    }
+
+    /// Both, and what is between them.
+    pub(super) fn member(&self, name: &str, value: &str) -> Span {
+        let start = name.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        let end = value.as_ptr().addr().saturating_add(value.len()).saturating_sub(self.text.as_ptr().addr());
+        span(start, end.saturating_sub(start))
+    }
+
+    /// One member of a section; an entry that cannot be read is kept as it is.
+    pub(super) fn entry(&mut self, kind: Kind, key: &'t str, value: &'t str) -> Draft {
+        let mut fields = Fields::default();
+        let mut draft = |name: &'t str, json: &'t str| {
+            let Some(name) = name.get(1..name.len().saturating_sub(1)) else { return };
+            match name {
+                "home_account_id" => fields.home = self.text(json),
+                "environment" => fields.environment = self.text(json),
+                "client_id" => fields.client = self.text(json),
+                "realm" => fields.realm = self.text(json),
+                "target" => fields.target = self.text(json),
+                "secret" => fields.secret = self.text(json),
+                "token_type" => fields.token_type = self.text(json),
+                "family_id" => fields.family = self.text(json),
+                "local_account_id" => fields.local = self.text(json),
+                "username" => fields.username = self.text(json),
+                "name" => fields.name = self.text(json),
+                "expires_on" => fields.expires = time(json),
+                "refresh_on" => fields.refresh = time(json),
+                "cached_at" | "last_modification_time" => fields.written = time(json),
+                // Bound to a key, to a user's assertion or to something else that nobody asked for.
+                "ext_cache_key" | "key_id" | "kid" | "keyid" | "user_assertion_hash" => {
+                    fields.bound |= !matches!(json, "null" | "\"\"");
+                }
+                _ => {}
+            }
+        };
+        if members(value, &mut draft).is_none() {
+            fields = Fields::default();
+        }
+        let mut decoded = self.text(key);
+        if decoded.after == 0 {
+            // Escapes that mean no text; it is still a key.
+            decoded = self.span(key);
+        }
+        Draft { kind, key: decoded, value: self.span(value), member: self.member(key, value), fields }
+    }
+}
+
+fn span(start: usize, len: usize) -> Span {
+    // Texts are shorter than 4 GiB; what is not has no span.
+    match (u32::try_from(start.saturating_add(1)), u32::try_from(len)) {
+        (Ok(after), Ok(len)) => Span { after, len },
+        _ => Span::default(),
+    }
+}
+
+/// Seconds since 1970 as a text or a number.
+fn time(json: &str) -> Option<UnixTime> {
+    let number = Number::read(json.trim_matches('"'))?;
+    (!number.negative).then(|| UnixTime::from_secs(number.floor))
+}
+
+/// An entry before its source is complete.
+pub(super) struct Draft {
+    kind: Kind,
+    key: Span,
+    value: Span,
+    member: Span,
+    fields: Fields,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Fields {
+    home: Span,
+    environment: Span,
+    client: Span,
+    realm: Span,
+    target: Span,
+    secret: Span,
+    token_type: Span,
+    family: Span,
+    local: Span,
+    username: Span,
+    name: Span,
+    expires: Option<UnixTime>,
+    refresh: Option<UnixTime>,
+    written: Option<UnixTime>,
+    bound: bool,
+}
+
+/// One member of one of the five maps. Cloning it copies no text.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    /// Of the home account id; compare it before the text.
+    pub(super) home_hash: u64,
+    /// Of the key.
+    pub(super) key_hash: u64,
+    source: Arc<Source>,
+    key: Span,
+    value: Span,
+    member: Span,
+    fields: Fields,
+}
+
+impl Entry {
+    pub(super) fn all(text: Zeroizing<Box<str>>, decoded: Zeroizing<String>) -> Arc<Source> {
+        Arc::new(Source { text, decoded })
+    }
+
+    pub(super) fn new(draft: Draft, source: &Arc<Source>) -> Self {
+        let Draft { kind, key, value, member, fields } = draft;
+        let hash = |span| source.get(span).map_or(0, hash);
+        let (home_hash, key_hash) = (hash(fields.home), hash(key));
+        Self { kind, home_hash, key_hash, source: Arc::clone(source), key, value, member, fields }
+    }
+
+    /// An entry of our own making, from its key and its object as JSON text.
+    pub(super) fn made(kind: Kind, key: &str, value: &str) -> Self {
+        let key = encoded(key);
+        let mut text = String::with_capacity(key.len().saturating_add(value.len()).saturating_add(1));
+        text.push_str(&key);
+        text.push(':');
+        text.push_str(value);
+        let text = Zeroizing::new(text.into_boxed_str());
+        let mut reader = Reader::new(&text);
+        let (key, value) = (text.get(..key.len()), text.get(key.len().saturating_add(1)..));
+        let draft = reader.entry(kind, key.unwrap_or_default(), value.unwrap_or_default());
+        let decoded = reader.into_decoded();
+        Self::new(draft, &Self::all(text, decoded))
+    }
+
+    fn get(&self, span: Span) -> &str {
+        self.source.get(span).unwrap_or_default()
+    }
+
+    pub(super) fn key(&self) -> &str {
+        self.get(self.key)
+    }
+
+    /// The object, as it was written.
+    pub(super) fn value(&self) -> &str {
+        self.get(self.value)
+    }
+
+    /// Key and object, as they were written.
+    pub(super) fn member(&self) -> &str {
+        self.get(self.member)
+    }
+
+    pub(super) fn home(&self) -> &str {
+        self.get(self.fields.home)
+    }
+
+    pub(super) fn environment(&self) -> &str {
+        self.get(self.fields.environment)
+    }
+
+    pub(super) fn client(&self) -> &str {
+        self.get(self.fields.client)
+    }
+
+    pub(super) fn realm(&self) -> &str {
+        self.get(self.fields.realm)
+    }
+
+    pub(super) fn target(&self) -> &str {
+        self.get(self.fields.target)
+    }
+
+    pub(super) fn secret(&self) -> &str {
+        self.get(self.fields.secret)
+    }
+
+    /// Bearer when it says nothing.
+    pub(super) fn token_type(&self) -> &str {
+        let written = self.get(self.fields.token_type);
+        if written.is_empty() { "Bearer" } else { written }
+    }
+
+    pub(super) fn family(&self) -> &str {
+        self.get(self.fields.family)
+    }
+
+    pub(super) fn local(&self) -> &str {
+        self.get(self.fields.local)
+    }
+
+    pub(super) fn username(&self) -> &str {
+        self.get(self.fields.username)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.get(self.fields.name)
+    }
+
+    pub(super) fn expires(&self) -> Option<UnixTime> {
+        self.fields.expires
+    }
+
+    pub(super) fn refresh(&self) -> Option<UnixTime> {
+        self.fields.refresh
+    }
+
+    /// `cached_at` or `last_modification_time`.
+    pub(super) fn written(&self) -> Option<UnixTime> {
+        self.fields.written
+    }
+
+    pub(super) fn is_bound(&self) -> bool {
+        self.fields.bound
+    }
+
+    /// Whether it says whose it is. What does not is kept, and never found.
+    pub(super) fn is_readable(&self) -> bool {
+        let environment = self.source.get(self.fields.environment).is_some();
+        environment && (self.kind == Kind::AppMetadata || self.source.get(self.fields.home).is_some())
+    }
+
+    pub(super) fn has_key(&self, kind: Kind, key: &str, key_hash: u64) -> bool {
+        self.kind == kind && self.key_hash == key_hash && self.key().eq_ignore_ascii_case(key)
+    }
+
+    /// Whether both say the same, however they are formatted.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let parsed = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+        self.value() == other.value() || parsed(self.value()).is_some_and(|it| Some(it) == parsed(other.value()))
+    }
+}
+
+/// Of texts that are equal but for the case of ASCII letters the hashes are equal. Only the owner of a file puts keys into it,
+/// so nobody gains by making them collide.
+pub(super) fn hash(text: &str) -> u64 {
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    const LOWER: u64 = 0x2020_2020_2020_2020;
+    let (words, rest) = text.as_bytes().as_chunks::<8>();
+    let mut last = [0; 8];
+    for (to, from) in last.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    let mix = |hash: u64, word: &[u8; 8]| {
+        let mixed = (hash ^ (u64::from_le_bytes(*word) | LOWER)).wrapping_mul(ODD);
+        mixed ^ mixed.rotate_right(29)
+    };
+    mix(words.iter().fold(ODD, mix), &last)
+}
+
+/// A text as JSON.
+pub(super) fn encoded(text: &str) -> Zeroizing<String> {
+    let plain = !text.bytes().any(|b| b < 0x20 || b == b'"' || b == b'\\');
+    Zeroizing::new(if plain {
+        ["\"", text, "\""].concat()
+    } else {
+        // Text always has a JSON form.
+        serde_json::to_string(text).unwrap_or_default()
+    })
+}
+
+/// Goes through the members of a JSON object: names as they were written, with their quotes; `None` when it is no object.
+pub(super) fn members<'t>(json: &'t str, each: &mut impl FnMut(&'t str, &'t str)) -> Option<()> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.deserialize_map(Members(each, PhantomData)).ok()?;
+    deserializer.end().ok()
+}
+
+/// What stands in the root of a cache, in its order.
+pub(super) enum Part<'t> {
+    /// One of the five maps begins.
+    Map(Kind),
+    /// A member of it, key and value.
+    Entry(Kind, &'t str, &'t str),
+    /// Another member of the root, name and value.
+    Other(&'t str, &'t str),
+}
+
+/// Goes through a cache in one pass; `None` when it is no object, or one of the five maps is none.
+pub(super) fn parts<'t>(json: &'t str, each: &mut impl FnMut(Part<'t>)) -> Option<()> {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    deserializer.deserialize_map(Root(each, PhantomData)).ok()?;
+    deserializer.end().ok()
+}
+
+pub(super) fn kind(name: &str) -> Option<Kind> {
+    let name = name.get(1..name.len().saturating_sub(1))?;
+    Kind::ALL.into_iter().find(|kind| kind.name() == name)
+}
+
+struct Root<'a, 't, F>(&'a mut F, PhantomData<&'t str>);
+
+impl<'t, F: FnMut(Part<'t>)> Visitor<'t> for Root<'_, 't, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key_seed(Raw)? {
+            match kind(name) {
+                Some(kind) => {
+                    self.0(Part::Map(kind));
+                    map.next_value_seed(Map(kind, &mut *self.0, PhantomData))?;
+                }
+                None => self.0(Part::Other(name, map.next_value_seed(Raw)?)),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Map<'a, 't, F>(Kind, &'a mut F, PhantomData<&'t str>);
+
+impl<'t, F: FnMut(Part<'t>)> DeserializeSeed<'t> for Map<'_, 't, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
+        let Self(kind, each, _) = self;
+        deserializer.deserialize_map(Members(&mut |key, value| each(Part::Entry(kind, key, value)), PhantomData))
+    }
+}
+
+struct Members<'a, 't, F>(&'a mut F, PhantomData<&'t str>);
+
+impl<'t, F: FnMut(&'t str, &'t str)> Visitor<'t> for Members<'_, 't, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key_seed(Raw)? {
+            let value = map.next_value_seed(Raw)?;
+            self.0(name, value);
+        }
+        Ok(())
+    }
+}
+
+struct Raw;
+
+impl<'t> DeserializeSeed<'t> for Raw {
+    type Value = &'t str;
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<&'t str, D::Error> {
+        <&'t RawValue>::deserialize(deserializer).map(RawValue::get)
+    }
+}

@@ -1,0 +1,139 @@
+//! Owns the token cache: which entries there are, and which of them answers a question.
+
+mod account;
+mod authority;
+mod entry;
+mod file;
+mod lookup;
+mod merge;
+mod save;
+
+pub use account::Account;
+pub use authority::{Authority, AuthorityKind};
+pub use file::CacheError;
+pub use lookup::{AccessTokenQuery, CachedAccessToken, CachedRefreshToken, Owner};
+pub use save::SaveAs;
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::fmt;
+use entry::{Entry, Kind};
+use file::Section;
+use merge::Change;
+
+/// Accounts and their tokens, in the schema that every MSAL reads and writes: pure data, no file, no clock.
+///
+/// What it does not know (other maps, further members, entries that it cannot read) comes out of
+/// [`to_json`](TokenCache::to_json) as it went into [`from_json`](TokenCache::from_json). Account ids and keys compare without
+/// regard to the case of ASCII letters, since the schema writes keys in lower case.
+///
+/// | To | Call |
+/// | --- | --- |
+/// | see who is signed in | [`accounts`](TokenCache::accounts) |
+/// | use a token that lives | [`access_token`](TokenCache::access_token) |
+/// | get a new one | [`refresh_tokens`](TokenCache::refresh_tokens), then [`save`](TokenCache::save) |
+/// | keep what a sign-in brought | [`save`](TokenCache::save) |
+/// | sign out | [`remove_account`](TokenCache::remove_account) |
+/// | store it where others write too | [`merge`](TokenCache::merge), [`to_json`](TokenCache::to_json), [`mark_saved`](TokenCache::mark_saved) |
+///
+/// `Debug` shows how many entries there are, nothing of them.
+pub struct TokenCache {
+    /// The members of the root, in their order.
+    sections: Vec<Section>,
+    /// In the order of the file; what is new comes last.
+    entries: Vec<Entry>,
+    /// Hashes of home account ids with places in `entries`, sorted.
+    index: Vec<(u64, u32)>,
+    /// What was changed since it was loaded or saved.
+    changes: BTreeMap<(Kind, Box<str>), Change>,
+}
+
+impl TokenCache {
+    /// An empty cache.
+    #[must_use]
+    pub fn new() -> Self {
+        let sections = Kind::ALL.into_iter().map(Section::Known).collect();
+        Self { sections, entries: Vec::new(), index: Vec::new(), changes: BTreeMap::new() }
+    }
+
+    /// Whether there is something to save.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    /// What it holds now has been stored: later changes count from here.
+    pub fn mark_saved(&mut self) {
+        self.changes.clear();
+    }
+
+    /// The entries of an account, whatever the server.
+    fn of_home<'a, 'b>(&'a self, home: &'b str) -> impl Iterator<Item = &'a Entry> + use<'a, 'b> {
+        let hash = entry::hash(home);
+        let first = self.index.partition_point(|(known, _)| *known < hash);
+        let places = self.index.get(first..).unwrap_or_default().iter().take_while(move |(known, _)| *known == hash);
+        let entries = places.filter_map(|(_, place)| self.entries.get(usize::try_from(*place).ok()?));
+        entries.filter(move |entry| entry.home().eq_ignore_ascii_case(home))
+    }
+
+    fn find(&self, kind: Kind, key: &str) -> Option<&Entry> {
+        let hash = entry::hash(key);
+        // Where a key is there twice, every reader takes the last.
+        self.entries.iter().rev().find(|entry| entry.has_key(kind, key, hash))
+    }
+
+    /// Puts an entry where the first of those was that it replaces; the others go.
+    fn put(&mut self, entry: Entry, replaced: impl Fn(&Entry) -> bool) {
+        let (kind, hash) = (entry.kind, entry.key_hash);
+        let goes = |known: &Entry| known.kind == kind && (known.has_key(kind, entry.key(), hash) || replaced(known));
+        let mut gone = self.entries.iter().filter(|known| goes(known));
+        if let (Some(only), None) = (gone.next(), gone.next())
+            && only.key() == entry.key()
+            && only.value() == entry.value()
+        {
+            return;
+        }
+        self.note(kind, entry.key(), false);
+        let place = self.entries.iter().position(goes).unwrap_or(self.entries.len());
+        self.take(false, goes);
+        self.entries.insert(place.min(self.entries.len()), entry);
+    }
+
+    /// Removes entries; true when there were any.
+    fn take(&mut self, signed_out: bool, goes: impl Fn(&Entry) -> bool) -> bool {
+        let gone: Vec<Entry> = self.entries.iter().filter(|entry| goes(entry)).cloned().collect();
+        for entry in &gone {
+            self.note(entry.kind, entry.key(), signed_out);
+        }
+        self.entries.retain(|entry| !goes(entry));
+        !gone.is_empty()
+    }
+
+    /// Remembers what an entry was before the first change of it.
+    fn note(&mut self, kind: Kind, key: &str, signed_out: bool) {
+        let base = self.find(kind, key).cloned();
+        let key = key.to_ascii_lowercase().into_boxed_str();
+        self.changes.entry((kind, key)).or_insert(Change { base, signed_out }).signed_out = signed_out;
+    }
+
+    /// After every change of `entries`.
+    fn reindex(&mut self) {
+        self.index.clear();
+        let owned = self.entries.iter().zip(0_u32..).filter(|(entry, _)| entry.is_readable());
+        self.index.extend(owned.map(|(entry, place)| (entry.home_hash, place)));
+        self.index.sort_unstable();
+    }
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("entries", &self.entries.len()).finish_non_exhaustive()
+    }
+}

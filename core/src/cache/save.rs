@@ -1,0 +1,387 @@
+//! Owns what is written: the entries of a grant, each under the key where other readers look for it, and what they replace.
+
+use super::TokenCache;
+use super::account::Account;
+use super::authority::{Authority, AuthorityKind, preferred_cache, same_realm};
+use super::entry::{Entry, Kind, encoded, hash, members};
+use super::lookup::{Owner, has_scope, is_reserved};
+use crate::message::claims::{ClientInfo, IdTokenClaims};
+use crate::message::json::Number;
+use crate::{Secret, TokenResponse, UnixTime};
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::time::Duration;
+use zeroize::Zeroizing;
+
+/// The life of an access token whose server did not tell it, when a refresh token can replace it: the usual hour.
+const USUAL_LIFE: Duration = Duration::from_secs(3_600);
+
+/// And when nothing can: it is used until the server refuses it. Some readers take a token that ends ten years from now for
+/// damaged.
+const LONGEST_LIFE: Duration = Duration::from_secs(3_600 * 24 * 3_649);
+
+/// For whom a grant is saved.
+#[derive(Clone, Copy, Debug)]
+pub struct SaveAs<'a> {
+    /// The client that asked.
+    pub client_id: &'a str,
+    /// The server that granted.
+    pub authority: &'a Authority,
+    /// The home account id, when it is known whose tokens were refreshed; `None` after a sign-in, when the answer tells it.
+    pub account: Option<&'a str>,
+    /// The grant type of the sign-in, kept as `account_source`; `None` after a refresh.
+    pub source: Option<&'a str>,
+}
+
+/// Who signed in.
+struct Identity {
+    home: String,
+    local: String,
+    username: String,
+    name: String,
+    /// Whether the answer told it, so that the account is to be written.
+    told: bool,
+    client_info: Option<String>,
+}
+
+impl TokenCache {
+    /// Keeps a grant: access token, refresh token, ID token, account and what is known of the client. Refresh tokens of the
+    /// same owner that it replaces go, whatever key their writer used, and access tokens that it covers.
+    ///
+    /// Who signed in is told by Microsoft's `client_info` (`uid.utid`), else by the ID token (`sub`), which the caller has
+    /// [checked](IdTokenClaims::check). A server that tells neither has one account, whose ids are empty. Scopes that the answer
+    /// does not name are those that were asked for (RFC 6749 §5.1).
+    ///
+    /// Returns the account; `None` after a refresh that told nothing of it and when it is not in the cache.
+    pub fn save(&mut self, response: &TokenResponse, how: &SaveAs<'_>, now: UnixTime) -> Option<Account> {
+        let identity = Identity::of(response, how.account);
+        let family = member(response, "foci");
+        self.save_access_token(response, how, &identity.home, now);
+        if let Some(token) = response.refresh_token() {
+            self.save_refresh_token(token, how, &identity.home, family.as_deref(), now);
+        }
+        if let Some(token) = response.id_token() {
+            self.save_id_token(token, how, &identity.home);
+        }
+        let account = self.save_account(how, &identity);
+        if how.authority.kind() == AuthorityKind::Entra {
+            self.save_app_metadata(how.client_id, how.authority, family.as_deref());
+        }
+        self.reindex();
+        account
+    }
+
+    /// Removes an account from this server: all realms, all access and ID tokens, and the refresh tokens of this client and of
+    /// its family. Refresh tokens of other clients stay: they did not ask for it. `true` when there was something to remove.
+    ///
+    /// The server still honours what was removed, so revoke the [refresh tokens](TokenCache::refresh_tokens) first.
+    pub fn remove_account(&mut self, owner: Owner<'_>) -> bool {
+        let home = hash(owner.home_account_id);
+        let family = self.app_metadata(owner.client_id, owner.authority).map(Entry::family);
+        let family = family.filter(|family| !family.is_empty()).map(String::from);
+        let removed = self.take(true, |entry| {
+            is_of(entry, home, owner.home_account_id, owner.authority)
+                && match entry.kind {
+                    Kind::AccessToken | Kind::IdToken | Kind::Account => true,
+                    Kind::RefreshToken => {
+                        owner.is_client_of(entry) || family.as_deref().is_some_and(|family| family == entry.family())
+                    }
+                    Kind::AppMetadata => false,
+                }
+        });
+        self.reindex();
+        removed
+    }
+
+    /// Removes a refresh token that the server refused for good, from wherever it stands; one that another process has put in
+    /// its place meanwhile survives the [`merge`](TokenCache::merge). `true` when it was there.
+    pub fn remove_refresh_token(&mut self, token: &Secret) -> bool {
+        // Exposed to be compared with what is in the cache.
+        let token = token.expose();
+        let removed = self.take(false, |entry| entry.kind == Kind::RefreshToken && entry.secret() == token);
+        self.reindex();
+        removed
+    }
+
+    /// The server has said that this client is in no family: from now on only its own refresh tokens are tried.
+    pub fn leave_family(&mut self, client_id: &str, authority: &Authority) {
+        self.save_app_metadata(client_id, authority, None);
+        self.reindex();
+    }
+
+    fn save_access_token(&mut self, response: &TokenResponse, how: &SaveAs<'_>, home: &str, now: UnixTime) {
+        // Some servers never list openid and profile among what they granted; readers look for them.
+        let openid = response.missing_scopes().filter(|scope| is_reserved(scope) && *scope != "offline_access");
+        let scopes: BTreeSet<&str> = response.scopes().chain(openid).collect();
+        let target = scopes.into_iter().collect::<Vec<_>>().join(" ");
+        let life = match (response.expires_in(), response.refresh_token()) {
+            (Some(life), _) => life,
+            (None, Some(_)) => USUAL_LIFE,
+            (None, None) => LONGEST_LIFE,
+        };
+        let (environment, realm) = (how.authority.environment(), how.authority.realm());
+        let mut object = Object::new("AccessToken");
+        // Exposed to be written where only its owner reads.
+        object.text("secret", response.access_token().expose());
+        object.text("home_account_id", home).text("environment", environment).text("client_id", how.client_id);
+        object.text("target", &target).text("realm", realm).text("token_type", "Bearer");
+        object.time("cached_at", now).time("expires_on", now.saturating_add(life));
+        if let Some(life) = seconds(response, "ext_expires_in") {
+            object.time("extended_expires_on", now.saturating_add(life));
+        }
+        if let Some(life) = seconds(response, "refresh_in") {
+            object.time("refresh_on", now.saturating_add(life));
+        }
+        let key = [home, environment, "accesstoken", how.client_id, realm, &target].join("-").to_lowercase();
+        let hash = hash(home);
+        self.put(Entry::made(Kind::AccessToken, &key, &object.json()), |known| {
+            is_of(known, hash, home, how.authority)
+                && known.client().eq_ignore_ascii_case(how.client_id)
+                && same_realm(known.realm(), realm, home)
+                && known.token_type().eq_ignore_ascii_case("Bearer")
+                && !known.is_bound()
+                && known.target().split(' ').all(|scope| scope.is_empty() || has_scope(&target, scope))
+        });
+    }
+
+    /// One entry per owner, under the key where whoever wrote there before will write again. The first of its kind gets the
+    /// key of the one MSAL that does not say when it wrote, so that nothing old is left beside what that one writes.
+    fn save_refresh_token(
+        &mut self,
+        token: &Secret,
+        how: &SaveAs<'_>,
+        home: &str,
+        family: Option<&str>,
+        now: UnixTime,
+    ) {
+        let hash = hash(home);
+        let is_replaced = |known: &Entry| {
+            let own = known.client().eq_ignore_ascii_case(how.client_id) && known.family().is_empty();
+            known.kind == Kind::RefreshToken
+                && is_of(known, hash, home, how.authority)
+                && (own || family.is_some_and(|family| known.family() == family))
+        };
+        let owned = self.entries.iter().filter(|known| is_replaced(known));
+        let reused = owned.filter(|known| known.client().eq_ignore_ascii_case(how.client_id) && !known.is_bound());
+        let reused = reused.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
+        let environment = preferred_cache(how.authority.environment());
+        let mut object = Object::new("RefreshToken");
+        // Exposed to be written where only its owner reads.
+        object.text("secret", token.expose());
+        object.text("home_account_id", home).text("environment", environment).text("client_id", how.client_id);
+        if let Some(family) = family {
+            object.text("family_id", family);
+        }
+        object.time("last_modification_time", now);
+        let entry = match reused {
+            Some(known) => {
+                let value = object.over(known.value(), &["home_account_id", "environment", "client_id"]);
+                Entry::made(Kind::RefreshToken, known.key(), &value)
+            }
+            None => {
+                let who = family.unwrap_or(how.client_id);
+                let key = [home, environment, "refreshtoken", who, "", "", ""].join("-").to_lowercase();
+                Entry::made(Kind::RefreshToken, &key, &object.json())
+            }
+        };
+        self.put(entry, is_replaced);
+    }
+
+    fn save_id_token(&mut self, token: &Secret, how: &SaveAs<'_>, home: &str) {
+        let (environment, realm) = (how.authority.environment(), how.authority.realm());
+        let mut object = Object::new("IdToken");
+        // Exposed to be written where only its owner reads.
+        object.text("secret", token.expose());
+        object.text("home_account_id", home).text("environment", environment);
+        object.text("realm", realm).text("client_id", how.client_id);
+        let key = [home, environment, "idtoken", how.client_id, realm, ""].join("-").to_lowercase();
+        let hash = hash(home);
+        self.put(Entry::made(Kind::IdToken, &key, &object.json()), |known| {
+            is_of(known, hash, home, how.authority)
+                && known.client().eq_ignore_ascii_case(how.client_id)
+                && same_realm(known.realm(), realm, home)
+        });
+    }
+
+    fn save_account(&mut self, how: &SaveAs<'_>, identity: &Identity) -> Option<Account> {
+        let (environment, realm) = (how.authority.environment(), how.authority.realm());
+        let (home, hash) = (&*identity.home, hash(&identity.home));
+        let is_same = |known: &Entry| {
+            known.kind == Kind::Account
+                && is_of(known, hash, home, how.authority)
+                && known.realm().eq_ignore_ascii_case(realm)
+        };
+        let known = self.entries.iter().find(|known| is_same(known)).cloned();
+        if !identity.told && how.account.is_some() {
+            // A refresh that says nothing of the person leaves what is known.
+            return known.as_ref().map(Account::of);
+        }
+        let mut object = Object::default();
+        object.text("home_account_id", home).text("environment", environment).text("realm", realm);
+        object.text("local_account_id", &identity.local);
+        object.text("username", &identity.username).text("authority_type", how.authority.kind().name());
+        for (name, value) in [("name", Some(&*identity.name)), ("account_source", how.source)] {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                object.text(name, value);
+            }
+        }
+        if let Some(client_info) = &identity.client_info {
+            object.text("client_info", client_info);
+        }
+        let entry = match known {
+            Some(known) => {
+                let mut kept = Vec::from(["home_account_id", "environment", "realm", "authority_type"]);
+                let told = [("username", &identity.username), ("local_account_id", &identity.local)];
+                kept.extend(told.iter().filter(|(_, told)| told.is_empty()).map(|(name, _)| *name));
+                Entry::made(Kind::Account, known.key(), &object.over(known.value(), &kept))
+            }
+            None => {
+                let key = [home, environment, realm].join("-").to_lowercase();
+                Entry::made(Kind::Account, &key, &object.json())
+            }
+        };
+        let account = Account::of(&entry);
+        let key = String::from(entry.key());
+        self.put(entry, |known| known.key().eq_ignore_ascii_case(&key));
+        Some(account)
+    }
+
+    fn save_app_metadata(&mut self, client_id: &str, authority: &Authority, family: Option<&str>) {
+        let known = self.app_metadata(client_id, authority);
+        let mut object = Object::default();
+        object.text("client_id", client_id).text("environment", authority.environment());
+        match (family, known) {
+            (Some(family), _) => object.text("family_id", family),
+            (None, Some(known)) if !known.family().is_empty() => object.json_member("family_id", "null"),
+            (None, _) => &mut object,
+        };
+        let entry = match known {
+            Some(known) => {
+                let value = object.over(known.value(), &["client_id", "environment"]);
+                Entry::made(Kind::AppMetadata, known.key(), &value)
+            }
+            None => {
+                let key = ["appmetadata", authority.environment(), client_id].join("-").to_lowercase();
+                Entry::made(Kind::AppMetadata, &key, &object.json())
+            }
+        };
+        self.put(entry, |_| false);
+    }
+}
+
+impl Identity {
+    fn of(response: &TokenResponse, account: Option<&str>) -> Self {
+        let client_info = member(response, "client_info");
+        let info = client_info.as_deref().and_then(ClientInfo::read);
+        let claims = response.id_token().and_then(|token| IdTokenClaims::read(token).ok());
+        let subject = claims.as_ref().map(IdTokenClaims::subject);
+        let told = info.as_ref().map(ClientInfo::home_account_id);
+        let is_told = told.is_some() || subject.is_some();
+        // A refresh may bring an ID token without client_info: the account stays the one it was.
+        let known = || account.or(subject).map(String::from);
+        let home = match (told, account) {
+            // As it is spelt in the cache.
+            (Some(told), Some(known)) if told.eq_ignore_ascii_case(known) => String::from(known),
+            (Some(told), _) => told,
+            (None, _) => known().unwrap_or_default(),
+        };
+        let claims = claims.as_ref();
+        let local = claims.and_then(IdTokenClaims::object_id).or(subject).or(info.as_ref().map(ClientInfo::uid));
+        Self {
+            home,
+            local: String::from(local.unwrap_or_default()),
+            username: String::from(claims.and_then(IdTokenClaims::username).unwrap_or_default()),
+            name: String::from(claims.and_then(IdTokenClaims::name).unwrap_or_default()),
+            told: is_told,
+            client_info: client_info.filter(|_| info.is_some()),
+        }
+    }
+}
+
+/// Whether an entry is of this person at this server; the hash is looked at first.
+fn is_of(entry: &Entry, home_hash: u64, home: &str, authority: &Authority) -> bool {
+    entry.home_hash == home_hash
+        && entry.is_readable()
+        && entry.home().eq_ignore_ascii_case(home)
+        && authority.knows(entry.environment())
+}
+
+/// A further member of the answer, as text; a number is its digits.
+fn member(response: &TokenResponse, name: &str) -> Option<String> {
+    // Exposed to be read; client_info says who, and is no secret by itself.
+    let json = response.extra(name)?.expose();
+    let text = if json.starts_with('"') { serde_json::from_str(json).ok()? } else { String::from(json) };
+    Some(text).filter(|text| !text.is_empty() && !text.starts_with(['{', '[']))
+}
+
+/// A lifetime that the answer may name, in seconds; nonsense is none, for the tokens must not be lost for it.
+fn seconds(response: &TokenResponse, name: &str) -> Option<Duration> {
+    let number = Number::read(&member(response, name)?)?;
+    (!number.negative).then(|| Duration::from_secs(number.floor))
+}
+
+/// The members of a new entry, as JSON.
+#[derive(Default)]
+struct Object<'a>(Vec<(&'a str, Zeroizing<String>)>);
+
+impl<'a> Object<'a> {
+    fn new(credential_type: &'a str) -> Self {
+        let mut object = Self::default();
+        object.text("credential_type", credential_type);
+        object
+    }
+
+    fn text(&mut self, name: &'a str, value: &str) -> &mut Self {
+        self.0.push((name, encoded(value)));
+        self
+    }
+
+    /// In a text: that is what readers expect.
+    fn time(&mut self, name: &'a str, time: UnixTime) -> &mut Self {
+        self.text(name, &time.as_secs().to_string())
+    }
+
+    fn json_member(&mut self, name: &'a str, json: &str) -> &mut Self {
+        self.0.push((name, Zeroizing::new(String::from(json))));
+        self
+    }
+
+    fn json(&self) -> Zeroizing<String> {
+        let own = self.0.iter().map(|(name, json)| (encoded(name), json.as_str()));
+        write(&own.collect::<Vec<_>>())
+    }
+
+    /// These members in place of those that an older object has, but for `kept`; what else that one has stays.
+    fn over(&self, older: &str, kept: &[&str]) -> Zeroizing<String> {
+        let mut all: Vec<(Zeroizing<String>, &str)> = Vec::new();
+        let own = |written: &str| self.0.iter().find(|(name, _)| *encoded(name) == *written);
+        members(older, &mut |name, value| {
+            let replaced = own(name).filter(|(name, _)| !kept.contains(name));
+            let value = replaced.map_or(value, |(_, json)| json.as_str());
+            all.push((Zeroizing::new(String::from(name)), value));
+        });
+        for (name, json) in &self.0 {
+            let name = encoded(name);
+            if !all.iter().any(|(known, _)| *known == name) {
+                all.push((name, json.as_str()));
+            }
+        }
+        write(&all)
+    }
+}
+
+/// Measured first, so that it never grows: growing would leave copies of secrets behind.
+fn write(members: &[(Zeroizing<String>, &str)]) -> Zeroizing<String> {
+    let length = members.iter().map(|(name, json)| name.len().saturating_add(json.len()).saturating_add(2)).sum();
+    let mut text = Zeroizing::new(String::with_capacity(usize::saturating_add(length, 2)));
+    for (name, json) in members {
+        let separator = if text.is_empty() { '{' } else { ',' };
+        text.push(separator);
+        text.push_str(name);
+        text.push(':');
+        text.push_str(json);
+    }
+    text.push('}');
+    text
+}

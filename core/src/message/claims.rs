@@ -1,0 +1,217 @@
+//! Owns what is read from an ID token and from Microsoft's `client_info`: claims, and whether they are meant for this client.
+
+use super::json::{Number, Object};
+use crate::prompt::printable;
+use crate::{ProtocolFault, Secret, UnixTime};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use core::time::Duration;
+use zeroize::Zeroizing;
+
+/// Clocks of servers and clients differ by this much.
+const SKEW: Duration = Duration::from_secs(300);
+
+/// The claims of an ID token (OpenID Connect Core §2), as far as an account needs them.
+///
+/// The signature is not checked, and need not be: the token came straight from the token endpoint over TLS, and then the
+/// server's certificate stands for it (OpenID Connect Core §3.1.3.7, item 6). So read only what came in a
+/// [`TokenResponse`](crate::TokenResponse) or from the own cache, never what someone else handed in, and
+/// [`check`](IdTokenClaims::check) it before its person is believed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdTokenClaims {
+    issuer: Box<str>,
+    subject: Box<str>,
+    audience: Box<[String]>,
+    authorized_party: Option<Box<str>>,
+    expires: UnixTime,
+    object_id: Option<Box<str>>,
+    tenant: Option<Box<str>>,
+    username: Option<Box<str>>,
+    name: Option<Box<str>>,
+}
+
+/// Why an ID token is not to be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimsError {
+    /// It is no JWT: three parts, the second of them base64url of a JSON object.
+    #[error("the ID token is not readable")]
+    Unreadable,
+    /// A claim that must be there is missing or has another type (OpenID Connect Core §2).
+    #[error("the ID token has no usable {0}")]
+    Claim(&'static str),
+    /// Item 2 of OpenID Connect Core §3.1.3.7.
+    #[error("the ID token was issued by {found}, not by the server that was asked")]
+    Issuer {
+        /// Who issued it, safe to print.
+        found: Box<str>,
+    },
+    /// Items 3 to 5.
+    #[error("the ID token is meant for another client")]
+    Audience,
+    /// Item 9.
+    #[error("the ID token has expired: is the clock of this machine right?")]
+    Expired,
+}
+
+impl IdTokenClaims {
+    /// Reads the payload.
+    ///
+    /// # Errors
+    /// [`ClaimsError::Unreadable`], or [`ClaimsError::Claim`] when `iss`, `sub`, `aud` or `exp` is missing.
+    pub fn read(id_token: &Secret) -> Result<Self, ClaimsError> {
+        // Exposed to be read; the copy is wiped.
+        let mut parts = id_token.expose().split('.');
+        let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+            return Err(ClaimsError::Unreadable);
+        };
+        let payload = decode(payload).ok_or(ClaimsError::Unreadable)?;
+        let payload = core::str::from_utf8(&payload).map_err(|_| ClaimsError::Unreadable)?;
+        let mut object = Object::default();
+        object.read_json(payload).map_err(|_| ClaimsError::Unreadable)?;
+        let required = |name| object.required(name).map(own).map_err(|_| ClaimsError::Claim(name));
+        let optional = |name| text(&object, name);
+        let expires: Option<Number> = object.number("exp").ok().flatten();
+        Ok(Self {
+            issuer: required("iss")?,
+            subject: required("sub")?,
+            audience: object.list("aud").ok_or(ClaimsError::Claim("aud"))?.into(),
+            authorized_party: optional("azp"),
+            expires: match expires {
+                Some(Number { negative: false, floor, .. }) => UnixTime::from_secs(floor),
+                _ => return Err(ClaimsError::Claim("exp")),
+            },
+            object_id: optional("oid"),
+            tenant: optional("tid"),
+            username: optional("preferred_username").or_else(|| optional("upn")).or_else(|| optional("email")),
+            name: optional("name"),
+        })
+    }
+
+    /// OpenID Connect Core §3.1.3.7: issued by `issuer`, meant for `client_id`, not expired, with five minutes for clocks that
+    /// differ. In the issuer of Microsoft's metadata `{tenantid}` stands for the tenant that the token names.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self, issuer: &str, client_id: &str, now: UnixTime) -> Result<(), ClaimsError> {
+        let expected: Cow<'_, str> = match (issuer.split_once("{tenantid}"), &self.tenant) {
+            (Some((before, after)), Some(tenant)) => Cow::Owned([before, tenant, after].concat()),
+            _ => Cow::Borrowed(issuer),
+        };
+        if expected != *self.issuer {
+            return Err(ClaimsError::Issuer { found: printable(&self.issuer) });
+        }
+        let named = self.audience.iter().any(|audience| audience == client_id);
+        let party = match &self.authorized_party {
+            Some(party) => **party == *client_id,
+            None => self.audience.len() == 1,
+        };
+        if !named || !party {
+            return Err(ClaimsError::Audience);
+        }
+        if self.expires.saturating_add(SKEW) <= now { Err(ClaimsError::Expired) } else { Ok(()) }
+    }
+
+    /// `iss`: the server that vouches.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// `sub`: the person, as this issuer knows them. Never reassigned, compared with case.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// `aud`: the clients that it is meant for.
+    pub fn audience(&self) -> impl Iterator<Item = &str> {
+        self.audience.iter().map(String::as_str)
+    }
+
+    /// `exp`: the end of its life.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        self.expires
+    }
+
+    /// `oid`: the person, as their tenant knows them (Microsoft).
+    #[must_use]
+    pub fn object_id(&self) -> Option<&str> {
+        self.object_id.as_deref()
+    }
+
+    /// `tid`: the tenant (Microsoft).
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    /// `preferred_username`, else `upn`, else `email`: a name to show, never to decide by. It comes from the server: not safe
+    /// to print.
+    #[must_use]
+    pub fn username(&self) -> Option<&str> {
+        self.username.as_deref()
+    }
+
+    /// `name`: the full name. It comes from the server: not safe to print.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+}
+
+/// Microsoft's `client_info`: who signed in, in the tenant that is their home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientInfo {
+    uid: Box<str>,
+    utid: Box<str>,
+}
+
+impl ClientInfo {
+    /// Reads the base64url text; `None` unless both ids are there.
+    #[must_use]
+    pub fn read(client_info: &str) -> Option<Self> {
+        let payload = decode(client_info)?;
+        let payload = core::str::from_utf8(&payload).ok()?;
+        let mut object = Object::default();
+        object.read_json(payload).ok()?;
+        Some(Self { uid: text(&object, "uid")?, utid: text(&object, "utid")? })
+    }
+
+    /// `uid`: the person in their home tenant.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        &self.uid
+    }
+
+    /// `utid`: their home tenant.
+    #[must_use]
+    pub fn utid(&self) -> &str {
+        &self.utid
+    }
+
+    /// `uid.utid`, by which every MSAL knows the account.
+    #[must_use]
+    pub fn home_account_id(&self) -> String {
+        [&*self.uid, ".", &*self.utid].concat()
+    }
+}
+
+/// RFC 7515 §2: base64url; padding is not allowed there, and harmless.
+fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    Base64UrlUnpadded::decode_vec(text.trim_end_matches('=')).ok().map(Zeroizing::new)
+}
+
+fn own(text: Cow<'_, str>) -> Box<str> {
+    text.into_owned().into_boxed_str()
+}
+
+/// A claim that is optional is also ignored when it has another type.
+fn text(object: &Object<'_>, name: &'static str) -> Option<Box<str>> {
+    let text: Result<_, ProtocolFault> = object.text(name);
+    text.ok().flatten().filter(|text| !text.is_empty()).map(own)
+}

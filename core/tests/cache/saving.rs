@@ -1,0 +1,263 @@
+//! Saving a grant and signing out (rows 4.7, 4.8 and 5, the hazards of row 6).
+
+use crate::grants::*;
+use device_flow_core::{Authority, Owner, TokenCache};
+use serde_json::{Value, json};
+
+// Hazard (a): on a rotation exactly one refresh token is left, under the key where the other writer will write again.
+#[test]
+fn msal_4_7_a_rotated_refresh_token_replaces_every_older_one_whatever_its_key() {
+    for (file, key) in [
+        (PYTHON, format!("{HOME}-localhost-refreshtoken-my-client--openid profile user.read")),
+        (NODE, format!("{HOME}-localhost-refreshtoken-my-client---")),
+    ] {
+        let mut cache = TokenCache::from_json(file.as_bytes()).unwrap();
+        let grant = granted("user.read", json!({"refresh_token": "RT-canary-2"}));
+        cache.save(&grant, &refreshed(&localhost(), HOME), at(WRITTEN + 100));
+        let tokens = written(&cache)["RefreshToken"].clone();
+        assert_eq!(tokens.as_object().unwrap().len(), 1);
+        assert_eq!(tokens[&key]["secret"], "RT-canary-2");
+        assert_eq!(tokens[&key]["last_modification_time"], "1800077435");
+        // Python computes its key from this.
+        let target = if file == PYTHON { json!("openid profile user.read") } else { Value::Null };
+        assert_eq!(tokens[&key]["target"], target);
+        assert_eq!(refresh_tokens(&cache, owner(&localhost())), ["RT-canary-2"]);
+    }
+}
+
+#[test]
+fn msal_4_7_tokens_of_all_writers_side_by_side_become_one_and_others_stay() {
+    let token = |client: &str, environment: &str, family: Value| {
+        let mut token = json!({"home_account_id": HOME.to_uppercase(), "environment": environment, "client_id": client, "secret": "RT-canary"});
+        merge(&mut token, json!({"family_id": family}));
+        token
+    };
+    let file = json!({"RefreshToken": {
+        "python": token("my-client", "login.microsoftonline.com", Value::Null),
+        "java": token("MY-CLIENT", "login.windows.net", Value::Null),
+        "other client": token("other", "login.windows.net", Value::Null),
+        "other cloud": token("my-client", "login.microsoftonline.us", Value::Null),
+        "family": token("other", "login.windows.net", json!("1")),
+    }});
+    let left = |change: Value| {
+        let mut cache = read(&file);
+        sign_in(&mut cache, &public(), change, WRITTEN);
+        keys(&cache, "RefreshToken")
+    };
+    let alone = left(json!({}));
+    assert_eq!(alone, ["family", "other client", "other cloud", "python"]);
+    let in_family = left(json!({"foci": 1}));
+    assert_eq!(in_family, ["other client", "other cloud", "python"]);
+}
+
+// After both have refreshed: under Node's key, for Node would go on using what is there; Python takes the newest anyway.
+#[test]
+fn msal_4_7_of_two_writers_keys_the_one_stays_whose_writer_knows_no_time() {
+    let token = |time: Value| json!({"home_account_id": HOME, "environment": "localhost", "client_id": "my-client", "secret": "RT-canary", "last_modification_time": time});
+    let (node, python) =
+        (format!("{HOME}-localhost-refreshtoken-my-client---"), format!("{HOME}-localhost-refreshtoken-my-client--a"));
+    let file = json!({"RefreshToken": {(node.clone()): token(Value::Null), (python): token(json!("1800000000"))}});
+    let mut cache = read(&file);
+    sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
+    assert_eq!(keys(&cache, "RefreshToken"), [node]);
+}
+
+// The first one is written where most MSALs will replace it in place.
+#[test]
+fn msal_6_a_first_refresh_token_is_written_for_node_to_replace() {
+    let mut cache = TokenCache::new();
+    sign_in(&mut cache, &public(), json!({}), WRITTEN);
+    assert_eq!(keys(&cache, "RefreshToken"), [format!("{HOME}-login.windows.net-refreshtoken-my-client---")]);
+    assert_eq!(keys(&cache, "Account"), [format!("{HOME}-login.microsoftonline.com-{TENANT}")]);
+    assert_eq!(refresh_tokens(&cache, owner(&public())), ["RT-canary"]);
+}
+
+// B24: an answer without a refresh token keeps the old one.
+#[test]
+fn b24_without_a_new_refresh_token_the_old_one_stays() {
+    let mut cache = TokenCache::from_json(PYTHON.as_bytes()).unwrap();
+    let grant = granted("user.read", json!({"refresh_token": null, "access_token": "AT-canary-2"}));
+    cache.save(&grant, &refreshed(&localhost(), HOME), at(WRITTEN + 100));
+    assert_eq!(refresh_tokens(&cache, owner(&localhost())), ["RT-canary-msal-python-1.39.0"]);
+    assert_eq!(hit(&cache, owner(&localhost()), "user.read", WRITTEN + 100).as_deref(), Some("AT-canary-2"));
+}
+
+// B23: refused for good, it goes; everything else stays.
+#[test]
+fn b23_a_refused_refresh_token_is_removed_alone() {
+    let mut cache = TokenCache::from_json(NODE.as_bytes()).unwrap();
+    assert!(!cache.remove_refresh_token(&secret("RT-canary-other")));
+    assert!(!cache.is_changed());
+    assert!(cache.remove_refresh_token(&secret("RT-canary-msal-node-7.2.1")));
+    assert!(cache.is_changed());
+    let mut expected: Value = serde_json::from_str(NODE).unwrap();
+    expected["RefreshToken"] = json!({});
+    assert_eq!(written(&cache), expected);
+}
+
+// Node finds two access tokens for one question to be none, so what is covered goes; what is not, stays.
+#[test]
+fn msal_4_4_access_and_id_tokens_that_are_covered_are_replaced() {
+    let mut cache = TokenCache::from_json(NODE.as_bytes()).unwrap();
+    sign_in(&mut cache, &localhost(), json!({"scope": "openid profile User.Read mail.read"}), WRITTEN + 1);
+    assert_eq!((keys(&cache, "AccessToken").len(), keys(&cache, "IdToken").len()), (1, 1));
+    sign_in(&mut cache, &localhost(), json!({"scope": "files.read"}), WRITTEN + 2);
+    assert_eq!(keys(&cache, "AccessToken").len(), 2);
+    assert_eq!(keys(&cache, "IdToken"), [format!("{HOME}-localhost-idtoken-my-client-{TENANT}-")]);
+}
+
+#[test]
+fn msal_5_an_account_that_another_wrote_keeps_its_key_and_what_it_knows() {
+    let mut cache = TokenCache::from_json(NODE.as_bytes()).unwrap();
+    let id_token = jwt(&claims(json!({"preferred_username": "new@fabrikam.test", "name": null})));
+    let account = sign_in(&mut cache, &localhost(), json!({"id_token": id_token}), WRITTEN);
+    assert_eq!((account.username(), account.name()), ("new@fabrikam.test", Some("Grace H")));
+    let before: Value = serde_json::from_str(NODE).unwrap();
+    let key = format!("{HOME}-localhost-{TENANT}");
+    let after = written(&cache)["Account"].clone();
+    assert_eq!(after.as_object().unwrap().len(), 1);
+    assert_eq!(after[&key]["tenantProfiles"], before["Account"][&key]["tenantProfiles"]);
+    assert_eq!(cache.accounts(), [account]);
+}
+
+// Rows of 5: uid.utid, else sub; oid, else sub; and a server that tells nothing still has its tokens kept.
+#[test]
+fn msal_5_who_signed_in() {
+    let generic = Authority::at("https://as.example");
+    let told = |change| {
+        let mut cache = TokenCache::new();
+        let account = sign_in(&mut cache, &generic, change, WRITTEN);
+        let owner = Owner { home_account_id: account.home_account_id(), client_id: "my-client", authority: &generic };
+        assert_eq!(hit(&cache, owner, "user.read", WRITTEN).as_deref(), Some("AT-canary"));
+        assert_eq!(refresh_tokens(&cache, owner), ["RT-canary"]);
+        [account.home_account_id(), account.local_account_id(), account.username()].map(String::from)
+    };
+    assert_eq!(told(json!({})), [HOME, OID, "grace@fabrikam.test"]);
+    assert_eq!(told(json!({"client_info": null})), ["sub-grace", OID, "grace@fabrikam.test"]);
+    assert_eq!(told(json!({"client_info": "garbage"})), ["sub-grace", OID, "grace@fabrikam.test"]);
+    let plain = jwt(&claims(json!({"oid": null, "preferred_username": null})));
+    assert_eq!(told(json!({"client_info": null, "id_token": plain})), ["sub-grace", "sub-grace", ""]);
+    assert_eq!(told(json!({"id_token": null})), [HOME, OID, ""]);
+    assert_eq!(told(json!({"id_token": null, "client_info": null})), ["", "", ""]);
+}
+
+// A refresh may bring an ID token without client_info: still the same account, and what it does not tell stays.
+#[test]
+fn msal_5_a_refresh_stays_with_its_account() {
+    let mut cache = TokenCache::from_json(PYTHON.as_bytes()).unwrap();
+    for change in [json!({"client_info": null}), json!({"client_info": null, "id_token": null}), json!({})] {
+        let account = cache.save(&granted("user.read", change), &refreshed(&localhost(), HOME), at(WRITTEN)).unwrap();
+        assert_eq!((account.home_account_id(), account.username()), (HOME, "grace@fabrikam.test"));
+        assert_eq!(keys(&cache, "Account").len(), 1);
+    }
+    // Spelt in the cache's way.
+    let upper = HOME.to_uppercase();
+    cache.save(&granted("user.read", json!({})), &refreshed(&localhost(), &upper), at(WRITTEN)).unwrap();
+    assert!(
+        written(&cache)["AccessToken"].as_object().unwrap().values().all(|token| token["home_account_id"] == upper)
+    );
+    assert_eq!((keys(&cache, "Account").len(), keys(&cache, "AccessToken").len()), (1, 1));
+    let nobody = refreshed(&localhost(), "nobody").account.map(String::from);
+    let grant = granted("user.read", json!({"client_info": null, "id_token": null}));
+    assert_eq!(cache.save(&grant, &refreshed(&localhost(), &nobody.unwrap()), at(WRITTEN)), None);
+}
+
+// Hazards (c), (d): a lifetime of any shape and an answer without scopes lose nothing.
+#[test]
+fn msal_6_odd_answers_are_kept() {
+    for (refresh_in, aging) in
+        [(json!("60"), true), (json!(60), true), (json!("soon"), false), (json!(-5), false), (json!([]), false)]
+    {
+        let mut cache = TokenCache::new();
+        let account =
+            sign_in(&mut cache, &localhost(), json!({"refresh_in": refresh_in.clone(), "scope": null}), WRITTEN);
+        let owner =
+            Owner { home_account_id: account.home_account_id(), ..owner(&localhost()) }.home_account_id.to_owned();
+        let authority = localhost();
+        let owner = Owner { home_account_id: &owner, client_id: "my-client", authority: &authority };
+        let query = device_flow_core::AccessTokenQuery::scopes("user.read");
+        let token = cache.access_token(owner, query, at(WRITTEN + 60)).unwrap();
+        assert_eq!(token.is_aging(at(WRITTEN + 60)), aging, "{refresh_in}");
+    }
+}
+
+// RFC 6749 §5.1: no lifetime is not no life.
+#[test]
+fn rfc6749_5_1_a_token_without_a_lifetime() {
+    let (github, mut cache) = (Authority::at("https://github.com/login/oauth"), TokenCache::new());
+    let nobody = Owner { home_account_id: "", client_id: "my-client", authority: &github };
+    let bare = json!({"expires_in": null, "refresh_token": null, "id_token": null, "client_info": null});
+    sign_in(&mut cache, &github, bare, WRITTEN);
+    let year = 365 * 24 * 3_600;
+    assert!(hit(&cache, nobody, "user.read", WRITTEN + 9 * year).is_some());
+    assert!(hit(&cache, nobody, "user.read", WRITTEN + 10 * year).is_none());
+    let refreshable = json!({"expires_in": null, "id_token": null, "client_info": null});
+    sign_in(&mut cache, &github, refreshable, WRITTEN);
+    assert!(hit(&cache, nobody, "user.read", WRITTEN + 3_299).is_some());
+    assert!(hit(&cache, nobody, "user.read", WRITTEN + 3_300).is_none());
+}
+
+// remove-account-test-cache.json: all realms, all names of the server, upper case; other people, servers and clients stay.
+#[test]
+fn msal_5_remove_account() {
+    let upper = HOME.to_uppercase();
+    let entry = |home: &str, environment: &str, client: &str, realm: &str| json!({"home_account_id": home, "environment": environment, "client_id": client, "realm": realm, "secret": "canary"});
+    let all = |family: &str| {
+        let mut entries = json!({
+            "mine": entry(HOME, "login.microsoftonline.com", "my-client", TENANT),
+            "upper": entry(&upper, "login.windows.net", "MY-client", "guest"),
+            "other client": entry(HOME, "login.windows.net", "other", TENANT),
+            "other person": entry("sub", "login.windows.net", "my-client", TENANT),
+            "other cloud": entry(HOME, "login.microsoftonline.us", "my-client", TENANT),
+        });
+        if !family.is_empty() {
+            entries["family"] = entry(HOME, "login.windows.net", "third", TENANT);
+            entries["family"]["family_id"] = json!(family);
+        }
+        entries
+    };
+    let metadata = json!({"appmetadata-login.windows.net-my-client": {"client_id": "my-client", "environment": "login.windows.net", "family_id": "1"}});
+    let mut cache = read(
+        &json!({"AccessToken": all(""), "IdToken": all(""), "Account": all(""), "RefreshToken": all("1"), "AppMetadata": metadata}),
+    );
+    assert_eq!(cache.accounts().len(), 3);
+    let authority = public();
+    assert!(cache.remove_account(owner(&authority)));
+    for kind in ["AccessToken", "IdToken", "Account"] {
+        assert_eq!(keys(&cache, kind), ["other cloud", "other person"], "{kind}");
+    }
+    assert_eq!(keys(&cache, "RefreshToken"), ["other client", "other cloud", "other person"]);
+    assert_eq!(keys(&cache, "AppMetadata").len(), 1);
+    cache.mark_saved();
+    assert!(!cache.remove_account(owner(&authority)) && !cache.is_changed(), "the second time there is nothing to do");
+    // A client outside of the family leaves its token to it.
+    let mut outside = read(&json!({"RefreshToken": all("1")}));
+    outside.remove_account(owner(&authority));
+    assert_eq!(keys(&outside, "RefreshToken"), ["family", "other client", "other cloud", "other person"]);
+}
+
+// multi-tenant-account-cache.json, MultipleAccountsWithSameHome: one person is one account, that of the home tenant.
+#[test]
+fn msal_5_accounts_are_grouped_by_person_and_server() {
+    let entry = |home: &str, environment: &str, realm: &str, name: &str| json!({"home_account_id": home, "environment": environment, "realm": realm, "username": name});
+    let cache = read(&json!({"Account": {
+        "1": entry("z", "login.windows.net", "", "zoe"),
+        "2": entry(HOME, "login.windows.net", "guest", "guest"),
+        "3": entry(&HOME.to_uppercase(), "login.microsoftonline.com", TENANT, "home"),
+        "4": entry(HOME, "login.microsoftonline.us", "x", "Other"),
+        "5": {"home_account_id": "no environment"},
+    }}));
+    let names: Vec<String> = cache.accounts().iter().map(|account| account.username().to_owned()).collect();
+    assert_eq!(names, ["zoe", "home", "Other"]);
+    assert_eq!(cache.account("OTHER").unwrap().environment(), "login.microsoftonline.us");
+    assert_eq!(cache.account("guest"), None);
+}
+
+#[test]
+fn nothing_is_shown_of_a_cache() {
+    let cache = TokenCache::from_json(PYTHON.as_bytes()).unwrap();
+    let authority = localhost();
+    let shown = format!("{cache:?} {:?} {:?}", cache.refresh_tokens(owner(&authority)), cache.to_json());
+    device_flow_testkit::secrets::none_in(&shown);
+    assert!(shown.starts_with("TokenCache { entries: 5, .. }"), "{shown}");
+}

@@ -1,0 +1,188 @@
+//! The file (rows of the unified schema): what came in goes out, whoever wrote it.
+
+use crate::grants::*;
+use device_flow_core::{Authority, CacheError, TokenCache};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+// Both real files, with other people in them: nothing is lost, nothing is changed, and what is in them is found.
+#[test]
+fn msal_6_files_of_python_and_node_are_read_and_rewritten_without_a_loss() {
+    for (file, name) in [(PYTHON, "msal-python-1.39.0"), (NODE, "msal-node-7.2.1")] {
+        let cache = TokenCache::from_json(file.as_bytes()).unwrap();
+        assert!(!cache.is_changed());
+        assert_eq!(written(&cache), serde_json::from_str::<Value>(file).unwrap(), "{name}");
+        let authority = localhost();
+        let accounts = cache.accounts();
+        assert_eq!(accounts.len(), 1, "{name}");
+        let account = &accounts[0];
+        assert_eq!((account.home_account_id(), account.local_account_id()), (HOME, OID));
+        assert_eq!((account.username(), account.environment()), ("grace@fabrikam.test", "localhost"));
+        assert_eq!((account.realm(), account.home_tenant()), (TENANT, Some(TENANT)));
+        assert_eq!(account.name(), name.contains("node").then_some("Grace H"));
+        let wanted = Some(format!("AT-canary-{name}"));
+        assert_eq!(hit(&cache, owner(&authority), "User.Read", WRITTEN), wanted);
+        assert_eq!(refresh_tokens(&cache, owner(&authority)), [format!("RT-canary-{name}")]);
+        assert!(cache.id_token(owner(&authority)).unwrap().expose().ends_with(".canary"));
+    }
+}
+
+// TokenCache.spec "unrecognised entities kept", serialized_cache.json: roots, members and entries that nobody knows.
+#[test]
+fn msal_6_what_is_not_known_stays() {
+    let file = json!({
+        "Unknown": {"a": [1, null, {"b": "\u{e9}"}]},
+        "AccessToken": {
+            "no object": 7, "no home": {"secret": "AT-canary", "environment": "localhost"}, "nothing": null,
+            "home is no text": {"home_account_id": 1, "environment": "localhost"}
+        },
+        "Account": {"k": {"home_account_id": HOME, "environment": "localhost", "realm": "r", "wam_account_ids": {"x": "y"}, "n": null}},
+        "RefreshToken": [1, 2],
+        "AppMetadata": null,
+        "": 1.5,
+    });
+    let mut cache = read(&file);
+    assert_eq!(written(&cache), file);
+    // And when something is written beside it.
+    sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
+    let after = written(&cache);
+    for root in ["Unknown", ""] {
+        assert_eq!(after[root], file[root]);
+    }
+    for (key, value) in file["AccessToken"].as_object().unwrap() {
+        assert_eq!(&after["AccessToken"][key], value);
+    }
+    assert_eq!(after["Account"]["k"], file["Account"]["k"]);
+    assert_eq!(after["RefreshToken"].as_object().unwrap().len(), 1, "what must be a map gives way to one");
+    assert_eq!(cache.to_json().expose().matches("\"RefreshToken\":").count(), 1);
+}
+
+#[test]
+fn msal_6_texts_with_escapes_are_found_and_stay_as_they_are() {
+    let text = r#"{"AccessToken":{"k\u0061\ud800":{"home_account_id":"\u0061b","environment":"\u006cocalhost","client_id":"my\/client","realm":"r","target":"a","secret":"AT-\u0063anary\/1","expires_on":"2000000000"}}}"#;
+    let cache = TokenCache::from_json(text.as_bytes()).unwrap();
+    assert_eq!(cache.to_json().expose(), text);
+    let authority = Authority::entra("localhost", "r");
+    let owner = device_flow_core::Owner { home_account_id: "AB", client_id: "my/client", authority: &authority };
+    assert_eq!(hit(&cache, owner, "A", WRITTEN).as_deref(), Some("AT-canary/1"));
+}
+
+#[test]
+fn msal_6_an_empty_file_is_an_empty_cache_and_garbage_is_none() {
+    for empty in [&b""[..], b" \n", b"\xef\xbb\xbf", b"{}", b"\xef\xbb\xbf{}"] {
+        assert_eq!(TokenCache::from_json(empty).unwrap().accounts(), []);
+    }
+    for (garbage, error) in [
+        (&b"\xff"[..], CacheError::NotUtf8),
+        (b"[]", CacheError::NotAnObject),
+        (b"{\"AccessToken\":{", CacheError::NotAnObject),
+        (b"{} {}", CacheError::NotAnObject),
+        (b"null", CacheError::NotAnObject),
+    ] {
+        assert_eq!(TokenCache::from_json(garbage).unwrap_err(), error);
+    }
+    let new = written(&TokenCache::new());
+    assert_eq!(new, json!({"AccessToken": {}, "RefreshToken": {}, "IdToken": {}, "Account": {}, "AppMetadata": {}}));
+}
+
+// A map that is there twice becomes one, and of a key that is there twice the last counts, as for every reader.
+#[test]
+fn msal_6_what_is_there_twice() {
+    let account =
+        |name: &str| format!(r#""k":{{"home_account_id":"h","environment":"e","realm":"","username":"{name}"}}"#);
+    let text = format!(r#"{{"Account":{{{}}},"X":1,"Account":{{{}}},"X":2}}"#, account("a"), account("b"));
+    let cache = TokenCache::from_json(text.as_bytes()).unwrap();
+    let expected = format!(r#"{{"Account":{{{},{}}},"X":1,"X":2}}"#, account("a"), account("b"));
+    assert_eq!(cache.to_json().expose(), expected);
+}
+
+// Golden keys and fields: as Python writes them, but for the refresh token, whose key is Node's (see `saving`).
+#[test]
+fn msal_6_keys_and_fields_of_a_first_sign_in() {
+    let mut cache = TokenCache::new();
+    let grant = json!({"scope": "User.Read profile openid", "refresh_in": "1800", "ext_expires_in": 7200, "foci": "1"});
+    sign_in(&mut cache, &localhost(), grant, WRITTEN);
+    let id_token = jwt(&claims(json!({})));
+    let expected = json!({
+        "AccessToken": {(format!("{HOME}-localhost-accesstoken-my-client-{TENANT}-user.read openid profile")): {
+            "credential_type": "AccessToken", "secret": "AT-canary", "home_account_id": HOME, "environment": "localhost",
+            "client_id": "my-client", "target": "User.Read openid profile", "realm": TENANT, "token_type": "Bearer",
+            "cached_at": "1800077335", "expires_on": "1800080935", "extended_expires_on": "1800084535",
+            "refresh_on": "1800079135"
+        }},
+        "RefreshToken": {(format!("{HOME}-localhost-refreshtoken-1---")): {
+            "credential_type": "RefreshToken", "secret": "RT-canary", "home_account_id": HOME, "environment": "localhost",
+            "client_id": "my-client", "family_id": "1", "last_modification_time": "1800077335"
+        }},
+        "IdToken": {(format!("{HOME}-localhost-idtoken-my-client-{TENANT}-")): {
+            "credential_type": "IdToken", "secret": id_token, "home_account_id": HOME, "environment": "localhost",
+            "realm": TENANT, "client_id": "my-client"
+        }},
+        "Account": {(format!("{HOME}-localhost-{TENANT}")): {
+            "home_account_id": HOME, "environment": "localhost", "realm": TENANT, "local_account_id": OID,
+            "username": "grace@fabrikam.test", "authority_type": "MSSTS", "name": "Grace H",
+            "account_source": "urn:ietf:params:oauth:grant-type:device_code",
+            "client_info": encoded(&json!({"uid": OID, "utid": TENANT}))
+        }},
+        "AppMetadata": {"appmetadata-localhost-my-client": {
+            "client_id": "my-client", "environment": "localhost", "family_id": "1"
+        }}
+    });
+    assert_eq!(written(&cache), expected);
+}
+
+const KNOWN: [&str; 8] =
+    ["home_account_id", "environment", "client_id", "realm", "target", "secret", "expires_on", "family_id"];
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[ -~]{0,6}|\\PC{0,4}".prop_map(Value::from),
+    ];
+    let name = || prop_oneof![prop::sample::select(&KNOWN[..]).prop_map(String::from), "\\PC{0,4}"];
+    leaf.prop_recursive(3, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::btree_map(name(), inner, 0..5).prop_map(|map| map.into_iter().collect()),
+        ]
+    })
+}
+
+fn any_cache() -> impl Strategy<Value = Value> {
+    let root = prop_oneof![
+        4 => prop::sample::select(&["AccessToken", "RefreshToken", "IdToken", "Account", "AppMetadata"][..]).prop_map(String::from),
+        1 => "\\PC{0,4}"
+    ];
+    prop::collection::btree_map(root, any_json(), 0..6).prop_map(|map| map.into_iter().collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_cache_comes_out_as_it_went_in(file in any_cache(), pretty: bool) {
+        let text = if pretty { serde_json::to_string_pretty(&file) } else { serde_json::to_string(&file) }.unwrap();
+        let cache = TokenCache::from_json(text.as_bytes()).unwrap();
+        prop_assert_eq!(&written(&cache), &file);
+        // What was written beside it can be taken away again, and leaves everything as it was.
+        let (mut cache, authority) = (cache, Authority::at("https://somewhere.example/else"));
+        let grant = granted("a", json!({"client_info": null}));
+        let account = cache.save(&grant, &signed_in(&authority), at(WRITTEN)).unwrap();
+        let owner = device_flow_core::Owner { home_account_id: account.home_account_id(), ..owner(&authority) };
+        let found = hit(&cache, owner, "a", WRITTEN);
+        prop_assert_eq!(found.as_deref(), Some("AT-canary"));
+        cache.remove_account(owner);
+        let after = written(&cache);
+        for (name, value) in file.as_object().unwrap() {
+            let gave_way = !value.is_object() && ["AccessToken", "RefreshToken", "IdToken", "Account"].contains(&name.as_str());
+            prop_assert!(gave_way || &after[name] == value, "{}", name);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_a_cache_or_an_error(bytes: Vec<u8>) {
+        let _ = TokenCache::from_json(&bytes);
+    }
+}
