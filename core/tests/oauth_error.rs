@@ -22,7 +22,7 @@ enum End {
 }
 use End::*;
 
-const CODES: [(&str, End); 40] = [
+const CODES: [(&str, End); 45] = [
     // RFC 8628 §3.5.
     ("authorization_pending", Pending),
     ("slow_down", SlowDown),
@@ -45,11 +45,16 @@ const CODES: [(&str, End); 40] = [
     ("code_expired", Expired),
     ("bad_verification_code", UnknownCode),
     ("interaction_required", Stop("browser")),
+    // OpenID Connect Core §3.1.2.6.
+    ("login_required", Stop("sign in again")),
+    ("consent_required", Stop("agree")),
+    ("account_selection_required", Stop("which account")),
     // GitHub.
     ("token_expired", Expired),
     ("incorrect_device_code", UnknownCode),
     ("incorrect_client_credentials", Stop("client id")),
     ("device_flow_disabled", Stop("allow the device flow")),
+    ("bad_refresh_token", Stop("refresh token")),
     // Google.
     ("deleted_client", Stop("client id")),
     ("admin_policy_enforced", Stop("policy")),
@@ -57,6 +62,7 @@ const CODES: [(&str, End); 40] = [
     ("rate_limit_exceeded", Stop("too many")),
     // Twitch, django-oauth-toolkit.
     ("invalid device code", UnknownCode),
+    ("Invalid refresh token", Stop("refresh token")),
     ("device_not_found", UnknownCode),
     ("expired_device_code", Expired),
     ("device_code_expired", Expired),
