@@ -17,6 +17,8 @@ enum End {
     UnknownCode,
     /// Rejected, with this word of advice.
     Stop(&'static str),
+    /// Rejected, with this word of advice, although the code means nothing to a machine.
+    Advised(&'static str),
     /// Rejected, without advice.
     Unknown,
 }
@@ -67,8 +69,8 @@ const CODES: [(&str, End); 45] = [
     ("expired_device_code", Expired),
     ("device_code_expired", Expired),
     // Everything else stops (RFC 8628 §3.5: MUST), near misses too (RFC 6749 §1.9).
-    ("server_error", Unknown),
-    ("temporarily_unavailable", Unknown),
+    ("server_error", Advised("try again later")),
+    ("temporarily_unavailable", Advised("try again later")),
     ("AuthorizationPendingException", Unknown),
     ("authorization-pending", Unknown),
     ("AUTHORIZATION_PENDING", Unknown),
@@ -110,7 +112,7 @@ fn end_of(status: u16, body: &str, late: bool) -> (End, Option<OAuthError>) {
 
 fn same(found: End, expected: End) -> bool {
     match (found, expected) {
-        (Stop(advice), Stop(word)) => advice.contains(word),
+        (Stop(advice), Stop(word) | Advised(word)) => advice.contains(word),
         _ => found == expected,
     }
 }
@@ -138,7 +140,7 @@ fn with_a_not_now_status_only_known_codes_count() {
     for (code, expected) in CODES {
         for status in [408, 429, 500, 503] {
             let body = json!({"error": code}).to_string();
-            if expected == Unknown {
+            if matches!(expected, Unknown | Advised(_)) {
                 let mut run = Run::granted(json!({}));
                 run.script(&[(status, &body)]);
                 assert_gap(run.poll(), 10, 5);
@@ -156,7 +158,7 @@ fn past_the_deadline_an_unknown_code_is_an_expired_one() {
     for (code, expected) in CODES {
         let expected = match expected {
             Pending | SlowDown | UnknownCode => Expired,
-            Denied | Expired | Stop(_) | Unknown => expected,
+            Denied | Expired | Stop(_) | Advised(_) | Unknown => expected,
         };
         let (found, _) = end_of(400, &json!({"error": code}).to_string(), true);
         assert!(same(found, expected), "{code}: {found:?}");
