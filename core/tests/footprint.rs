@@ -77,8 +77,7 @@ fn a_secret_takes_over_a_full_text_and_copies_a_roomy_one() {
     let (full, mut roomy) = (String::from("SEC-canary"), String::with_capacity(100));
     roomy.push_str("SEC-canary");
     assert!(full.capacity() == full.len() && roomy.capacity() > roomy.len());
-    let mut secrets = vec![];
-    secrets.reserve(2);
+    let mut secrets = Vec::with_capacity(2);
     let taken = allocation_counter::measure(|| secrets.push(Secret::from(full)));
     assert_eq!(taken.count_total, 0, "a copy of it would lie about longer");
     // Shrinking in place would leave what was in the rest.

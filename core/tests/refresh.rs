@@ -166,6 +166,7 @@ fn scopes_of_the_answer() {
     };
     let named = r#"{"access_token":"AT-canary","token_type":"bearer","scope":"openid"}"#;
     assert_eq!(scopes(refresh(), TOKEN), (vec!["openid".into(), "profile".into()], vec![]));
+    assert_eq!(scopes(refresh().scope("").unwrap(), TOKEN), (vec!["openid".into(), "profile".into()], vec![]));
     assert_eq!(scopes(refresh().scope("profile").unwrap(), TOKEN), (vec!["profile".into()], vec![]));
     assert_eq!(scopes(refresh(), named), (vec!["openid".into()], vec!["profile".into()]));
     assert_eq!(scopes(refresh().scope("openid").unwrap(), named), (vec!["openid".into()], vec![]));
