@@ -54,6 +54,7 @@ fn failed(failure: &Failure) -> (u8, &str) {
     match failure {
         Failure::Cancelled => (130, "cancelled"),
         Failure::Denied(error) => (3, error.code()),
+        Failure::SignInNeeded(error) => (4, error.code()),
         Failure::Expired(_) => (5, "expired"),
         Failure::Rejected(error) => (7, error.code()),
         Failure::Protocol(error) if matches!(error.fault, ProtocolFault::Unavailable(_)) => (6, "server_unavailable"),

@@ -1,13 +1,12 @@
 //! Owns discovery: from an issuer to its endpoints (RFC 8414, OpenID Connect Discovery 1.0).
 
-use crate::machine::Outstanding;
 use crate::message::answer::{Answer, Meaning};
 use crate::message::metadata::MAX_METADATA;
+use crate::once::Once;
 use crate::prompt::{endpoint_fault, printable};
-use crate::retry::Retry;
 use crate::{
-    Action, Cause, ConfigError, Endpoint, Failure, Machine, Metadata, Method, Misuse, Outgoing, ProtocolError,
-    ProtocolFault, Request, Response, TextFault, Ticket, Timestamp, TransportError, TransportErrorKind,
+    Action, Cause, ConfigError, Endpoint, Failure, Machine, Metadata, Method, Misuse, ProtocolError, ProtocolFault,
+    Request, Response, TextFault, Ticket, Timestamp, TransportError,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -35,25 +34,14 @@ pub struct Discovery {
     allow_http_loopback: bool,
     /// The places, in order.
     urls: [Arc<str>; 2],
-    place: usize,
-    retry: Retry,
-    now: Timestamp,
-    outstanding: Outstanding,
+    at_second: bool,
     /// A document without a device authorization endpoint: good enough if the other place has no better one.
     second_best: Option<Metadata>,
     /// What to tell if no place has a document.
     fault: Option<ProtocolFault>,
     /// The last "not now" and the longest delay asked for: as long as there is one, the places are worth another round.
     unavailable: Option<(u16, Duration)>,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    Ready,
-    InFlight,
-    Finished(Box<Result<Metadata, Failure>>),
-    Ended,
+    once: Once<Metadata>,
 }
 
 impl Discovery {
@@ -80,22 +68,21 @@ impl Discovery {
                 format!("{origin}/.well-known/oauth-authorization-server{path}").into(),
                 format!("{base}/.well-known/openid-configuration").into(),
             ],
-            place: 0,
-            retry: Retry::new(),
-            now: Timestamp::ZERO,
-            outstanding: Outstanding::default(),
+            at_second: false,
             second_best: None,
             fault: None,
             unavailable: None,
-            state: State::Ready,
+            once: Once::new(),
         })
     }
 
-    fn answered(&mut self, response: &Response<'_>, now: Timestamp) -> State {
+    fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
         let Answer { meaning, object, retry_after } = Answer::read(response, MAX_METADATA);
         match meaning {
             Meaning::Object => match Metadata::read(&object, &self.issuer, self.allow_http_loopback) {
-                Ok(metadata) if metadata.device_authorization_endpoint().is_some() => return State::done(metadata),
+                Ok(metadata) if metadata.device_authorization_endpoint().is_some() => {
+                    return self.once.finish(Ok(metadata));
+                }
                 Ok(metadata) => self.second_best = self.second_best.take().or(Some(metadata)),
                 Err(fault) => self.note(fault),
             },
@@ -106,23 +93,24 @@ impl Discovery {
                 self.unavailable = Some((status, longest));
             }
         }
-        self.place = self.place.saturating_add(1);
-        if self.place < self.urls.len() {
-            return State::Ready;
+        if !self.at_second {
+            self.at_second = true;
+            return;
         }
         // A place that cannot answer now may have the better document.
         let unavailable = self.unavailable.take();
         if let Some((status, retry_after)) = unavailable
-            && self.retry.again(Cause::Status(status), retry_after, now)
+            && self.once.again(Cause::Status(status), retry_after, now)
         {
-            self.place = 0;
-            return State::Ready;
+            self.at_second = false;
+            return;
         }
-        match (self.second_best.take(), unavailable) {
-            (Some(metadata), _) => State::done(metadata),
-            (None, Some((status, _))) => State::broken(ProtocolFault::Unavailable(status)),
-            (None, None) => State::broken(self.fault.take().unwrap_or(ProtocolFault::Missing("issuer"))),
-        }
+        let outcome = match (self.second_best.take(), unavailable) {
+            (Some(metadata), _) => Ok(metadata),
+            (None, Some((status, _))) => Err(broken(ProtocolFault::Unavailable(status))),
+            (None, None) => Err(broken(self.fault.take().unwrap_or(ProtocolFault::Missing("issuer")))),
+        };
+        self.once.finish(outcome);
     }
 
     /// Keeps what tells most: that a document is wrong rather than that there is none.
@@ -136,68 +124,32 @@ impl Discovery {
     }
 }
 
-impl State {
-    fn done(metadata: Metadata) -> Self {
-        Self::Finished(Box::new(Ok(metadata)))
-    }
-
-    fn failed(failure: Failure) -> Self {
-        Self::Finished(Box::new(Err(failure)))
-    }
-
-    fn broken(fault: ProtocolFault) -> Self {
-        Self::failed(Failure::Protocol(ProtocolError { endpoint: Endpoint::Metadata, fault }))
-    }
+fn broken(fault: ProtocolFault) -> Failure {
+    Failure::Protocol(ProtocolError { endpoint: Endpoint::Metadata, fault })
 }
 
 impl Machine for Discovery {
     type Output = Metadata;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Metadata> {
-        let now = self.now.advance(now);
-        match core::mem::replace(&mut self.state, State::Ended) {
-            State::Ready => {
-                if let Some((until, reason)) = self.retry.wait(now) {
-                    self.state = State::Ready;
-                    return Action::Wait { until, reason };
-                }
-                let Some(url) = self.urls.get(self.place) else { return Action::Ended };
-                self.state = State::InFlight;
-                let request = Request::new(Method::Get, Arc::clone(url), None, Zeroizing::default(), MAX_METADATA);
-                Action::SendRequest(Outgoing { request, ticket: self.outstanding.issue() })
-            }
-            State::InFlight => {
-                self.state = State::InFlight;
-                Action::AwaitResponse
-            }
-            State::Finished(outcome) => Action::Done(*outcome),
-            State::Ended => Action::Ended,
-        }
+        let [first, second] = &self.urls;
+        let url = if self.at_second { second } else { first };
+        let get = || Request::new(Method::Get, Arc::clone(url), None, Zeroizing::default(), MAX_METADATA);
+        self.once.next_action(now, get)
     }
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
-        self.outstanding.redeem_with(ticket, &response)?;
-        let now = self.now.advance(now);
-        if matches!(self.state, State::InFlight) {
-            self.state = self.answered(&response, now);
+        if let Some(now) = self.once.answered(ticket, &response, now)? {
+            self.judge(&response, now);
         }
         Ok(())
     }
 
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
-        self.outstanding.redeem(ticket)?;
-        let now = self.now.advance(now);
-        if matches!(self.state, State::InFlight) {
-            let final_error = error.kind() == TransportErrorKind::UntrustedCertificate
-                || !self.retry.again(Cause::Transport(error.kind()), Duration::ZERO, now);
-            self.state = if final_error { State::failed(Failure::Transport(error)) } else { State::Ready };
-        }
-        Ok(())
+        self.once.transport_failed(ticket, error, now)
     }
 
     fn cancel(&mut self) {
-        if !matches!(self.state, State::Finished(_) | State::Ended) {
-            self.state = State::failed(Failure::Cancelled);
-        }
+        self.once.cancel();
     }
 }

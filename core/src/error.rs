@@ -17,6 +17,15 @@ pub enum Failure {
     /// The code died before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628 §3.5).
     #[error("{0}")]
     Expired(Expired),
+    /// A [`Refresh`](crate::Refresh) cannot go on without the person: start a sign-in. The error tells why, and with its
+    /// [`claims`](OAuthError::claims) what the next sign-in has to ask for.
+    ///
+    /// A variant and not a method of [`Rejected`](Self::Rejected), because it is the one end of a refresh that every caller
+    /// handles otherwise than the rest, by showing a code: what has to be asked for can be forgotten, what has to be matched
+    /// is seen. It is not all of `invalid_grant` either: what no sign-in would cure, such as a policy about the application,
+    /// is `Rejected`.
+    #[error("sign in again: {0}")]
+    SignInNeeded(OAuthError),
     /// The server refused with an OAuth error (RFC 6749 §5.2).
     #[error("the server refused: {0}")]
     Rejected(OAuthError),
@@ -36,7 +45,24 @@ impl Failure {
             Self::Expired(_) => true,
             Self::Transport(error) => error.kind() != crate::TransportErrorKind::UntrustedCertificate,
             Self::Protocol(error) => matches!(error.fault, ProtocolFault::Unavailable(_)),
-            Self::Cancelled | Self::Denied(_) | Self::Rejected(_) => false,
+            Self::Cancelled | Self::Denied(_) | Self::SignInNeeded(_) | Self::Rejected(_) => false,
+        }
+    }
+
+    /// After a [`Refresh`](crate::Refresh): whether the refresh token that it used is to be kept, since it may still be good.
+    ///
+    /// False only when the server said that the token itself is dead. An outage says nothing about it; and an error with a
+    /// suberror such as `basic_action` (Microsoft Entra) speaks of what was asked for: for something else it is still good.
+    #[must_use]
+    pub fn keeps_refresh_token(&self) -> bool {
+        match self {
+            Self::SignInNeeded(error) => !error.spent,
+            Self::Cancelled
+            | Self::Denied(_)
+            | Self::Expired(_)
+            | Self::Rejected(_)
+            | Self::Protocol(_)
+            | Self::Transport(_) => true,
         }
     }
 }
@@ -139,7 +165,8 @@ impl LastError {
     }
 }
 
-/// An error answer of the server (RFC 6749 §5.2, RFC 8628 §3.5). All texts are safe to print.
+/// An error answer of the server (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts but the claims are
+/// safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
     pub(crate) code: Box<str>,
@@ -147,6 +174,21 @@ pub struct OAuthError {
     pub(crate) uri: Option<Box<str>>,
     pub(crate) status: u16,
     pub(crate) advice: Option<&'static str>,
+    /// It says that the refresh token is dead.
+    pub(crate) spent: bool,
+    /// `None`: nothing of all that.
+    pub(crate) details: Option<Box<ErrorDetails>>,
+}
+
+/// What few servers add to an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorDetails {
+    pub(crate) numbers: Box<[u32]>,
+    pub(crate) suberror: Option<Box<str>>,
+    pub(crate) correlation_id: Option<Box<str>>,
+    pub(crate) trace_id: Option<Box<str>>,
+    pub(crate) timestamp: Option<Box<str>>,
+    pub(crate) claims: Option<Box<str>>,
 }
 
 impl OAuthError {
@@ -174,7 +216,46 @@ impl OAuthError {
         self.status
     }
 
-    /// What a person can do about it, when the code is a known one.
+    /// The server's own numbers, at most 16 of them (`error_codes`: 50076 for `AADSTS50076` of Microsoft Entra). They may
+    /// change at any time: never decide by them.
+    #[must_use]
+    pub fn numbers(&self) -> &[u32] {
+        self.details.as_deref().map_or(&[], |details| &details.numbers)
+    }
+
+    /// What is behind the code, for programs to tell a person more (`suberror` of Microsoft Entra, `error_subtype` of Google).
+    #[must_use]
+    pub fn suberror(&self) -> Option<&str> {
+        self.details.as_deref()?.suberror.as_deref()
+    }
+
+    /// Names this request for the server's support, together with [`trace_id`](Self::trace_id) and
+    /// [`timestamp`](Self::timestamp) (Microsoft Entra).
+    #[must_use]
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.details.as_deref()?.correlation_id.as_deref()
+    }
+
+    /// Names the server's part in it.
+    #[must_use]
+    pub fn trace_id(&self) -> Option<&str> {
+        self.details.as_deref()?.trace_id.as_deref()
+    }
+
+    /// When it was, in the server's words.
+    #[must_use]
+    pub fn timestamp(&self) -> Option<&str> {
+        self.details.as_deref()?.timestamp.as_deref()
+    }
+
+    /// The claims challenge: a JSON object, verbatim, to be sent back as the parameter `claims` of the next sign-in. At most
+    /// 8 KiB; a longer one is dropped, since a part of it is worth nothing. Not made to be printed.
+    #[must_use]
+    pub fn claims(&self) -> Option<&str> {
+        self.details.as_deref()?.claims.as_deref()
+    }
+
+    /// What a person can do about it, in one sentence, when the error is a known one.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         self.advice
@@ -184,6 +265,9 @@ impl OAuthError {
 impl fmt::Display for OAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.code)?;
+        if let Some(suberror) = self.suberror() {
+            write!(f, " ({suberror})")?;
+        }
         if let Some(description) = &self.description {
             write!(f, ": {description}")?;
         }
@@ -210,6 +294,9 @@ pub enum Endpoint {
     /// The token endpoint (RFC 6749 §3.2).
     #[error("token endpoint")]
     Token,
+    /// The revocation endpoint (RFC 7009 §2).
+    #[error("revocation endpoint")]
+    Revocation,
 }
 
 /// The server broke the protocol.

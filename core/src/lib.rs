@@ -2,6 +2,15 @@
 //! threads, no files, no random numbers of its own. Told the time and what happened, a [`Machine`] answers with the one
 //! thing to do next.
 //!
+//! # The machines
+//!
+//! | [`Machine`] | What it brings | By |
+//! | --- | --- | --- |
+//! | [`Discovery`] | where a server's endpoints are | RFC 8414, OpenID Connect Discovery 1.0 |
+//! | [`DeviceFlow`] | tokens, once the person has approved | RFC 8628 |
+//! | [`Refresh`] | new tokens for a refresh token | RFC 6749 §6 |
+//! | [`Revocation`] | the end of a token | RFC 7009 |
+//!
 //! # The contract
 //!
 //! A driver asks [`Machine::next_action`] what to do and does it:
@@ -39,8 +48,11 @@ mod driver;
 mod error;
 mod machine;
 mod message;
+mod once;
 mod prompt;
+mod refresh;
 mod retry;
+mod revocation;
 mod secret;
 mod time;
 
@@ -63,5 +75,7 @@ pub use message::claims::{ClaimsError, ClientInfo, IdTokenClaims};
 pub use message::metadata::Metadata;
 pub use message::token::TokenResponse;
 pub use prompt::{Prompt, TextFault, Unshowable, Warning};
+pub use refresh::Refresh;
+pub use revocation::{Revocation, TokenKind};
 pub use secret::Secret;
 pub use time::{Timestamp, UnixTime};

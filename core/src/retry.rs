@@ -1,4 +1,4 @@
-//! Owns the patience of the requests that happen once: a device authorization, a metadata document.
+//! Owns the patience of the requests that happen once: a device authorization, a metadata document, a refresh, a revocation.
 
 use crate::{Cause, Timestamp, WaitReason};
 use core::time::Duration;

@@ -17,12 +17,14 @@ enum End {
     UnknownCode,
     /// Rejected, with this word of advice.
     Stop(&'static str),
+    /// Rejected, with this word of advice, although the code means nothing to a machine.
+    Advised(&'static str),
     /// Rejected, without advice.
     Unknown,
 }
 use End::*;
 
-const CODES: [(&str, End); 40] = [
+const CODES: [(&str, End); 45] = [
     // RFC 8628 §3.5.
     ("authorization_pending", Pending),
     ("slow_down", SlowDown),
@@ -45,11 +47,16 @@ const CODES: [(&str, End); 40] = [
     ("code_expired", Expired),
     ("bad_verification_code", UnknownCode),
     ("interaction_required", Stop("browser")),
+    // OpenID Connect Core §3.1.2.6.
+    ("login_required", Stop("sign in again")),
+    ("consent_required", Stop("agree")),
+    ("account_selection_required", Stop("which account")),
     // GitHub.
     ("token_expired", Expired),
     ("incorrect_device_code", UnknownCode),
     ("incorrect_client_credentials", Stop("client id")),
     ("device_flow_disabled", Stop("allow the device flow")),
+    ("bad_refresh_token", Stop("refresh token")),
     // Google.
     ("deleted_client", Stop("client id")),
     ("admin_policy_enforced", Stop("policy")),
@@ -57,12 +64,13 @@ const CODES: [(&str, End); 40] = [
     ("rate_limit_exceeded", Stop("too many")),
     // Twitch, django-oauth-toolkit.
     ("invalid device code", UnknownCode),
+    ("Invalid refresh token", Stop("refresh token")),
     ("device_not_found", UnknownCode),
     ("expired_device_code", Expired),
     ("device_code_expired", Expired),
     // Everything else stops (RFC 8628 §3.5: MUST), near misses too (RFC 6749 §1.9).
-    ("server_error", Unknown),
-    ("temporarily_unavailable", Unknown),
+    ("server_error", Advised("try again later")),
+    ("temporarily_unavailable", Advised("try again later")),
     ("AuthorizationPendingException", Unknown),
     ("authorization-pending", Unknown),
     ("AUTHORIZATION_PENDING", Unknown),
@@ -104,7 +112,7 @@ fn end_of(status: u16, body: &str, late: bool) -> (End, Option<OAuthError>) {
 
 fn same(found: End, expected: End) -> bool {
     match (found, expected) {
-        (Stop(advice), Stop(word)) => advice.contains(word),
+        (Stop(advice), Stop(word) | Advised(word)) => advice.contains(word),
         _ => found == expected,
     }
 }
@@ -132,7 +140,7 @@ fn with_a_not_now_status_only_known_codes_count() {
     for (code, expected) in CODES {
         for status in [408, 429, 500, 503] {
             let body = json!({"error": code}).to_string();
-            if expected == Unknown {
+            if matches!(expected, Unknown | Advised(_)) {
                 let mut run = Run::granted(json!({}));
                 run.script(&[(status, &body)]);
                 assert_gap(run.poll(), 10, 5);
@@ -150,7 +158,7 @@ fn past_the_deadline_an_unknown_code_is_an_expired_one() {
     for (code, expected) in CODES {
         let expected = match expected {
             Pending | SlowDown | UnknownCode => Expired,
-            Denied | Expired | Stop(_) | Unknown => expected,
+            Denied | Expired | Stop(_) | Advised(_) | Unknown => expected,
         };
         let (found, _) = end_of(400, &json!({"error": code}).to_string(), true);
         assert!(same(found, expected), "{code}: {found:?}");

@@ -70,7 +70,7 @@ pub(crate) fn openable(text: &str) -> Url {
 pub(crate) fn failure(failure: &Failure) {
     safe(&failure.to_string());
     match failure {
-        Failure::Denied(error) | Failure::Rejected(error) => oauth_error(error),
+        Failure::Denied(error) | Failure::SignInNeeded(error) | Failure::Rejected(error) => oauth_error(error),
         Failure::Expired(expired) => {
             if let Some(error) = &expired.error {
                 oauth_error(error);
@@ -97,10 +97,14 @@ pub(crate) fn transport(error: &TransportError) {
 }
 
 fn oauth_error(error: &device_flow_core::OAuthError) {
-    for text in [error.code(), error.description().unwrap_or_default(), error.uri().unwrap_or_default()] {
+    let more = [error.description(), error.uri(), error.suberror(), error.correlation_id(), error.trace_id()];
+    for text in [Some(error.code()), error.timestamp()].into_iter().chain(more).flatten() {
         safe(text);
         assert!(text.chars().count() <= 200, "a long text from the server");
     }
+    assert!(error.numbers().len() <= 16, "a long list from the server");
+    assert!(error.claims().unwrap_or("{}").trim_ascii_start().starts_with('{'), "claims that are no object");
+    assert!(error.claims().unwrap_or_default().len() <= 8 * 1024, "long claims");
 }
 
 /// Panics when one of the secrets occurs in the text.

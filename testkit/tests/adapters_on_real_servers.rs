@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use adapters::Adapter;
 use device_flow_core::{
     Action, Client, ClientBuilder, ConfigError, DeviceFlow, Discovery, Event, Expired, Failure, Machine, Metadata,
-    Misuse, OAuthError, Prompt, Provider, Response, Stopped, Ticket, Timestamp, TokenResponse, TransportError,
-    WaitReason,
+    Misuse, OAuthError, Prompt, Provider, Refresh, Response, Revocation, Secret, Stopped, Ticket, Timestamp, TokenKind,
+    TokenResponse, TransportError, WaitReason,
 };
 use device_flow_testkit::abreast::side_by_side;
 use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
@@ -505,5 +505,109 @@ fn a_used_code_is_never_sent_again() {
             let revoked = refresh(&server, tokens["refresh_token"].as_str().unwrap());
             assert_eq!(revoked["error"], "invalid_grant");
         }
+    });
+}
+
+/// A client that has signed in: its tokens, and where it refreshes and revokes them.
+struct Session<'a> {
+    adapter: Adapter,
+    client: std::sync::Arc<Client>,
+    server: &'a Server,
+}
+
+impl<'a> Session<'a> {
+    #[track_caller]
+    fn start(adapter: Adapter, server: &'a Server, configure: Configure) -> (Self, Secret) {
+        let here = Provider::endpoints(server.device_authorization_endpoint(), server.token_endpoint());
+        let client = configure(here.revocation_endpoint(server.revocation_endpoint()));
+        let client = client.scope(SCOPE).allow_http_loopback().build().unwrap().into();
+        let done = sign_in(adapter, server, configure, |scene| scene.approve());
+        (Self { adapter, client, server }, done.token().refresh_token().unwrap().clone())
+    }
+
+    fn refresh(&self, token: &Secret) -> Result<TokenResponse, Stopped> {
+        self.adapter.run(&mut Refresh::new(self.client.clone(), token.clone()), |_| {})
+    }
+
+    #[track_caller]
+    fn refresh_fails(&self, token: &Secret) {
+        match self.refresh(token) {
+            Err(Stopped::Failed(failure @ Failure::SignInNeeded(_))) => {
+                assert!(!failure.keeps_refresh_token());
+                assert!(failure.to_string().starts_with("sign in again: invalid_grant"), "{failure}");
+            }
+            other => panic!("{:?}: {other:?}", self.server.kind()),
+        }
+    }
+
+    #[track_caller]
+    fn revoke(&self, token: &Secret, kind: TokenKind) {
+        let revocation = Revocation::new(self.client.clone(), token.clone()).unwrap();
+        self.adapter.run(&mut revocation.kind(kind), |_| {}).unwrap();
+    }
+}
+
+/// A public client, and one with a secret in the header, as each server takes it.
+fn public_and_secret(kind: Kind) -> [Configure; 2] {
+    match kind {
+        Kind::DjangoOauthToolkit => {
+            [public, |at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1).client_id_in_body()]
+        }
+        Kind::OidcProvider | Kind::Authlib => [public, |at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1)],
+    }
+}
+
+/// RFC 6749 §6; B23, B24.
+#[test]
+fn rfc6749_6_a_refresh_rotates_and_the_old_token_needs_a_sign_in() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let server = shared(kind);
+        let (session, first) = Session::start(adapter, &server, public);
+        let tokens = session.refresh(&first).unwrap();
+        let second = tokens.refresh_token().unwrap();
+        assert_ne!(first.expose(), second.expose(), "a public client's token is used once");
+        assert_eq!(tokens.scopes().collect::<Vec<_>>(), ["openid", "offline_access"]);
+        assert_eq!(tokens.expires_in(), Some(Duration::from_secs(3600)));
+        // The kept one works, once more.
+        let third = session.refresh(second).unwrap().refresh_token().unwrap().clone();
+        assert_ne!(second.expose(), third.expose());
+
+        session.refresh_fails(&first);
+        // This one takes the reuse for a theft, and the whole family with it.
+        match kind {
+            Kind::OidcProvider => session.refresh_fails(&third),
+            Kind::Authlib | Kind::DjangoOauthToolkit => drop(session.refresh(&third).unwrap()),
+        }
+        session.refresh_fails(&Secret::from("never-given-canary"));
+    });
+}
+
+/// RFC 7009 §2.1, §2.2.
+#[test]
+fn rfc7009_a_revoked_token_is_dead_and_revoking_it_again_is_no_error() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let server = shared(kind);
+        for configure in public_and_secret(kind) {
+            let (session, first) = Session::start(adapter, &server, configure);
+            let tokens = session.refresh(&first).unwrap();
+            let kept = tokens.refresh_token().unwrap();
+            session.revoke(tokens.access_token(), TokenKind::AccessToken);
+            session.revoke(kept, TokenKind::RefreshToken);
+            session.refresh_fails(kept);
+            session.revoke(kept, TokenKind::RefreshToken);
+            session.revoke(&Secret::from("never-given-canary"), TokenKind::RefreshToken);
+        }
+    });
+}
+
+/// RFC 8414 §2: who discovers the server knows where to revoke.
+#[test]
+fn rfc7009_the_revocation_endpoint_of_the_metadata() {
+    everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
+        let server = shared(kind);
+        let client = public(adapter.discover(&server).into()).allow_http_loopback().build().unwrap();
+        assert_eq!(client.revocation_endpoint(), Some(&*server.revocation_endpoint()));
+        // A token that was never given is as dead as a revoked one.
+        adapter.run(&mut Revocation::new(client, "never-given-canary").unwrap(), |_| {}).unwrap();
     });
 }

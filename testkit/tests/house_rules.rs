@@ -64,7 +64,8 @@ fn time_is_added_in_three_rooms() {
 #[test]
 fn error_codes_have_one_room() {
     let codes = ["\"authorization_pending\"", "\"slow_down\"", "\"access_denied\"", "\"expired_token\"", "\"invalid_"];
-    only_in(&["core/src"], &codes, &["core/src/message/oauth_error.rs"]);
+    // What they mean, and what to do about them.
+    only_in(&["core/src"], &codes, &["core/src/message/oauth_error.rs", "core/src/message/advice.rs"]);
 }
 
 #[test]

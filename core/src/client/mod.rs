@@ -5,9 +5,9 @@ mod provider;
 
 pub use provider::{EntraCloud, Provider};
 
-use crate::message::DEVICE_GRANT;
 use crate::message::answer::MAX_ANSWER;
 use crate::message::form::Form;
+use crate::message::{DEVICE_GRANT, REFRESH_GRANT};
 use crate::prompt::printable;
 use crate::{Method, Request, Secret, TextFault};
 use alloc::boxed::Box;
@@ -35,10 +35,15 @@ pub struct Client {
     scope: Box<str>,
     device_authorization_endpoint: Arc<str>,
     token_endpoint: Arc<str>,
+    revocation_endpoint: Result<Arc<str>, ConfigError>,
     authorization: Option<Arc<Secret>>,
     device_form: Form,
     /// Ends with `device_code=`, so that a poll is this and the encoded code.
     poll_form: Form,
+    /// Ends with `refresh_token=`.
+    refresh_form: Form,
+    /// Ends with `token=`.
+    revocation_form: Form,
     pkce: bool,
     strict: bool,
     allow_http_loopback: bool,
@@ -95,6 +100,12 @@ impl Client {
         &self.token_endpoint
     }
 
+    /// Where tokens are revoked (RFC 7009), if the server has such a place that may be used.
+    #[must_use]
+    pub fn revocation_endpoint(&self) -> Option<&str> {
+        self.revocation_endpoint.as_deref().ok()
+    }
+
     /// `finish` may add what differs from flow to flow.
     pub(crate) fn device_request(&self, finish: impl FnOnce(&mut Form)) -> Request {
         let mut form = self.device_form.clone();
@@ -105,6 +116,51 @@ impl Client {
     /// One allocation: `tail` is the encoded device code and what follows it.
     pub(crate) fn poll_request(&self, tail: &[u8]) -> Request {
         self.post(&self.token_endpoint, self.poll_form.with_tail(tail))
+    }
+
+    pub(crate) fn refresh_request(
+        &self,
+        token: &Secret,
+        scope: Option<&str>,
+        parameters: &[(String, Secret)],
+    ) -> Request {
+        let mut form = self.refresh_form.with_secret(token);
+        form.push("scope", scope.unwrap_or_default());
+        parameters.iter().for_each(|(name, value)| form.push_hidden(name, value));
+        self.post(&self.token_endpoint, form.with_tail(b""))
+    }
+
+    pub(crate) fn revocation_request(&self, endpoint: &Arc<str>, token: &Secret, hint: Option<&str>) -> Request {
+        let mut form = self.revocation_form.with_secret(token);
+        form.push("token_type_hint", hint.unwrap_or_default());
+        self.post(endpoint, form.with_tail(b""))
+    }
+
+    pub(crate) fn checked_revocation_endpoint(&self) -> Result<Arc<str>, ConfigError> {
+        self.revocation_endpoint.clone()
+    }
+
+    /// Some of the scopes of this client, checked (RFC 6749 §6).
+    pub(crate) fn narrower_scope(&self, scopes: &str) -> Result<Box<str>, ConfigError> {
+        let scopes = normalise_scope(scopes)?;
+        let known = |scope: &&str| self.scope.is_empty() || self.scope.split(' ').any(|known| known == *scope);
+        match scopes.split(' ').find(|scope| !known(scope)) {
+            Some(wider) if !scopes.is_empty() => Err(ConfigError::WiderScope(printable(wider))),
+            _ => Ok(scopes),
+        }
+    }
+
+    /// A parameter of one refresh beside the ones that it has `already` and those of every refresh.
+    pub(crate) fn check_refresh_parameter<'a>(
+        &self,
+        name: &str,
+        mut already: impl Iterator<Item = &'a str>,
+    ) -> Result<(), ConfigError> {
+        check_parameter_name(name)?;
+        if self.refresh_form.has(name) || already.any(|known| known == name) {
+            return Err(ConfigError::RepeatedParameter(printable(name)));
+        }
+        Ok(())
     }
 
     fn post(&self, endpoint: &Arc<str>, body: Zeroizing<Box<[u8]>>) -> Request {
@@ -134,7 +190,8 @@ impl fmt::Debug for Client {
         let mut debug = f.debug_struct("Client");
         debug.field("id", &self.id).field("issuer", &self.issuer).field("scope", &self.scope);
         debug.field("device_authorization_endpoint", &self.device_authorization_endpoint);
-        debug.field("token_endpoint", &self.token_endpoint).finish_non_exhaustive()
+        debug.field("token_endpoint", &self.token_endpoint);
+        debug.field("revocation_endpoint", &self.revocation_endpoint()).finish_non_exhaustive()
     }
 }
 
@@ -183,7 +240,7 @@ impl ClientBuilder {
         self
     }
 
-    /// A further parameter of the token request. It cannot replace one that the grant owns.
+    /// A further parameter of every token request, polls and refreshes. It cannot replace one that the grant owns.
     pub fn token_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.token_parameters.push((name.into(), value.into()));
         self
@@ -252,26 +309,35 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client, ConfigError> {
         check_client_id(&self.client_id)?;
         let endpoints = self.provider.resolve()?;
-        for (which, url) in
-            [("device authorization endpoint", &endpoints.device_authorization), ("token endpoint", &endpoints.token)]
-        {
-            if let Some(fault) = crate::prompt::endpoint_fault(url, self.allow_http_loopback) {
-                return Err(ConfigError::Endpoint { which, url: printable(url), fault });
-            }
+        let check = |which, url: &str| match crate::prompt::endpoint_fault(url, self.allow_http_loopback) {
+            Some(fault) => Err(ConfigError::Endpoint { which, url: printable(url), fault }),
+            None => Ok(Arc::from(url)),
+        };
+        let device_authorization_endpoint = check("device authorization endpoint", &endpoints.device_authorization)?;
+        let token_endpoint = check("token endpoint", &endpoints.token)?;
+        let revocation_endpoint = endpoints.revocation.ok_or(ConfigError::NoRevocationEndpoint);
+        let revocation_endpoint = revocation_endpoint.and_then(|url| check("revocation endpoint", &url));
+        // What is wrong in the metadata is told when it is needed: no sign-in needs it.
+        if let (Err(error), true) = (&revocation_endpoint, endpoints.revocation_by_hand) {
+            return Err(error.clone());
         }
         let scope = normalise_scope(&self.scopes)?;
 
-        let (mut device_form, mut poll_form) = (Form::default(), Form::default());
+        let [mut device_form, mut poll_form, mut refresh_form, mut revocation_form] =
+            core::array::from_fn(|_| Form::default());
         poll_form.push("grant_type", DEVICE_GRANT);
+        refresh_form.push("grant_type", REFRESH_GRANT);
         let mut authorization = None;
-        for form in [&mut device_form, &mut poll_form] {
+        for form in [&mut device_form, &mut poll_form, &mut refresh_form, &mut revocation_form] {
             authorization =
                 self.authentication.apply(&self.client_id, &endpoints.auth_methods, self.client_id_in_body, form)?;
         }
         device_form.push("scope", &scope);
-        for (form, parameters) in
-            [(&mut device_form, &self.device_parameters), (&mut poll_form, &self.token_parameters)]
-        {
+        for (form, parameters) in [
+            (&mut device_form, &self.device_parameters),
+            (&mut poll_form, &self.token_parameters),
+            (&mut refresh_form, &self.token_parameters),
+        ] {
             form.push("audience", &self.audience);
             for resource in &self.resources {
                 check_resource(resource)?;
@@ -280,16 +346,21 @@ impl ClientBuilder {
             push_parameters(form, parameters)?;
         }
         poll_form.open("device_code");
+        refresh_form.open("refresh_token");
+        revocation_form.open("token");
 
         Ok(Client {
             id: self.client_id.into_boxed_str(),
             issuer: endpoints.issuer,
             scope,
-            device_authorization_endpoint: endpoints.device_authorization.into(),
-            token_endpoint: endpoints.token.into(),
+            device_authorization_endpoint,
+            token_endpoint,
+            revocation_endpoint,
             authorization,
             device_form,
             poll_form,
+            refresh_form,
+            revocation_form,
             pkce: self.pkce,
             strict: self.strict,
             allow_http_loopback: self.allow_http_loopback,
@@ -307,7 +378,7 @@ impl fmt::Debug for ClientBuilder {
 }
 
 /// Parameters that the grant itself owns, or that have a method of their own.
-const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 13] = [
     "audience",
     "client_assertion",
     "client_assertion_type",
@@ -318,6 +389,7 @@ const RESERVED: [&str; 12] = [
     "code_verifier",
     "device_code",
     "grant_type",
+    "refresh_token",
     "resource",
     "scope",
 ];
@@ -325,15 +397,21 @@ const RESERVED: [&str; 12] = [
 /// RFC 8628 §3.1: no parameter more than once.
 fn push_parameters(form: &mut Form, parameters: &[(String, String)]) -> Result<(), ConfigError> {
     for (index, (name, value)) in parameters.iter().enumerate() {
-        if name.is_empty() || RESERVED.contains(&name.as_str()) {
-            return Err(ConfigError::ReservedParameter(printable(name)));
-        }
+        check_parameter_name(name)?;
         if parameters.iter().take(index).any(|(earlier, _)| earlier == name) {
             return Err(ConfigError::RepeatedParameter(printable(name)));
         }
         form.push(name, value);
     }
     Ok(())
+}
+
+fn check_parameter_name(name: &str) -> Result<(), ConfigError> {
+    if name.is_empty() || RESERVED.contains(&name) {
+        Err(ConfigError::ReservedParameter(printable(name)))
+    } else {
+        Ok(())
+    }
 }
 
 /// RFC 6749 Appendix A.1: visible ASCII and space. The limit keeps requests within what servers take.
@@ -405,6 +483,11 @@ pub enum ConfigError {
         /// The token endpoint that the metadata names.
         token_endpoint: Box<str>,
     },
+    /// The server has no revocation endpoint that is known to us: its tokens live until they expire.
+    #[error(
+        "no revocation endpoint is known for this server, so the token was not revoked: give the endpoint by hand, or revoke the token on the server's own pages"
+    )]
+    NoRevocationEndpoint,
     /// The issuer is no https URL, or has a query or fragment (RFC 8414 §2).
     #[error("the issuer {issuer} {fault}")]
     Issuer {
@@ -419,6 +502,9 @@ pub enum ConfigError {
     /// A scope with characters that RFC 6749 §3.3 does not allow.
     #[error("the scope {0} has characters that a scope cannot have; separate scopes by spaces")]
     Scope(Box<str>),
+    /// A refresh for a scope that this client does not ask for (RFC 6749 §6).
+    #[error("a refresh cannot ask for the scope {0}, which was not granted: sign in again to ask for it")]
+    WiderScope(Box<str>),
     /// A resource that is no absolute URI, or has a fragment (RFC 8707 §2).
     #[error("the resource {0} must be an absolute URI without a fragment")]
     Resource(Box<str>),

@@ -12,7 +12,11 @@ use alloc::vec::Vec;
 ///
 /// Presets hold what the providers document; no client id of anyone is built in.
 #[derive(Clone, Debug)]
-pub struct Provider(Kind);
+pub struct Provider {
+    kind: Kind,
+    /// Named by hand.
+    revocation: Option<String>,
+}
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -51,14 +55,14 @@ impl Provider {
     /// Both endpoints by hand, used verbatim.
     #[must_use]
     pub fn endpoints(device_authorization: impl Into<String>, token: impl Into<String>) -> Self {
-        Self(Kind::Endpoints { device_authorization: device_authorization.into(), token: token.into() })
+        Kind::Endpoints { device_authorization: device_authorization.into(), token: token.into() }.into()
     }
 
     /// Microsoft Entra ID. `tenant` is a tenant's id or domain, `organizations`, `consumers` or `common`. The app must
     /// allow public client flows; ask for `offline_access` to get a refresh token.
     #[must_use]
     pub fn entra(cloud: EntraCloud, tenant: impl Into<String>) -> Self {
-        Self(Kind::Entra { cloud, tenant: tenant.into() })
+        Kind::Entra { cloud, tenant: tenant.into() }.into()
     }
 
     /// GitHub.com. The device flow must be enabled in the app's settings; there is no secret.
@@ -70,7 +74,7 @@ impl Provider {
     /// A GitHub Enterprise Server on its own host.
     #[must_use]
     pub fn github_enterprise(host: impl Into<String>) -> Self {
-        Self(Kind::GitHub { host: host.into() })
+        Kind::GitHub { host: host.into() }.into()
     }
 
     /// GitLab.com, 17.2 or newer.
@@ -82,27 +86,37 @@ impl Provider {
     /// A GitLab on its own host. Its metadata does not name the device authorization endpoint, so discovery does not do.
     #[must_use]
     pub fn gitlab_at(host: impl Into<String>) -> Self {
-        Self(Kind::GitLab { host: host.into() })
+        Kind::GitLab { host: host.into() }.into()
     }
 
     /// Google, for clients of the type "TVs and Limited Input devices". They have a secret: give it with
     /// [`client_secret_post`](crate::ClientBuilder::client_secret_post).
     #[must_use]
     pub fn google() -> Self {
-        Self(Kind::Google)
+        Kind::Google.into()
+    }
+
+    /// Names the revocation endpoint (RFC 7009 §2), used verbatim, instead of the one in the metadata or the preset, if any.
+    #[must_use]
+    pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.revocation = Some(url.into());
+        self
     }
 
     pub(super) fn resolve(self) -> Result<Endpoints, ConfigError> {
-        let preset = |issuer: Option<String>, device_authorization, token| {
+        let (by_hand, revocation_by_hand) = (self.revocation.clone(), self.revocation.is_some());
+        let preset = |issuer: Option<String>, device_authorization, token, revocation: Option<String>| {
             Ok(Endpoints {
                 issuer: issuer.map(String::into_boxed_str),
                 device_authorization,
                 token,
+                revocation: by_hand.clone().or(revocation),
+                revocation_by_hand,
                 auth_methods: Vec::new(),
             })
         };
-        match self.0 {
-            Kind::Endpoints { device_authorization, token } => preset(None, device_authorization, token),
+        match self.kind {
+            Kind::Endpoints { device_authorization, token } => preset(None, device_authorization, token, None),
             Kind::Metadata(metadata) => {
                 let token = metadata.token_endpoint();
                 let Some(device_authorization) = metadata.device_authorization_endpoint() else {
@@ -115,6 +129,8 @@ impl Provider {
                     issuer: Some(Box::from(metadata.issuer())),
                     device_authorization: String::from(device_authorization),
                     token: String::from(token),
+                    revocation: by_hand.or_else(|| metadata.revocation_endpoint().map(String::from)),
+                    revocation_by_hand,
                     auth_methods: metadata.token_endpoint_auth_methods().map(String::from).collect(),
                 })
             }
@@ -122,33 +138,42 @@ impl Provider {
                 check_name(&tenant)?;
                 let base = format!("https://{}/{tenant}", cloud.host());
                 let endpoint = |name| format!("{base}/oauth2/v2.0/{name}");
-                preset(Some(format!("{base}/v2.0")), endpoint("devicecode"), endpoint("token"))
+                preset(Some(format!("{base}/v2.0")), endpoint("devicecode"), endpoint("token"), None)
             }
             Kind::GitHub { host } => {
                 check_name(&host)?;
                 let base = format!("https://{host}/login");
                 let endpoints = (format!("{base}/device/code"), format!("{base}/oauth/access_token"));
-                preset(Some(format!("{base}/oauth")), endpoints.0, endpoints.1)
+                // It has another way, which takes the secret that no installed program keeps.
+                preset(Some(format!("{base}/oauth")), endpoints.0, endpoints.1, None)
             }
             Kind::GitLab { host } => {
                 check_name(&host)?;
                 let base = format!("https://{host}");
                 let endpoints = (format!("{base}/oauth/authorize_device"), format!("{base}/oauth/token"));
-                preset(Some(base), endpoints.0, endpoints.1)
+                let revocation = format!("{base}/oauth/revoke");
+                preset(Some(base), endpoints.0, endpoints.1, Some(revocation))
             }
             Kind::Google => preset(
                 Some(String::from("https://accounts.google.com")),
                 String::from("https://oauth2.googleapis.com/device/code"),
                 String::from("https://oauth2.googleapis.com/token"),
+                Some(String::from("https://oauth2.googleapis.com/revoke")),
             ),
         }
+    }
+}
+
+impl From<Kind> for Provider {
+    fn from(kind: Kind) -> Self {
+        Self { kind, revocation: None }
     }
 }
 
 impl From<Metadata> for Provider {
     /// What [`Discovery`](crate::Discovery) found.
     fn from(metadata: Metadata) -> Self {
-        Self(Kind::Metadata(Box::new(metadata)))
+        Kind::Metadata(Box::new(metadata)).into()
     }
 }
 
@@ -156,6 +181,8 @@ pub(super) struct Endpoints {
     pub(super) issuer: Option<Box<str>>,
     pub(super) device_authorization: String,
     pub(super) token: String,
+    pub(super) revocation: Option<String>,
+    pub(super) revocation_by_hand: bool,
     /// Empty: unknown.
     pub(super) auth_methods: Vec<String>,
 }

@@ -41,7 +41,26 @@ impl Form {
 
     /// Adds a name whose value comes with each request, as the tail.
     pub(crate) fn open(&mut self, name: &str) {
-        self.append(["&", name, "=", ""]);
+        self.append([if self.0.is_empty() { "" } else { "&" }, name, "=", ""]);
+    }
+
+    /// The names that are in it.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        form_urlencoded::parse(&self.0).any(|(known, _)| known == name)
+    }
+
+    /// This form with the value that [`open`](Self::open) left out, which is a secret.
+    pub(crate) fn with_secret(&self, secret: &Secret) -> Self {
+        let mut form = self.clone();
+        // Exposed because the request is about this token (RFC 6749 §6, RFC 7009 §2.1); the body is wiped when dropped.
+        form.append([&encode(secret.expose()), "", "", ""]);
+        form
+    }
+
+    /// Adds a parameter that may be a secret.
+    pub(crate) fn push_hidden(&mut self, name: &str, value: &Secret) {
+        // Exposed because it is a parameter of this request; the body is wiped when dropped.
+        self.push(name, value.expose());
     }
 
     /// The body of a request: this form and `tail`, in one allocation.

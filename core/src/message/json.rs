@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use memchr::memchr;
 use percent_encoding::percent_decode_str;
-use serde_core::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
@@ -128,6 +128,26 @@ impl<'a> Object<'a> {
         let value = self.value(name)?;
         let alone = || self.encoding.text(value).map(|text| [text.into_owned()].into());
         serde_json::from_str(value).ok().or_else(alone)
+    }
+
+    /// The numbers of a list, or one alone; what is no whole number of 32 bits is left out.
+    pub(crate) fn numbers(&self, name: &str) -> Vec<u32> {
+        let Some(value) = self.value(name) else { return Vec::new() };
+        let listed: Vec<&RawValue> = serde_json::from_str(value).unwrap_or_default();
+        let alone = listed.is_empty().then_some(value);
+        let written = listed.into_iter().map(RawValue::get).chain(alone);
+        let numbers =
+            written.filter_map(|value| Number::read(&self.encoding.text(value).unwrap_or(Cow::Borrowed(value))));
+        let whole = numbers.filter(|number| !number.negative && number.floor == number.ceil);
+        whole.filter_map(|number| u32::try_from(number.floor).ok()).collect()
+    }
+
+    /// A member that is a JSON object, or the text of one, as that text.
+    pub(crate) fn json_object(&self, name: &str) -> Option<Cow<'a, str>> {
+        let value = self.value(name)?;
+        let json = self.encoding.text(value).unwrap_or(Cow::Borrowed(value));
+        let is_object = json.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(&json).is_ok();
+        is_object.then_some(json)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -16,6 +16,7 @@ pub struct Metadata {
     issuer: Box<str>,
     device_authorization_endpoint: Option<Box<str>>,
     token_endpoint: Box<str>,
+    revocation_endpoint: Option<Box<str>>,
     grant_types: Option<Box<[String]>>,
     auth_methods: Option<Box<[String]>>,
 }
@@ -38,6 +39,13 @@ impl Metadata {
     #[must_use]
     pub fn token_endpoint(&self) -> &str {
         &self.token_endpoint
+    }
+
+    /// Where tokens are revoked (RFC 7009), when the document says so. Not checked here, unlike the others: what no sign-in
+    /// needs does not stop one. [`Revocation`](crate::Revocation) refuses what is no https URL.
+    #[must_use]
+    pub fn revocation_endpoint(&self) -> Option<&str> {
+        self.revocation_endpoint.as_deref()
     }
 
     /// Whether the document lists the device grant. A named endpoint counts more than a list without the grant.
@@ -72,6 +80,7 @@ impl Metadata {
             issuer: Box::from(issuer),
             device_authorization_endpoint: endpoint("device_authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?.ok_or(ProtocolFault::Missing("token_endpoint"))?,
+            revocation_endpoint: object.text("revocation_endpoint").ok().flatten().map(|url| Box::from(&*url)),
             grant_types: list("grant_types_supported"),
             auth_methods: list("token_endpoint_auth_methods_supported"),
         })

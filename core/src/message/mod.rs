@@ -1,5 +1,6 @@
 //! Owns the wire: the only files that see bytes and status codes.
 
+mod advice;
 pub(crate) mod answer;
 pub(crate) mod claims;
 pub(crate) mod device_authorization;
@@ -12,3 +13,5 @@ pub(crate) mod token;
 
 /// RFC 8628 §3.4.
 pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+/// RFC 6749 §6.
+pub(crate) const REFRESH_GRANT: &str = "refresh_token";

@@ -1,9 +1,12 @@
-//! Owns the one table of error codes: what each means for the flow, and what a person can do about it.
+//! Owns the one table of error codes: what each means for a machine. What to do about it is `advice.rs`'s to say.
 
+use super::advice;
 use super::json::Object;
+use crate::error::ErrorDetails;
 use crate::prompt::{printable, verbatim};
 use crate::{OAuthError, ProtocolFault};
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 
 /// What an error code means for a flow that waits (RFC 8628 §3.5).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,29 @@ pub(crate) enum Consequence {
     Stop,
 }
 
+/// What an error code means for a refresh (RFC 6749 §6).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Only the person can go on.
+    SignIn,
+    /// Too many requests.
+    SlowDown,
+    /// Nothing that a sign-in would change.
+    Stop,
+}
+
+/// Refusals that a sign-in does not cure, whatever the code beside them: a token of another client, a policy about the
+/// application, a device that is not registered.
+const NOT_THE_PERSONS: [&str; 3] = ["client_mismatch", "protection_policy_required", "device_authentication_failed"];
+/// Suberrors that speak of the refresh token. Every other one speaks of what was asked for: for something else the same token
+/// may still be good.
+const OF_THE_TOKEN: [&str; 2] = ["bad_token", "token_expired"];
+
+/// A claims challenge goes back to the server whole or not at all, in a form that servers take.
+const MAX_CLAIMS: usize = 8 * 1024;
+/// Numbers that an error may have.
+const MAX_NUMBERS: usize = 16;
+
 /// The error in an answer, not yet copied: a pending answer costs no allocation.
 pub(crate) struct ErrorCode<'a> {
     code: Cow<'a, str>,
@@ -32,21 +58,42 @@ pub(crate) struct ErrorCode<'a> {
 struct Row {
     code: &'static str,
     consequence: Consequence,
+    refresh: Refresh,
     advice: Option<&'static str>,
 }
 
+/// What a code says of a refresh token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refresh {
+    /// Nothing.
+    Nothing,
+    /// It is good, but the person is needed.
+    Person,
+    /// It is dead.
+    Dead,
+}
+
 const fn row(code: &'static str, consequence: Consequence) -> Row {
-    Row { code, consequence, advice: None }
+    Row { code, consequence, refresh: Refresh::Nothing, advice: None }
 }
 
 const fn stop(code: &'static str, advice: &'static str) -> Row {
-    Row { code, consequence: Consequence::Stop, advice: Some(advice) }
+    Row { code, consequence: Consequence::Stop, refresh: Refresh::Nothing, advice: Some(advice) }
+}
+
+const fn person(code: &'static str, advice: &'static str) -> Row {
+    Row { code, consequence: Consequence::Stop, refresh: Refresh::Person, advice: Some(advice) }
+}
+
+const fn dead_token(code: &'static str) -> Row {
+    Row { code, consequence: Consequence::Stop, refresh: Refresh::Dead, advice: Some(DEAD_TOKEN) }
 }
 
 const fn unknown_code(code: &'static str) -> Row {
     Row {
         code,
         consequence: Consequence::UnknownCode,
+        refresh: Refresh::Nothing,
         advice: Some(
             "the server no longer knows this code: it expired, was used, or the sign-in was refused; start again for a new one",
         ),
@@ -61,13 +108,16 @@ const TOO_MANY: &str =
     "too many sign-ins were started with this client or from this address; wait before starting another";
 const DPOP: &str = "the server wants tokens bound to a key (DPoP), which this client does not do";
 
+const DEAD_TOKEN: &str =
+    "the refresh token is no longer good: it expired, was revoked or was used before, or belongs to another client";
+
 /// Exact matches only (RFC 6749 §1.9). The first rows are the ones that every flow meets.
-static TABLE: [Row; 30] = [
+static TABLE: [Row; 35] = [
     row("authorization_pending", Consequence::Pending),
     row("slow_down", Consequence::SlowDown),
     row("access_denied", Consequence::Denied),
     row("expired_token", Consequence::Expired),
-    unknown_code("invalid_grant"),
+    Row { refresh: Refresh::Dead, ..unknown_code("invalid_grant") },
     stop("invalid_client", REGISTER),
     stop(
         "invalid_request",
@@ -88,12 +138,17 @@ static TABLE: [Row; 30] = [
     row("authorization_declined", Consequence::Denied),
     row("code_expired", Consequence::Expired),
     unknown_code("bad_verification_code"),
-    stop("interaction_required", "the server wants the person to do something more in a browser: start again"),
+    // OpenID Connect Core §3.1.2.6.
+    person("interaction_required", "the server wants the person to do something more in a browser: start again"),
+    person("login_required", "the server wants the person to sign in again"),
+    person("consent_required", "the server wants the person to agree to what this client asks for: sign in again"),
+    person("account_selection_required", "the server does not know which account is meant: sign in again"),
     // GitHub.
     row("token_expired", Consequence::Expired),
     unknown_code("incorrect_device_code"),
     stop("incorrect_client_credentials", REGISTER),
     stop("device_flow_disabled", ENABLE),
+    dead_token("bad_refresh_token"),
     // Google.
     stop("deleted_client", REGISTER),
     stop("admin_policy_enforced", POLICY),
@@ -101,6 +156,7 @@ static TABLE: [Row; 30] = [
     stop("rate_limit_exceeded", TOO_MANY),
     // Twitch, in `message`; django-oauth-toolkit.
     unknown_code("invalid device code"),
+    dead_token("Invalid refresh token"),
     unknown_code("device_not_found"),
     // No server is known to send these two, but clients look for them.
     row("expired_device_code", Consequence::Expired),
@@ -126,26 +182,84 @@ impl<'a> ErrorCode<'a> {
         self.row.map_or(Consequence::Stop, |row| row.consequence)
     }
 
+    /// What the error means for a refresh: the code decides, and only what a sign-in cannot cure is told apart by suberror.
+    pub(crate) fn refusal(&self, object: &Object<'_>) -> Refusal {
+        if self.consequence() == Consequence::SlowDown {
+            return Refusal::SlowDown;
+        }
+        match self.refresh() {
+            Refresh::Person | Refresh::Dead if !NOT_THE_PERSONS.contains(&&*suberror(object)) => Refusal::SignIn,
+            Refresh::Person | Refresh::Dead | Refresh::Nothing => Refusal::Stop,
+        }
+    }
+
+    fn refresh(&self) -> Refresh {
+        self.row.map_or(Refresh::Nothing, |row| row.refresh)
+    }
+
+    /// RFC 7009 §2.2: a token that is not valid is what a revocation wants. Google says so with an error.
+    pub(crate) fn is_about_a_dead_token(&self) -> bool {
+        self.code == "invalid_token"
+    }
+
     /// The whole error, copied out of the answer.
     pub(crate) fn in_full(&self, object: &Object<'_>) -> OAuthError {
-        let text = |name| {
-            let text = object.text(name).ok().flatten();
-            text.map(|text| printable(&text)).filter(|text| !text.is_empty())
-        };
-        OAuthError {
-            code: verbatim(&self.code),
-            description: text("error_description"),
-            uri: text("error_uri"),
-            status: self.status,
-            advice: self.row.and_then(|row| row.advice),
-        }
+        self.copied(object, self.row.and_then(|row| row.advice))
     }
 
     /// The same at the device authorization endpoint, where `slow_down` speaks of new codes.
     pub(crate) fn in_full_for_device_endpoint(&self, object: &Object<'_>) -> OAuthError {
-        let error = self.in_full(object);
-        if self.consequence() == Consequence::SlowDown { OAuthError { advice: Some(TOO_MANY), ..error } } else { error }
+        if self.consequence() == Consequence::SlowDown {
+            return self.copied(object, Some(TOO_MANY));
+        }
+        self.in_full(object)
     }
+
+    /// The same in the answer to a refresh, where there is no code that could be unknown.
+    pub(crate) fn in_full_for_refresh(&self, object: &Object<'_>) -> OAuthError {
+        if self.refresh() != Refresh::Dead {
+            return self.in_full(object);
+        }
+        let suberror = suberror(object);
+        let spent = suberror.is_empty() || OF_THE_TOKEN.contains(&&*suberror);
+        OAuthError { spent, ..self.copied(object, Some(DEAD_TOKEN)) }
+    }
+
+    fn copied(&self, object: &Object<'_>, by_code: Option<&'static str>) -> OAuthError {
+        let text = |name| object.text(name).ok().flatten().unwrap_or_default();
+        let shown = |name| Some(printable(&text(name))).filter(|text| !text.is_empty());
+        let suberror = suberror(object);
+        let mut numbers = object.numbers("error_codes");
+        numbers.truncate(MAX_NUMBERS);
+        let by_code = by_code.or_else(|| advice::by_code(&self.code));
+        let advice = advice::advice(&numbers, &text("error_description"), &suberror, by_code);
+        let details = ErrorDetails {
+            numbers: numbers.into_boxed_slice(),
+            suberror: Some(verbatim(&suberror)).filter(|text| !text.is_empty()),
+            correlation_id: shown("correlation_id"),
+            trace_id: shown("trace_id"),
+            timestamp: shown("timestamp"),
+            claims: object
+                .json_object("claims")
+                .filter(|claims| claims.len() <= MAX_CLAIMS)
+                .map(|claims| Box::from(&*claims)),
+        };
+        OAuthError {
+            code: verbatim(&self.code),
+            description: shown("error_description"),
+            uri: shown("error_uri"),
+            status: self.status,
+            advice,
+            spent: false,
+            details: (details != ErrorDetails::default()).then(|| Box::new(details)),
+        }
+    }
+}
+
+/// Microsoft's word for what is behind an error; Google has another name for it.
+fn suberror<'a>(object: &Object<'a>) -> Cow<'a, str> {
+    let text = |name| object.text(name).ok().flatten().filter(|text| !text.is_empty());
+    text("suberror").or_else(|| text("error_subtype")).unwrap_or_default()
 }
 
 /// A new interval in seconds, which some servers send with `slow_down`; nonsense counts as none.

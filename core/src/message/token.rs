@@ -49,7 +49,8 @@ impl TokenResponse {
         self.expires_in
     }
 
-    /// The refresh token (RFC 6749 §6), when there is one.
+    /// The refresh token (RFC 6749 §6), when there is one. After a [`Refresh`](crate::Refresh) there always is: the one to
+    /// keep, new or old.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()
@@ -88,6 +89,12 @@ impl TokenResponse {
     /// The names of the further members, in the server's order. They come from the server: not safe to print.
     pub fn extra_names(&self) -> impl Iterator<Item = &str> {
         self.extra.iter().map(|(name, _)| &**name)
+    }
+
+    /// RFC 6749 §6: without a new refresh token the old one stays in use.
+    pub(crate) fn or_refresh_token(mut self, old: &Secret) -> Self {
+        self.refresh_token.get_or_insert_with(|| old.clone());
+        self
     }
 
     pub(crate) fn read(object: &Object<'_>, requested: &str, strict: bool) -> Result<Self, ProtocolFault> {

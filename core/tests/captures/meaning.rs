@@ -3,7 +3,8 @@
 use crate::reader::Capture;
 use crate::support::{PENDING, Run, START, assert_gap, device_answer};
 use device_flow_core::{
-    Cause, Client, DeviceFlow, Discovery, Failure, OAuthError, ProtocolFault, Provider, TokenResponse, WaitReason,
+    Cause, Client, DeviceFlow, Discovery, Failure, OAuthError, ProtocolFault, Provider, Refresh, Revocation,
+    TokenResponse, WaitReason,
 };
 use serde_json::json;
 
@@ -16,9 +17,7 @@ pub(crate) enum Of {
     Metadata(&'static str),
     Device,
     Token,
-    /// Read as the token answer that it is; the machine that asks for it comes later.
     Refresh,
-    /// Nothing reads it yet.
     Revocation,
 }
 
@@ -60,11 +59,14 @@ pub(crate) enum Meaning<'a> {
     Missing(&'a str),
     /// Final: a token of a type that was not asked for.
     TokenType(&'a str),
-    NotYet,
+    /// A refresh that only the person can go on from: the refresh token is dead.
+    SignIn(&'a str),
+    Revoked,
 }
 
 pub(crate) fn client() -> Client {
     let provider = Provider::endpoints("http://127.0.0.1:1/device", "http://127.0.0.1:1/token");
+    let provider = provider.revocation_endpoint("http://127.0.0.1:1/revoke");
     let client = Client::builder(provider, "device-public").scope("openid offline_access");
     client.allow_http_loopback().build().unwrap()
 }
@@ -74,8 +76,16 @@ pub(crate) fn observe(capture: &Capture, of: Of, tell: impl FnOnce(Meaning<'_>))
     match of {
         Of::Metadata(issuer) => metadata(capture, issuer, tell),
         Of::Device => device(capture, tell),
-        Of::Token | Of::Refresh => token(capture, tell),
-        Of::Revocation => tell(Meaning::NotYet),
+        Of::Token => token(capture, tell),
+        Of::Refresh => refresh(capture, tell),
+        Of::Revocation => {
+            let mut run = Run::of(Revocation::new(client(), "RT-canary").unwrap());
+            run.poll();
+            run.respond(capture.response());
+            run.outcome().unwrap();
+            assert_eq!(run.requests.len(), 1);
+            tell(Meaning::Revoked);
+        }
     }
 }
 
@@ -142,6 +152,19 @@ fn token(capture: &Capture, tell: impl FnOnce(Meaning<'_>)) {
     }
 }
 
+fn refresh(capture: &Capture, tell: impl FnOnce(Meaning<'_>)) {
+    let mut run = Run::of(Refresh::new(client(), "RT-canary"));
+    run.poll();
+    run.respond(capture.response());
+    let outcome = run.outcome();
+    assert_eq!(run.requests.len(), 1, "nothing is sent after the end");
+    if let Err(failure) = &outcome {
+        let dead = matches!(failure, Failure::SignInNeeded(_));
+        assert_eq!(failure.keeps_refresh_token(), !dead, "{failure}");
+    }
+    ended(capture, &outcome, tell);
+}
+
 fn poll_again(run: &mut Run<DeviceFlow>) -> Option<u64> {
     run.go().then(|| run.now - run.answered_at)
 }
@@ -157,6 +180,7 @@ fn ended(capture: &Capture, outcome: &Result<TokenResponse, Failure>, tell: impl
             Some(error) => in_full(capture, error, Meaning::Expired),
             None => Meaning::DeadCode,
         }),
+        Failure::SignInNeeded(error) => tell(in_full(capture, error, Meaning::SignIn(error.code()))),
         Failure::Rejected(error) => tell(in_full(capture, error, Meaning::Rejected(error.code()))),
         Failure::Protocol(error) => tell(match &error.fault {
             ProtocolFault::IntervalTooLong => Meaning::IntervalTooLong,

@@ -1,0 +1,118 @@
+//! Owns the life of a request that happens once: to be sent, in flight, answered; asked again while the server is not there.
+
+use crate::machine::Outstanding;
+use crate::retry::Retry;
+use crate::{
+    Action, Cause, Failure, Misuse, Outgoing, Request, Response, Ticket, Timestamp, TransportError, TransportErrorKind,
+};
+use alloc::boxed::Box;
+use core::fmt;
+use core::time::Duration;
+
+/// What the small machines have in common. Each adds what it asks and what an answer means.
+pub(crate) struct Once<T> {
+    /// The latest time seen: an earlier one counts as this.
+    now: Timestamp,
+    outstanding: Outstanding,
+    retry: Retry,
+    state: State<T>,
+}
+
+enum State<T> {
+    /// To be sent, now or after a wait.
+    Ready,
+    InFlight,
+    /// The outcome is to be handed out.
+    Finished(Box<Result<T, Failure>>),
+    /// The outcome was handed out.
+    Ended,
+}
+
+impl<T> Once<T> {
+    pub(crate) fn new() -> Self {
+        Self { now: Timestamp::ZERO, outstanding: Outstanding::default(), retry: Retry::new(), state: State::Ready }
+    }
+
+    pub(crate) fn next_action(&mut self, now: Timestamp, request: impl FnOnce() -> Request) -> Action<T> {
+        let now = self.now.advance(now);
+        match core::mem::replace(&mut self.state, State::Ended) {
+            State::Ready => {
+                if let Some((until, reason)) = self.retry.wait(now) {
+                    self.state = State::Ready;
+                    return Action::Wait { until, reason };
+                }
+                self.state = State::InFlight;
+                Action::SendRequest(Outgoing { request: request(), ticket: self.outstanding.issue() })
+            }
+            State::InFlight => {
+                self.state = State::InFlight;
+                Action::AwaitResponse
+            }
+            State::Finished(outcome) => Action::Done(*outcome),
+            State::Ended => Action::Ended,
+        }
+    }
+
+    /// Takes the ticket back. `None`: cancelled in the meantime, the answer is dropped. Else the answer is to be judged, at this
+    /// time; unless the judge calls [`finish`](Self::finish), there will be another request.
+    pub(crate) fn answered(
+        &mut self,
+        ticket: Ticket,
+        response: &Response<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Misuse> {
+        self.outstanding.redeem_with(ticket, response)?;
+        let now = self.now.advance(now);
+        if !matches!(self.state, State::InFlight) {
+            return Ok(None);
+        }
+        self.state = State::Ready;
+        Ok(Some(now))
+    }
+
+    pub(crate) fn transport_failed(
+        &mut self,
+        ticket: Ticket,
+        error: TransportError,
+        now: Timestamp,
+    ) -> Result<(), Misuse> {
+        self.outstanding.redeem(ticket)?;
+        let now = self.now.advance(now);
+        if matches!(self.state, State::InFlight) {
+            self.state = State::Ready;
+            let cause = Cause::Transport(error.kind());
+            if error.kind() == TransportErrorKind::UntrustedCertificate || !self.again(cause, Duration::ZERO, now) {
+                self.finish(Err(Failure::Transport(error)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a failure. `false`: it was one too many.
+    #[must_use]
+    pub(crate) fn again(&mut self, cause: Cause, retry_after: Duration, now: Timestamp) -> bool {
+        self.retry.again(cause, retry_after, now)
+    }
+
+    pub(crate) fn finish(&mut self, outcome: Result<T, Failure>) {
+        self.state = State::Finished(Box::new(outcome));
+    }
+
+    pub(crate) fn cancel(&mut self) {
+        if matches!(self.state, State::Ready | State::InFlight) {
+            self.finish(Err(Failure::Cancelled));
+        }
+    }
+}
+
+impl<T> fmt::Debug for Once<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match &self.state {
+            State::Ready => "Ready",
+            State::InFlight => "InFlight",
+            State::Finished(_) => "Finished",
+            State::Ended => "Ended",
+        };
+        f.debug_struct("Once").field("state", &state).field("now", &self.now).field("retry", &self.retry).finish()
+    }
+}

@@ -1,0 +1,145 @@
+//! Owns the revocation (RFC 7009): a token that nobody needs any more is taken back to its server.
+
+use crate::message::answer::{Answer, Meaning};
+use crate::message::oauth_error::Refusal;
+use crate::once::Once;
+use crate::{
+    Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
+    Secret, Ticket, Timestamp, TransportError,
+};
+use alloc::sync::Arc;
+use core::fmt;
+
+/// Makes a token useless (RFC 7009). Whoever signs out revokes the refresh token: with it go the access tokens of most servers.
+///
+/// It takes the token, since after a success nobody must use it (RFC 7009 §2.1); forget every copy. The server answers alike
+/// for a token that was dead before. With [`Failure::Protocol`] (the server stayed unavailable) and [`Failure::Transport`] the
+/// token still exists (RFC 7009 §2.2.1), and a later attempt may succeed.
+///
+/// ```
+/// use device_flow_core::{Action, Client, ConfigError, Machine, Provider, Revocation, Timestamp, TokenKind};
+///
+/// let client = Client::builder(Provider::google(), "my-client-id").build()?;
+/// let mut revocation = Revocation::new(client, "the refresh token")?.kind(TokenKind::RefreshToken);
+/// let Action::SendRequest(first) = revocation.next_action(Timestamp::ZERO) else { panic!() };
+/// assert_eq!(first.request.url(), "https://oauth2.googleapis.com/revoke");
+///
+/// let client = Client::builder(Provider::github(), "my-client-id").build()?;
+/// assert_eq!(Revocation::new(client, "token").unwrap_err(), ConfigError::NoRevocationEndpoint);
+/// # Ok::<(), ConfigError>(())
+/// ```
+pub struct Revocation {
+    client: Arc<Client>,
+    endpoint: Arc<str>,
+    token: Secret,
+    kind: Option<TokenKind>,
+    once: Once<()>,
+}
+
+/// What kind of token it is (RFC 7009 §2.1): a hint that saves the server a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TokenKind {
+    /// An access token.
+    AccessToken,
+    /// A refresh token.
+    RefreshToken,
+}
+
+impl TokenKind {
+    /// The value of `token_type_hint`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access_token",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+}
+
+impl Revocation {
+    /// The revocation of this token.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoRevocationEndpoint`] when the server has none that we know of: say that the token was not revoked.
+    /// [`ConfigError::Endpoint`] when the one in its metadata must not be used.
+    pub fn new(client: impl Into<Arc<Client>>, token: impl Into<Secret>) -> Result<Self, ConfigError> {
+        let client = client.into();
+        let endpoint = client.checked_revocation_endpoint()?;
+        Ok(Self { client, endpoint, token: token.into(), kind: None, once: Once::new() })
+    }
+
+    /// Tells the server what kind of token it is.
+    #[must_use]
+    pub fn kind(mut self, kind: TokenKind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// The client whose token it is.
+    #[must_use]
+    pub fn client(&self) -> &Arc<Client> {
+        &self.client
+    }
+
+    fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
+        // The status alone says it; whatever the body holds is to be ignored (RFC 7009 §2.2). 204 is 200 without one.
+        if matches!(response.status(), 200 | 204) {
+            return self.once.finish(Ok(()));
+        }
+        let Answer { meaning, object, retry_after } = Answer::read(response, self.client.max_answer());
+        let status = response.status();
+        let (cause, given_up) = match meaning {
+            Meaning::Error(error) if error.is_about_a_dead_token() => return self.once.finish(Ok(())),
+            Meaning::Error(error) => {
+                let refused = Failure::Rejected(error.in_full(&object));
+                if error.refusal(&object) != Refusal::SlowDown {
+                    return self.once.finish(Err(refused));
+                }
+                (Cause::Status(status), refused)
+            }
+            Meaning::Unavailable(status) => (Cause::Status(status), broken(ProtocolFault::Unavailable(status))),
+            Meaning::Object => return self.once.finish(Err(broken(ProtocolFault::Status(status)))),
+            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => return self.once.finish(Err(broken(fault))),
+        };
+        if !self.once.again(cause, retry_after, now) {
+            self.once.finish(Err(given_up));
+        }
+    }
+}
+
+fn broken(fault: ProtocolFault) -> Failure {
+    Failure::Protocol(ProtocolError { endpoint: Endpoint::Revocation, fault })
+}
+
+impl Machine for Revocation {
+    type Output = ();
+
+    fn next_action(&mut self, now: Timestamp) -> Action<()> {
+        let Self { client, endpoint, token, kind, once } = self;
+        once.next_action(now, || client.revocation_request(endpoint, token, kind.map(TokenKind::as_str)))
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
+        if let Some(now) = self.once.answered(ticket, &response, now)? {
+            self.judge(&response, now);
+        }
+        Ok(())
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
+        self.once.transport_failed(ticket, error, now)
+    }
+
+    fn cancel(&mut self) {
+        self.once.cancel();
+    }
+}
+
+impl fmt::Debug for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Revocation");
+        debug.field("endpoint", &self.endpoint).field("kind", &self.kind).field("once", &self.once);
+        debug.finish_non_exhaustive()
+    }
+}

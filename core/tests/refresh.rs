@@ -1,0 +1,471 @@
+//! The refresh (RFC 6749 §6): what is sent, which token is kept, who has to act when it fails, and how long an outage is waited out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
+
+mod support;
+
+use device_flow_core::{
+    Action, Cause, Client, ClientBuilder, ConfigError, Endpoint, Failure, Machine, Misuse, OAuthError, ProtocolFault,
+    Provider, Refresh, Response, Timestamp, TransportError, TransportErrorKind, WaitReason,
+};
+use serde_json::json;
+use support::*;
+
+const OLD: &str = "RT-canary-old";
+const NEW: &str = "RT-canary-new";
+const BASE: [&str; 3] = ["grant_type=refresh_token", "client_id=my-app", "refresh_token=RT-canary-old"];
+
+fn refresh() -> Refresh {
+    Refresh::new(builder().build().unwrap(), OLD)
+}
+
+/// A refresh whose request is out.
+fn run() -> Run<Refresh> {
+    asked(refresh())
+}
+
+fn asked(refresh: Refresh) -> Run<Refresh> {
+    let mut run = Run::of(refresh);
+    run.poll();
+    run
+}
+
+fn failed(status: u16, body: &str) -> Failure {
+    let mut run = run();
+    run.answer(status, body);
+    run.failure()
+}
+
+fn client(id: &str) -> ClientBuilder {
+    Client::builder(Provider::endpoints("https://as/device", "https://as/token"), id)
+}
+
+/// The body, parameter by parameter.
+fn body(refresh: Refresh) -> Vec<String> {
+    asked(refresh).requests[0].body.split('&').map(str::to_owned).collect()
+}
+
+// R6749-6-1, R6749-6-2, R6749-6-3, R6749-6-6, R6749-2.3.1-6: no scope by default; nothing but the form.
+#[test]
+fn rfc6749_6_the_request() {
+    let run = run();
+    let sent = &run.requests[0];
+    assert_eq!((sent.method, &*sent.url), ("POST", "https://as/token"));
+    assert_eq!(sent.header("content-type"), Some("application/x-www-form-urlencoded"));
+    assert_eq!(sent.header("accept"), Some("application/json"));
+    assert_eq!(sent.header("authorization"), None);
+    assert_eq!(sent.body, BASE.join("&"));
+    // A token is text like any other: encoded, and once.
+    let odd = Refresh::new(builder().build().unwrap(), "RT+canary/=&%é ");
+    assert_eq!(body(odd)[2], "refresh_token=RT%2Bcanary%2F%3D%26%25%C3%A9+");
+}
+
+// R6749-6-5: with a secret the client authenticates, in the same way as everywhere.
+#[test]
+fn rfc6749_6_the_client_authenticates() {
+    let run = asked(Refresh::new(client("my-app").client_secret_basic("SEC-canary").build().unwrap(), OLD));
+    let sent = &run.requests[0];
+    assert_eq!(sent.header("authorization"), Some("Basic bXktYXBwOlNFQy1jYW5hcnk="));
+    assert_eq!(sent.body, "grant_type=refresh_token&refresh_token=RT-canary-old");
+    let posted = body(Refresh::new(client("my-app").client_secret_post("SEC-canary").build().unwrap(), OLD));
+    assert_eq!(
+        posted,
+        ["grant_type=refresh_token", "client_id=my-app", "client_secret=SEC-canary", "refresh_token=RT-canary-old"]
+    );
+    let both = client("my-app").client_secret_basic("SEC-canary").client_id_in_body();
+    assert_eq!(body(Refresh::new(both.build().unwrap(), OLD)), BASE);
+}
+
+// RFC 8707 §2.2: what the client adds to every token request, and no word of the device request.
+#[test]
+fn the_clients_own_parameters_are_sent() {
+    let client = builder().audience("https://api").resource("https://r/1").resource("https://r/2");
+    let client = client.token_parameter("client_info", "1").device_parameter("mkt", "de-DE").pkce().build().unwrap();
+    let refresh = Refresh::new(client, OLD).parameter("claims", r#"{"a":1}"#).unwrap().parameter("empty", "").unwrap();
+    assert_eq!(
+        body(refresh),
+        [
+            "grant_type=refresh_token",
+            "client_id=my-app",
+            "audience=https%3A%2F%2Fapi",
+            "resource=https%3A%2F%2Fr%2F1",
+            "resource=https%3A%2F%2Fr%2F2",
+            "client_info=1",
+            "refresh_token=RT-canary-old",
+            "claims=%7B%22a%22%3A1%7D",
+        ]
+    );
+}
+
+// R6749-6-3, R6749-6-4: the client's scopes, some of them, and never one more.
+#[test]
+fn rfc6749_6_a_scope_may_be_narrower_and_not_wider() {
+    for (scope, sent) in [
+        ("openid", Some("scope=openid")),
+        (" profile  openid profile ", Some("scope=profile+openid")),
+        ("", None),
+        (" ", None),
+    ] {
+        let parameters = body(refresh().scope(scope).unwrap());
+        assert_eq!(parameters.get(3).map(String::as_str), sent, "{scope:?}");
+    }
+    for wider in ["email", "openid email", "OpenID", "open", "openid profile email"] {
+        let refused = refresh().scope(wider).unwrap_err();
+        let named = wider.split(' ').find(|scope| !["openid", "profile"].contains(scope)).unwrap();
+        assert_eq!(refused, ConfigError::WiderScope(named.into()));
+        assert!(refused.to_string().contains("sign in again"));
+    }
+    assert!(matches!(refresh().scope("open\"id"), Err(ConfigError::Scope(_))));
+    // Without scopes of its own the client cannot know what was granted.
+    let open = Refresh::new(client("my-app").build().unwrap(), OLD).scope("whatever").unwrap();
+    assert_eq!(body(open)[3], "scope=whatever");
+}
+
+#[test]
+fn a_parameter_is_refused_when_it_is_owned_or_there_already() {
+    for owned in ["grant_type", "refresh_token", "client_id", "client_secret", "scope", "resource", "audience", ""] {
+        let refused = refresh().parameter(owned, "x").unwrap_err();
+        assert_eq!(refused, ConfigError::ReservedParameter(owned.into()));
+    }
+    let twice = refresh().parameter("claims", "{}").unwrap().parameter("claims", "{}").unwrap_err();
+    assert_eq!(twice, ConfigError::RepeatedParameter("claims".into()));
+    let client = builder().token_parameter("client_info", "1").build().unwrap();
+    let twice = Refresh::new(client, OLD).parameter("client_info", "1").unwrap_err();
+    assert_eq!(twice, ConfigError::RepeatedParameter("client_info".into()));
+    // It cannot be smuggled in by way of the client either.
+    let refused = builder().token_parameter("refresh_token", "RT-canary").build().unwrap_err();
+    assert_eq!(refused, ConfigError::ReservedParameter("refresh_token".into()));
+}
+
+// B24, R6749-6-7, R6749-6-8: the output names the one to keep.
+#[test]
+fn b24_the_new_refresh_token_or_else_the_old_one() {
+    for (member, kept) in [(json!(NEW), NEW), (json!(OLD), OLD), (json!(null), OLD), (json!(""), OLD)] {
+        let mut run = run();
+        let answer =
+            json!({"access_token": "AT-canary", "token_type": "bearer", "expires_in": 60, "refresh_token": member});
+        run.answer(200, &answer.to_string());
+        let token = token(run.outcome());
+        assert_eq!(token.access_token().expose(), "AT-canary");
+        assert_eq!(token.refresh_token().unwrap().expose(), kept, "{member}");
+    }
+    let mut run = run();
+    run.answer(200, TOKEN);
+    assert_eq!(token(run.outcome()).refresh_token().unwrap().expose(), OLD);
+    assert_eq!(run.requests.len(), 1);
+}
+
+// R6749-5.1-7: without `scope` in the answer, what was asked for; in a refresh that is what the client has or the narrower list.
+#[test]
+fn scopes_of_the_answer() {
+    let scopes = |refresh: Refresh, answer: &str| {
+        let mut run = asked(refresh);
+        run.answer(200, answer);
+        let token = token(run.outcome());
+        let missing: Vec<_> = token.missing_scopes().map(str::to_owned).collect();
+        (token.scopes().map(str::to_owned).collect::<Vec<_>>(), missing)
+    };
+    let named = r#"{"access_token":"AT-canary","token_type":"bearer","scope":"openid"}"#;
+    assert_eq!(scopes(refresh(), TOKEN), (vec!["openid".into(), "profile".into()], vec![]));
+    assert_eq!(scopes(refresh().scope("").unwrap(), TOKEN), (vec!["openid".into(), "profile".into()], vec![]));
+    assert_eq!(scopes(refresh().scope("profile").unwrap(), TOKEN), (vec!["profile".into()], vec![]));
+    assert_eq!(scopes(refresh(), named), (vec!["openid".into()], vec!["profile".into()]));
+    assert_eq!(scopes(refresh().scope("openid").unwrap(), named), (vec!["openid".into()], vec![]));
+}
+
+#[track_caller]
+fn sign_in(failure: Failure) -> OAuthError {
+    let Failure::SignInNeeded(error) = failure else { panic!("{failure}") };
+    error
+}
+
+// B23, R7009-2.1-5: the refresh token is dead.
+#[test]
+fn b23_a_dead_refresh_token_needs_a_sign_in_and_is_not_kept() {
+    for code in ["invalid_grant", "bad_refresh_token"] {
+        for status in [200, 400, 401, 403] {
+            let failure = failed(status, &json!({"error": code}).to_string());
+            assert!(!failure.keeps_refresh_token() && !failure.is_retryable());
+            let text = failure.to_string();
+            assert!(
+                text.starts_with(&format!("sign in again: {code} - the refresh token is no longer good")),
+                "{text}"
+            );
+            let error = sign_in(failure);
+            assert_eq!((error.code(), error.status()), (code, status));
+        }
+    }
+    // Twitch.
+    let failure = failed(400, r#"{"status":400,"message":"Invalid refresh token"}"#);
+    assert!(!failure.keeps_refresh_token());
+    sign_in(failure);
+    for suberror in ["bad_token", "token_expired"] {
+        let failure = failed(400, &json!({"error": "invalid_grant", "suberror": suberror}).to_string());
+        assert!(!failure.keeps_refresh_token(), "{suberror}");
+        assert_eq!(sign_in(failure).suberror(), Some(suberror));
+    }
+}
+
+// B23: the person is needed, but for something else the token may be good.
+#[test]
+fn b23_the_person_is_needed_and_the_token_is_kept() {
+    for code in ["interaction_required", "login_required", "consent_required", "account_selection_required"] {
+        let failure = failed(400, &json!({"error": code}).to_string());
+        assert!(failure.keeps_refresh_token(), "{code}");
+        let error = sign_in(failure);
+        assert_eq!(error.code(), code);
+        assert!(error.advice().is_some());
+    }
+    for suberror in
+        ["message_only", "additional_action", "basic_action", "user_password_expired", "consent_required", "new_one"]
+    {
+        for code in ["invalid_grant", "interaction_required"] {
+            let failure = failed(400, &json!({"error": code, "suberror": suberror}).to_string());
+            assert!(failure.keeps_refresh_token(), "{code} {suberror}");
+            assert_eq!(sign_in(failure).suberror(), Some(suberror));
+        }
+    }
+    // Google names it otherwise.
+    let failure = failed(400, r#"{"error":"invalid_grant","error_subtype":"invalid_rapt"}"#);
+    assert!(failure.to_string().contains("limits how long a sign-in lasts"), "{failure}");
+    assert_eq!(sign_in(failure).suberror(), Some("invalid_rapt"));
+}
+
+// What no sign-in would cure is not told as a reason for one.
+#[test]
+fn refusals_that_are_not_the_persons_doing() {
+    for suberror in ["client_mismatch", "protection_policy_required", "device_authentication_failed"] {
+        for code in ["invalid_grant", "interaction_required"] {
+            let failure = failed(400, &json!({"error": code, "suberror": suberror}).to_string());
+            assert!(failure.keeps_refresh_token() && !failure.is_retryable(), "{code} {suberror}");
+            let Failure::Rejected(error) = failure else { panic!("{failure}") };
+            assert_eq!((error.code(), error.suberror()), (code, Some(suberror)));
+            assert!(error.advice().is_some());
+        }
+    }
+    // The suberror alone does nothing: the code decides.
+    for code in ["invalid_client", "invalid_scope", "access_denied", "expired_token", "authorization_pending", "weird"]
+    {
+        for suberror in [json!(null), json!("basic_action"), json!("bad_token")] {
+            let failure = failed(400, &json!({"error": code, "suberror": suberror}).to_string());
+            assert!(failure.keeps_refresh_token(), "{code}");
+            assert!(matches!(&failure, Failure::Rejected(error) if error.code() == code), "{failure}");
+        }
+    }
+}
+
+// The claims challenge reaches the caller whole, so that the sign-in can ask for what is missing.
+#[test]
+fn a_claims_challenge_is_handed_on() {
+    let claims = r#"{"access_token":{"capolids":{"essential":true,"values":["c1"]}}}"#;
+    let error = sign_in(failed(
+        400,
+        &json!({"error": "invalid_grant", "suberror": "basic_action", "claims": claims, "error_codes": [50076]})
+            .to_string(),
+    ));
+    assert_eq!((error.claims(), error.numbers()), (Some(claims), &[50076][..]));
+    assert!(error.advice().unwrap().contains("second factor"));
+    assert_eq!(body(refresh().parameter("claims", error.claims().unwrap()).unwrap()).len(), 4);
+}
+
+// B23: no answer says nothing about the token.
+#[test]
+fn b23_an_outage_keeps_the_token() {
+    let mut run = run();
+    for wait in [1_000, 2_000, 4_000] {
+        run.fail(TransportErrorKind::Closed);
+        assert_eq!(run.poll(), wait);
+    }
+    run.fail(TransportErrorKind::Timeout);
+    let failure = run.failure();
+    assert!(matches!(&failure, Failure::Transport(error) if error.kind() == TransportErrorKind::Timeout));
+    assert!(failure.keeps_refresh_token() && failure.is_retryable());
+    assert_eq!(run.requests.len(), 4);
+    assert!(run.requests.iter().all(|sent| sent.body == BASE.join("&")), "the old token each time");
+    let told = |attempt, kind| WaitReason::Backoff { cause: Cause::Transport(kind), attempt };
+    let reasons: Vec<_> = run.waits.iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(reasons, [1, 2, 3].map(|attempt| told(attempt, TransportErrorKind::Closed)));
+    // A certificate that is not trusted is not tried again.
+    let mut run = self::run();
+    run.fail(TransportErrorKind::UntrustedCertificate);
+    assert!(run.failure().keeps_refresh_token());
+    assert_eq!(run.requests.len(), 1);
+}
+
+#[test]
+fn not_now_is_asked_again_and_again_and_then_told() {
+    for status in [408, 429, 500, 503, 599] {
+        for body in ["", "<html>busy</html>", r#"{"error":"temporarily_unavailable"}"#] {
+            let mut run = run();
+            let mut gaps = vec![];
+            for _ in 0..3 {
+                run.answer(status, body);
+                gaps.push(run.poll());
+            }
+            assert_eq!(gaps, [1_000, 2_000, 4_000]);
+            run.answer(status, body);
+            let failure = run.failure();
+            assert!(failure.keeps_refresh_token() && failure.is_retryable());
+            let Failure::Protocol(error) = failure else { panic!("{failure}") };
+            assert_eq!((error.endpoint, error.fault), (Endpoint::Token, ProtocolFault::Unavailable(status)));
+            // And in between all is well.
+            let mut run = self::run();
+            run.answer(status, body);
+            run.poll();
+            run.answer(200, TOKEN);
+            token(run.outcome());
+        }
+    }
+    // A server that asks to slow down says the same, with a code.
+    let mut run = run();
+    for wait in [1_000, 2_000, 4_000] {
+        run.answer(429, SLOW_DOWN);
+        assert_eq!(run.poll(), wait);
+    }
+    run.answer(400, SLOW_DOWN);
+    assert!(matches!(run.failure(), Failure::Rejected(error) if error.code() == "slow_down"));
+}
+
+// R9110-10.2.3: a delay is kept, up to a minute; a longer one is an outage.
+#[test]
+fn retry_after_is_kept() {
+    for (value, gap) in [("0", Some(1_000)), ("1", Some(1_000)), ("2", Some(2_000)), ("60", Some(60_000)), ("61", None)]
+    {
+        let mut run = run();
+        run.respond(Response::new(503, b"").header("retry-after", value.as_bytes()));
+        match gap {
+            Some(gap) => assert_eq!(run.poll(), gap),
+            None => assert!(matches!(run.failure(), Failure::Protocol(_))),
+        }
+        if value == "60" {
+            assert_eq!(run.waits[0].1, WaitReason::RetryAfter);
+        }
+    }
+}
+
+// An answer that cannot be used: told, not asked for again, and the old token is kept.
+#[test]
+fn unusable_answers_end_it_and_keep_the_token() {
+    let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(64 * 1024));
+    for (status, body, fault) in [
+        (200, r"{}", ProtocolFault::Missing("access_token")),
+        (200, r#"{"access_token":"AT-canary","token_type":"mac"}"#, ProtocolFault::TokenType("mac".into())),
+        (
+            200,
+            r#"{"access_token":"AT-canary","access_token":"x"}"#,
+            ProtocolFault::DuplicateMember("access_token".into()),
+        ),
+        (200, "", ProtocolFault::Empty(200)),
+        (200, &long, ProtocolFault::TooLarge(64 * 1024)),
+        (302, "", ProtocolFault::Redirect(302)),
+        (404, "{}", ProtocolFault::Status(404)),
+        (200, "<html>log in</html>", ProtocolFault::Page { status: 200, excerpt: "<html>log in</html>".into() }),
+    ] {
+        let mut run = run();
+        run.answer(status, body);
+        let failure = run.failure();
+        assert!(failure.keeps_refresh_token());
+        let Failure::Protocol(error) = failure else { panic!("{failure}") };
+        assert_eq!((error.endpoint, error.fault), (Endpoint::Token, fault));
+        assert_eq!(run.requests.len(), 1);
+    }
+    // What is tolerated in a sign-in is tolerated here, unless the client is strict.
+    let bare = r#"{"access_token":"AT-canary"}"#;
+    let mut lenient = run();
+    lenient.answer(200, bare);
+    token(lenient.outcome());
+    let mut strict = asked(Refresh::new(builder().strict().build().unwrap(), OLD));
+    strict.answer(200, bare);
+    assert!(matches!(strict.failure(), Failure::Protocol(e) if e.fault == ProtocolFault::Missing("token_type")));
+}
+
+// G03, R10027-6.1.14-3: cancelling from every state; terminal is terminal.
+#[test]
+fn cancelling_ends_it_from_every_state() {
+    let ended = |mut run: Run<Refresh>| {
+        run.machine.cancel();
+        let failure = run.failure();
+        assert!(matches!(failure, Failure::Cancelled) && failure.keeps_refresh_token());
+        assert!(matches!(run.machine.next_action(Timestamp::MAX), Action::Ended));
+        run.machine.cancel();
+        assert!(matches!(run.machine.next_action(Timestamp::ZERO), Action::Ended));
+    };
+    ended(Run::of(refresh()));
+    ended({
+        let mut waiting = run();
+        waiting.fail(TransportErrorKind::Dns);
+        waiting
+    });
+    // In flight: the answer comes later and is dropped.
+    let mut busy = run();
+    let ticket = busy.take_ticket();
+    busy.machine.cancel();
+    busy.machine.response(ticket, Response::new(200, TOKEN.as_bytes()), Timestamp::from_millis(busy.now)).unwrap();
+    assert!(matches!(busy.failure(), Failure::Cancelled));
+    let mut busy = run();
+    let ticket = busy.take_ticket();
+    ended(busy);
+    let mut other = run();
+    let foreign =
+        other.machine.transport_failed(ticket, TransportError::new(TransportErrorKind::Closed), Timestamp::ZERO);
+    assert!(matches!(foreign, Err(Misuse::NotOutstanding(_))));
+    other.answer(200, TOKEN);
+    other.machine.cancel();
+    token(other.outcome());
+}
+
+// G02, G14: misuse changes nothing.
+#[test]
+fn misuse_changes_nothing() {
+    let (mut ours, mut other) = (run(), run());
+    let now = Timestamp::from_millis(ours.now + 60_000);
+    let before = format!("{:?}", ours.machine);
+    let misuse = ours.machine.response(other.take_ticket(), Response::new(200, TOKEN.as_bytes()), now).unwrap_err();
+    assert!(matches!(misuse, Misuse::NotOutstanding(_)));
+    let ticket = ours.take_ticket();
+    let misuse = ours.machine.response(ticket, Response::new(99, TOKEN.as_bytes()), now).unwrap_err();
+    assert!(matches!(misuse, Misuse::InvalidStatus(_, 99)));
+    assert_eq!(format!("{:?}", ours.machine), before, "not even the time was taken");
+    assert!(matches!(ours.machine.next_action(Timestamp::from_millis(START)), Action::AwaitResponse));
+    ours.machine.response(misuse.into_ticket(), Response::new(200, TOKEN.as_bytes()), now).unwrap();
+    token(ours.outcome());
+}
+
+// An earlier `now` counts as the latest seen: a wait is neither cut nor stretched by it.
+#[test]
+fn an_earlier_now_counts_as_the_latest_seen() {
+    let mut run = run();
+    let ticket = run.take_ticket();
+    run.machine.transport_failed(ticket, TransportError::new(TransportErrorKind::Closed), Timestamp::ZERO).unwrap();
+    for now in [Timestamp::ZERO, Timestamp::from_millis(START), Timestamp::from_millis(START + 999)] {
+        let Action::Wait { until, .. } = run.machine.next_action(now) else { panic!() };
+        assert_eq!(until.as_millis(), START + 1_000);
+    }
+    assert!(matches!(run.machine.next_action(Timestamp::from_millis(START + 1_000)), Action::SendRequest(_)));
+    assert!(matches!(run.machine.next_action(Timestamp::ZERO), Action::AwaitResponse));
+}
+
+// G11: what is printed of it holds no secret, at no point of its life.
+#[test]
+fn g11_nothing_prints_the_token() {
+    let silent = |run: &mut Run<Refresh>| device_flow_testkit::secrets::none_in(&format!("{:?}", run.machine));
+    let client = client("my-app").client_secret_basic("SEC-canary").build().unwrap();
+    let mut run = Run::of(Refresh::new(client, OLD).parameter("claims", "canary").unwrap());
+    silent(&mut run);
+    let action = run.machine.next_action(Timestamp::ZERO);
+    device_flow_testkit::secrets::none_in(&format!("{action:?}"));
+    let Action::SendRequest(outgoing) = action else { panic!() };
+    silent(&mut run);
+    let answer = format!(r#"{{"access_token":"AT-canary","token_type":"bearer","refresh_token":"{NEW}"}}"#);
+    run.machine.response(outgoing.ticket, Response::new(200, answer.as_bytes()), Timestamp::ZERO).unwrap();
+    silent(&mut run);
+    device_flow_testkit::secrets::none_in(&format!("{:?}", run.machine.next_action(Timestamp::ZERO)));
+    silent(&mut run);
+}
+
+// It may be kept anywhere, like every machine.
+#[test]
+fn a_refresh_is_send_and_sync() {
+    fn anywhere<T: Send + Sync + Unpin + 'static>() {}
+    anywhere::<Refresh>();
+    assert_eq!(refresh().client().client_id(), "my-app");
+}
