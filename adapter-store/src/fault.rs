@@ -9,8 +9,7 @@ pub(crate) const fn point(_before: &'static str) -> io::Result<()> {
     Ok(())
 }
 
-/// `DEVICE_FLOW_STORE_FAULT` is `kill <n>`: die before the n-th call; or `fail <call> <errno>`: let that call fail;
-/// or `print`: name each call on standard output.
+/// `DEVICE_FLOW_STORE_FAULT` is `kill <n>`: die before the n-th call; or `fail <call> <errno>`: let that call fail.
 #[cfg(test)]
 pub(crate) fn point(before: &'static str) -> io::Result<()> {
     use std::sync::LazyLock;
@@ -28,10 +27,6 @@ pub(crate) fn point(before: &'static str) -> io::Result<()> {
             unreachable!("SIGKILL returned");
         }
         ["fail", call, errno] if *call == before => Err(io::Error::from_raw_os_error(errno.parse().unwrap_or(0))),
-        ["print"] => {
-            println!("call {before}");
-            Ok(())
-        }
         _ => Ok(()),
     }
 }

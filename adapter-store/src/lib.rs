@@ -1,7 +1,5 @@
-//! Where token caches live between runs: a [file](FileStore) that other processes and MSAL respect, the system's keyring
-#![cfg_attr(feature = "keyring", doc = "([`KeyringStore`])")]
-#![cfg_attr(not(feature = "keyring"), doc = "(`KeyringStore`, with the feature `keyring`)")]
-//! , or [memory](MemoryStore). Bytes go in and come out; this crate knows nothing of OAuth.
+//! Where token caches live between runs: a [file](FileStore) that other processes and MSAL respect, [memory](MemoryStore), or,
+//! with the feature `keyring`, the system's keyring (`KeyringStore`). Bytes go in and come out; nothing here knows OAuth.
 //!
 //! ```
 //! use device_flow_store::{Change, FileStore, Store};

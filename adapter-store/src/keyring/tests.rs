@@ -1,5 +1,10 @@
 //! The keyring store on the mock of the keyring's own family: parts, crashes between them, silence, and refusals.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests panic to report")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests panic to report"
+)]
 
 use super::*;
 use crate::Change;
@@ -20,15 +25,9 @@ fn on(keyring: &Arc<mock::Store>, folder: &tempfile::TempDir, part: usize) -> Ke
 /// What a keyring holds by now: names and lengths.
 fn entries(keyring: &mock::Store) -> Vec<(String, usize)> {
     let inner = keyring.inner.lock().unwrap();
-    let lengths = inner
-        .borrow()
-        .iter()
-        .filter_map(|cred| {
-            let length = cred.inner.lock().unwrap().borrow().secret.as_ref()?.len();
-            Some((cred.specifiers.1.clone(), length))
-        })
-        .collect::<Vec<_>>();
-    lengths
+    let creds: Vec<_> = inner.borrow().clone();
+    let length = |cred: &mock::Cred| cred.inner.lock().unwrap().borrow().secret.as_ref().map(Vec::len);
+    creds.iter().filter_map(|cred| Some((cred.specifiers.1.clone(), length(cred)?))).collect()
 }
 
 fn save(store: &KeyringStore, contents: &[u8]) -> Result<(), StoreError> {
