@@ -1,6 +1,6 @@
 //! F05: a disk that is really full, and one that is really read-only. What the system refuses otherwise is in `src/file/tests.rs`.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, FileStore, Store, StoreError};
 use std::os::unix::process::ExitStatusExt;

@@ -1,6 +1,6 @@
 //! F10: whose lock is waited for, whose is taken over, and how soon.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, FileStore, Store, StoreError};
 use rustix::fs::FlockOperation;

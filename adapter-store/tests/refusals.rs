@@ -1,6 +1,6 @@
 //! F02, F03: what is in the way of the file, and is neither read nor written through.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, Contents, FileKind, FileStore, Store, StoreError, Warning};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};

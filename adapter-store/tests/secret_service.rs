@@ -1,6 +1,6 @@
 //! F07, F08: the keyring store on a real Secret Service (gnome-keyring on a bus of its own), absent, locked and open.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, KeyringFailure, KeyringStore, Store, StoreError};
 use std::env;

@@ -1,5 +1,5 @@
 //! What every store does alike, and what only the file can show: nobody's change is lost, across threads and processes.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, Contents, FileStore, Locked, MemoryStore, Store, StoreError};
 use std::path::Path;

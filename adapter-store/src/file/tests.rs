@@ -1,5 +1,5 @@
 //! The file store when it is killed, or refused, between any two calls to the system.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 use super::*;
 use crate::Change;

@@ -26,7 +26,7 @@ impl Dir {
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, StoreError> {
         match fs::metadata(path) {
             Ok(about) if about.is_dir() => Ok(Some(Self(path.to_owned()))),
-            Ok(_) => Err(failed("open", path)(io::ErrorKind::NotADirectory.into())),
+            Ok(_) => Err(failed("open", path)(io::ErrorKind::NotADirectory)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed("open", path)(error)),
         }

@@ -1,5 +1,5 @@
 //! Who wrote a lock file, and whether that process lives.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
+#![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use super::*;
 use std::process::{Command, Stdio};
