@@ -85,7 +85,8 @@ fn f07_a_bus_without_a_keyring_and_no_bus_at_all_are_said_to_be_so() {
     // One that may start nothing by its name, whatever is installed.
     let config = home.path().join("bus.conf");
     let text = "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><policy context=\"default\">\
-                <allow send_destination=\"*\"/><allow own=\"*\"/></policy></busconfig>";
+                <allow send_destination=\"*\" eavesdrop=\"true\"/>\
+                <allow eavesdrop=\"true\"/><allow own=\"*\"/></policy></busconfig>";
     std::fs::write(&config, text).unwrap();
     let option = format!("--config-file={}", config.display());
     ran(&on_a_bus(home.path(), &[&option], "run absent"), &["absent:"]);
