@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How long nobody may have touched a lock file before it can be dead. MSAL for Python goes on after the same time.
@@ -95,7 +95,8 @@ struct Shared {
     dir: Arc<Dir>,
     name: OsString,
     file: Arc<File>,
-    beat: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
+    /// Dropping it ends the thread that touches the file.
+    beat: Option<mpsc::Sender<()>>,
 }
 
 impl Shared {
@@ -149,7 +150,7 @@ impl Shared {
             }
         });
         // Without a thread it is seen living only by those who see our process or our flock.
-        self.beat = beat.ok().map(|thread| (ended, thread));
+        self.beat = beat.ok().map(|_| ended);
         self
     }
 
@@ -168,14 +169,14 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        if let Some((ended, thread)) = self.beat.take() {
-            drop(ended);
-            let _ = thread.join();
-        }
+        // Its thread ends by itself, and is not waited for.
+        self.beat = None;
         // Deleted before it is unlocked, so that whoever waits for that finds it gone.
         if !self.name.is_empty() && self.is_ours() {
             let _ = self.dir.remove(&self.name);
         }
+        // That thread may still have it open.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
