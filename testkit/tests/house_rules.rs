@@ -90,6 +90,9 @@ fn adapters_know_no_protocol() {
     let words =
         ["slow_down", "authorization_pending", "interval", "serde_json", "println!", "device_code", "grant_type"];
     only_in(&["adapter-tokio/src", "adapter-blocking/src"], &words, &[]);
+    // The store keeps bytes; its fault points print when a test asks them to.
+    let words = [&words[..], &["device_flow_core", "access_token", "refresh_token", "expires", "Secret::"]].concat();
+    only_in(&["adapter-store/src"], &words, &["adapter-store/src/fault.rs"]);
 }
 
 // D05: what is not read cannot lead astray when it is set.
@@ -102,6 +105,18 @@ fn no_wait_hangs_on_the_wall_clock() {
     );
 }
 
+/// Where the store puts things is asked in one room, and what the system does with files in two.
+#[test]
+fn the_store_asks_the_system_in_its_rooms() {
+    only_in(
+        &["adapter-store/src"],
+        &["env::var", "var_os("],
+        &["adapter-store/src/place.rs", "adapter-store/src/fault.rs"],
+    );
+    let files = ["std::fs", "rustix::fs", "openat("];
+    only_in(&["adapter-store/src"], &files, &["adapter-store/src/os", "adapter-store/src/lock/"]);
+}
+
 #[test]
 fn only_the_terminal_prints() {
     only_in(&["cli-demo/src"], &["println!", "print!(", "stdout()", "stderr()"], &["cli-demo/src/terminal.rs"]);
@@ -110,7 +125,9 @@ fn only_the_terminal_prints() {
 #[test]
 fn rooms_are_small_and_say_what_they_own() {
     let mut core = 0;
-    for folder in ["core/src", "adapter-tokio/src", "adapter-blocking/src", "cli-demo/src", "testkit/src"] {
+    let folders =
+        ["core/src", "adapter-tokio/src", "adapter-blocking/src", "adapter-store/src", "cli-demo/src", "testkit/src"];
+    for folder in folders {
         for (name, _) in sources(folder) {
             let text = fs::read_to_string(root().join(&name)).unwrap();
             assert!(text.starts_with("//! "), "{name} does not say what it owns");
@@ -143,7 +160,7 @@ fn adapters_are_the_same_house_twice() {
 fn every_workspace_crate_forbids_unsafe_code() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"forbid\""));
-    for member in ["core", "adapter-tokio", "adapter-blocking", "cli-demo", "testkit", "fuzz"] {
+    for member in ["core", "adapter-tokio", "adapter-blocking", "adapter-store", "cli-demo", "testkit", "fuzz"] {
         let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{member}");
     }

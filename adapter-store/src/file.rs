@@ -1,0 +1,204 @@
+//! The file store: what replaces a file whole, and under which lock.
+
+use crate::lock::Lock;
+use crate::os::{Dir, Stamp};
+use crate::{Contents, Locked, PATIENCE, Store, StoreError};
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Keeps the bytes in a file, which it replaces whole: a reader, or a machine that loses power, sees the old or the new one.
+///
+/// The file is this user's alone (0600, its folder 0700 if it has to be made), from its first byte. See the
+/// [crate](crate) for what is refused, and for the lock. Clones are the same store.
+#[derive(Clone)]
+pub struct FileStore {
+    place: Arc<Place>,
+    patience: Duration,
+    on_warning: Arc<dyn Fn(&Warning) + Send + Sync>,
+}
+
+/// Something that was put right, and that a person may want to know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Others could read the file. They no longer can, but may have.
+    #[error("others could read {path:?}, which holds tokens; it is now readable by you alone")]
+    Tightened {
+        /// Which file.
+        path: PathBuf,
+    },
+}
+
+#[derive(Debug)]
+struct Place {
+    folder: PathBuf,
+    name: OsString,
+}
+
+impl FileStore {
+    /// The store in this file. Nothing is read or created yet.
+    ///
+    /// # Errors
+    /// [`StoreError::NoFileName`] when the path ends in no name.
+    pub fn new(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let place = Arc::new(Place::of(&path).ok_or(StoreError::NoFileName(path))?);
+        Ok(Self { place, patience: PATIENCE, on_warning: Arc::new(|_| {}) })
+    }
+
+    /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that a lock is dead.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Whom to tell of what was put right. Called on the thread that loads.
+    #[must_use]
+    pub fn on_warning(mut self, on_warning: impl Fn(&Warning) + Send + Sync + 'static) -> Self {
+        self.on_warning = Arc::new(on_warning);
+        self
+    }
+
+    /// Which file.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.place.folder.join(&self.place.name)
+    }
+
+    fn read(&self, dir: &Dir) -> Result<(Option<Contents>, Option<Stamp>), StoreError> {
+        let Some((contents, stamp, tightened)) = dir.read(&self.place.name)? else { return Ok((None, None)) };
+        if tightened {
+            (self.on_warning)(&Warning::Tightened { path: self.path() });
+        }
+        Ok((contents, Some(stamp)))
+    }
+}
+
+impl Place {
+    fn of(path: &Path) -> Option<Self> {
+        let name = path.file_name()?.to_owned();
+        // "dir/" and "dir/." have a file name too, which is not what was meant.
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.as_os_str().as_encoded_bytes().ends_with(b"/.") {
+            return None;
+        }
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(Self { folder: folder.to_owned(), name })
+    }
+
+    /// The temporary files of `name` all begin so. A dot hides them.
+    fn prefix(&self) -> OsString {
+        let mut prefix = OsString::from(".");
+        prefix.push(&self.name);
+        prefix.push(".tmp-");
+        prefix
+    }
+
+    fn temporary(&self) -> OsString {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut name = self.prefix();
+        name.push(format!("{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        name
+    }
+}
+
+impl Store for FileStore {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        match Dir::open(&self.place.folder)? {
+            Some(dir) => Ok(self.read(&dir)?.0),
+            None => Ok(None),
+        }
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        let dir = Arc::new(Dir::create(&self.place.folder)?);
+        let lock = Lock::take(&dir, &self.place.name, self.patience)?;
+        let (current, stamp) = self.read(&dir)?;
+        Ok(Box::new(LockedFile { store: self.clone(), dir, lock, current, stamp }))
+    }
+}
+
+struct LockedFile {
+    store: FileStore,
+    dir: Arc<Dir>,
+    lock: Lock,
+    current: Option<Contents>,
+    stamp: Option<Stamp>,
+}
+
+impl LockedFile {
+    fn name(&self) -> &OsStr {
+        &self.store.place.name
+    }
+
+    /// The last look before the name changes hands: are we still the one to do it, and is it still what we loaded?
+    fn hold(&mut self) -> Result<(), StoreError> {
+        self.lock.hold()?;
+        if self.dir.stamp(self.name())? == self.stamp {
+            return Ok(());
+        }
+        Err(StoreError::Changed { path: self.store.path() })
+    }
+
+    fn replace(&mut self, temporary: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
+        self.dir.write_file(temporary, contents)?;
+        self.hold()?;
+        self.dir.rename(temporary, self.name())
+    }
+
+    /// What processes that were killed have left: they hold tokens. Not worth a failure.
+    fn sweep(&self) {
+        for name in self.dir.names(&self.store.place.prefix()).unwrap_or_default() {
+            let _ = self.dir.remove(&name);
+        }
+    }
+}
+
+impl Locked for LockedFile {
+    fn current(&self) -> Option<&[u8]> {
+        self.current.as_deref()
+    }
+
+    fn reload(&mut self) -> Result<(), StoreError> {
+        (self.current, self.stamp) = self.store.read(&self.dir)?;
+        Ok(())
+    }
+
+    fn save(&mut self, contents: Contents) -> Result<(), StoreError> {
+        self.sweep();
+        let temporary = self.store.place.temporary();
+        if let Err(error) = self.replace(&temporary, &contents) {
+            let _ = self.dir.remove(&temporary);
+            return Err(error);
+        }
+        self.current = Some(contents);
+        // Only now, because a rename sets the time of the last change.
+        self.stamp = self.dir.stamp(self.name())?;
+        self.dir.sync()
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        self.sweep();
+        self.hold()?;
+        self.dir.remove(self.name())?;
+        (self.current, self.stamp) = (None, None);
+        self.dir.sync()
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore")
+            .field("path", &self.path())
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -1,0 +1,202 @@
+//! The file store when it is killed, or refused, between any two calls to the system.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests panic to report")]
+
+use super::*;
+use crate::Change;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::Instant;
+
+const OLD: &[u8] = b"{\"the old\": \"canary\"}";
+
+fn new() -> Vec<u8> {
+    b"the new canary ".repeat(3_000)
+}
+
+/// Not a test: the process that the others start, to be killed.
+#[test]
+#[ignore = "started by the tests of this file"]
+fn child() {
+    let Some(path) = std::env::var_os("DEVICE_FLOW_STORE_CHILD") else { return };
+    let umask = std::env::var("DEVICE_FLOW_STORE_UMASK").unwrap();
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(&umask, 8).unwrap()));
+    let store = FileStore::new(path).unwrap();
+    match store.update(&mut |_| Change::Save(new().into())) {
+        Ok(()) => println!("saved"),
+        Err(error) => println!("error {error} | {} | {error:?}", error.advice()),
+    }
+}
+
+fn run_child(path: &Path, fault: &str, umask: &str) -> Output {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "file::tests::child", "--ignored", "--nocapture"]);
+    command.env("DEVICE_FLOW_STORE_CHILD", path).env("DEVICE_FLOW_STORE_FAULT", fault);
+    command.env("DEVICE_FLOW_STORE_UMASK", umask).output().unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+/// What stands in the folder before the process that will be killed starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Before {
+    NoFolder,
+    Stored,
+    /// Left by one that was killed before.
+    Wreck,
+}
+
+fn prepare(folder: &Path, before: Before) -> PathBuf {
+    let path = folder.join("made").join("tokens.json");
+    let _ = fs::remove_dir_all(folder.join("made"));
+    if before != Before::NoFolder {
+        FileStore::new(&path).unwrap().update(&mut |_| Change::Save(OLD.to_vec().into())).unwrap();
+    }
+    if before == Before::Wreck {
+        let mut dead = Command::new("true").spawn().unwrap();
+        dead.wait().unwrap();
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        for (name, text) in [
+            ("tokens.json.lockfile", format!("{} device-flow-store {host}", dead.id())),
+            (".tokens.json.tmp-1-0", "half a can".to_owned()),
+        ] {
+            let name = path.with_file_name(name);
+            fs::write(&name, text).unwrap();
+            fs::set_permissions(&name, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+    path
+}
+
+/// F01, F04, F10.
+#[test]
+fn f04_killed_between_any_two_calls_the_file_is_whole_and_private_and_the_lock_recovers() {
+    let cases = [
+        (Before::NoFolder, "000"),
+        (Before::NoFolder, "077"),
+        (Before::Stored, "000"),
+        (Before::Stored, "277"),
+        (Before::Wreck, "022"),
+    ];
+    thread::scope(|scope| {
+        for (before, umask) in cases {
+            scope.spawn(move || kill_at_each_point(before, umask));
+        }
+    });
+}
+
+fn kill_at_each_point(before: Before, umask: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut points, mut saw_old, mut saw_new) = (0, 0, 0);
+    loop {
+        let path = prepare(folder.path(), before);
+        let made = path.parent().unwrap().to_owned();
+        let output = run_child(&path, &format!("kill {points}"), umask);
+        let case = format!("{before:?}, umask {umask}, killed at {points}");
+        for name in names(&made) {
+            let mode = mode(&made.join(&name));
+            assert_eq!(mode & !0o600, 0, "{case}: {name} has mode {mode:o}");
+        }
+        assert!(!made.exists() || mode(&made) & !0o700 == 0, "{case}");
+        if output.status.success() {
+            assert!(String::from_utf8_lossy(&output.stdout).contains("saved"), "{case}: {output:?}");
+            assert_eq!(names(&made), ["tokens.json", "tokens.json.flock"], "{case}");
+            break;
+        }
+        assert_eq!(output.status.signal(), Some(9), "{case}: {output:?}");
+
+        let store = FileStore::new(&path).unwrap();
+        match store.load().unwrap().as_deref() {
+            None => assert_eq!(before, Before::NoFolder, "{case}"),
+            Some(OLD) => saw_old += 1,
+            Some(contents) => {
+                assert!(*contents == new(), "{case}: {} bytes", contents.len());
+                saw_new += 1;
+            }
+        }
+        let (start, stored) = (Instant::now(), store.load().unwrap());
+        let mut seen = None;
+        store
+            .update(&mut |current| {
+                seen = current.map(<[u8]>::to_vec);
+                Change::Save(b"after".to_vec().into())
+            })
+            .unwrap_or_else(|error| panic!("{case}: {error}"));
+        // An empty lock file tells nothing of its owner, and is left alone for five seconds.
+        assert!(start.elapsed() < Duration::from_secs(7), "{case}: {:?}", start.elapsed());
+        assert_eq!(seen.as_deref(), stored.as_deref(), "{case}");
+        assert_eq!(store.load().unwrap().as_deref(), Some(&b"after"[..]), "{case}");
+        assert_eq!(names(&made), ["tokens.json", "tokens.json.flock"], "{case}");
+        assert_eq!(mode(&path), 0o600, "{case}");
+        points += 1;
+    }
+    assert!(
+        points >= 20 && saw_new >= 3 && (saw_old >= 10) == (before != Before::NoFolder),
+        "{points} {saw_old} {saw_new}"
+    );
+    println!("{before:?}: killed at {points} points; {saw_old} times the old, {saw_new} times the new");
+}
+
+/// F05.
+#[test]
+fn f05_whatever_the_disk_refuses_the_old_is_kept_and_nothing_is_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (enospc, eio, eacces, erofs, edquot) = (28, 5, 13, 30, if cfg!(target_os = "linux") { 122 } else { 69 });
+    let mut cases = vec![
+        ("create", eacces),
+        ("create", erofs),
+        ("create", enospc),
+        ("read", eio),
+        ("rename", enospc),
+        ("rename", eio),
+    ];
+    cases.extend([
+        ("write", enospc),
+        ("write", edquot),
+        ("write", eio),
+        ("fsync", eio),
+        ("fsync", edquot),
+        ("fsync", enospc),
+    ]);
+    cases.extend([("fchmod", eio), ("flock", eio), ("open", eacces), ("stat", eio), ("fsync-folder", eio)]);
+    for (call, errno) in cases {
+        let path = prepare(folder.path(), Before::Stored);
+        let output = run_child(&path, &format!("fail {call} {errno}"), "022");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let case = format!("{call} fails with {errno}: {text}");
+        assert!(text.contains("error "), "{case}");
+        assert!(text.contains("tokens.json") || call == "fsync-folder", "{case}");
+        assert!(text.contains("memory"), "the advice names another store. {case}");
+        assert!(!text.contains("canary"), "{case}");
+        let stored = fs::read(&path).unwrap();
+        // Renamed it is, only perhaps not for good.
+        assert!(if call == "fsync-folder" { stored == new() } else { stored == OLD }, "{case}");
+        let mut left = names(path.parent().unwrap());
+        left.retain(|name| name.contains("tmp"));
+        assert!(left.is_empty(), "{left:?} {case}");
+    }
+}
+
+/// F10: what Linux says of an NFS mount whose server knows no locks.
+#[test]
+fn f10_without_locks_of_the_file_system_the_lock_file_alone_does() {
+    let folder = tempfile::tempdir().unwrap();
+    for errno in [37, 95] {
+        let path = prepare(folder.path(), Before::Stored);
+        let output = run_child(&path, &format!("fail flock {errno}"), "022");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("saved"), "{output:?}");
+        assert!(fs::read(&path).unwrap() == new());
+        assert_eq!(names(path.parent().unwrap()), ["tokens.json", "tokens.json.flock"]);
+    }
+}

@@ -1,0 +1,309 @@
+//! The system's keyring: how bytes of any length become entries of a length that each system takes, and a silence an error.
+
+use crate::lock::Lock;
+use crate::os::Dir;
+use crate::{Contents, KeyringFailure, Locked, PATIENCE, Store, StoreError};
+use keyring_core::{CredentialStore, Entry, Error};
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// How long the keyring may take for one answer. A locked one asks a person, who may not be there: then it is better to say so.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// Windows takes 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`); the others so much that it is only a question of copies.
+const PART: usize = if cfg!(windows) { 2_560 } else { 1 << 20 };
+
+/// A reader that meets a writer starts again.
+const ROUNDS: usize = 4;
+
+/// Keeps the bytes in the keyring of this user's session: Secret Service on Linux and the BSDs, Keychain on macOS, Credential
+/// Manager on Windows, through the stores of the [`keyring`](https://crates.io/crates/keyring) family. Clones are the same store.
+///
+/// Longer contents than an entry may hold are split: the entry of the user is a list of parts, which is written last, so that
+/// a reader sees the old or the new. Keyrings know no lock; a file's is used, `<lock>.lockfile`, as MSAL's extensions do.
+/// The entries themselves are not MSAL's: those are named differently in each of its languages.
+///
+/// There is no falling back to a file: whoever wants one asks for one.
+#[derive(Clone)]
+pub struct KeyringStore {
+    keyring: Arc<CredentialStore>,
+    service: String,
+    user: String,
+    lock: PathBuf,
+    part: usize,
+    answer: Duration,
+}
+
+impl KeyringStore {
+    /// The entry of `user` for `service` in the keyring of this session. `lock` names the file beside which the lock stands;
+    /// the file itself is never made.
+    ///
+    /// # Errors
+    /// [`StoreError::Keyring`] when there is none, or when it does not answer within 3 s.
+    pub fn open(
+        service: impl Into<String>,
+        user: impl Into<String>,
+        lock: impl Into<PathBuf>,
+    ) -> Result<Self, StoreError> {
+        let keyring = answer_within(ANSWER, system_keyring)?
+            .map_err(|error| failure(KeyringFailure::Absent(error.to_string())))?;
+        Self::with(keyring, service, user, lock)
+    }
+
+    /// As [`open`](Self::open), in a keyring of the caller's choice.
+    ///
+    /// # Errors
+    /// [`StoreError::Keyring`] when it does not answer within 3 s.
+    pub fn with(
+        keyring: Arc<CredentialStore>,
+        service: impl Into<String>,
+        user: impl Into<String>,
+        lock: impl Into<PathBuf>,
+    ) -> Result<Self, StoreError> {
+        let store =
+            Self { keyring, service: service.into(), user: user.into(), lock: lock.into(), part: PART, answer: ANSWER };
+        // Asked now, so that a locked one is found before somebody has signed in.
+        store.manifest()?;
+        Ok(store)
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        user: String,
+        question: impl FnOnce(Entry) -> keyring_core::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, StoreError> {
+        let (keyring, service) = (Arc::clone(&self.keyring), self.service.clone());
+        match answer_within(self.answer, move || keyring.build(&service, &user, None).and_then(question))? {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Error::NoEntry) => Ok(None),
+            Err(Error::NoStorageAccess(why)) => Err(failure(KeyringFailure::Locked(why.to_string()))),
+            // Its `Debug` may hold the secret; its `Display` does not.
+            Err(error) => Err(failure(KeyringFailure::Failed(error.to_string()))),
+        }
+    }
+
+    fn get(&self, user: String) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        self.ask(user, |entry| Ok(Zeroizing::new(entry.get_secret()?)))
+    }
+
+    fn set(&self, user: String, secret: Zeroizing<Vec<u8>>) -> Result<(), StoreError> {
+        self.ask(user, move |entry| entry.set_secret(&secret)).map(|_| ())
+    }
+
+    fn delete(&self, user: String) -> Result<(), StoreError> {
+        self.ask(user, |entry| entry.delete_credential()).map(|_| ())
+    }
+
+    fn manifest(&self) -> Result<Option<Manifest>, StoreError> {
+        let Some(text) = self.get(self.user.clone())? else { return Ok(None) };
+        let manifest = Manifest::parse(&text);
+        manifest.map(Some).ok_or_else(|| failure(KeyringFailure::Damaged("the list of parts is not one of ours")))
+    }
+
+    fn part(&self, slot: u8, number: usize) -> String {
+        format!("{} part {slot}.{number}", self.user)
+    }
+
+    fn read(&self) -> Result<(Option<Contents>, Option<Manifest>), StoreError> {
+        let mut manifest = self.manifest()?;
+        for _ in 0..ROUNDS {
+            let Some(list) = &manifest else { return Ok((None, None)) };
+            if let Some(contents) = self.parts(list)? {
+                return Ok((Some(contents).filter(|contents| !contents.is_empty()), manifest));
+            }
+            // A writer came between, or nobody did.
+            let now = self.manifest()?;
+            if now == manifest {
+                return Err(failure(KeyringFailure::Damaged("a part is missing or from another time")));
+            }
+            manifest = now;
+        }
+        Err(StoreError::Changed { path: PathBuf::from(&self.user) })
+    }
+
+    fn parts(&self, list: &Manifest) -> Result<Option<Contents>, StoreError> {
+        let mut contents = Zeroizing::new(Vec::with_capacity(list.bytes));
+        for number in 0..list.parts {
+            let Some(part) = self.get(self.part(list.slot, number))? else { return Ok(None) };
+            let Some(part) = part.strip_prefix(list.heading(number).as_bytes()) else { return Ok(None) };
+            if contents.len().saturating_add(part.len()) > list.bytes {
+                return Ok(None);
+            }
+            contents.extend_from_slice(part);
+        }
+        Ok(Some(Contents::from(contents)).filter(|contents| contents.len() == list.bytes))
+    }
+
+    /// Deletes a slot's parts from this number on, the last first: what a crash leaves begins at the first, and is found again.
+    fn sweep(&self, slot: u8, from: usize) -> Result<(), StoreError> {
+        let mut end = from;
+        while self.get(self.part(slot, end))?.is_some() {
+            end = end.saturating_add(1);
+        }
+        (from..end).rev().try_for_each(|number| self.delete(self.part(slot, number)))
+    }
+
+    fn write(&self, contents: &[u8], before: Option<&Manifest>) -> Result<Manifest, StoreError> {
+        let slot = before.map_or(0, |before| 1 - before.slot);
+        let nonce = RandomState::new().hash_one(std::process::id());
+        let mut list = Manifest { slot, parts: 0, bytes: contents.len(), nonce };
+        for part in contents.chunks(self.part.saturating_sub(Manifest::LONGEST_HEADING).max(1)) {
+            let heading = list.heading(list.parts);
+            let mut secret = Zeroizing::new(Vec::with_capacity(heading.len().saturating_add(part.len())));
+            secret.extend_from_slice(heading.as_bytes());
+            secret.extend_from_slice(part);
+            self.set(self.part(slot, list.parts), secret)?;
+            list.parts = list.parts.saturating_add(1);
+        }
+        self.set(self.user.clone(), Zeroizing::new(list.to_string().into_bytes()))?;
+        Ok(list)
+    }
+}
+
+fn failure(reason: KeyringFailure) -> StoreError {
+    StoreError::Keyring { reason }
+}
+
+/// Asks on a thread of its own, which is left behind if it gets no answer: a call over D-Bus cannot be taken back.
+fn answer_within<T: Send + 'static>(
+    limit: Duration,
+    question: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    let asking = thread::Builder::new().name("device-flow-store keyring".to_owned()).spawn(move || {
+        // Nobody may be listening any more.
+        let _ = answer.send(question());
+    });
+    asking.map_err(|error| failure(KeyringFailure::Failed(error.to_string())))?;
+    answered.recv_timeout(limit).map_err(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => failure(KeyringFailure::NoAnswer(limit)),
+        mpsc::RecvTimeoutError::Disconnected => failure(KeyringFailure::Failed("its library panicked".to_owned())),
+    })
+}
+
+fn system_keyring() -> keyring_core::Result<Arc<CredentialStore>> {
+    #[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android")))]
+    return Ok(zbus_secret_service_keyring_store::Store::new()?);
+    #[cfg(target_os = "macos")]
+    return Ok(apple_native_keyring_store::keychain::Store::new()?);
+    #[cfg(windows)]
+    return Ok(windows_native_keyring_store::Store::new()?);
+    #[allow(unreachable_code, reason = "for the systems named above")]
+    Err(Error::NotSupportedByStore("no keyring is known for this system".to_owned()))
+}
+
+/// The list of parts, which makes them one: what was written last counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Manifest {
+    /// 0 or 1: a save writes into the one that nobody reads.
+    slot: u8,
+    parts: usize,
+    bytes: usize,
+    /// Of one save, so that a part which was written late, by a save that had been given up, is not taken for one of another.
+    nonce: u64,
+}
+
+impl Manifest {
+    const VERSION: &str = "device-flow-store 1";
+    const LONGEST_HEADING: usize = 16 + 1 + 20 + 1;
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut words = str::from_utf8(text).ok()?.strip_prefix(Self::VERSION)?.strip_prefix(' ')?.split(' ');
+        let slot = words.next()?.parse().ok().filter(|slot| *slot <= 1)?;
+        let (parts, bytes) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        let nonce = u64::from_str_radix(words.next()?, 16).ok()?;
+        let sane = parts <= bytes && u64::try_from(bytes).is_ok_and(|bytes| bytes <= crate::os::LARGEST);
+        (sane && words.next().is_none()).then_some(Self { slot, parts, bytes, nonce })
+    }
+
+    fn heading(&self, number: usize) -> String {
+        format!("{:016x} {number}\n", self.nonce)
+    }
+}
+
+impl fmt::Display for Manifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {} {:016x}", Self::VERSION, self.slot, self.parts, self.bytes, self.nonce)
+    }
+}
+
+impl Store for KeyringStore {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        Ok(self.read()?.0)
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        let name = self.lock.file_name().ok_or_else(|| StoreError::NoFileName(self.lock.clone()))?;
+        let folder = self.lock.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let lock = Lock::take(&Arc::new(Dir::create(folder)?), name, PATIENCE)?;
+        let (current, manifest) = self.read()?;
+        Ok(Box::new(LockedKeyring { store: self.clone(), lock, current, manifest }))
+    }
+}
+
+struct LockedKeyring {
+    store: KeyringStore,
+    lock: Lock,
+    current: Option<Contents>,
+    manifest: Option<Manifest>,
+}
+
+impl LockedKeyring {
+    fn hold(&mut self) -> Result<(), StoreError> {
+        self.lock.hold()?;
+        if self.store.manifest()? == self.manifest {
+            return Ok(());
+        }
+        Err(StoreError::Changed { path: PathBuf::from(&self.store.user) })
+    }
+}
+
+impl Locked for LockedKeyring {
+    fn current(&self) -> Option<&[u8]> {
+        self.current.as_deref()
+    }
+
+    fn reload(&mut self) -> Result<(), StoreError> {
+        (self.current, self.manifest) = self.store.read()?;
+        Ok(())
+    }
+
+    fn save(&mut self, contents: Contents) -> Result<(), StoreError> {
+        self.hold()?;
+        let list = self.store.write(&contents, self.manifest.as_ref())?;
+        self.current = Some(contents);
+        // What is left over is no longer read, and overwritten by the next save if it cannot be deleted now.
+        let _ = self.store.sweep(list.slot, list.parts);
+        let _ = self.store.sweep(1 - list.slot, 0);
+        self.manifest = Some(list);
+        Ok(())
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        self.hold()?;
+        self.store.delete(self.store.user.clone())?;
+        (self.current, self.manifest) = (None, None);
+        // Here it matters: these are the tokens that the person wants gone.
+        self.store.sweep(0, 0)?;
+        self.store.sweep(1, 0)
+    }
+}
+
+impl fmt::Debug for KeyringStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyringStore")
+            .field("service", &self.service)
+            .field("user", &self.user)
+            .field("lock", &self.lock)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What a lock file says about who wrote it, and whether that process can still be the one.
+
+use crate::Holder;
+use rustix::process::Pid;
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+/// The second word of our own lock files; the third is the host.
+const OURS: &str = "device-flow-store";
+
+/// Who wrote a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `<pid> device-flow-store <host>` (we), or nothing yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Author {
+    pub(super) pid: Option<Pid>,
+    name: String,
+}
+
+impl Author {
+    pub(super) fn parse(text: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(text);
+        let (pid, name) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let pid = pid.parse::<i32>().ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
+        Self { pid, name: name.trim().to_owned() }
+    }
+
+    /// What this process writes.
+    pub(super) fn me() -> String {
+        format!("{} {OURS} {}", std::process::id(), host())
+    }
+
+    fn host(&self) -> Option<&str> {
+        self.name.strip_prefix(OURS)?.strip_prefix(' ')
+    }
+
+    /// Written by this crate on this host.
+    pub(super) fn is_ours_here(&self) -> bool {
+        self.host() == Some(host().as_str())
+    }
+
+    /// Its process runs on this machine, and did when the file was written.
+    pub(super) fn lives(&self, written: SystemTime) -> bool {
+        let Some(pid) = self.pid.filter(|_| self.host().is_none_or(|host| host == self::host())) else { return false };
+        // A process of another user cannot be signalled, but lives.
+        let runs = !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH));
+        runs && started(pid).is_none_or(|process| match process {
+            Process::Dead => false,
+            // Two seconds for clocks that are read in ticks. A clock that was set forward makes the lock look old: then it
+            // still has to be left alone for a while before it counts as dead.
+            Process::Since(age) => {
+                written.elapsed().is_ok_and(|lock| lock <= age.saturating_add(Duration::from_secs(2)))
+                    || written.elapsed().is_err()
+            }
+        })
+    }
+
+    pub(super) fn holder(&self) -> Holder {
+        let pid = self.pid.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok());
+        Holder { pid, name: self.name.chars().take(200).collect() }
+    }
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Process {
+    /// It has ended, and its parent has not asked after it.
+    Dead,
+    /// It has run for this long.
+    Since(Duration),
+}
+
+/// From `/proc/<pid>/stat`, proc_pid_stat(5); nothing where there is no such file.
+fn started(pid: Pid) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // The name in parentheses may hold spaces and parentheses. Behind it: (3) the state, …, (22) the ticks from boot to its start.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    if matches!(fields.next()?, "Z" | "X") {
+        return Some(Process::Dead);
+    }
+    let ticks: u64 = fields.nth(18)?.parse().ok()?;
+    let started = Duration::from_secs(ticks / rustix::param::clock_ticks_per_second().max(1));
+    Some(Process::Since(uptime()?.saturating_sub(started)))
+}
+
+/// Not `/proc/uptime`, which container runtimes replace with the container's own.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn uptime() -> Option<Duration> {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Some(Duration::from_secs(u64::try_from(now.tv_sec).ok()?))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn uptime() -> Option<Duration> {
+    None
+}
+
+#[cfg(test)]
+mod tests;

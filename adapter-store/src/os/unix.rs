@@ -1,0 +1,273 @@
+//! Unix: nothing is followed, everything is looked at before it is opened and again after, and names are resolved in a folder
+//! that is held open.
+
+use crate::os::{LARGEST, failed};
+use crate::{Contents, FileKind, StoreError, fault};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::fs::{DirBuilder, File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+const PRIVATE: Mode = Mode::from_raw_mode(0o600);
+const OTHERS_READ: u32 = 0o077;
+const OTHERS_WRITE: u32 = 0o022;
+const STICKY: u32 = 0o1000;
+
+/// Tells one state of a file from another without keeping its bytes. A write that keeps the size within one tick of the
+/// file system's clock (4 ms at most) goes unnoticed; only a program that does not keep to the lock can do that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp([i128; 7]);
+
+impl Stamp {
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        fault::point("fstat")?;
+        Ok(Self::from(&file.metadata()?))
+    }
+
+    /// The same file, whatever has been written to it.
+    pub(crate) fn same_file(self, other: Self) -> bool {
+        let ([dev, ino, ..], [other_dev, other_ino, ..]) = (self.0, other.0);
+        (dev, ino) == (other_dev, other_ino)
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(of: &Metadata) -> Self {
+        let (mtime, ctime) = ((of.mtime(), of.mtime_nsec()), (of.ctime(), of.ctime_nsec()));
+        Self([
+            of.dev().into(),
+            of.ino().into(),
+            of.size().into(),
+            mtime.0.into(),
+            mtime.1.into(),
+            ctime.0.into(),
+            ctime.1.into(),
+        ])
+    }
+}
+
+/// A folder that is held open, so that what happens in it cannot be led elsewhere.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Dir {
+    /// `None` when there is no such folder.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, StoreError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        fault::point("open-folder").map_err(failed("open", path))?;
+        let fd = match rustix::fs::open(path, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(failed("open", path)(errno)),
+        };
+        let about = rustix::fs::fstat(&fd).map_err(failed("look at", path))?;
+        let me = rustix::process::geteuid().as_raw();
+        // Root's folders are nobody else's to change: /tmp is one, by its sticky bit.
+        if about.st_uid != me && about.st_uid != 0 {
+            return Err(StoreError::ForeignOwner { path: path.to_owned(), owner: about.st_uid, me });
+        }
+        // The raw type differs between Unixes.
+        #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions, reason = "u16 on Apple's")]
+        let mode = u32::from(about.st_mode) & 0o7777;
+        // Members of a group are let in: a umask of 002 is the default of some systems, and what they could replace is
+        // refused for its owner.
+        if mode & 0o002 != 0 && mode & STICKY == 0 {
+            return Err(StoreError::OthersMayWrite { path: path.to_owned(), mode });
+        }
+        Ok(Some(Self { fd, path: path.to_owned() }))
+    }
+
+    /// Makes it, and what leads to it, for this user alone (0700, as the XDG Base Directory Specification asks for).
+    pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
+        if let Some(dir) = Self::open(path)? {
+            return Ok(dir);
+        }
+        fault::point("mkdir").map_err(failed("create", path))?;
+        DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(failed("create", path))?;
+        Self::open(path)?.ok_or_else(|| failed("open", path)(Errno::NOENT))
+    }
+
+    /// Opens or makes a file of ours to lock. It is never removed.
+    pub(crate) fn open_or_create(&self, name: &OsStr) -> Result<File, StoreError> {
+        loop {
+            if let Some((file, _)) = self.open_file(name, true)? {
+                return Ok(file);
+            }
+            match self.create_file(name) {
+                Ok(file) => return Ok(file),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("create", &self.path(name))(error)),
+            }
+        }
+    }
+
+    pub(crate) fn path(&self, name: &OsStr) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Opens an existing regular file of ours that has no other name, and says whether it had to be made private.
+    ///
+    /// A file that others may *read* is tightened: what could be read has been, and the MSALs of some years wrote 0644, so
+    /// that refusing would only make people type the chmod. A file that others may *write* is refused: what is in it may be
+    /// theirs, and a cache of theirs would sign this person in as them.
+    pub(crate) fn open_file(&self, name: &OsStr, to_lock: bool) -> Result<Option<(File, bool)>, StoreError> {
+        let path = self.path(name);
+        // Looked at first, because to open is an act for a device and a wait for a pipe; and again after, because it may
+        // have been exchanged.
+        fault::point("stat").map_err(failed("look at", &path))?;
+        match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(about) => regular(FileType::from_raw_mode(about.st_mode), &path)?,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) => return Err(failed("look at", &path)(errno)),
+        }
+        let access = if to_lock { OFlags::RDWR } else { OFlags::RDONLY };
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        fault::point("open").map_err(failed("open", &path))?;
+        let file = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+            Ok(fd) => File::from(fd),
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(StoreError::NotAFile { path, kind: FileKind::SymbolicLink }),
+            Err(errno) => return Err(failed("open", &path)(errno)),
+        };
+        let about = file.metadata().map_err(failed("look at", &path))?;
+        if !about.is_file() {
+            return Err(StoreError::NotAFile { path, kind: FileKind::Other });
+        }
+        let me = rustix::process::geteuid().as_raw();
+        if about.uid() != me {
+            return Err(StoreError::ForeignOwner { path, owner: about.uid(), me });
+        }
+        match about.nlink() {
+            // Removed since it was opened.
+            0 => return Ok(None),
+            1 => {}
+            links => return Err(StoreError::HardLinked { path, links }),
+        }
+        let mode = about.permissions().mode() & 0o7777;
+        // A lock file is nobody's secret and nobody's word: Python makes it 0664 under the umask of some systems.
+        if mode & OTHERS_WRITE != 0 && !to_lock {
+            return Err(StoreError::OthersMayWrite { path, mode });
+        }
+        let tightened = mode & OTHERS_READ != 0;
+        Ok(Some((file, tightened)))
+    }
+
+    /// The whole file. An empty one holds nothing: msal-node makes one before it first saves.
+    pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, bool)>, StoreError> {
+        let path = self.path(name);
+        let mut attempts = 0..3;
+        loop {
+            let Some((file, tightened)) = self.open_file(name, false)? else { return Ok(None) };
+            if tightened {
+                fault::point("fchmod").map_err(failed("change the mode of", &path))?;
+                rustix::fs::fchmod(&file, PRIVATE).map_err(failed("change the mode of", &path))?;
+            }
+            let before = Stamp::of(&file).map_err(failed("look at", &path))?;
+            let bytes = file.metadata().map_err(failed("look at", &path))?.len();
+            if bytes > LARGEST {
+                return Err(StoreError::TooLarge { path, bytes });
+            }
+            // One more than there is, so that it does not grow, which would leave a copy behind.
+            let mut contents = zeroize::Zeroizing::new(Vec::with_capacity(usize::try_from(bytes).unwrap_or(0) + 1));
+            fault::point("read").map_err(failed("read", &path))?;
+            (&file).take(bytes).read_to_end(&mut contents).map_err(failed("read", &path))?;
+            // MSAL truncates and writes again: this catches some of what is read in between.
+            if Stamp::of(&file).map_err(failed("look at", &path))? == before || attempts.next().is_none() {
+                let contents = Some(Contents::from(contents)).filter(|contents| !contents.is_empty());
+                return Ok(Some((contents, before, tightened)));
+            }
+        }
+    }
+
+    /// As [`read`](Self::read), without reading.
+    pub(crate) fn stamp(&self, name: &OsStr) -> Result<Option<Stamp>, StoreError> {
+        let Some((file, _)) = self.open_file(name, false)? else { return Ok(None) };
+        Ok(Some(Stamp::of(&file).map_err(failed("look at", &self.path(name)))?))
+    }
+
+    /// Makes a file that was not there, for this user alone from its first byte, whatever the umask.
+    pub(crate) fn create_file(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        fault::point("create")?;
+        Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE)?))
+    }
+
+    /// Puts these bytes, whole and on the disk, under a name that was not there.
+    pub(crate) fn write_file(&self, name: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
+        let path = self.path(name);
+        let mut file = self.create_file(name).map_err(failed("create", &path))?;
+        // A umask can only take bits away, and it may take one of ours.
+        fault::point("fchmod").map_err(failed("change the mode of", &path))?;
+        rustix::fs::fchmod(&file, PRIVATE).map_err(failed("change the mode of", &path))?;
+        let (first, second) = contents.split_at(if cfg!(test) { contents.len() / 2 } else { 0 });
+        for part in [first, second] {
+            fault::point("write").map_err(failed("write", &path))?;
+            file.write_all(part).map_err(failed("write", &path))?;
+        }
+        fault::point("fsync").map_err(failed("write", &path))?;
+        rustix::fs::fsync(&file).map_err(failed("write", &path))
+    }
+
+    pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), StoreError> {
+        let failed = failed("replace", &self.path(to));
+        let rename = || Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?);
+        fault::point("rename").and_then(|()| rename()).map_err(failed)
+    }
+
+    /// Removes the name, if it is there.
+    pub(crate) fn remove(&self, name: &OsStr) -> Result<(), StoreError> {
+        let failed = failed("remove", &self.path(name));
+        fault::point("unlink")
+            .and_then(|()| match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            })
+            .map_err(failed)
+    }
+
+    /// Puts the names on the disk.
+    pub(crate) fn sync(&self) -> Result<(), StoreError> {
+        let failed = failed("write", &self.path);
+        fault::point("fsync-folder")
+            .and_then(|()| match rustix::fs::fsync(&self.fd) {
+                // Some file systems know no such thing for folders.
+                Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            })
+            .map_err(failed)
+    }
+
+    /// The names in it that begin so.
+    pub(crate) fn names(&self, prefix: &OsStr) -> io::Result<Vec<OsString>> {
+        fault::point("readdir")?;
+        let mut names = vec![];
+        for entry in rustix::fs::Dir::read_from(&self.fd)? {
+            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+            if name.as_bytes().starts_with(prefix.as_bytes()) {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+}
+
+fn regular(kind: FileType, path: &Path) -> Result<(), StoreError> {
+    let kind = match kind {
+        FileType::RegularFile => return Ok(()),
+        FileType::Symlink => FileKind::SymbolicLink,
+        FileType::Directory => FileKind::Directory,
+        FileType::Fifo => FileKind::Fifo,
+        FileType::Socket => FileKind::Socket,
+        FileType::CharacterDevice | FileType::BlockDevice => FileKind::Device,
+        FileType::Unknown => FileKind::Other,
+    };
+    Err(StoreError::NotAFile { path: path.to_owned(), kind })
+}

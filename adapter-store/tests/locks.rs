@@ -1,0 +1,176 @@
+//! F10: whose lock is waited for, whose is taken over, and how soon.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
+
+use device_flow_store::{Change, FileStore, Store, StoreError};
+use rustix::fs::FlockOperation;
+use std::fs::{self, File};
+use std::path::PathBuf;
+use std::process::{self, Command};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+struct Place {
+    _folder: tempfile::TempDir,
+    path: PathBuf,
+    lockfile: PathBuf,
+}
+
+impl Place {
+    /// With a lock file that says this.
+    fn with(text: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, lockfile) = (folder.path().join("tokens.json"), folder.path().join("tokens.json.lockfile"));
+        fs::write(&lockfile, text).unwrap();
+        Self { _folder: folder, path, lockfile }
+    }
+
+    fn save(&self, patience: Duration) -> (Result<(), StoreError>, Duration) {
+        let start = Instant::now();
+        let store = FileStore::new(&self.path).unwrap().patience(patience);
+        (store.update(&mut |_| Change::Save(b"ours".to_vec().into())), start.elapsed())
+    }
+
+    /// Not before it can be known, and within the ten seconds of F10.
+    fn is_taken_over_after_five_seconds(&self) {
+        let (outcome, took) = self.save(Duration::from_secs(20));
+        outcome.unwrap();
+        assert!((Duration::from_secs(5)..Duration::from_secs(10)).contains(&took), "{took:?}");
+        assert!(!self.lockfile.exists());
+    }
+
+    fn is_left_alone(&self, patience: u64, named: &str) {
+        let before = fs::read(&self.lockfile).unwrap();
+        let (outcome, took) = self.save(Duration::from_secs(patience));
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(named) && text.contains("tokens.json.lockfile"), "{text}");
+        assert!(
+            error.advice().contains("end it") && error.advice().contains("delete the lock file"),
+            "{}",
+            error.advice()
+        );
+        assert!((Duration::from_secs(patience)..Duration::from_secs(patience + 3)).contains(&took), "{took:?}");
+        assert_eq!(fs::read(&self.lockfile).unwrap(), before);
+        assert!(!self.path.exists());
+    }
+}
+
+fn dead() -> u32 {
+    let mut child = Command::new("true").spawn().unwrap();
+    child.wait().unwrap();
+    child.id()
+}
+
+#[test]
+fn f10_the_lock_of_a_dead_node_is_taken_over() {
+    Place::with(&dead().to_string()).is_taken_over_after_five_seconds();
+}
+
+#[test]
+fn f10_the_lock_of_a_dead_python_is_taken_over() {
+    Place::with(&format!("{} /usr/bin/az login", dead())).is_taken_over_after_five_seconds();
+}
+
+#[test]
+fn f10_a_lock_that_names_nobody_is_taken_over() {
+    Place::with("").is_taken_over_after_five_seconds();
+}
+
+/// After a reboot, say: process 1 always runs.
+#[cfg(target_os = "linux")]
+#[test]
+fn f10_a_lock_that_is_older_than_its_process_is_taken_over() {
+    let place = Place::with("1");
+    let long_ago = SystemTime::now() - Duration::from_secs(5 * 365 * 86_400);
+    File::options().write(true).open(&place.lockfile).unwrap().set_modified(long_ago).unwrap();
+    place.is_taken_over_after_five_seconds();
+}
+
+#[test]
+fn f10_the_lock_of_another_host_is_taken_over_when_nobody_touches_it() {
+    Place::with(&format!("{} device-flow-store another.host", process::id())).is_taken_over_after_five_seconds();
+}
+
+/// As on a network file system without locks: neither the process nor its `flock` can be seen, only that it is touched.
+#[test]
+fn f10_the_lock_of_another_host_is_left_alone_while_it_is_touched() {
+    let place = Place::with(&format!("{} device-flow-store another.host", dead()));
+    let file = File::options().write(true).open(&place.lockfile).unwrap();
+    let (ended, end) = std::sync::mpsc::channel::<()>();
+    let beat = thread::spawn(move || {
+        while end.recv_timeout(Duration::from_secs(1)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            file.set_modified(SystemTime::now()).unwrap();
+        }
+    });
+    place.is_left_alone(8, "device-flow-store another.host");
+    drop(ended);
+    beat.join().unwrap();
+}
+
+/// And so do we touch ours.
+#[test]
+fn f10_ours_is_touched_while_it_is_held() {
+    let place = Place::with("");
+    fs::remove_file(&place.lockfile).unwrap();
+    let store = FileStore::new(&place.path).unwrap();
+    let locked = store.lock().unwrap();
+    let start = Instant::now();
+    let touched = || fs::metadata(&place.lockfile).unwrap().modified().unwrap();
+    let mut seen = vec![touched()];
+    while seen.len() < 4 {
+        assert!(start.elapsed() < Duration::from_secs(6), "{seen:?}");
+        thread::yield_now();
+        if seen.last() != Some(&touched()) {
+            seen.push(touched());
+        }
+    }
+    drop(locked);
+    assert!(!place.lockfile.exists());
+}
+
+/// Node: its process lives, and it locks nothing else.
+#[test]
+fn f10_the_lock_of_a_process_that_lives_is_left_alone_and_named() {
+    Place::with(&process::id().to_string()).is_left_alone(7, &format!("process {}", process::id()));
+}
+
+/// Python, .NET: its number means nothing here, as between two containers, but it has the file locked.
+#[test]
+fn f10_a_lock_file_that_is_locked_is_left_alone() {
+    let place = Place::with(&format!("{} /usr/bin/az", dead()));
+    let file = File::open(&place.lockfile).unwrap();
+    rustix::fs::flock(&file, FlockOperation::LockExclusive).unwrap();
+    place.is_left_alone(7, "(\"/usr/bin/az\")");
+    drop(file);
+    place.is_taken_over_after_five_seconds();
+}
+
+#[test]
+fn f10_a_lock_that_is_given_back_is_taken_at_once() {
+    let place = Place::with(&process::id().to_string());
+    let lockfile = place.lockfile.clone();
+    let (given_back, when) = std::sync::mpsc::channel();
+    let holder = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1_500));
+        fs::remove_file(lockfile).unwrap();
+        given_back.send(Instant::now()).unwrap();
+    });
+    place.save(Duration::from_secs(30)).0.unwrap();
+    let lag = when.recv().unwrap().elapsed();
+    assert!(lag < Duration::from_secs(1), "{lag:?}");
+    holder.join().unwrap();
+}
+
+#[test]
+fn f10_taken_twice_it_names_this_process() {
+    let place = Place::with("");
+    fs::remove_file(&place.lockfile).unwrap();
+    let locked = FileStore::new(&place.path).unwrap().lock().unwrap();
+    let (outcome, took) = place.save(Duration::from_secs(1));
+    assert!(outcome.unwrap_err().to_string().starts_with(&format!("process {} (", process::id())));
+    assert!(took < Duration::from_secs(3));
+    drop(locked);
+    place.save(Duration::ZERO).0.unwrap();
+}

@@ -1,0 +1,250 @@
+//! The real extensions of MSAL for Python and Node, and this crate, at one lock. Installs both below `target/`.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
+
+use device_flow_store::{Change, FileStore, Store, StoreError};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+static INSTALLED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("msal-extensions");
+    fs::create_dir_all(&folder).unwrap();
+    let run = |command: &mut Command| assert!(command.current_dir(&folder).status().unwrap().success(), "{command:?}");
+    if !folder.join("python/bin/pip").exists() {
+        run(Command::new("python3").args(["-m", "venv", "python"]));
+    }
+    run(Command::new("python/bin/pip").args(["-q", "install", "msal-extensions==1.3.1", "portalocker==4.4.2"]));
+    fs::write(folder.join("package.json"), "{\"private\": true}").unwrap();
+    // Its script fetches a binary for keyrings, which is not used here.
+    run(Command::new("npm").args(["install", "--silent", "--ignore-scripts", "@azure/msal-node-extensions@5.6.0"]));
+    folder
+});
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Language {
+    Python,
+    Node,
+}
+use Language::{Node, Python};
+
+const PYTHON: &str = "
+import sys
+from msal_extensions.cache_lock import CrossPlatLock, LockError
+path, mode = sys.argv[1], sys.argv[2]
+lock = lambda: CrossPlatLock(path + '.lockfile')
+if mode == 'hold':
+    with lock():
+        print('held', flush=True)
+        sys.stdin.readline()
+elif mode == 'try':
+    try:
+        with lock():
+            print('got it')
+    except LockError as error:
+        print('refused')
+elif mode == 'count':
+    for _ in range(20):
+        with lock():
+            with open(path) as file: number = int(file.read())
+            with open(path, 'w') as file: file.write(str(number + 1))
+";
+
+const NODE: &str = "
+import { readFileSync, writeFileSync } from 'fs';
+import { CrossPlatformLock } from './node_modules/@azure/msal-node-extensions/dist/lock/CrossPlatformLock.mjs';
+import { FilePersistence } from './node_modules/@azure/msal-node-extensions/dist/persistence/FilePersistence.mjs';
+import { PersistenceCachePlugin } from './node_modules/@azure/msal-node-extensions/dist/persistence/PersistenceCachePlugin.mjs';
+const [, , path, mode] = process.argv;
+const nothing = () => {};
+const logger = { info: nothing, verbose: nothing, warning: nothing, error: nothing };
+const line = () => new Promise((resolve) => process.stdin.once('data', resolve));
+const lock = new CrossPlatformLock(path + '.lockfile', logger, { retryNumber: mode === 'try' ? 30 : 500, retryDelay: 100 });
+if (mode === 'hold') {
+    await lock.lock();
+    console.log('held');
+    await line();
+    await lock.unlock();
+} else if (mode === 'try') {
+    try { await lock.lock(); await lock.unlock(); console.log('got it'); } catch { console.log('refused'); }
+} else if (mode === 'count') {
+    for (let i = 0; i < 20; i++) {
+        await lock.lock();
+        writeFileSync(path, String(Number(readFileSync(path)) + 1));
+        await lock.unlock();
+    }
+} else if (mode === 'read twice') {
+    const plugin = new PersistenceCachePlugin(await FilePersistence.create(path));
+    const access = async () => {
+        const context = { cacheHasChanged: false, tokenCache: { deserialize: nothing, serialize: () => '' } };
+        await plugin.beforeCacheAccess(context);
+        await plugin.afterCacheAccess(context);
+    };
+    await access();
+    console.log('held');
+    await line();
+    await access();
+}
+process.exit(0);
+";
+
+impl Language {
+    fn start(self, path: &Path, mode: &str) -> Child {
+        let folder = &*INSTALLED;
+        let (program, script, text) = match self {
+            Python => (folder.join("python/bin/python"), folder.join("lock.py"), PYTHON),
+            Node => (PathBuf::from("node"), folder.join("lock.mjs"), NODE),
+        };
+        // The tests of one process write the same into it, each whole.
+        let own = folder.join(format!("{self:?}-{:?}", std::thread::current().id()));
+        fs::write(&own, text).unwrap();
+        fs::rename(own, &script).unwrap();
+        let mut command = Command::new(program);
+        command.arg(script).arg(path).arg(mode).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn holding(self, path: &Path, mode: &str) -> Child {
+        let mut child = self.start(path, mode);
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        child
+    }
+
+    fn tries(self, path: &Path) -> String {
+        let output = self.start(path, "try").wait_with_output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+fn go_on(mut child: Child) {
+    child.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn place() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.json");
+    (folder, path)
+}
+
+fn save(path: &Path, patience: u64) -> (Result<(), StoreError>, Duration) {
+    let start = Instant::now();
+    let store = FileStore::new(path).unwrap().patience(Duration::from_secs(patience));
+    (store.update(&mut |_| Change::Save(b"ours".to_vec().into())), start.elapsed())
+}
+
+/// Longer than it takes to believe a lock dead.
+fn theirs_is_respected(language: Language) {
+    let (_folder, path) = place();
+    let child = language.holding(&path, "hold");
+    let (outcome, took) = save(&path, 7);
+    let text = outcome.unwrap_err().to_string();
+    assert!(text.contains(&format!("process {}", child.id())), "{text}");
+    assert!(language == Node || text.contains("lock.py"), "{text}");
+    assert!(took >= Duration::from_secs(7));
+    assert!(path.with_file_name("tokens.json.lockfile").exists());
+    println!("{language:?}: {text}");
+    go_on(child);
+    let (outcome, took) = save(&path, 7);
+    outcome.unwrap();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn f10_we_wait_for_python() {
+    theirs_is_respected(Python);
+}
+
+#[test]
+fn f10_we_wait_for_node() {
+    theirs_is_respected(Node);
+}
+
+fn ours_is_respected(language: Language) {
+    let (_folder, path) = place();
+    let mut locked = FileStore::new(&path).unwrap().lock().unwrap();
+    assert_eq!(language.tries(&path), "refused");
+    locked.save(b"ours".to_vec().into()).unwrap();
+    drop(locked);
+    assert_eq!(language.tries(&path), "got it");
+    save(&path, 1).0.unwrap();
+}
+
+#[test]
+fn f10_python_waits_for_us() {
+    ours_is_respected(Python);
+}
+
+#[test]
+fn f10_node_waits_for_us() {
+    ours_is_respected(Node);
+}
+
+fn killed_it_is_taken_over_and_all_go_on(language: Language) {
+    let (_folder, path) = place();
+    let mut child = language.holding(&path, "hold");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // By itself, Node never would.
+    assert_eq!(Node.tries(&path), "refused");
+    let (outcome, took) = save(&path, 20);
+    outcome.unwrap();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!((Node.tries(&path), Python.tries(&path)), ("got it".to_owned(), "got it".to_owned()));
+    println!("{language:?} killed: taken over after {took:?}");
+}
+
+#[test]
+fn f10_a_killed_python_blocks_nobody() {
+    killed_it_is_taken_over_and_all_go_on(Python);
+}
+
+#[test]
+fn f10_a_killed_node_blocks_nobody() {
+    killed_it_is_taken_over_and_all_go_on(Node);
+}
+
+#[test]
+fn f09_three_languages_lose_no_change() {
+    let (_folder, path) = place();
+    fs::write(&path, "0").unwrap();
+    let others = [Python, Node].map(|language| language.start(&path, "count"));
+    let store = FileStore::new(&path).unwrap();
+    for _ in 0..20 {
+        store
+            .update(&mut |current| {
+                let number: u32 = str::from_utf8(current.unwrap()).unwrap().parse().unwrap();
+                Change::Save((number + 1).to_string().into_bytes().into())
+            })
+            .unwrap();
+    }
+    for mut other in others {
+        assert!(other.wait().unwrap().success());
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "60");
+}
+
+/// What the second lock is for. When Node no longer does this, the crate's documentation may lose a paragraph.
+#[test]
+fn f09_node_deletes_our_lock_when_it_reads_and_nothing_is_lost() {
+    let (_folder, path) = place();
+    let store = FileStore::new(&path).unwrap();
+    save(&path, 1).0.unwrap();
+    let node = Node.holding(&path, "read twice");
+    let mut locked = store.lock().unwrap();
+    let lockfile = path.with_file_name("tokens.json.lockfile");
+    assert!(lockfile.exists());
+    go_on(node);
+    assert!(!lockfile.exists(), "Node has learnt to leave it");
+    // Others of ours still wait, and the save takes it again.
+    assert!(matches!(save(&path, 1).0, Err(StoreError::Busy { .. })));
+    locked.save(b"after".to_vec().into()).unwrap();
+    assert!(lockfile.exists());
+    drop(locked);
+    assert!(!lockfile.exists());
+    assert_eq!(fs::read(&path).unwrap(), b"after");
+}
