@@ -605,7 +605,7 @@ fn rfc7009_a_revoked_token_is_dead_and_revoking_it_again_is_no_error() {
 fn rfc7009_the_revocation_endpoint_of_the_metadata() {
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
         let server = shared(kind);
-        let client = public(adapter.discover(&server).into()).allow_http_loopback().build().unwrap();
+        let client = public(discover(adapter, &server).into()).allow_http_loopback().build().unwrap();
         assert_eq!(client.revocation_endpoint(), Some(&*server.revocation_endpoint()));
         // A token that was never given is as dead as a revoked one.
         adapter.run(&mut Revocation::new(client, "never-given-canary").unwrap(), |_| {}).unwrap();
