@@ -147,7 +147,7 @@ pub(super) fn same_environment(one: &str, other: &str) -> bool {
         || cloud(one).is_some_and(|hosts| hosts.iter().any(|known| known.eq_ignore_ascii_case(other)))
 }
 
-/// Where a refresh token is written. All MSALs that replace one under its key, but Python, use this name in the key.
+/// The name of a server that is written. All MSALs but Python's use this one for the public cloud.
 pub(super) fn preferred_cache(environment: &str) -> &str {
     if cloud(environment).is_some_and(|hosts| hosts.contains(&"login.windows.net")) {
         "login.windows.net"

@@ -149,7 +149,7 @@ impl TokenCache {
             (None, Some(_)) => USUAL_LIFE,
             (None, None) => LONGEST_LIFE,
         };
-        let (environment, realm) = (how.authority.environment(), how.authority.realm());
+        let (environment, realm) = (how.environment(), how.authority.realm());
         let mut object = Object::new("AccessToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", response.access_token().expose());
@@ -178,8 +178,9 @@ impl TokenCache {
         });
     }
 
-    /// One entry per owner, under the key where whoever wrote there before will write again. The first of its kind gets the
-    /// key of the one MSAL that does not say when it wrote, so that nothing old is left beside what that one writes.
+    /// One entry per owner, under the key of Node, which does not say when it wrote and sends the first that it finds. Python
+    /// computes its key out of `target` each time it writes or removes, so that is made to give the same one: then all of them
+    /// replace one and the same entry, and no dead token is left beside it.
     fn save_refresh_token(
         &mut self,
         token: &Secret,
@@ -196,33 +197,33 @@ impl TokenCache {
                 && (own || family.is_some_and(|family| known.family() == family))
         };
         let owned = self.entries.iter().filter(|known| is_replaced(known));
-        let reused = owned.filter(|known| known.client().eq_ignore_ascii_case(how.client_id) && !known.is_bound());
-        let reused = reused.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
-        let environment = preferred_cache(how.authority.environment());
+        let older = owned.filter(|known| known.client().eq_ignore_ascii_case(how.client_id) && !known.is_bound());
+        let older = older.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
+        let environment = how.environment();
         let mut object = Object::new("RefreshToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
         object.text("home_account_id", home).text("environment", environment).text("client_id", how.client_id);
-        if let Some(family) = family {
-            object.text("family_id", family);
-        }
         object.time("last_modification_time", now);
-        let entry = match reused {
-            Some(known) => {
-                let value = object.over(known.value(), &["home_account_id", "environment", "client_id"]);
-                Entry::made(Kind::RefreshToken, known.key(), &value)
+        match family {
+            // Python's key always names the client: here there is no common one.
+            Some(family) => object.text("family_id", family),
+            None => object.text("target", "-"),
+        };
+        let key =
+            [home, environment, "refreshtoken", family.unwrap_or(how.client_id), "", "", ""].join("-").to_lowercase();
+        let entry = match older {
+            Some(older) => {
+                let value = object.over(older.value(), &["home_account_id", "client_id"]);
+                Entry::made(Kind::RefreshToken, &key, &value)
             }
-            None => {
-                let who = family.unwrap_or(how.client_id);
-                let key = [home, environment, "refreshtoken", who, "", "", ""].join("-").to_lowercase();
-                Entry::made(Kind::RefreshToken, &key, &object.json())
-            }
+            None => Entry::made(Kind::RefreshToken, &key, &object.json()),
         };
         self.put(entry, is_replaced);
     }
 
     fn save_id_token(&mut self, token: &Secret, how: &SaveAs<'_>, home: &str) {
-        let (environment, realm) = (how.authority.environment(), how.authority.realm());
+        let (environment, realm) = (how.environment(), how.authority.realm());
         let mut object = Object::new("IdToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
@@ -238,14 +239,17 @@ impl TokenCache {
     }
 
     fn save_account(&mut self, how: &SaveAs<'_>, identity: &Identity) -> Option<Account> {
-        let (environment, realm) = (how.authority.environment(), how.authority.realm());
+        let (environment, realm) = (how.environment(), how.authority.realm());
         let (home, hash) = (&*identity.home, hash(&identity.home));
         let is_same = |known: &Entry| {
             known.kind == Kind::Account
                 && is_of(known, hash, home, how.authority)
                 && known.realm().eq_ignore_ascii_case(realm)
         };
-        let known = self.entries.iter().find(|known| is_same(known)).cloned();
+        let is_in_place = |known: &Entry| known.environment().eq_ignore_ascii_case(environment);
+        let mut same = self.entries.iter().filter(|known| is_same(known));
+        let first = same.clone().next();
+        let known = same.find(|known| is_in_place(known)).or(first).cloned();
         if !identity.told && how.account.is_some() {
             // A refresh that says nothing of the person leaves what is known.
             return known.as_ref().map(Account::of);
@@ -262,44 +266,48 @@ impl TokenCache {
         if let Some(client_info) = &identity.client_info {
             object.text("client_info", client_info);
         }
+        let own_key = || [home, environment, realm].join("-").to_lowercase();
         let entry = match known {
             Some(known) => {
-                let mut kept = Vec::from(["home_account_id", "environment", "realm", "authority_type"]);
+                let mut kept = Vec::from(["home_account_id", "realm", "authority_type"]);
                 let told = [("username", &identity.username), ("local_account_id", &identity.local)];
                 kept.extend(told.iter().filter(|(_, told)| told.is_empty()).map(|(name, _)| *name));
-                Entry::made(Kind::Account, known.key(), &object.over(known.value(), &kept))
+                let key = if is_in_place(&known) { String::from(known.key()) } else { own_key() };
+                Entry::made(Kind::Account, &key, &object.over(known.value(), &kept))
             }
-            None => {
-                let key = [home, environment, realm].join("-").to_lowercase();
-                Entry::made(Kind::Account, &key, &object.json())
-            }
+            None => Entry::made(Kind::Account, &own_key(), &object.json()),
         };
         let account = Account::of(&entry);
-        let key = String::from(entry.key());
-        self.put(entry, |known| known.key().eq_ignore_ascii_case(&key));
+        // Also under other names of the cloud: one that is left there would still be signed in when this one is removed.
+        self.put(entry, is_same);
         Some(account)
     }
 
+    /// One entry per client: where there are two, under two names of the cloud, Node finds no tokens at all.
     fn save_app_metadata(&mut self, client_id: &str, authority: &Authority, family: Option<&str>) {
+        let environment = preferred_cache(authority.environment());
         let known = self.app_metadata(client_id, authority);
         let mut object = Object::default();
-        object.text("client_id", client_id).text("environment", authority.environment());
+        object.text("client_id", client_id).text("environment", environment);
         match (family, known) {
             (Some(family), _) => object.text("family_id", family),
             (None, Some(known)) if !known.family().is_empty() => object.json_member("family_id", "null"),
             (None, _) => &mut object,
         };
+        let key = ["appmetadata", environment, client_id].join("-").to_lowercase();
         let entry = match known {
-            Some(known) => {
-                let value = object.over(known.value(), &["client_id", "environment"]);
-                Entry::made(Kind::AppMetadata, known.key(), &value)
-            }
-            None => {
-                let key = ["appmetadata", authority.environment(), client_id].join("-").to_lowercase();
-                Entry::made(Kind::AppMetadata, &key, &object.json())
-            }
+            Some(known) => Entry::made(Kind::AppMetadata, &key, &object.over(known.value(), &["client_id"])),
+            None => Entry::made(Kind::AppMetadata, &key, &object.json()),
         };
-        self.put(entry, |_| false);
+        self.put(entry, |known| known.client().eq_ignore_ascii_case(client_id) && authority.knows(known.environment()));
+    }
+}
+
+impl<'a> SaveAs<'a> {
+    /// The name of the server in everything that is written: that of all MSALs but Python's, which finds it too. Python signs
+    /// out under one name only, so all that belongs to a person has to be under the same.
+    fn environment(&self) -> &'a str {
+        preferred_cache(self.authority.environment())
     }
 }
 

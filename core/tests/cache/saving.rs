@@ -4,13 +4,11 @@ use crate::grants::*;
 use device_flow_core::{Authority, Owner, TokenCache};
 use serde_json::{Value, json};
 
-// Hazard (a): on a rotation exactly one refresh token is left, under the key where the other writer will write again.
+// Hazard (a): on a rotation exactly one refresh token is left, under the key where every other writer will write again.
 #[test]
 fn msal_4_7_a_rotated_refresh_token_replaces_every_older_one_whatever_its_key() {
-    for (file, key) in [
-        (PYTHON, format!("{HOME}-localhost-refreshtoken-my-client--openid profile user.read")),
-        (NODE, format!("{HOME}-localhost-refreshtoken-my-client---")),
-    ] {
+    let key = format!("{HOME}-localhost-refreshtoken-my-client---");
+    for file in [PYTHON, NODE] {
         let mut cache = TokenCache::from_json(file.as_bytes()).unwrap();
         let grant = granted("user.read", json!({"refresh_token": "RT-canary-2"}));
         cache.save(&grant, &refreshed(&localhost(), HOME), at(WRITTEN + 100));
@@ -18,9 +16,11 @@ fn msal_4_7_a_rotated_refresh_token_replaces_every_older_one_whatever_its_key() 
         assert_eq!(tokens.as_object().unwrap().len(), 1);
         assert_eq!(tokens[&key]["secret"], "RT-canary-2");
         assert_eq!(tokens[&key]["last_modification_time"], "1800077435");
-        // Python computes its key from this.
-        let target = if file == PYTHON { json!("openid profile user.read") } else { Value::Null };
-        assert_eq!(tokens[&key]["target"], target);
+        // Python computes its key like this.
+        let part = |name: &str| tokens[&key][name].as_str().unwrap().to_owned();
+        let parts =
+            [part("home_account_id"), part("environment"), part("credential_type"), part("client_id"), String::new()];
+        assert_eq!(format!("{}-{}", parts.join("-"), part("target")).to_lowercase(), key);
         assert_eq!(refresh_tokens(&cache, owner(&localhost())), ["RT-canary-2"]);
     }
 }
@@ -45,9 +45,10 @@ fn msal_4_7_tokens_of_all_writers_side_by_side_become_one_and_others_stay() {
         keys(&cache, "RefreshToken")
     };
     let alone = left(json!({}));
-    assert_eq!(alone, ["family", "other client", "other cloud", "python"]);
+    let key = |who: &str| format!("{HOME}-login.windows.net-refreshtoken-{who}---");
+    assert_eq!(alone, [&key("my-client"), "family", "other client", "other cloud"]);
     let in_family = left(json!({"foci": 1}));
-    assert_eq!(in_family, ["other client", "other cloud", "python"]);
+    assert_eq!(in_family, [&key("1"), "other client", "other cloud"]);
 }
 
 // After both have refreshed: under Node's key, for Node would go on using what is there; Python takes the newest anyway.
@@ -62,14 +63,39 @@ fn msal_4_7_of_two_writers_keys_the_one_stays_whose_writer_knows_no_time() {
     assert_eq!(keys(&cache, "RefreshToken"), [node]);
 }
 
-// The first one is written where most MSALs will replace it in place.
+// All of it under one name of the cloud, since Python signs out under one only; and that of the other MSALs.
 #[test]
-fn msal_6_a_first_refresh_token_is_written_for_node_to_replace() {
+fn msal_6_all_is_written_under_the_name_that_most_msals_write() {
     let mut cache = TokenCache::new();
     sign_in(&mut cache, &public(), json!({}), WRITTEN);
     assert_eq!(keys(&cache, "RefreshToken"), [format!("{HOME}-login.windows.net-refreshtoken-my-client---")]);
-    assert_eq!(keys(&cache, "Account"), [format!("{HOME}-login.microsoftonline.com-{TENANT}")]);
+    assert_eq!(keys(&cache, "Account"), [format!("{HOME}-login.windows.net-{TENANT}")]);
+    let environment = |entry: &Value| entry["environment"] == "login.windows.net";
+    let cache_written = written(&cache);
+    assert!(
+        cache_written.as_object().unwrap().values().flat_map(|map| map.as_object().unwrap().values()).all(environment)
+    );
     assert_eq!(refresh_tokens(&cache, owner(&public())), ["RT-canary"]);
+}
+
+// What Python has written under the other name moves, else who signs out there would be signed in here.
+#[test]
+fn msal_5_what_was_written_under_another_name_of_the_cloud_moves() {
+    let other = PYTHON.replace("localhost", "login.microsoftonline.com");
+    let mut file: Value = serde_json::from_str(&other).unwrap();
+    let account = format!("{HOME}-login.microsoftonline.com-{TENANT}");
+    file["Account"][&account]["unknown"] = json!("kept");
+    file["AppMetadata"]["beside"] = json!({"client_id": "MY-client", "environment": "sts.windows.net"});
+    let mut cache = read(&file);
+    cache.save(&granted("user.read", json!({})), &refreshed(&public(), HOME), at(WRITTEN));
+    let after = written(&cache);
+    for map in ["Account", "RefreshToken", "IdToken", "AccessToken", "AppMetadata"] {
+        let map = after[map].as_object().unwrap();
+        let environments: Vec<_> = map.values().map(|entry| entry["environment"].as_str().unwrap()).collect();
+        assert_eq!(environments, ["login.windows.net"]);
+        assert!(map.keys().all(|key| key.contains("login.windows.net")), "{:?}", map.keys());
+    }
+    assert_eq!(after["Account"][format!("{HOME}-login.windows.net-{TENANT}")]["unknown"], "kept");
 }
 
 // B24: an answer without a refresh token keeps the old one.
