@@ -3,6 +3,11 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
+mod leaving;
+mod names;
 mod ours;
+mod refusals;
 mod room;
+mod rounds;
+mod samples;
 mod sharing;

@@ -3,12 +3,11 @@
 use crate::room::{AUTHORITY, Room, SCOPES, Told};
 use device_flow_blocking::Cancel;
 use device_flow_core::{
-    AccessTokenQuery, Account, Authority, Client, DeviceFlow, EntraCloud, Event, Failure, Machine, Owner, Provider,
-    Refresh, SaveAs, Secret, Stopped, TokenCache, UnixTime,
+    Account, Authority, Client, ClientBuilder, EntraCloud, Event, Failure, Machine, OAuthError, Owner, Provider,
+    SignIn, SignInReason, SignInRequest, SignedIn, Stopped, TokenCache, UnixTime,
 };
 use device_flow_store::{Change, Store};
-use serde_json::json;
-use std::sync::Arc;
+use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Which of the two drives.
@@ -43,19 +42,19 @@ impl Adapter {
     }
 }
 
-pub(crate) fn client(room: &Room) -> Arc<Client> {
+pub(crate) fn request(room: &Room) -> SignInRequest {
+    SignInRequest::new(builder(room).build().unwrap())
+}
+
+fn builder(room: &Room) -> ClientBuilder {
     let provider = if room.is_local() {
         let endpoint = |name| format!("https://{}/{}/oauth2/v2.0/{name}", room.host, room.tenant);
         Provider::endpoints(endpoint("devicecode"), endpoint("token"))
     } else {
         Provider::entra(EntraCloud::Public, room.tenant)
     };
-    let client = Client::builder(provider, room.client).scope(SCOPES).scope("openid profile offline_access");
-    Arc::new(client.token_parameter("client_info", "1").build().unwrap())
-}
-
-pub(crate) fn authority(room: &Room) -> Authority {
-    Authority::entra(&room.host, room.tenant)
+    let client = Client::builder(provider, room.client).scope(SCOPES);
+    if room.is_local() { client.authority(Authority::entra(&room.host, room.tenant)) } else { client }
 }
 
 fn now() -> UnixTime {
@@ -73,80 +72,84 @@ fn written(cache: &TokenCache) -> device_flow_store::Contents {
 
 pub(crate) fn accounts(room: &Room) -> Vec<(String, String)> {
     let cache = read(room.store().load().unwrap().as_deref());
-    let authority = authority(room);
-    let here = |account: &Account| authority.knows(account.environment());
+    let request = request(room);
+    let here = |account: &Account| request.client().authority().knows(account.environment());
     let told = |account: Account| (account.home_account_id().to_owned(), account.username().to_owned());
     cache.accounts().into_iter().filter(here).map(told).collect()
 }
 
 pub(crate) fn sign_in(room: &Room, adapter: Adapter) -> Told {
-    let mut flow = DeviceFlow::new(client(room), device_flow_blocking::entropy().unwrap());
-    let response = match adapter.run(room, &mut flow, |_| {}) {
-        Ok(response) => response,
-        Err(stopped) => return refused(stopped),
-    };
-    let authority = authority(room);
-    let source = Some("urn:ietf:params:oauth:grant-type:device_code");
-    let how = SaveAs { client_id: room.client, authority: &authority, account: None, source };
-    let save = |current: Option<&[u8]>| {
-        let mut cache = read(current);
-        cache.save(&response, &how, now());
-        Change::Save(written(&cache))
-    };
-    let mut save = save;
-    room.store().update(&mut save).unwrap();
-    Told::Token(response.access_token().expose().to_owned())
+    let request = request(room);
+    let flow = request.device_flow(device_flow_blocking::entropy().unwrap());
+    run(room, adapter, |cache| SignIn::interactive(request, cache, now(), flow))
+}
+
+pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool) -> Told {
+    let request = request(room).account(username).force_refresh(force);
+    run(room, adapter, |cache| SignIn::silent(request, cache, now()))
 }
 
 /// Under the store's lock from the look to the save, so that nobody sends the same refresh token twice.
-pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool) -> Told {
+fn run(room: &Room, adapter: Adapter, start: impl FnOnce(TokenCache) -> SignIn) -> Told {
     let mut locked = room.store().lock().unwrap();
-    let mut cache = read(locked.current());
-    let authority = authority(room);
-    let Some(account) = cache.account(username) else { return Told::Nothing };
-    let owner =
-        Owner { home_account_id: account.home_account_id(), client_id: room.client, authority: &authority };
-    let alive = cache.access_token(owner, AccessTokenQuery::scopes(SCOPES).bypass(force), now());
-    if let Some(alive) = alive.filter(|token| !token.is_aging(now())) {
-        return Told::Token(alive.secret().expose().to_owned());
-    }
-    let spare = alive.map(|token| token.secret());
-    let mut outcome = Told::Nothing;
-    let tokens: Vec<Secret> = cache.refresh_tokens(owner).iter().map(|token| token.secret()).collect();
-    for token in tokens {
-        let mut refresh = Refresh::new(client(room), token.clone());
-        let response = match adapter.run(room, &mut refresh, |_| {}) {
-            Ok(response) => response,
-            Err(stopped) => {
-                outcome = refused(stopped);
-                continue;
-            }
-        };
-        let account = Some(account.home_account_id());
-        cache.save(&response, &SaveAs { client_id: room.client, authority: &authority, account, source: None }, now());
+    let mut machine = start(read(locked.current()));
+    let outcome = adapter.run(room, &mut machine, |_| {});
+    let cache = machine.into_cache();
+    if cache.is_changed() {
         locked.save(written(&cache)).unwrap();
-        return Told::Token(response.access_token().expose().to_owned());
     }
-    spare.map_or(outcome, |token| Told::Token(token.expose().to_owned()))
+    match outcome {
+        Ok(signed_in) => Told::Token(signed_in.access_token().expose().to_owned()),
+        Err(Stopped::Failed(failure)) => refused(&failure),
+        Err(stopped) => panic!("{stopped}"),
+    }
+}
+
+/// What the documented samples do, in one machine: whoever is signed in, silently, else a code. Told as they tell it.
+pub(crate) fn sample(room: &Room, adapter: Adapter) -> Value {
+    let entropy = device_flow_blocking::entropy().unwrap();
+    let mut machine = SignIn::new(request(room), TokenCache::new(), now(), entropy);
+    let (message, outcome) = shown(room, adapter, &mut machine);
+    let signed_in = outcome.unwrap();
+    let accounts: Vec<_> = machine.cache().accounts().iter().map(|one| one.home_account_id().to_owned()).collect();
+    json!({"message": message, "scopes": signed_in.scopes().collect::<Vec<_>>(), "accounts": accounts})
+}
+
+/// What a person sees who speaks this language.
+pub(crate) fn message_in(room: &Room, language: &str) -> String {
+    let request = SignInRequest::new(builder(room).language(language).build().unwrap());
+    let entropy = device_flow_blocking::entropy().unwrap();
+    let mut machine = SignIn::new(request, TokenCache::new(), now(), entropy);
+    shown(room, Adapter::Blocking, &mut machine).0.unwrap()
+}
+
+fn shown(room: &Room, adapter: Adapter, machine: &mut SignIn) -> (Option<String>, Result<SignedIn, Stopped>) {
+    let mut message = None;
+    let outcome = adapter.run(room, machine, |event| {
+        if let Event::ShowCode(prompt) = event {
+            message = prompt.message().map(str::to_owned);
+        }
+    });
+    (message, outcome)
 }
 
 pub(crate) fn remove(room: &Room, username: &str) {
-    let authority = authority(room);
+    let request = request(room);
+    let authority = request.client().authority();
     let mut remove = |current: Option<&[u8]>| {
         let mut cache = read(current);
         let account = cache.account(username).unwrap();
-        let owner =
-            Owner { home_account_id: account.home_account_id(), client_id: room.client, authority: &authority };
+        let owner = Owner { home_account_id: account.home_account_id(), client_id: room.client, authority };
         assert!(cache.remove_account(owner));
         Change::Save(written(&cache))
     };
     room.store().update(&mut remove).unwrap();
 }
 
-fn refused(stopped: Stopped) -> Told {
-    let Stopped::Failed(failure) = stopped else { panic!("{stopped}") };
-    let (kind, error) = match &failure {
-        Failure::SignInNeeded(error) => ("sign in", Some(error)),
+fn refused(failure: &Failure) -> Told {
+    let (kind, error) = match failure {
+        Failure::SignInNeeded(SignInReason::NotSignedIn) => return Told::Nothing,
+        Failure::SignInNeeded(SignInReason::Refused(error)) => ("sign in", Some(error)),
         Failure::Rejected(error) => ("rejected", Some(error)),
         Failure::Denied(error) => ("denied", Some(error)),
         Failure::Expired(expired) => ("expired", expired.error.as_ref()),
@@ -154,11 +157,11 @@ fn refused(stopped: Stopped) -> Told {
         Failure::Protocol(_) => ("protocol", None),
         other => panic!("{other}"),
     };
-    let told = |read: fn(&device_flow_core::OAuthError) -> Option<&str>| error.and_then(read).map(str::to_owned);
+    let told = |read: fn(&OAuthError) -> Option<&str>| error.and_then(read).map(str::to_owned);
     Told::Error(json!({
         "kind": kind,
         "error": told(|error| Some(error.code())),
         "suberror": told(|error| error.suberror()),
-        "claims": told(|error| error.claims()),
+        "claims": told(OAuthError::claims),
     }))
 }

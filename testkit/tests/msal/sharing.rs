@@ -37,7 +37,6 @@ fn serves(writer: Side, reader: Side, keeper: Keeper) {
     assert_ne!(refreshed.token(), signed_in.token());
 
     let (hit, seen) = room.during(|room| room.silent(writer, ADA.username));
-    println!("{:#?}", room.cache());
     assert_eq!((hit.token(), seen.len()), (refreshed.token(), 0));
     assert_eq!(room.accounts(writer), [(ADA.home_account_id(), ADA.username.to_owned())]);
 }

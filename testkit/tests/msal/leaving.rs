@@ -1,0 +1,63 @@
+//! Owns the proofs that whoever signs out is signed out for everybody, and alone.
+
+use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, Side, TOKIO, Told};
+use device_flow_testkit::microsoft::{ADA, GRACE};
+use std::collections::BTreeSet;
+
+/// Ada and Grace sign in, everybody has refreshed once for Ada, and she signs out.
+fn is_seen_by_all(first: Side, removes: Side) {
+    let room = Room::new();
+    room.microsoft.script(|script| script.person = GRACE);
+    let grace = room.sign_in(first).token().to_owned();
+    room.microsoft.script(|script| script.person = ADA);
+    room.sign_in(first).token();
+    for side in [TOKIO, PYTHON, BLOCKING, NODE, TOKIO] {
+        let (told, _) = room.during(|room| room.forced(side, ADA.username));
+        told.token();
+    }
+    let both = BTreeSet::from([ADA.home_account_id(), GRACE.home_account_id()]);
+    for side in [TOKIO, PYTHON, NODE] {
+        let ids: BTreeSet<_> = room.accounts(side).into_iter().map(|(id, _)| id).collect();
+        assert_eq!(ids, both, "{first:?}, {side:?}");
+    }
+
+    let ((), seen) = room.during(|room| room.remove(removes, ADA.username));
+    assert_eq!(seen.len(), 0);
+    for side in [TOKIO, PYTHON, NODE] {
+        let case = format!("{first:?} signed in, {removes:?} signed out, {side:?}");
+        assert_eq!(room.accounts(side), [(GRACE.home_account_id(), GRACE.username.to_owned())], "{case}");
+        let (told, seen) = room.during(|room| room.silent(side, ADA.username));
+        assert_eq!((told, seen.len()), (Told::Nothing, 0), "{case}");
+        let (told, seen) = room.during(|room| room.silent(side, GRACE.username));
+        assert_eq!((told.token(), seen.len()), (&*grace, 0), "{case}");
+    }
+    // Nothing of Ada's is left on the disk.
+    for map in ["AccessToken", "RefreshToken", "IdToken", "Account"] {
+        let left: Vec<_> = room.keys(map).into_iter().filter(|key| key.starts_with(ADA.oid)).collect();
+        assert_eq!(left, [""; 0], "{first:?} signed in, {removes:?} signed out, {map}");
+        assert_eq!(room.keys(map).len(), 1, "{map}");
+    }
+    room.pass(AN_HOUR);
+    assert_ne!(room.silent(BLOCKING, GRACE.username).token(), grace);
+}
+
+#[test]
+fn msal_5_python_and_node_see_that_we_signed_out() {
+    for first in [TOKIO, PYTHON, NODE] {
+        is_seen_by_all(first, BLOCKING);
+    }
+}
+
+#[test]
+fn msal_5_we_see_that_python_signed_out() {
+    for first in [TOKIO, PYTHON, NODE] {
+        is_seen_by_all(first, PYTHON);
+    }
+}
+
+#[test]
+fn msal_5_we_see_that_node_signed_out() {
+    for first in [TOKIO, PYTHON, NODE] {
+        is_seen_by_all(first, NODE);
+    }
+}

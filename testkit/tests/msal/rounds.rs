@@ -1,0 +1,125 @@
+//! Owns the proofs of what happens when one after the other refreshes, and the server ends the life of every refresh token that it
+//! has replaced.
+
+use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, Side, TOKIO, Told};
+use crate::sharing::{caller, is_one_refresh};
+use device_flow_testkit::microsoft::{ADA, Endpoint, TokenState};
+
+/// What a step sent: the state of each refresh token, and whether it got a token in the end.
+#[track_caller]
+fn refresh(room: &Room, side: Side) -> (Vec<TokenState>, bool) {
+    room.pass(AN_HOUR);
+    let (told, seen) = room.during(|room| room.silent(side, ADA.username));
+    for seen in &seen {
+        assert_eq!((seen.caller, seen.endpoint), (caller(side), Endpoint::Refresh));
+        assert_eq!(seen.status == 200, seen.token == Some(TokenState::Newest));
+    }
+    (seen.iter().filter_map(|seen| seen.token).collect(), matches!(told, Told::Token(_)))
+}
+
+use TokenState::{Newest, Replaced};
+
+#[test]
+fn msal_4_7_whoever_refreshes_after_us_needs_one_request() {
+    for first in [TOKIO, PYTHON, NODE] {
+        let room = Room::new();
+        room.sign_in(first).token();
+        for side in [TOKIO, PYTHON, BLOCKING, NODE, TOKIO, NODE, BLOCKING, PYTHON, TOKIO] {
+            room.pass(AN_HOUR);
+            let (told, seen) = room.during(|room| room.silent(side, ADA.username));
+            assert!(matches!(told, Told::Token(_)), "{first:?}, then {side:?}: {told:?}");
+            is_one_refresh(&seen, side);
+        }
+        // One of each kind is left, whoever wrote last.
+        for map in ["RefreshToken", "Account", "IdToken", "AccessToken"] {
+            assert_eq!(room.keys(map).len(), 1, "{first:?}: {:?}", room.keys(map));
+        }
+    }
+}
+
+/// Every order of three steps is somewhere in here.
+const WALK: &str = "ooopoonoppopnonponnpppnpnnnoo";
+
+#[test]
+fn msal_4_7_in_any_order_we_never_send_a_refresh_token_that_was_replaced() {
+    let mut failures = 0;
+    for first in [TOKIO, PYTHON, NODE] {
+        let room = Room::new();
+        room.sign_in(first).token();
+        let mut before = 'o';
+        for (step, letter) in WALK.char_indices() {
+            let side = match letter {
+                'o' if step % 2 == 0 => TOKIO,
+                'o' => BLOCKING,
+                'p' => PYTHON,
+                _ => NODE,
+            };
+            let (sent, works) = refresh(&room, side);
+            let case = format!("{first:?}, step {step} of {WALK}: {sent:?}");
+            // What we have written works for everybody at once; and what all of them have left behind works for us.
+            if letter == 'o' || (before == 'o' && (step > 0 || first == TOKIO)) {
+                assert_eq!((sent, works), (vec![Newest], true), "{case}");
+            } else {
+                // Python tries the dead ones first, and gets there.
+                assert!(works || letter == 'n', "{case}");
+                failures += usize::from(!works);
+            }
+            before = letter;
+        }
+    }
+    // Node, that is, on dead tokens that it or Python has left.
+    println!("without us between them, they failed {failures} times");
+    assert!(failures > 0, "they have learnt to share: the documentation may lose a paragraph");
+}
+
+/// What MSAL does with its own leftovers when the server tolerates no reuse. Microsoft's tolerates it, so nobody notices there.
+#[test]
+fn msal_4_7_what_python_and_node_do_alone() {
+    let all = |first: Side, steps: &[(Side, &[TokenState], bool)]| {
+        let room = Room::new();
+        room.sign_in(first).token();
+        for (step, (side, sent, works)) in steps.iter().enumerate() {
+            assert_eq!(refresh(&room, *side), (sent.to_vec(), *works), "{first:?}, step {step}, {side:?}");
+        }
+    };
+    // Node writes a second token beside Python's, and goes on with Python's, which comes first.
+    let (fresh, stale, both) = (&[Newest][..], &[Replaced][..], &[Replaced, Newest][..]);
+    all(
+        PYTHON,
+        &[(NODE, fresh, true), (NODE, stale, false), (PYTHON, both, true), (TOKIO, fresh, true), (NODE, fresh, true)],
+    );
+    // Python writes a second one beside Node's, and Node goes on with its own. Python knows when it wrote.
+    all(
+        NODE,
+        &[
+            (PYTHON, fresh, true),
+            (NODE, stale, false),
+            (PYTHON, fresh, true),
+            (BLOCKING, fresh, true),
+            (NODE, fresh, true),
+        ],
+    );
+    // Between us and them there is one token for all until Node has rewritten it: it leaves `target` out, so that Python's next key is another.
+    all(
+        TOKIO,
+        &[
+            (PYTHON, fresh, true),
+            (PYTHON, fresh, true),
+            (NODE, fresh, true),
+            (PYTHON, fresh, true),
+            (NODE, stale, false),
+        ],
+    );
+}
+
+// A server that tolerates the reuse, as Microsoft's does: nobody fails, in whatever order.
+#[test]
+fn msal_4_7_with_a_grace_nobody_fails() {
+    let room = Room::new();
+    room.microsoft.script(|script| script.tolerates_reuse = true);
+    room.sign_in(NODE).token();
+    for side in [PYTHON, NODE, PYTHON, NODE, TOKIO, NODE] {
+        room.pass(AN_HOUR);
+        room.silent(side, ADA.username).token();
+    }
+}

@@ -1,0 +1,146 @@
+//! Owns the proofs that the steps of the documented samples, on their own packages, and ours end alike on one server.
+
+use crate::ours;
+use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, SCOPES, Side, TOKIO, Told, answer};
+use crate::sharing::caller;
+use device_flow_testkit::microsoft::{ADA, CLIENT, End, Endpoint, Seen};
+use device_flow_testkit::msal::Language;
+use serde_json::{Value, json};
+
+/// The sample of that language, with a cache of its own or with the room's.
+fn sample(room: &Room, language: Language, cache: bool) -> (Value, Vec<Seen>) {
+    room.during(|room| {
+        let mut command = room.program(language, "sample");
+        command.env("SCOPES", SCOPES);
+        if cache {
+            command.env("CACHE", room.path()).env("KEEPER", "extensions");
+        }
+        answer(command)
+    })
+}
+
+/// What everybody asks for in the end: the same scopes for the same client, in the same order of requests.
+#[track_caller]
+fn is_the_same(seen: &[Seen], side: Side, polls: usize) {
+    let endpoints: Vec<_> = seen.iter().map(|seen| (seen.caller, seen.endpoint)).collect();
+    let mut expected = vec![(caller(side), Endpoint::Device)];
+    expected.extend(vec![(caller(side), Endpoint::Poll); polls]);
+    assert_eq!(endpoints, expected);
+    let mut scopes: Vec<&str> = seen[0].parameter("scope").unwrap().split(' ').collect();
+    scopes.sort_unstable();
+    assert_eq!(scopes, ["mail.read", "offline_access", "openid", "profile", "user.read"], "{side:?}");
+    assert!(seen.iter().all(|seen| seen.parameter("client_id") == Some(CLIENT)));
+    assert!(seen[1..].iter().all(|seen| seen.parameter("client_info") == Some("1")));
+}
+
+const GRANTED: [&str; 4] = ["mail.read", "openid", "profile", "user.read"];
+
+fn sorted(scopes: &Value) -> Vec<&str> {
+    let mut scopes: Vec<&str> = scopes.as_array().unwrap().iter().map(|scope| scope.as_str().unwrap()).collect();
+    scopes.sort_unstable();
+    scopes
+}
+
+#[test]
+fn seed_approved_after_two_polls() {
+    let room = Room::new();
+    room.microsoft.script(|script| script.pending = 1);
+    for (language, side) in [(Language::Python, PYTHON), (Language::Node, NODE)] {
+        let (told, seen) = sample(&room, language, false);
+        is_the_same(&seen, side, 2);
+        assert!(told["token"].is_string() && told["error"].is_null());
+        assert_eq!(sorted(&told["scopes"]), GRANTED);
+        assert_eq!(told["accounts"], json!([ADA.home_account_id()]));
+        assert!(told["message"].as_str().unwrap().starts_with("To sign in, open https://microsoft.com/devicelogin"));
+    }
+    for adapter in [ours::Adapter::Tokio, ours::Adapter::Blocking] {
+        let (told, seen) = room.during(|room| ours::sample(room, adapter));
+        is_the_same(&seen, Side::Ours(adapter), 2);
+        assert_eq!(sorted(&told["scopes"]), GRANTED);
+        assert_eq!(told["accounts"], json!([ADA.home_account_id()]));
+        assert!(told["message"].as_str().unwrap().starts_with("To sign in, open https://microsoft.com/devicelogin"));
+    }
+}
+
+// Python's sample looks into the cache first: what we left there is enough, and the other way round.
+#[test]
+fn seed_python_finds_what_we_kept_and_we_what_it_kept() {
+    let room = Room::new();
+    room.sign_in(TOKIO).token();
+    let (told, seen) = sample(&room, Language::Python, true);
+    assert_eq!((&told["steps"], seen.len()), (&json!(["account found", "silent"]), 0));
+    room.pass(AN_HOUR);
+    room.microsoft.revoke();
+    let (told, seen) = sample(&room, Language::Python, true);
+    assert_eq!(told["steps"], json!(["account found", "no token", "code shown"]));
+    assert_eq!(seen.iter().map(|seen| seen.status).collect::<Vec<_>>(), [400, 200, 200]);
+    let (silent, seen) = room.during(|room| room.silent(BLOCKING, ADA.username));
+    assert_eq!((silent.token(), seen.len()), (told["token"].as_str().unwrap(), 0));
+    // It has signed in beside what we had written, under another name of the cloud; we make one of both again.
+    assert_eq!(room.keys("Account").len(), 2);
+    room.forced(TOKIO, ADA.username).token();
+    assert_eq!(
+        (room.keys("Account").len(), room.keys("AppMetadata").len(), room.keys("RefreshToken").len()),
+        (1, 1, 1)
+    );
+}
+
+fn ended(end: End) -> (Room, [Value; 2], Vec<Told>) {
+    let room = Room::new();
+    room.microsoft.script(|script| (script.end, script.pending) = (end, 0));
+    let samples = [Language::Python, Language::Node].map(|language| sample(&room, language, true).0);
+    let ours = [TOKIO, BLOCKING].map(|side| room.sign_in(side));
+    (room, samples, ours.to_vec())
+}
+
+#[test]
+fn seed_denied() {
+    let (room, [python, node], ours) = ended(End::Denied);
+    assert_eq!(python["error"], "authorization_declined");
+    // It tells the code of the error in its words only.
+    assert_eq!(node["error"], "post_request_failed");
+    assert!(node["words"].as_str().unwrap().contains("authorization_declined"), "{node}");
+    for told in ours {
+        let Told::Error(error) = told else { panic!("{told:?}") };
+        assert_eq!((&error["kind"], &error["error"]), (&json!("denied"), &json!("authorization_declined")));
+    }
+    assert!(!room.path().exists() || room.keys("Account").is_empty());
+}
+
+#[test]
+fn seed_expired_by_the_server() {
+    let (room, [python, node], ours) = ended(End::Expired);
+    assert_eq!(python["error"], "expired_token");
+    assert!(node["words"].as_str().unwrap().contains("expired_token"), "{node}");
+    for told in ours {
+        let Told::Error(error) = told else { panic!("{told:?}") };
+        assert_eq!((&error["kind"], &error["error"]), (&json!("expired"), &json!("expired_token")));
+    }
+    assert!(!room.path().exists() || room.keys("Account").is_empty());
+}
+
+// Rows 3.6: the code dies while nobody has approved it.
+#[test]
+fn seed_expired_by_the_clock() {
+    let room = Room::new();
+    room.microsoft.script(|script| (script.pending, script.code_lives) = (usize::MAX, 2));
+    // Python ends with the last answer, so that only the caller can tell what has happened.
+    let (python, _) = sample(&room, Language::Python, false);
+    assert_eq!((&python["error"], &python["token"]), (&json!("authorization_pending"), &Value::Null));
+    let (node, _) = sample(&room, Language::Node, false);
+    assert_eq!(node["error"], "device_code_expired");
+    for side in [TOKIO, BLOCKING] {
+        let (told, seen) = room.during(|room| room.sign_in(side));
+        let Told::Error(error) = told else { panic!("{told:?}") };
+        assert_eq!(error["kind"], "expired");
+        assert!(seen.len() <= 3, "{}", seen.len());
+    }
+}
+
+// Row 1.14.
+#[test]
+fn msal_1_14_the_message_in_the_language_of_the_person() {
+    let room = Room::new();
+    let told = ours::message_in(&room, "de-DE");
+    assert!(told.starts_with("Öffnen Sie https://microsoft.com/devicelogin"), "{told}");
+}
