@@ -34,6 +34,13 @@ pub struct SaveAs<'a> {
     pub source: Option<&'a str>,
 }
 
+/// Where the entries of a grant are written.
+struct Place<'a> {
+    how: &'a SaveAs<'a>,
+    environment: &'a str,
+    home: &'a str,
+}
+
 /// Who signed in.
 struct Identity {
     home: String,
@@ -57,16 +64,18 @@ impl TokenCache {
     pub fn save(&mut self, response: &TokenResponse, how: &SaveAs<'_>, now: UnixTime) -> Option<Account> {
         let identity = Identity::of(response, how.account);
         let family = member(response, "foci");
-        self.save_access_token(response, how, &identity.home, now);
+        let environment = self.environment(how.authority, &identity.home);
+        let place = Place { how, environment: &environment, home: &identity.home };
+        self.save_access_token(response, &place, now);
         if let Some(token) = response.refresh_token() {
-            self.save_refresh_token(token, how, &identity.home, family.as_deref(), now);
+            self.save_refresh_token(token, &place, family.as_deref(), now);
         }
         if let Some(token) = response.id_token() {
-            self.save_id_token(token, how, &identity.home);
+            self.save_id_token(token, &place);
         }
-        let account = self.save_account(how, &identity);
+        let account = self.save_account(&place, &identity);
         if how.authority.kind() == AuthorityKind::Entra {
-            self.save_app_metadata(how.client_id, how.authority, family.as_deref());
+            self.save_app_metadata(how.client_id, how.authority, &environment, family.as_deref());
         }
         self.reindex();
         account
@@ -135,11 +144,14 @@ impl TokenCache {
 
     /// The server has said that this client is in no family: from now on only its own refresh tokens are tried.
     pub fn leave_family(&mut self, client_id: &str, authority: &Authority) {
-        self.save_app_metadata(client_id, authority, None);
+        let known = self.app_metadata(client_id, authority).map(Entry::environment);
+        let environment = String::from(known.unwrap_or_else(|| preferred_cache(authority.environment())));
+        self.save_app_metadata(client_id, authority, &environment, None);
         self.reindex();
     }
 
-    fn save_access_token(&mut self, response: &TokenResponse, how: &SaveAs<'_>, home: &str, now: UnixTime) {
+    fn save_access_token(&mut self, response: &TokenResponse, place: &Place<'_>, now: UnixTime) {
+        let &Place { how, environment, home } = place;
         // Some servers never list openid and profile among what they granted; readers look for them.
         let openid = response.missing_scopes().filter(|scope| is_reserved(scope) && *scope != "offline_access");
         let scopes: BTreeSet<&str> = response.scopes().chain(openid).collect();
@@ -149,7 +161,7 @@ impl TokenCache {
             (None, Some(_)) => USUAL_LIFE,
             (None, None) => LONGEST_LIFE,
         };
-        let (environment, realm) = (how.environment(), how.authority.realm());
+        let realm = how.authority.realm();
         let mut object = Object::new("AccessToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", response.access_token().expose());
@@ -181,14 +193,8 @@ impl TokenCache {
     /// One entry per owner, under the key of Node, which does not say when it wrote and sends the first that it finds. Python
     /// computes its key out of `target` each time it writes or removes, so that is made to give the same one: then all of them
     /// replace one and the same entry, and no dead token is left beside it.
-    fn save_refresh_token(
-        &mut self,
-        token: &Secret,
-        how: &SaveAs<'_>,
-        home: &str,
-        family: Option<&str>,
-        now: UnixTime,
-    ) {
+    fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
+        let &Place { how, environment, home } = place;
         let hash = hash(home);
         let is_replaced = |known: &Entry| {
             let own = known.client().eq_ignore_ascii_case(how.client_id) && known.family().is_empty();
@@ -199,7 +205,6 @@ impl TokenCache {
         let owned = self.entries.iter().filter(|known| is_replaced(known));
         let older = owned.filter(|known| known.client().eq_ignore_ascii_case(how.client_id) && !known.is_bound());
         let older = older.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
-        let environment = how.environment();
         let mut object = Object::new("RefreshToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
@@ -222,8 +227,9 @@ impl TokenCache {
         self.put(entry, is_replaced);
     }
 
-    fn save_id_token(&mut self, token: &Secret, how: &SaveAs<'_>, home: &str) {
-        let (environment, realm) = (how.environment(), how.authority.realm());
+    fn save_id_token(&mut self, token: &Secret, place: &Place<'_>) {
+        let &Place { how, environment, home } = place;
+        let realm = how.authority.realm();
         let mut object = Object::new("IdToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
@@ -238,18 +244,18 @@ impl TokenCache {
         });
     }
 
-    fn save_account(&mut self, how: &SaveAs<'_>, identity: &Identity) -> Option<Account> {
-        let (environment, realm) = (how.environment(), how.authority.realm());
-        let (home, hash) = (&*identity.home, hash(&identity.home));
+    fn save_account(&mut self, place: &Place<'_>, identity: &Identity) -> Option<Account> {
+        let &Place { how, environment, home } = place;
+        let realm = how.authority.realm();
+        let hash = hash(home);
         let is_same = |known: &Entry| {
             known.kind == Kind::Account
                 && is_of(known, hash, home, how.authority)
                 && known.realm().eq_ignore_ascii_case(realm)
         };
-        let is_in_place = |known: &Entry| known.environment().eq_ignore_ascii_case(environment);
         let mut same = self.entries.iter().filter(|known| is_same(known));
         let first = same.clone().next();
-        let known = same.find(|known| is_in_place(known)).or(first).cloned();
+        let known = same.find(|known| known.environment().eq_ignore_ascii_case(environment)).or(first).cloned();
         if !identity.told && how.account.is_some() {
             // A refresh that says nothing of the person leaves what is known.
             return known.as_ref().map(Account::of);
@@ -266,26 +272,38 @@ impl TokenCache {
         if let Some(client_info) = &identity.client_info {
             object.text("client_info", client_info);
         }
-        let own_key = || [home, environment, realm].join("-").to_lowercase();
         let entry = match known {
             Some(known) => {
-                let mut kept = Vec::from(["home_account_id", "realm", "authority_type"]);
+                let mut kept = Vec::from(["home_account_id", "environment", "realm", "authority_type"]);
                 let told = [("username", &identity.username), ("local_account_id", &identity.local)];
                 kept.extend(told.iter().filter(|(_, told)| told.is_empty()).map(|(name, _)| *name));
-                let key = if is_in_place(&known) { String::from(known.key()) } else { own_key() };
-                Entry::made(Kind::Account, &key, &object.over(known.value(), &kept))
+                Entry::made(Kind::Account, known.key(), &object.over(known.value(), &kept))
             }
-            None => Entry::made(Kind::Account, &own_key(), &object.json()),
+            None => {
+                let key = [home, environment, realm].join("-").to_lowercase();
+                Entry::made(Kind::Account, &key, &object.json())
+            }
         };
         let account = Account::of(&entry);
-        // Also under other names of the cloud: one that is left there would still be signed in when this one is removed.
-        self.put(entry, is_same);
+        let key = String::from(entry.key());
+        self.put(entry, |known| known.key().eq_ignore_ascii_case(&key));
         Some(account)
     }
 
+    /// The name of the server under which all that belongs to a person is written: Python signs out under one name only, that of
+    /// the account. Python writes the name it was configured with, and would not see an account under another one beside those;
+    /// all other MSALs write the preferred one, so that is used for whoever is new or has one there.
+    fn environment(&self, authority: &Authority, home: &str) -> String {
+        let preferred = preferred_cache(authority.environment());
+        let accounts = self.of_home(home).filter(|known| known.kind == Kind::Account);
+        let mut names = accounts.map(Entry::environment).filter(|name| authority.knows(name)).peekable();
+        let first = names.peek().copied();
+        let is_preferred = names.any(|name| name.eq_ignore_ascii_case(preferred));
+        String::from(first.filter(|_| !is_preferred).unwrap_or(preferred))
+    }
+
     /// One entry per client: where there are two, under two names of the cloud, Node finds no tokens at all.
-    fn save_app_metadata(&mut self, client_id: &str, authority: &Authority, family: Option<&str>) {
-        let environment = preferred_cache(authority.environment());
+    fn save_app_metadata(&mut self, client_id: &str, authority: &Authority, environment: &str, family: Option<&str>) {
         let known = self.app_metadata(client_id, authority);
         let mut object = Object::default();
         object.text("client_id", client_id).text("environment", environment);
@@ -300,14 +318,6 @@ impl TokenCache {
             None => Entry::made(Kind::AppMetadata, &key, &object.json()),
         };
         self.put(entry, |known| known.client().eq_ignore_ascii_case(client_id) && authority.knows(known.environment()));
-    }
-}
-
-impl<'a> SaveAs<'a> {
-    /// The name of the server in everything that is written: that of all MSALs but Python's, which finds it too. Python signs
-    /// out under one name only, so all that belongs to a person has to be under the same.
-    fn environment(&self) -> &'a str {
-        preferred_cache(self.authority.environment())
     }
 }
 

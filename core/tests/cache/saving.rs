@@ -78,24 +78,41 @@ fn msal_6_all_is_written_under_the_name_that_most_msals_write() {
     assert_eq!(refresh_tokens(&cache, owner(&public())), ["RT-canary"]);
 }
 
-// What Python has written under the other name moves, else who signs out there would be signed in here.
+// Python signs out under one name of the cloud only, and lists nobody under another one beside those that it has under its own.
+// So whom it has signed in stays where they are, until another MSAL has written them under the preferred name.
 #[test]
-fn msal_5_what_was_written_under_another_name_of_the_cloud_moves() {
+fn msal_5_all_of_a_person_is_under_the_name_that_their_account_has() {
     let other = PYTHON.replace("localhost", "login.microsoftonline.com");
     let mut file: Value = serde_json::from_str(&other).unwrap();
-    let account = format!("{HOME}-login.microsoftonline.com-{TENANT}");
-    file["Account"][&account]["unknown"] = json!("kept");
     file["AppMetadata"]["beside"] = json!({"client_id": "MY-client", "environment": "sts.windows.net"});
-    let mut cache = read(&file);
-    cache.save(&granted("user.read", json!({})), &refreshed(&public(), HOME), at(WRITTEN));
-    let after = written(&cache);
-    for map in ["Account", "RefreshToken", "IdToken", "AccessToken", "AppMetadata"] {
+    let saved = |file: &Value| {
+        let mut cache = read(file);
+        cache.save(&granted("user.read", json!({})), &refreshed(&public(), HOME), at(WRITTEN));
+        written(&cache)
+    };
+    let names = |after: &Value, map: &str| {
         let map = after[map].as_object().unwrap();
-        let environments: Vec<_> = map.values().map(|entry| entry["environment"].as_str().unwrap()).collect();
-        assert_eq!(environments, ["login.windows.net"]);
-        assert!(map.keys().all(|key| key.contains("login.windows.net")), "{:?}", map.keys());
+        let names: Vec<_> = map.values().map(|entry| entry["environment"].as_str().unwrap().to_owned()).collect();
+        assert!(
+            map.iter().all(|(key, entry)| key.contains(entry["environment"].as_str().unwrap())),
+            "{:?}",
+            map.keys()
+        );
+        names
+    };
+    let after = saved(&file);
+    for map in ["Account", "RefreshToken", "IdToken", "AccessToken", "AppMetadata"] {
+        assert_eq!(names(&after, map), ["login.microsoftonline.com"], "{map}");
     }
-    assert_eq!(after["Account"][format!("{HOME}-login.windows.net-{TENANT}")]["unknown"], "kept");
+    // Node has refreshed, and written the account, too.
+    let mut account = after["Account"][format!("{HOME}-login.microsoftonline.com-{TENANT}")].clone();
+    account["environment"] = json!("login.windows.net");
+    file["Account"][format!("{HOME}-login.windows.net-{TENANT}")] = account;
+    let after = saved(&file);
+    assert_eq!(names(&after, "Account"), ["login.microsoftonline.com", "login.windows.net"]);
+    for map in ["RefreshToken", "IdToken", "AccessToken", "AppMetadata"] {
+        assert_eq!(names(&after, map), ["login.windows.net"], "{map}");
+    }
 }
 
 // B24: an answer without a refresh token keeps the old one.
