@@ -1,6 +1,6 @@
 //! Owns the proofs about names: of the server, of the tenant, of the client's family.
 
-use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, Side, TOKIO};
+use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, Side, TOKIO, Told};
 use crate::sharing::is_one_refresh;
 use device_flow_testkit::microsoft::{ADA, DOMAIN, FAMILY, HOST, TENANT};
 use serde_json::Value;
@@ -72,12 +72,16 @@ fn msal_5_a_host_of_ones_own() {
     let room = Room::local();
     room.sign_in(PYTHON).token();
     assert_eq!(environments(&room), ["localhost"]);
-    assert_eq!((room.accounts(NODE), room.accounts(TOKIO)), (vec![], vec![]));
+    assert_eq!(room.accounts(TOKIO), []);
+    // Node lists everybody whatever the server, and finds nothing of theirs.
+    assert_eq!(room.accounts(NODE), [(ADA.home_account_id(), String::new())]);
+    let (told, seen) = room.during(|room| room.silent(NODE, ""));
+    assert!(matches!(told, Told::Error(_)) && seen.is_empty(), "{told:?}");
     // Signed in by both, the person is there twice, and nobody harms the other's.
     room.sign_in(TOKIO).token();
     assert_eq!(environments(&room), ["localhost", &room.host]);
-    for side in [PYTHON, NODE, TOKIO] {
-        assert_eq!(room.accounts(side).len(), 1, "{side:?}");
+    for (side, accounts) in [(PYTHON, 1), (TOKIO, 1), (NODE, 2)] {
+        assert_eq!(room.accounts(side).len(), accounts, "{side:?}");
     }
 }
 

@@ -83,13 +83,13 @@ fn msal_3_10_an_outage_loses_nothing() {
 // Hazard (c): a number in quotes costs Python the tokens that it was just given, and nobody else anything.
 #[test]
 fn msal_6_numbers_as_text() {
-    let room = Room::new();
-    room.microsoft.script(|script| script.numbers_are_text = true);
     for side in [PYTHON, NODE, TOKIO, BLOCKING] {
+        let room = Room::new();
+        room.microsoft.script(|script| script.numbers_are_text = true);
         let signed_in = room.sign_in(side);
         for reader in [PYTHON, NODE, TOKIO] {
             let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
-            assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{reader:?} of {side:?}");
+            assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{reader:?} of {side:?} {:#}", room.cache());
         }
     }
 }
@@ -105,6 +105,7 @@ fn msal_4_5_refresh_in() {
         assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{writer:?}, {reader:?}");
         room.pass(AN_HOUR);
         let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
+        assert_eq!(seen.len(), 1, "{writer:?}, {reader:?}, {:#}", room.cache());
         is_one_refresh(&seen, reader);
         // Node gets a new one and hands out the old one.
         assert_eq!(told == signed_in, reader == NODE);
