@@ -10,6 +10,7 @@
 //! - `microsoft` (feature `loopback`, Unix): a server that looks like Microsoft Entra ID, and does what a test tells it.
 //! - `msal` (feature of the same name, Unix): MSAL for Python and for Node, installed and run.
 //! - `recorder`: any machine on a timeline of its own, and what it did there.
+//! - `rotating` (feature `loopback`, Unix): an authorization server that gives each refresh token once.
 //! - `scaled`: any machine on a faster timeline, or without waits.
 //! - `secrets`: the word that every secret of the tests contains, and the search for it.
 //! - `server`: the scripted authorization server, without sockets.
@@ -40,6 +41,8 @@ pub mod microsoft;
 #[cfg(all(feature = "msal", unix))]
 pub mod msal;
 pub mod recorder;
+#[cfg(all(feature = "loopback", unix))]
+pub mod rotating;
 pub mod scaled;
 pub mod secrets;
 pub mod server;
