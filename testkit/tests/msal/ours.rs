@@ -1,14 +1,14 @@
-//! Owns this project's side: core, both adapters and the file store, put together as a program does it.
+//! Owns this project's side: the accounts of either adapter on the room's file, as a program has them.
 
 use crate::room::{AUTHORITY, Room, SCOPES, Told};
 use device_flow_blocking::Cancel;
 use device_flow_core::{
-    Account, Authority, Client, ClientBuilder, EntraCloud, Event, Failure, Machine, OAuthError, Owner, Provider,
-    SignIn, SignInReason, SignInRequest, SignedIn, Stopped, TokenCache, UnixTime,
+    Account, Authority, Client, ClientBuilder, EntraCloud, Event, Failure, OAuthError, Provider, SignInReason,
+    SignInRequest, SignedIn,
 };
-use device_flow_store::{Change, Store};
+use device_flow_store::{FileStore, MemoryStore, Store};
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::future::Future;
 
 /// Which of the two drives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,32 +17,89 @@ pub(crate) enum Adapter {
     Blocking,
 }
 
-impl Adapter {
-    pub(crate) fn run<M: Machine>(
-        self,
-        room: &Room,
-        machine: &mut M,
-        on_event: impl FnMut(Event),
-    ) -> Result<M::Output, Stopped> {
+/// Either adapter's accounts.
+enum Accounts {
+    Tokio(device_flow_tokio::Accounts),
+    Blocking(device_flow_blocking::Accounts),
+}
+
+type Outcome = Result<SignedIn, Option<Failure>>;
+
+impl Accounts {
+    fn new(room: &Room, adapter: Adapter, store: impl Store + 'static) -> Self {
         let roots = AUTHORITY.pem();
-        match self {
-            Self::Tokio => {
+        match adapter {
+            Adapter::Tokio => {
                 let http = device_flow_tokio::Http::builder().root_certificates_pem(roots);
                 let http = if room.is_local() { http.no_proxy() } else { http.proxy(room.microsoft.proxy()) };
-                let http = http.build().unwrap();
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(device_flow_tokio::run(&http, machine, on_event))
+                Self::Tokio(device_flow_tokio::Accounts::new(http.build().unwrap(), store))
             }
-            Self::Blocking => {
+            Adapter::Blocking => {
                 let http = device_flow_blocking::Http::builder().root_certificates_pem(roots);
                 let http = if room.is_local() { http.no_proxy() } else { http.proxy(room.microsoft.proxy()) };
-                device_flow_blocking::run(&http.build().unwrap(), machine, &Cancel::new(), on_event)
+                Self::Blocking(device_flow_blocking::Accounts::new(http.build().unwrap(), store))
             }
         }
     }
+
+    fn of(room: &Room, adapter: Adapter) -> Self {
+        Self::new(room, adapter, FileStore::new(room.path()).unwrap())
+    }
+
+    fn sign_in(&self, request: &SignInRequest, on_event: impl FnMut(Event)) -> Outcome {
+        match self {
+            Self::Tokio(accounts) => {
+                in_runtime(accounts.sign_in(request, on_event)).map_err(|error| error.failure().cloned())
+            }
+            Self::Blocking(accounts) => {
+                accounts.sign_in(request, &Cancel::new(), on_event).map_err(|error| error.failure().cloned())
+            }
+        }
+    }
+
+    fn interactive(&self, request: &SignInRequest) -> Outcome {
+        let mut flow = request.device_flow(device_flow_blocking::entropy().unwrap());
+        match self {
+            Self::Tokio(accounts) => {
+                in_runtime(accounts.interactive(request, &mut flow, |_| {})).map_err(|error| error.failure().cloned())
+            }
+            Self::Blocking(accounts) => {
+                let outcome = accounts.interactive(request, &mut flow, &Cancel::new(), |_| {});
+                outcome.map_err(|error| error.failure().cloned())
+            }
+        }
+    }
+
+    fn silent(&self, request: &SignInRequest) -> Outcome {
+        match self {
+            Self::Tokio(accounts) => in_runtime(accounts.silent(request)).map_err(|error| error.failure().cloned()),
+            Self::Blocking(accounts) => {
+                accounts.silent(request, &Cancel::new()).map_err(|error| error.failure().cloned())
+            }
+        }
+    }
+
+    fn list(&self) -> Vec<Account> {
+        match self {
+            Self::Tokio(accounts) => in_runtime(accounts.list()).unwrap(),
+            Self::Blocking(accounts) => accounts.list().unwrap(),
+        }
+    }
+
+    fn sign_out(&self, request: &SignInRequest) {
+        let signed_out = match self {
+            Self::Tokio(accounts) => in_runtime(accounts.sign_out(request)).unwrap().map(|it| it.account),
+            Self::Blocking(accounts) => accounts.sign_out(request, &Cancel::new()).unwrap().map(|it| it.account),
+        };
+        assert!(signed_out.is_some());
+    }
 }
 
-pub(crate) fn request(room: &Room) -> SignInRequest {
+fn in_runtime<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn request(room: &Room) -> SignInRequest {
     SignInRequest::new(builder(room).build().unwrap())
 }
 
@@ -57,97 +114,54 @@ fn builder(room: &Room) -> ClientBuilder {
     if room.is_local() { client.authority(Authority::entra(&room.host, room.tenant)) } else { client }
 }
 
-fn now() -> UnixTime {
-    UnixTime::from_secs(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
-}
-
-fn read(bytes: Option<&[u8]>) -> TokenCache {
-    bytes.map_or_else(TokenCache::new, |bytes| TokenCache::from_json(bytes).unwrap())
-}
-
-fn written(cache: &TokenCache) -> device_flow_store::Contents {
-    // Exposed to be stored where only its owner reads.
-    cache.to_json().expose().as_bytes().to_vec().into()
-}
-
-pub(crate) fn accounts(room: &Room) -> Vec<(String, String)> {
-    let cache = read(room.store().load().unwrap().as_deref());
+/// Of this server.
+pub(crate) fn accounts(room: &Room, adapter: Adapter) -> Vec<(String, String)> {
     let request = request(room);
     let here = |account: &Account| request.client().authority().knows(account.environment());
     let told = |account: Account| (account.home_account_id().to_owned(), account.username().to_owned());
-    cache.accounts().into_iter().filter(here).map(told).collect()
+    Accounts::of(room, adapter).list().into_iter().filter(here).map(told).collect()
 }
 
 pub(crate) fn sign_in(room: &Room, adapter: Adapter) -> Told {
-    let request = request(room);
-    let flow = request.device_flow(device_flow_blocking::entropy().unwrap());
-    run(room, adapter, |cache| SignIn::interactive(request, cache, now(), flow))
+    told(Accounts::of(room, adapter).interactive(&request(room)))
 }
 
 pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool) -> Told {
-    let request = request(room).account(username).force_refresh(force);
-    run(room, adapter, |cache| SignIn::silent(request, cache, now()))
+    told(Accounts::of(room, adapter).silent(&request(room).account(username).force_refresh(force)))
 }
 
-/// Under the store's lock from the look to the save, so that nobody sends the same refresh token twice.
-fn run(room: &Room, adapter: Adapter, start: impl FnOnce(TokenCache) -> SignIn) -> Told {
-    let mut locked = room.store().lock().unwrap();
-    let mut machine = start(read(locked.current()));
-    let outcome = adapter.run(room, &mut machine, |_| {});
-    let cache = machine.into_cache();
-    if cache.is_changed() {
-        locked.save(written(&cache)).unwrap();
-    }
-    match outcome {
-        Ok(signed_in) => Told::Token(signed_in.access_token().expose().to_owned()),
-        Err(Stopped::Failed(failure)) => refused(&failure),
-        Err(stopped) => panic!("{stopped}"),
-    }
+pub(crate) fn remove(room: &Room, adapter: Adapter, username: &str) {
+    Accounts::of(room, adapter).sign_out(&request(room).account(username));
 }
 
-/// What the documented samples do, in one machine: whoever is signed in, silently, else a code. Told as they tell it.
+/// What the documented samples do: whoever is signed in, silently, else a code. Told as they tell it.
 pub(crate) fn sample(room: &Room, adapter: Adapter) -> Value {
-    let entropy = device_flow_blocking::entropy().unwrap();
-    let mut machine = SignIn::new(request(room), TokenCache::new(), now(), entropy);
-    let (message, outcome) = shown(room, adapter, &mut machine);
-    let signed_in = outcome.unwrap();
-    let accounts: Vec<_> = machine.cache().accounts().iter().map(|one| one.home_account_id().to_owned()).collect();
-    json!({"message": message, "scopes": signed_in.scopes().collect::<Vec<_>>(), "accounts": accounts})
+    let accounts = Accounts::new(room, adapter, MemoryStore::default());
+    let mut message = None;
+    let signed_in = accounts.sign_in(&request(room), |event| message = shown(&event).or(message.take())).unwrap();
+    let ids: Vec<_> = accounts.list().iter().map(|account| account.home_account_id().to_owned()).collect();
+    json!({"message": message, "scopes": signed_in.scopes().collect::<Vec<_>>(), "accounts": ids})
 }
 
 /// What a person sees who speaks this language.
-pub(crate) fn message_in(room: &Room, language: &str) -> String {
+pub(crate) fn message_in(room: &Room, adapter: Adapter, language: &str) -> String {
     let request = SignInRequest::new(builder(room).language(language).build().unwrap());
-    let entropy = device_flow_blocking::entropy().unwrap();
-    let mut machine = SignIn::new(request, TokenCache::new(), now(), entropy);
-    shown(room, Adapter::Blocking, &mut machine).0.unwrap()
-}
-
-fn shown(room: &Room, adapter: Adapter, machine: &mut SignIn) -> (Option<String>, Result<SignedIn, Stopped>) {
     let mut message = None;
-    let outcome = adapter.run(room, machine, |event| {
-        if let Event::ShowCode(prompt) = event {
-            message = prompt.message().map(str::to_owned);
-        }
-    });
-    (message, outcome)
+    let accounts = Accounts::new(room, adapter, MemoryStore::default());
+    accounts.sign_in(&request, |event| message = shown(&event).or(message.take())).unwrap();
+    message.unwrap()
 }
 
-pub(crate) fn remove(room: &Room, username: &str) {
-    let request = request(room);
-    let authority = request.client().authority();
-    let mut remove = |current: Option<&[u8]>| {
-        let mut cache = read(current);
-        let account = cache.account(username).unwrap();
-        let owner = Owner { home_account_id: account.home_account_id(), client_id: room.client, authority };
-        assert!(cache.remove_account(owner));
-        Change::Save(written(&cache))
+fn shown(event: &Event) -> Option<String> {
+    if let Event::ShowCode(prompt) = event { prompt.message().map(str::to_owned) } else { None }
+}
+
+fn told(outcome: Outcome) -> Told {
+    let failure = match outcome {
+        Ok(signed_in) => return Told::Token(signed_in.access_token().expose().to_owned()),
+        Err(failure) => failure.expect("the machine ended with a failure"),
     };
-    room.store().update(&mut remove).unwrap();
-}
-
-fn refused(failure: &Failure) -> Told {
-    let (kind, error) = match failure {
+    let (kind, error) = match &failure {
         Failure::SignInNeeded(SignInReason::NotSignedIn) => return Told::Nothing,
         Failure::SignInNeeded(SignInReason::Refused(error)) => ("sign in", Some(error)),
         Failure::Rejected(error) => ("rejected", Some(error)),
@@ -157,11 +171,11 @@ fn refused(failure: &Failure) -> Told {
         Failure::Protocol(_) => ("protocol", None),
         other => panic!("{other}"),
     };
-    let told = |read: fn(&OAuthError) -> Option<&str>| error.and_then(read).map(str::to_owned);
+    let text = |read: fn(&OAuthError) -> Option<&str>| error.and_then(read).map(str::to_owned);
     Told::Error(json!({
         "kind": kind,
-        "error": told(|error| Some(error.code())),
-        "suberror": told(|error| error.suberror()),
-        "claims": told(OAuthError::claims),
+        "error": text(|error| Some(error.code())),
+        "suberror": text(|error| error.suberror()),
+        "claims": text(OAuthError::claims),
     }))
 }

@@ -1,7 +1,6 @@
 //! Owns the room where all sides meet: one server, one cache file, and each program's way to both.
 
 use crate::ours;
-use device_flow_store::FileStore;
 use device_flow_testkit::loopback::Authority;
 use device_flow_testkit::microsoft::{CLIENT, HOST, Microsoft, Seen, TENANT};
 use device_flow_testkit::msal::Language;
@@ -96,10 +95,6 @@ impl Room {
         self.folder.path().join("tokens.json")
     }
 
-    pub(crate) fn store(&self) -> FileStore {
-        FileStore::new(self.path()).unwrap()
-    }
-
     pub(crate) fn cache(&self) -> Value {
         serde_json::from_slice(&fs::read(self.path()).unwrap()).unwrap()
     }
@@ -163,7 +158,10 @@ impl Room {
 
     /// Who is signed in: home account id and user name.
     pub(crate) fn accounts(&self, side: Side) -> Vec<(String, String)> {
-        let Side::Msal(language) = side else { return ours::accounts(self) };
+        let language = match side {
+            Side::Ours(adapter) => return ours::accounts(self, adapter),
+            Side::Msal(language) => language,
+        };
         let told = self.driver(language, &["accounts"]);
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         told.as_array().unwrap().iter().map(|account| (text(&account["id"]), text(&account["username"]))).collect()
@@ -200,7 +198,7 @@ impl Room {
     /// Signs out.
     pub(crate) fn remove(&self, side: Side, username: &str) {
         match side {
-            Side::Ours(_) => ours::remove(self, username),
+            Side::Ours(adapter) => ours::remove(self, adapter, username),
             Side::Msal(language) => drop(self.driver(language, &["remove", username])),
         }
     }
