@@ -1,109 +1,25 @@
-//! The real extensions of MSAL for Python and Node, and this crate, at one lock. Installs both below `target/`.
+//! The real extensions of MSAL for Python and Node, and this crate, at one lock.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, FileStore, Store, StoreError};
+use device_flow_testkit::msal::Language::{self, Node, Python};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-static INSTALLED: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("msal-extensions");
-    fs::create_dir_all(&folder).unwrap();
-    let run = |command: &mut Command| assert!(command.current_dir(&folder).status().unwrap().success(), "{command:?}");
-    if !folder.join("python/bin/pip").exists() {
-        run(Command::new("python3").args(["-m", "venv", "python"]));
-    }
-    run(Command::new("python/bin/pip").args(["-q", "install", "msal-extensions==1.3.1", "portalocker==4.4.2"]));
-    fs::write(folder.join("package.json"), "{\"private\": true}").unwrap();
-    // Its script fetches a binary for keyrings, which is not used here.
-    run(Command::new("npm").args(["install", "--silent", "--ignore-scripts", "@azure/msal-node-extensions@5.6.0"]));
-    folder
-});
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Language {
-    Python,
-    Node,
+trait Locks {
+    fn start(self, path: &Path, mode: &str) -> Child;
+    fn holding(self, path: &Path, mode: &str) -> Child;
+    fn tries(self, path: &Path) -> String;
 }
-use Language::{Node, Python};
 
-const PYTHON: &str = "
-import sys
-from msal_extensions.cache_lock import CrossPlatLock, LockError
-path, mode = sys.argv[1], sys.argv[2]
-lock = lambda: CrossPlatLock(path + '.lockfile')
-if mode == 'hold':
-    with lock():
-        print('held', flush=True)
-        sys.stdin.readline()
-elif mode == 'try':
-    try:
-        with lock():
-            print('got it')
-    except LockError as error:
-        print('refused')
-elif mode == 'count':
-    for _ in range(20):
-        with lock():
-            with open(path) as file: number = int(file.read())
-            with open(path, 'w') as file: file.write(str(number + 1))
-";
-
-const NODE: &str = "
-import { readFileSync, writeFileSync } from 'fs';
-import { CrossPlatformLock } from './node_modules/@azure/msal-node-extensions/dist/lock/CrossPlatformLock.mjs';
-import { FilePersistence } from './node_modules/@azure/msal-node-extensions/dist/persistence/FilePersistence.mjs';
-import { PersistenceCachePlugin } from './node_modules/@azure/msal-node-extensions/dist/persistence/PersistenceCachePlugin.mjs';
-const [, , path, mode] = process.argv;
-const nothing = () => {};
-const logger = { info: nothing, verbose: nothing, warning: nothing, error: nothing };
-const line = () => new Promise((resolve) => process.stdin.once('data', resolve));
-const lock = new CrossPlatformLock(path + '.lockfile', logger, { retryNumber: mode === 'try' ? 30 : 500, retryDelay: 100 });
-if (mode === 'hold') {
-    await lock.lock();
-    console.log('held');
-    await line();
-    await lock.unlock();
-} else if (mode === 'try') {
-    try { await lock.lock(); await lock.unlock(); console.log('got it'); } catch { console.log('refused'); }
-} else if (mode === 'count') {
-    for (let i = 0; i < 20; i++) {
-        await lock.lock();
-        writeFileSync(path, String(Number(readFileSync(path)) + 1));
-        await lock.unlock();
-    }
-} else if (mode === 'read twice') {
-    const plugin = new PersistenceCachePlugin(await FilePersistence.create(path));
-    const access = async () => {
-        const context = { cacheHasChanged: false, tokenCache: { deserialize: nothing, serialize: () => '' } };
-        await plugin.beforeCacheAccess(context);
-        await plugin.afterCacheAccess(context);
-    };
-    await access();
-    console.log('held');
-    await line();
-    await access();
-}
-process.exit(0);
-";
-
-impl Language {
+impl Locks for Language {
     fn start(self, path: &Path, mode: &str) -> Child {
-        let folder = &*INSTALLED;
-        let (program, script, text) = match self {
-            Python => (folder.join("python/bin/python"), folder.join("lock.py"), PYTHON),
-            Node => (PathBuf::from("node"), folder.join("lock.mjs"), NODE),
-        };
-        // The tests of one process write the same into it, each whole.
-        let own = folder.join(format!("{self:?}-{:?}", std::thread::current().id()));
-        fs::write(&own, text).unwrap();
-        fs::rename(own, &script).unwrap();
-        let mut command = Command::new(program);
-        command.arg(script).arg(path).arg(mode).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        let mut command = self.program("lock");
+        command.arg(path).arg(mode).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
     fn holding(self, path: &Path, mode: &str) -> Child {

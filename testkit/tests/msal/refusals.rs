@@ -1,8 +1,9 @@
 //! Owns the proofs that a server that refuses, fails or answers oddly means the same to all three.
 
-use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, Side, TOKIO, Told};
+use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, SCOPES, Side, TOKIO, Told};
 use crate::sharing::is_one_refresh;
 use device_flow_testkit::microsoft::{ADA, Caller, Endpoint, Seen, TokenState};
+use device_flow_testkit::msal::Language;
 use serde_json::Value;
 
 #[track_caller]
@@ -89,8 +90,23 @@ fn msal_6_numbers_as_text() {
         let signed_in = room.sign_in(side);
         for reader in [PYTHON, NODE, TOKIO] {
             let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
-            assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{reader:?} of {side:?} {:#}", room.cache());
+            assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{reader:?} of {side:?}");
         }
+    }
+}
+
+// The same hazard: of this one number Python wants to compute with the text. The code is spent, and the tokens are lost.
+#[test]
+fn msal_6_refresh_in_as_text_is_lost_on_python_alone() {
+    let room = Room::new();
+    room.microsoft.script(|script| (script.numbers_are_text, script.refresh_in) = (true, Some(AN_HOUR / 2)));
+    let output = room.driver(Language::Python, &["sign_in", SCOPES]).output().unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && complaint.contains("TypeError"), "Python has learnt to read it: {complaint}");
+    for side in [TOKIO, BLOCKING, NODE] {
+        let signed_in = room.sign_in(side);
+        let (told, seen) = room.during(|room| room.silent(side, ADA.username));
+        assert_eq!((told, seen.len()), (signed_in, 0), "{side:?}");
     }
 }
 
@@ -103,9 +119,9 @@ fn msal_4_5_refresh_in() {
         let signed_in = room.sign_in(writer);
         let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
         assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{writer:?}, {reader:?}");
-        room.pass(AN_HOUR);
+        // Node rounds its clock up, and Python wants the moment to be over.
+        room.pass(AN_HOUR + 2);
         let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
-        assert_eq!(seen.len(), 1, "{writer:?}, {reader:?}, {:#}", room.cache());
         is_one_refresh(&seen, reader);
         // Node gets a new one and hands out the old one.
         assert_eq!(told == signed_in, reader == NODE);

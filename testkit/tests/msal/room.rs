@@ -149,11 +149,12 @@ impl Room {
         command
     }
 
-    fn driver(&self, language: Language, parameters: &[&str]) -> Value {
+    /// The program that does what a test asks for, on this room's file.
+    pub(crate) fn driver(&self, language: Language, parameters: &[&str]) -> Command {
         let mut command = self.program(language, "driver");
         let keeper = if self.keeper == Keeper::Extensions { "extensions" } else { "plain" };
         command.env("CACHE", self.path()).env("KEEPER", keeper).args(parameters);
-        answer(command)
+        command
     }
 
     /// Who is signed in: home account id and user name.
@@ -162,7 +163,7 @@ impl Room {
             Side::Ours(adapter) => return ours::accounts(self, adapter),
             Side::Msal(language) => language,
         };
-        let told = self.driver(language, &["accounts"]);
+        let told = answer(self.driver(language, &["accounts"]));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         told.as_array().unwrap().iter().map(|account| (text(&account["id"]), text(&account["username"]))).collect()
     }
@@ -171,7 +172,7 @@ impl Room {
     pub(crate) fn sign_in(&self, side: Side) -> Told {
         match side {
             Side::Ours(adapter) => ours::sign_in(self, adapter),
-            Side::Msal(language) => told(self.driver(language, &["sign_in", SCOPES])),
+            Side::Msal(language) => told(answer(self.driver(language, &["sign_in", SCOPES]))),
         }
     }
 
@@ -190,7 +191,7 @@ impl Room {
             Side::Ours(adapter) => ours::silent(self, adapter, username, force),
             Side::Msal(language) => {
                 let force = if force { "force" } else { "no" };
-                told(self.driver(language, &["silent", username, SCOPES, force]))
+                told(answer(self.driver(language, &["silent", username, SCOPES, force])))
             }
         }
     }
@@ -199,7 +200,7 @@ impl Room {
     pub(crate) fn remove(&self, side: Side, username: &str) {
         match side {
             Side::Ours(adapter) => ours::remove(self, adapter, username),
-            Side::Msal(language) => drop(self.driver(language, &["remove", username])),
+            Side::Msal(language) => drop(answer(self.driver(language, &["remove", username]))),
         }
     }
 
