@@ -59,7 +59,7 @@ fn msal_5_one_account_whatever_the_tenant_was_called() {
 fn msal_5_a_host_of_ones_own() {
     let room = Room::local();
     let signed_in = room.sign_in(TOKIO);
-    assert_eq!(environments(&room), [room.host.clone()]);
+    assert_eq!(environments(&room), [&*room.host]);
     let (told, seen) = room.during(|room| room.silent(NODE, ADA.username));
     assert_eq!((told, seen.len()), (signed_in, 0));
     for side in [NODE, BLOCKING, NODE, TOKIO] {
