@@ -101,7 +101,8 @@ impl Refresh {
         let mut refresh = Self::new(client, token);
         refresh.scope = scope.filter(|scope| !scope.is_empty()).map(Box::from);
         if !claims.is_empty() {
-            refresh.parameters.push((String::from("claims"), Secret::from(claims)));
+            let claims = refresh.client.claims(claims);
+            refresh.parameters.push((String::from("claims"), Secret::from(&*claims)));
         }
         refresh
     }

@@ -100,7 +100,7 @@ impl DeviceFlow {
         // Hashed apart, so that the timing of polls tells nothing about the verifier.
         let digest = Sha256::new().chain_update(b"jitter").chain_update(entropy).finalize();
         let jitter = digest.iter().take(8).fold(0, |seed: u64, byte| seed << 8 | u64::from(*byte));
-        let opening = Opening { retry: Retry::new(), verifier, claims: Box::default(), jitter };
+        let opening = Opening { retry: Retry::new(), verifier, claims: client.claims(""), jitter };
         Self::at(client, Timestamp::ZERO, State::Opening(Box::new(opening)))
     }
 
@@ -112,7 +112,7 @@ impl DeviceFlow {
     pub fn claims(mut self, json: &str) -> Result<Self, ConfigError> {
         let claims = crate::message::claims::request(json)?;
         if let State::Opening(opening) = &mut self.state {
-            opening.claims = claims;
+            opening.claims = self.client.claims(&claims);
         }
         Ok(self)
     }
