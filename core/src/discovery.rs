@@ -1,6 +1,7 @@
 //! Owns discovery: from an issuer to its endpoints (RFC 8414, OpenID Connect Discovery 1.0).
 
 use crate::message::answer::{Answer, Meaning};
+use crate::message::json::Object;
 use crate::message::metadata::MAX_METADATA;
 use crate::once::Once;
 use crate::prompt::{endpoint_fault, printable};
@@ -77,7 +78,8 @@ impl Discovery {
     }
 
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
-        let Answer { meaning, object, retry_after } = Answer::read(response, MAX_METADATA);
+        let mut object = Object::default();
+        let Answer { meaning, retry_after } = Answer::read(response, MAX_METADATA, &mut object);
         match meaning {
             Meaning::Object => match Metadata::read(&object, &self.issuer, self.allow_http_loopback) {
                 Ok(metadata) if metadata.device_authorization_endpoint().is_some() => {
