@@ -154,7 +154,8 @@ impl Machine for Refresh {
             Some(now) => self.judge(&response, now),
             // Cancelled in the meantime, but the old token may be dead all the same.
             None => {
-                let Answer { object, .. } = Answer::read(&response, self.client.max_answer());
+                let mut object = Object::default();
+                let _ = Answer::read(&response, self.client.max_answer(), &mut object);
                 self.rotated = TokenResponse::refresh_token_in(&object);
             }
         }
