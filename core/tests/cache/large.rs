@@ -9,6 +9,15 @@ use std::time::{Duration, Instant};
 const ENOUGH: Duration = Duration::from_secs(5);
 
 #[test]
+fn maps_that_are_none_two_hundred_thousand_times() {
+    let file = format!("{{{}\"AccessToken\":1}}", "\"AccessToken\":0,".repeat(200_000));
+    let start = Instant::now();
+    let cache = TokenCache::from_json(file.as_bytes()).unwrap();
+    assert_eq!(cache.to_json().expose(), file);
+    assert!(start.elapsed() < ENOUGH, "{:?}", start.elapsed());
+}
+
+#[test]
 fn a_person_with_forty_thousand_tokens_signs_out() {
     let authority = Authority::entra("localhost", TENANT);
     let token = |number| {
