@@ -104,16 +104,19 @@ impl TokenCache {
     fn take(&mut self, signed_out: bool, goes: impl Fn(&Entry) -> bool) -> bool {
         let gone = self.entries.iter().filter(|entry| goes(entry));
         let hashes: BTreeSet<u64> = gone.map(|entry| entry.key_hash).collect();
-        let alike = || self.entries.iter().filter(|entry| hashes.contains(&entry.key_hash));
+        if hashes.is_empty() {
+            return false;
+        }
+        let alike: Vec<&Entry> = self.entries.iter().filter(|entry| hashes.contains(&entry.key_hash)).collect();
         // As `find` does it, for all of them at once: the last counts.
-        let bases: BTreeMap<_, &Entry> = alike().map(|entry| (place(entry.kind, entry.key()), entry)).collect();
-        for entry in alike().filter(|entry| goes(entry)) {
+        let bases: BTreeMap<_, &Entry> = alike.iter().map(|entry| (place(entry.kind, entry.key()), *entry)).collect();
+        for entry in alike.iter().filter(|entry| goes(entry)) {
             let place = place(entry.kind, entry.key());
             let base = bases.get(&place).copied().cloned();
             self.changes.entry(place).or_insert(Change { base, signed_out }).signed_out = signed_out;
         }
         self.entries.retain(|entry| !goes(entry));
-        !hashes.is_empty()
+        true
     }
 
     /// Remembers what an entry was before the first change of it.
