@@ -95,8 +95,7 @@ impl Drop for Site {
 }
 
 fn code(line: &str) -> Option<&str> {
-    let words = line.trim().split(' ');
-    words.filter(|word| word.len() == 9 && word.as_bytes()[4] == b'-').next_back()
+    line.trim().split(' ').rfind(|word| word.len() == 9 && word.as_bytes()[4] == b'-')
 }
 
 fn approve(server: &Server, code: &str) {

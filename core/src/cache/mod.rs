@@ -15,7 +15,7 @@ pub use lookup::{AccessTokenQuery, CachedAccessToken, CachedRefreshToken, Owner}
 pub use save::SaveAs;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use entry::{Entry, Kind};
@@ -36,6 +36,21 @@ use merge::Change;
 /// | keep what a sign-in brought | [`save`](TokenCache::save) |
 /// | sign out | [`remove_account`](TokenCache::remove_account) |
 /// | store it where others write too | [`merge`](TokenCache::merge), [`to_json`](TokenCache::to_json), [`mark_saved`](TokenCache::mark_saved) |
+///
+/// # Beside MSAL
+///
+/// What this writes serves every MSAL that was run on it (Python 1.39.0, Node 7.2.1), also with a server that ends a refresh token
+/// when it hands out the next: whoever refreshes after us does so with one request. It never sends a refresh token that it knows to
+/// be replaced, whatever the others have left. What they do by themselves no one can mend from outside; it lasts until the next
+/// [`save`](TokenCache::save) here, and matters only where replaced refresh tokens are refused, as Microsoft's are not at once:
+/// - After Node has refreshed what Python wrote, or Python what Node wrote, there are two refresh tokens. Python tries the dead one
+///   too, and then the other; Node sends the first in the file, and fails when that is the dead one.
+/// - Node writes a refresh token without the `target` that makes Python write to the same place, so after Node and then Python there
+///   are two again.
+/// - Node finds no token at all while the application's metadata is there under two names of the cloud, as after a sign-in by Python
+///   beside a refresh of Python's with a token of another MSAL.
+/// - Python lists nobody whose account is under `login.windows.net`, where all other MSALs write, while it has somebody under the
+///   name that it was configured with; and it signs out under one name only.
 ///
 /// `Debug` shows how many entries there are, nothing of them.
 pub struct TokenCache {
@@ -94,7 +109,7 @@ impl TokenCache {
         {
             return;
         }
-        self.note(kind, entry.key(), false);
+        self.note(kind, entry.key());
         let place = self.entries.iter().position(goes).unwrap_or(self.entries.len());
         self.take(false, goes);
         self.entries.insert(place.min(self.entries.len()), entry);
@@ -102,19 +117,28 @@ impl TokenCache {
 
     /// Removes entries; true when there were any.
     fn take(&mut self, signed_out: bool, goes: impl Fn(&Entry) -> bool) -> bool {
-        let gone: Vec<Entry> = self.entries.iter().filter(|entry| goes(entry)).cloned().collect();
-        for entry in &gone {
-            self.note(entry.kind, entry.key(), signed_out);
+        let gone = self.entries.iter().filter(|entry| goes(entry));
+        let hashes: BTreeSet<u64> = gone.map(|entry| entry.key_hash).collect();
+        if hashes.is_empty() {
+            return false;
+        }
+        let alike: Vec<&Entry> = self.entries.iter().filter(|entry| hashes.contains(&entry.key_hash)).collect();
+        // As `find` does it, for all of them at once: the last counts.
+        let bases: BTreeMap<_, &Entry> = alike.iter().map(|entry| (place(entry.kind, entry.key()), *entry)).collect();
+        for entry in alike.iter().filter(|entry| goes(entry)) {
+            let place = place(entry.kind, entry.key());
+            let base = bases.get(&place).copied().cloned();
+            self.changes.entry(place).or_insert(Change { base, signed_out }).signed_out = signed_out;
         }
         self.entries.retain(|entry| !goes(entry));
-        !gone.is_empty()
+        true
     }
 
     /// Remembers what an entry was before the first change of it.
-    fn note(&mut self, kind: Kind, key: &str, signed_out: bool) {
+    fn note(&mut self, kind: Kind, key: &str) {
         let base = self.find(kind, key).cloned();
-        let key = key.to_ascii_lowercase().into_boxed_str();
-        self.changes.entry((kind, key)).or_insert(Change { base, signed_out }).signed_out = signed_out;
+        let change = Change { base, signed_out: false };
+        self.changes.entry(place(kind, key)).or_insert(change).signed_out = false;
     }
 
     /// After every change of `entries`.
@@ -124,6 +148,11 @@ impl TokenCache {
         self.index.extend(owned.map(|(entry, place)| (entry.home_hash, place)));
         self.index.sort_unstable();
     }
+}
+
+/// Where an entry stands, for everyone who compares keys as we do.
+fn place(kind: Kind, key: &str) -> (Kind, Box<str>) {
+    (kind, key.to_ascii_lowercase().into_boxed_str())
 }
 
 impl Default for TokenCache {
