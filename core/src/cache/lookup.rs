@@ -289,7 +289,7 @@ impl TokenCache {
 /// How long before its end a token is not used any more. Some servers give tokens of five minutes.
 fn margin(entry: &Entry) -> Duration {
     let life = entry.expires().zip(entry.written()).map(|(expires, written)| expires.saturating_since(written));
-    life.map_or(SKEW, |life| (life / 5).min(SKEW))
+    life.and_then(|life| life.checked_div(5)).map_or(SKEW, |fifth| fifth.min(SKEW))
 }
 
 fn is_of_family(entry: &Entry, family: Option<&str>) -> bool {

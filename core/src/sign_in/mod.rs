@@ -251,14 +251,14 @@ impl SignIn {
 }
 
 /// What a part does is what the whole does, but for its outcome.
-fn pass(action: Action<TokenResponse>) -> Result<Action<SignedIn>, Result<TokenResponse, Failure>> {
+fn pass(action: Action<TokenResponse>) -> Result<Action<SignedIn>, Box<Result<TokenResponse, Failure>>> {
     Ok(match action {
         Action::SendRequest(outgoing) => Action::SendRequest(outgoing),
         Action::ShowCode(prompt) => Action::ShowCode(prompt),
         Action::Wait { until, reason } => Action::Wait { until, reason },
         Action::AwaitResponse => Action::AwaitResponse,
         Action::Ended => Action::Ended,
-        Action::Done(outcome) => return Err(outcome),
+        Action::Done(outcome) => return Err(Box::new(outcome)),
     })
 }
 
@@ -277,7 +277,7 @@ impl Machine for SignIn {
             match core::mem::replace(&mut self.step, Step::Start) {
                 Step::Start => self.begin(calendar),
                 Step::Refreshing(mut tried) => match (pass(tried.refresh.next_action(now)), tried.aging.take()) {
-                    (Err(outcome), aging) => self.refreshed(Refreshing { aging, ..*tried }, outcome, calendar),
+                    (Err(outcome), aging) => self.refreshed(Refreshing { aging, ..*tried }, *outcome, calendar),
                     // There is a token to go on with, so nobody waits for a better one.
                     (Ok(Action::Wait { .. }), Some(aging)) => self.make_do(aging, calendar),
                     (Ok(action), aging) => {
@@ -291,7 +291,7 @@ impl Machine for SignIn {
                     self.step = Step::Asking(flow);
                     match passed {
                         Ok(action) => return action,
-                        Err(outcome) => self.approved(outcome, calendar),
+                        Err(outcome) => self.approved(*outcome, calendar),
                     }
                 }
             }
