@@ -2,6 +2,7 @@
 //! asked of this core: M01 to M31, then the silent and cache suites. Where ours differs by choice the test shows ours and says why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
+mod caches;
 mod dotnet;
 mod entra;
 mod go;
