@@ -15,11 +15,15 @@
 )]
 
 mod body;
+pub mod cache;
+pub mod client_info;
 pub mod device_authorization;
 pub mod discovery;
 mod drive;
 pub mod headers;
+pub mod id_token;
 mod judge;
+pub mod once;
 pub mod operations;
 pub mod prompt;
 pub mod snapshot;
@@ -30,9 +34,13 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("cache", cache::check),
+    ("client_info", client_info::check),
     ("device_authorization", device_authorization::check),
     ("discovery", discovery::check),
     ("headers", headers::check),
+    ("id_token", id_token::check),
+    ("once", once::check),
     ("operations", operations::check),
     ("prompt", prompt::check),
     ("snapshot", snapshot::check),
