@@ -1,7 +1,7 @@
 //! Owns how a run ends: the one table from a cause to its exit code, its name for programs and its text for people.
 
 use device_flow_tokio::HttpError;
-use device_flow_tokio::core::{ConfigError, Failure, ProtocolFault, Stopped, TransportErrorKind};
+use device_flow_tokio::core::{ConfigError, Failure, ProtocolFault, SignInReason, Stopped, TransportErrorKind};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -54,7 +54,9 @@ fn failed(failure: &Failure) -> (u8, &str) {
     match failure {
         Failure::Cancelled => (130, "cancelled"),
         Failure::Denied(error) => (3, error.code()),
-        Failure::SignInNeeded(error) => (4, error.code()),
+        Failure::SignInNeeded(SignInReason::Refused(error)) => (4, error.code()),
+        Failure::SignInNeeded(_) => (4, "sign_in_needed"),
+        Failure::WhichAccount(_) => (2, "which_account"),
         Failure::Expired(_) => (5, "expired"),
         Failure::Rejected(error) => (7, error.code()),
         Failure::Protocol(error) if matches!(error.fault, ProtocolFault::Unavailable(_)) => (6, "server_unavailable"),

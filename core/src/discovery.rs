@@ -1,5 +1,6 @@
 //! Owns discovery: from an issuer to its endpoints (RFC 8414, OpenID Connect Discovery 1.0).
 
+use crate::machine::Headers;
 use crate::message::answer::{Answer, Meaning};
 use crate::message::metadata::MAX_METADATA;
 use crate::once::Once;
@@ -134,7 +135,7 @@ impl Machine for Discovery {
     fn next_action(&mut self, now: Timestamp) -> Action<Metadata> {
         let [first, second] = &self.urls;
         let url = if self.at_second { second } else { first };
-        let get = || Request::new(Method::Get, Arc::clone(url), None, Zeroizing::default(), MAX_METADATA);
+        let get = || Request::new(Method::Get, Arc::clone(url), Headers::default(), Zeroizing::default(), MAX_METADATA);
         self.once.next_action(now, get)
     }
 

@@ -1,6 +1,6 @@
 //! Owns what can end a machine, as types: `Failure`, `ProtocolError`, `OAuthError`, and the `Trail` of what happened on the way.
 
-use crate::{Cause, TextFault, TransportError, Unshowable};
+use crate::{Cause, ClaimsError, TextFault, TransportError, Unshowable};
 use alloc::boxed::Box;
 use core::fmt;
 
@@ -17,15 +17,17 @@ pub enum Failure {
     /// The code died before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628 §3.5).
     #[error("{0}")]
     Expired(Expired),
-    /// A [`Refresh`](crate::Refresh) cannot go on without the person: start a sign-in. The error tells why, and with its
-    /// [`claims`](OAuthError::claims) what the next sign-in has to ask for.
+    /// Nothing can be done without the person: start a sign-in.
     ///
-    /// A variant and not a method of [`Rejected`](Self::Rejected), because it is the one end of a refresh that every caller
-    /// handles otherwise than the rest, by showing a code: what has to be asked for can be forgotten, what has to be matched
-    /// is seen. It is not all of `invalid_grant` either: what no sign-in would cure, such as a policy about the application,
-    /// is `Rejected`.
-    #[error("sign in again: {0}")]
-    SignInNeeded(OAuthError),
+    /// A variant and not a method of [`Rejected`](Self::Rejected), because it is the one end of a silent sign-in or a refresh
+    /// that every caller handles otherwise than the rest, by showing a code: what has to be asked for can be forgotten, what
+    /// has to be matched is seen. It is not all of `invalid_grant` either: what no sign-in would cure, such as a policy about
+    /// the application, is `Rejected`.
+    #[error("{0}")]
+    SignInNeeded(SignInReason),
+    /// Several accounts are signed in and none was named: their names, safe to print.
+    #[error("several accounts are signed in ({}): say which one is meant", .0.join(", "))]
+    WhichAccount(Box<[Box<str>]>),
     /// The server refused with an OAuth error (RFC 6749 §5.2).
     #[error("the server refused: {0}")]
     Rejected(OAuthError),
@@ -45,7 +47,9 @@ impl Failure {
             Self::Expired(_) => true,
             Self::Transport(error) => error.kind() != crate::TransportErrorKind::UntrustedCertificate,
             Self::Protocol(error) => matches!(error.fault, ProtocolFault::Unavailable(_)),
-            Self::Cancelled | Self::Denied(_) | Self::SignInNeeded(_) | Self::Rejected(_) => false,
+            Self::Cancelled | Self::Denied(_) | Self::SignInNeeded(_) | Self::WhichAccount(_) | Self::Rejected(_) => {
+                false
+            }
         }
     }
 
@@ -56,8 +60,10 @@ impl Failure {
     #[must_use]
     pub fn keeps_refresh_token(&self) -> bool {
         match self {
-            Self::SignInNeeded(error) => !error.spent,
-            Self::Cancelled
+            Self::SignInNeeded(SignInReason::Refused(error)) => !error.spent,
+            Self::SignInNeeded(_)
+            | Self::WhichAccount(_)
+            | Self::Cancelled
             | Self::Denied(_)
             | Self::Expired(_)
             | Self::Rejected(_)
@@ -165,6 +171,22 @@ impl LastError {
     }
 }
 
+/// Why a person has to sign in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignInReason {
+    /// No tokens of this account, or of anybody, are there for this client.
+    #[error("nobody is signed in")]
+    NotSignedIn,
+    /// The tokens that are there were asked for with fewer scopes.
+    #[error("more scopes are asked for than at the last sign-in")]
+    NewScopes,
+    /// The server refused the refresh token. The error tells why, and with its [`claims`](OAuthError::claims) what the next
+    /// sign-in has to ask for.
+    #[error("sign in again: {0}")]
+    Refused(OAuthError),
+}
+
 /// An error answer of the server (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts but the claims are
 /// safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -227,6 +249,11 @@ impl OAuthError {
     #[must_use]
     pub fn suberror(&self) -> Option<&str> {
         self.details.as_deref()?.suberror.as_deref()
+    }
+
+    /// Microsoft's word for: this refresh token is of a family that the client is not in.
+    pub(crate) fn says_other_client(&self) -> bool {
+        self.suberror() == Some("client_mismatch")
     }
 
     /// Names this request for the server's support, together with [`trace_id`](Self::trace_id) and
@@ -376,6 +403,9 @@ pub enum ProtocolFault {
         /// The issuer that the document names, safe to print.
         found: Box<str>,
     },
+    /// The ID token is not to be believed (OpenID Connect Core §3.1.3.7), so the access token beside it is not used.
+    #[error("{0}")]
+    IdToken(ClaimsError),
     /// An endpoint in the metadata that must not be used.
     #[error("{member} {fault}")]
     UnsafeEndpoint {

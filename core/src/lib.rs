@@ -10,6 +10,7 @@
 //! | [`DeviceFlow`] | tokens, once the person has approved | RFC 8628 |
 //! | [`Refresh`] | new tokens for a refresh token | RFC 6749 §6 |
 //! | [`Revocation`] | the end of a token | RFC 7009 |
+//! | [`SignIn`] | a token of someone who is signed in: from a [`TokenCache`], else by a refresh, else by the device flow | all of these |
 //!
 //! # The contract
 //!
@@ -54,6 +55,7 @@ mod refresh;
 mod retry;
 mod revocation;
 mod secret;
+mod sign_in;
 mod time;
 
 pub use cache::{
@@ -66,7 +68,7 @@ pub use device_flow::DeviceFlow;
 pub use device_flow::{Snapshot, SnapshotError};
 pub use discovery::Discovery;
 pub use driver::{Event, Stopped};
-pub use error::{Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, Trail};
+pub use error::{Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, SignInReason, Trail};
 pub use machine::{
     Action, Cause, Machine, Method, Misuse, Outgoing, Request, Response, Ticket, TransportError, TransportErrorKind,
     WaitReason,
@@ -78,4 +80,5 @@ pub use prompt::{Prompt, TextFault, Unshowable, Warning};
 pub use refresh::Refresh;
 pub use revocation::{Revocation, TokenKind};
 pub use secret::Secret;
+pub use sign_in::{SignIn, SignInRequest, SignedIn, TokenSource};
 pub use time::{Timestamp, UnixTime};

@@ -195,20 +195,27 @@ impl Method {
 pub struct Request {
     method: Method,
     url: Arc<str>,
-    authorization: Option<Arc<Secret>>,
+    headers: Headers,
     body: Zeroizing<Box<[u8]>>,
     max_response: usize,
+}
+
+/// The headers of a request that its client decides.
+#[derive(Default)]
+pub(crate) struct Headers {
+    pub(crate) authorization: Option<Arc<Secret>>,
+    pub(crate) correlation_id: Option<Arc<str>>,
 }
 
 impl Request {
     pub(crate) fn new(
         method: Method,
         url: Arc<str>,
-        authorization: Option<Arc<Secret>>,
+        headers: Headers,
         body: Zeroizing<Box<[u8]>>,
         max_response: usize,
     ) -> Self {
-        Self { method, url, authorization, body, max_response }
+        Self { method, url, headers, body, max_response }
     }
 
     /// GET or POST.
@@ -233,9 +240,12 @@ impl Request {
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let form = (self.method == Method::Post).then_some(("content-type", "application/x-www-form-urlencoded"));
         // Exposed because a header is text on the wire; `http::HeaderValue` is marked sensitive in `into_http`.
-        let authorization = self.authorization.as_ref().map(|value| ("authorization", value.expose()));
+        let authorization = self.headers.authorization.as_ref().map(|value| ("authorization", value.expose()));
+        let correlation = self.headers.correlation_id.as_deref();
+        let correlation = correlation.map(|id| [("client-request-id", id), ("return-client-request-id", "true")]);
         // GitHub answers in form encoding unless JSON is asked for.
-        core::iter::once(("accept", "application/json")).chain(form).chain(authorization)
+        let accept = core::iter::once(("accept", "application/json"));
+        accept.chain(form).chain(authorization).chain(correlation.into_iter().flatten())
     }
 
     /// How many bytes of body to read at most, after decoding. Hand in one byte more to say that there was more.

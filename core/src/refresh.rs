@@ -5,7 +5,7 @@ use crate::message::oauth_error::Refusal;
 use crate::once::Once;
 use crate::{
     Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
-    Secret, Ticket, Timestamp, TokenResponse, TransportError,
+    Secret, SignInReason, Ticket, Timestamp, TokenResponse, TransportError,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -43,6 +43,7 @@ pub struct Refresh {
     /// `None`: as granted, so it is not sent.
     scope: Option<Box<str>>,
     parameters: Vec<(String, Secret)>,
+    rotated: Option<Secret>,
     once: Once<TokenResponse>,
 }
 
@@ -55,6 +56,7 @@ impl Refresh {
             token: refresh_token.into(),
             scope: None,
             parameters: Vec::new(),
+            rotated: None,
             once: Once::new(),
         }
     }
@@ -87,19 +89,39 @@ impl Refresh {
         &self.client
     }
 
+    /// A refresh token that the server sent, though its answer was of no other use or came after the end: it replaces the old
+    /// one, which may be dead. [`TokenCache::replace_refresh_token`](crate::TokenCache::replace_refresh_token) does that.
+    #[must_use]
+    pub fn rotated(&self) -> Option<&Secret> {
+        self.rotated.as_ref()
+    }
+
+    /// With the claims that [`parameter`](Self::parameter) would refuse beside those of the client.
+    pub(crate) fn silent(client: Arc<Client>, token: Secret, scope: Option<&str>, claims: &str) -> Self {
+        let mut refresh = Self::new(client, token);
+        refresh.scope = scope.filter(|scope| !scope.is_empty()).map(Box::from);
+        if !claims.is_empty() {
+            refresh.parameters.push((String::from("claims"), Secret::from(claims)));
+        }
+        refresh
+    }
+
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
         let Answer { meaning, object, retry_after } = Answer::read(response, self.client.max_answer());
         let (cause, given_up) = match meaning {
             Meaning::Object => {
                 let requested = self.scope.as_deref().unwrap_or(self.client.scope());
                 let read = TokenResponse::read(&object, requested, self.client.strict());
+                self.rotated = TokenResponse::refresh_token_in(&object);
                 let kept = read.map(|answer| answer.or_refresh_token(&self.token));
                 return self.once.finish(kept.map_err(broken));
             }
             Meaning::Error(error) => {
                 let whole = error.in_full_for_refresh(&object);
                 match error.refusal(&object) {
-                    Refusal::SignIn => return self.once.finish(Err(Failure::SignInNeeded(whole))),
+                    Refusal::SignIn => {
+                        return self.once.finish(Err(Failure::SignInNeeded(SignInReason::Refused(whole))));
+                    }
                     Refusal::Stop => return self.once.finish(Err(Failure::Rejected(whole))),
                     Refusal::SlowDown => (Cause::Status(response.status()), Failure::Rejected(whole)),
                 }
@@ -121,13 +143,18 @@ impl Machine for Refresh {
     type Output = TokenResponse;
 
     fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
-        let Self { client, token, scope, parameters, once } = self;
+        let Self { client, token, scope, parameters, once, .. } = self;
         once.next_action(now, || client.refresh_request(token, scope.as_deref(), parameters))
     }
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
-        if let Some(now) = self.once.answered(ticket, &response, now)? {
-            self.judge(&response, now);
+        match self.once.answered(ticket, &response, now)? {
+            Some(now) => self.judge(&response, now),
+            // Cancelled in the meantime, but the old token may be dead all the same.
+            None => {
+                let Answer { object, .. } = Answer::read(&response, self.client.max_answer());
+                self.rotated = TokenResponse::refresh_token_in(&object);
+            }
         }
         Ok(())
     }

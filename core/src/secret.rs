@@ -26,6 +26,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The value of an `Authorization` header (RFC 6750 §2.1), as secret as this; `None` for a token that a space would end.
+    pub(crate) fn as_bearer(&self) -> Option<Self> {
+        (!self.0.contains(' ')).then(|| Self::from(["Bearer ", &self.0].concat()))
+    }
 }
 
 impl From<&str> for Secret {

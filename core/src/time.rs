@@ -65,6 +65,25 @@ impl Timestamp {
     }
 }
 
+/// What the calendar says, by a clock that was set once and by the driver's timeline since then.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Calendar {
+    set: UnixTime,
+    /// The first time seen.
+    since: Option<Timestamp>,
+}
+
+impl Calendar {
+    pub(crate) fn set(to: UnixTime) -> Self {
+        Self { set: to, since: None }
+    }
+
+    pub(crate) fn at(&mut self, now: Timestamp) -> UnixTime {
+        let since = *self.since.get_or_insert(now);
+        self.set.saturating_add(now.saturating_since(since))
+    }
+}
+
 /// A moment of the calendar: whole seconds since 1970, in UTC, without leap seconds.
 ///
 /// Tokens in a cache are valid until such a moment, for it means the same in every process. Nothing here reads a clock: who

@@ -5,7 +5,7 @@ mod support;
 
 use device_flow_core::{
     Action, Cause, Client, ClientBuilder, ConfigError, Endpoint, Failure, Machine, Misuse, OAuthError, ProtocolFault,
-    Provider, Refresh, Response, Timestamp, TransportError, TransportErrorKind, WaitReason,
+    Provider, Refresh, Response, SignInReason, Timestamp, TransportError, TransportErrorKind, WaitReason,
 };
 use serde_json::json;
 use support::*;
@@ -174,7 +174,7 @@ fn scopes_of_the_answer() {
 
 #[track_caller]
 fn sign_in(failure: Failure) -> OAuthError {
-    let Failure::SignInNeeded(error) = failure else { panic!("{failure}") };
+    let Failure::SignInNeeded(SignInReason::Refused(error)) = failure else { panic!("{failure}") };
     error
 }
 

@@ -1,7 +1,7 @@
 //! Owns what may reach a person: a judgement of characters by their Unicode category, and a search for secrets. It knows
 //! nothing of how the core sanitises.
 
-use device_flow_core::{Failure, Prompt, ProtocolFault, TransportError};
+use device_flow_core::{Failure, Prompt, ProtocolFault, SignInReason, TransportError};
 use memchr::{memchr3, memmem};
 use unicode_general_category::{GeneralCategory, get_general_category};
 use url::{Host, Url};
@@ -70,7 +70,9 @@ pub(crate) fn openable(text: &str) -> Url {
 pub(crate) fn failure(failure: &Failure) {
     safe(&failure.to_string());
     match failure {
-        Failure::Denied(error) | Failure::SignInNeeded(error) | Failure::Rejected(error) => oauth_error(error),
+        Failure::Denied(error) | Failure::SignInNeeded(SignInReason::Refused(error)) | Failure::Rejected(error) => {
+            oauth_error(error)
+        }
         Failure::Expired(expired) => {
             if let Some(error) = &expired.error {
                 oauth_error(error);

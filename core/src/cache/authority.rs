@@ -1,6 +1,6 @@
 //! Owns where accounts live: environment and realm, and which spellings of them mean the same.
 
-use crate::Client;
+use crate::IdTokenClaims;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use url::Url;
@@ -39,13 +39,7 @@ impl AuthorityKind {
 }
 
 impl Authority {
-    /// The server of a client, by its issuer, or by its token endpoint when the issuer is not known.
-    #[must_use]
-    pub fn of(client: &Client) -> Self {
-        Self::at(client.issuer().unwrap_or_else(|| client.token_endpoint()))
-    }
-
-    /// The server at a URL. Microsoft's hosts and paths are known; for any other server the environment is its host, its
+    /// The server at a URL, its issuer or any endpoint. Microsoft's hosts and paths are known; for any other server the environment is its host, its
     /// port unless that is the usual one, and its path: two issuers on one host have nothing in common.
     #[must_use]
     pub fn at(url: &str) -> Self {
@@ -99,6 +93,25 @@ impl Authority {
     #[must_use]
     pub fn kind(&self) -> AuthorityKind {
         self.kind
+    }
+
+    /// Whether an ID token of this server may name this issuer. Each tenant of Microsoft's has one of its own, which tokens for
+    /// several tenants name by its id; `issuer` is the one that is configured, or `None` when it is not known.
+    pub(crate) fn may_name(&self, claims: &IdTokenClaims, issuer: Option<&str>) -> bool {
+        let found = claims.issuer();
+        // Google's documents say that it may be without the scheme.
+        let google = |issuer: &str| issuer == "https://accounts.google.com" && found == "accounts.google.com";
+        issuer.is_none_or(|issuer| issuer == found || google(issuer)) || self.is_tenant(found, claims.tenant())
+    }
+
+    /// Whether this is the issuer of that tenant, in version 2 or 1 of its tokens, on a host of the same cloud.
+    fn is_tenant(&self, issuer: &str, tenant: Option<&str>) -> bool {
+        let (Some(issuer), Some(tenant)) = (issuer.strip_prefix("https://"), tenant) else { return false };
+        let Some((host, path)) = issuer.split_once('/') else { return false };
+        let external = |host: &str| host.ends_with(".ciamlogin.com");
+        self.kind == AuthorityKind::Entra
+            && matches!(path.strip_prefix(tenant), Some("/v2.0" | "/"))
+            && (self.knows(host) || (external(host) && external(&self.environment)))
     }
 
     /// Whether accounts of this environment are accounts of this server: the same, or another name of it.

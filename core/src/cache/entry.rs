@@ -118,6 +118,7 @@ impl<'t> Reader<'t> {
                 "client_id" => fields.client = self.text(json),
                 "realm" => fields.realm = self.text(json),
                 "target" => fields.target = self.text(json),
+                ASKED => fields.asked = self.text(json),
                 "secret" => fields.secret = self.text(json),
                 "token_type" => fields.token_type = self.text(json),
                 "family_id" => fields.family = self.text(json),
@@ -169,6 +170,9 @@ pub(super) struct Draft {
     fields: Fields,
 }
 
+/// A member of our own in access tokens, which every MSAL leaves alone.
+pub(super) const ASKED: &str = "requested_scopes";
+
 #[derive(Clone, Copy, Default)]
 struct Fields {
     home: Span,
@@ -176,6 +180,7 @@ struct Fields {
     client: Span,
     realm: Span,
     target: Span,
+    asked: Span,
     secret: Span,
     token_type: Span,
     family: Span,
@@ -266,6 +271,11 @@ impl Entry {
 
     pub(super) fn target(&self) -> &str {
         self.get(self.fields.target)
+    }
+
+    /// The scopes that were asked for, where they are more than the target.
+    pub(super) fn asked(&self) -> &str {
+        self.get(self.fields.asked)
     }
 
     pub(super) fn secret(&self) -> &str {

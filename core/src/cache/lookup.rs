@@ -60,7 +60,7 @@ impl<'a> AccessTokenQuery<'a> {
         self
     }
 
-    fn is_met_by(&self, target: &str) -> bool {
+    pub(super) fn is_met_by(&self, target: &str) -> bool {
         let asked = || self.scopes.split(' ').filter(|scope| !scope.is_empty());
         let only_reserved = asked().all(is_reserved);
         // No answer ever lists offline_access, and other scopes say all that matters about the token.
@@ -100,12 +100,20 @@ impl CachedAccessToken<'_> {
     /// Whether the server wishes it to be replaced by now, although it lives on. Try to refresh; use this one if that fails.
     #[must_use]
     pub fn is_aging(&self, now: UnixTime) -> bool {
-        self.0.refresh().is_some_and(|refresh_on| refresh_on <= now)
+        self.refresh_on().is_some_and(|refresh_on| refresh_on <= now)
+    }
+
+    pub(crate) fn refresh_on(&self) -> Option<UnixTime> {
+        self.0.refresh()
     }
 
     /// The scopes that it is good for.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.target().split(' ').filter(|scope| !scope.is_empty())
+        self.target().split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    pub(crate) fn target(&self) -> &str {
+        self.0.target()
     }
 
     /// How it is to be presented, as the cache has it; Bearer when that says nothing.
@@ -174,10 +182,28 @@ impl TokenCache {
                 && owner.is_client_of(entry)
                 && owner.is_in_realm_of(entry)
                 && entry.token_type().eq_ignore_ascii_case(query.token_type)
-                && query.is_met_by(entry.target())
+                && (query.is_met_by(entry.target()) || query.is_met_by(entry.asked()))
         };
         let found = self.owned_by(&owner).filter(alive).filter(fits);
         found.max_by_key(|entry| (entry.expires(), entry.written())).map(CachedAccessToken)
+    }
+
+    /// Whether these scopes were asked for when the owner signed in, as far as is known: some access token, alive or not, was
+    /// for them, or there is none that could tell.
+    pub(crate) fn has_asked(&self, owner: Owner<'_>, scopes: &str) -> bool {
+        let query = AccessTokenQuery::scopes(scopes);
+        let is_mine = |entry: &&Entry| {
+            entry.kind == Kind::AccessToken && owner.is_client_of(entry) && owner.is_in_realm_of(entry)
+        };
+        let mut tokens = self.owned_by(&owner).filter(is_mine).peekable();
+        let told = |entry: &Entry| query.is_met_by(entry.target()) || query.is_met_by(entry.asked());
+        tokens.peek().is_none() || tokens.any(told)
+    }
+
+    /// Whether anything is there that this client could use.
+    pub(crate) fn has_tokens(&self, owner: Owner<'_>) -> bool {
+        let mut tokens = self.owned_by(&owner).filter(|entry| entry.kind == Kind::AccessToken);
+        tokens.any(|entry| owner.is_client_of(entry)) || !self.refresh_tokens(owner).is_empty()
     }
 
     /// All refresh tokens that may work, the likeliest first: those of the client's family, then the client's own; in each

@@ -3,8 +3,8 @@
 use super::TokenCache;
 use super::account::Account;
 use super::authority::{Authority, AuthorityKind, preferred_cache, same_realm};
-use super::entry::{Entry, Kind, encoded, hash, members};
-use super::lookup::{Owner, has_scope, is_reserved};
+use super::entry::{ASKED, Entry, Kind, encoded, hash, members};
+use super::lookup::{AccessTokenQuery, Owner, has_scope, is_reserved};
 use crate::message::claims::{ClientInfo, IdTokenClaims};
 use crate::message::json::Number;
 use crate::{Secret, TokenResponse, UnixTime};
@@ -72,6 +72,35 @@ impl TokenCache {
         account
     }
 
+    /// Puts a new refresh token in the place of an old one, which may be dead by now: after a refresh whose answer was of no
+    /// other use, with what [`Refresh::rotated`](crate::Refresh::rotated) tells. `true` when the old one was there.
+    pub fn replace_refresh_token(&mut self, old: &Secret, new: &Secret, now: UnixTime) -> bool {
+        // Exposed to be compared with what is in the cache, and to be written where only its owner reads.
+        let (old, new) = (old.expose(), new.expose());
+        let is_old = |entry: &&Entry| entry.kind == Kind::RefreshToken && entry.secret() == old;
+        let found: Vec<Entry> = self.entries.iter().filter(is_old).cloned().collect();
+        for entry in &found {
+            let mut object = Object::default();
+            object.text("secret", new).time("last_modification_time", now);
+            self.put(Entry::made(Kind::RefreshToken, entry.key(), &object.over(entry.value(), &[])), |_| false);
+        }
+        self.reindex();
+        !found.is_empty()
+    }
+
+    /// The server wishes a token to be replaced and could not do it: nobody need try again before `until`.
+    pub(crate) fn postpone_refresh(&mut self, token: &Secret, until: UnixTime) {
+        // Exposed to be compared with what is in the cache.
+        let token = token.expose();
+        let is_it = |entry: &&Entry| entry.kind == Kind::AccessToken && entry.secret() == token;
+        if let Some(entry) = self.entries.iter().find(is_it).cloned() {
+            let mut object = Object::default();
+            object.time("refresh_on", until);
+            self.put(Entry::made(Kind::AccessToken, entry.key(), &object.over(entry.value(), &[])), |_| false);
+            self.reindex();
+        }
+    }
+
     /// Removes an account from this server: all realms, all access and ID tokens, and the refresh tokens of this client and of
     /// its family. Refresh tokens of other clients stay: they did not ask for it. `true` when there was something to remove.
     ///
@@ -127,6 +156,10 @@ impl TokenCache {
         object.text("home_account_id", home).text("environment", environment).text("client_id", how.client_id);
         object.text("target", &target).text("realm", realm).text("token_type", "Bearer");
         object.time("cached_at", now).time("expires_on", now.saturating_add(life));
+        if !AccessTokenQuery::scopes(response.requested()).is_met_by(&target) {
+            // Else whoever asks for the same again would never find what the server makes of it (GitHub sums scopes up).
+            object.text(ASKED, response.requested());
+        }
         if let Some(life) = seconds(response, "ext_expires_in") {
             object.time("extended_expires_on", now.saturating_add(life));
         }

@@ -1,15 +1,18 @@
 //! Owns who we are: the client, its builder, and every check of a configuration.
 
 mod auth;
+mod config_error;
 mod provider;
 
+pub use config_error::ConfigError;
 pub use provider::{EntraCloud, Provider};
 
+use crate::machine::Headers;
 use crate::message::answer::MAX_ANSWER;
 use crate::message::form::Form;
 use crate::message::{DEVICE_GRANT, REFRESH_GRANT};
 use crate::prompt::printable;
-use crate::{Method, Request, Secret, TextFault};
+use crate::{Authority, AuthorityKind, Method, Request, Secret};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -32,11 +35,14 @@ use zeroize::Zeroizing;
 pub struct Client {
     id: Box<str>,
     issuer: Option<Box<str>>,
+    authority: Authority,
     scope: Box<str>,
+    /// With the language in it, where the server reads it there.
     device_authorization_endpoint: Arc<str>,
     token_endpoint: Arc<str>,
     revocation_endpoint: Result<Arc<str>, ConfigError>,
     authorization: Option<Arc<Secret>>,
+    correlation_id: Option<Arc<str>>,
     device_form: Form,
     /// Ends with `device_code=`, so that a poll is this and the encoded code.
     poll_form: Form,
@@ -58,6 +64,10 @@ impl Client {
             client_id: client_id.into(),
             authentication: Authentication::Public,
             scopes: String::new(),
+            exact_scope: false,
+            authority: None,
+            language: String::new(),
+            correlation_id: None,
             audience: String::new(),
             resources: Vec::new(),
             device_parameters: Vec::new(),
@@ -82,7 +92,14 @@ impl Client {
         self.issuer.as_deref()
     }
 
-    /// The scopes to ask for, separated by single spaces; possibly empty.
+    /// Whose accounts these are, as a [`TokenCache`](crate::TokenCache) names the server.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The scopes to ask for, separated by single spaces; possibly empty. With Microsoft's servers they include those that
+    /// the builder [adds](ClientBuilder::scope).
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
@@ -164,7 +181,9 @@ impl Client {
     }
 
     fn post(&self, endpoint: &Arc<str>, body: Zeroizing<Box<[u8]>>) -> Request {
-        Request::new(Method::Post, Arc::clone(endpoint), self.authorization.clone(), body, self.max_answer)
+        let headers =
+            Headers { authorization: self.authorization.clone(), correlation_id: self.correlation_id.clone() };
+        Request::new(Method::Post, Arc::clone(endpoint), headers, body, self.max_answer)
     }
 
     pub(crate) fn pkce(&self) -> bool {
@@ -203,6 +222,10 @@ pub struct ClientBuilder {
     client_id: String,
     authentication: Authentication,
     scopes: String,
+    exact_scope: bool,
+    authority: Option<Authority>,
+    language: String,
+    correlation_id: Option<String>,
     audience: String,
     resources: Vec<String>,
     device_parameters: Vec<(String, String)>,
@@ -216,9 +239,38 @@ pub struct ClientBuilder {
 
 impl ClientBuilder {
     /// Scopes to ask for, separated by spaces; may be called again for more. Ask for the least that is needed.
+    ///
+    /// With Microsoft's servers `openid profile offline_access` are added, as every MSAL does: without them nobody could tell
+    /// who signed in, nor sign in silently later. [`exact_scope`](Self::exact_scope) leaves them out.
     pub fn scope(mut self, scope: &str) -> Self {
         self.scopes.push(' ');
         self.scopes.push_str(scope);
+        self
+    }
+
+    /// Asks for what [`scope`](Self::scope) named and nothing more.
+    pub fn exact_scope(mut self) -> Self {
+        self.exact_scope = true;
+        self
+    }
+
+    /// Says what server it is where the URL does not tell: one that behaves like Microsoft Entra ID on a host of its own.
+    pub fn authority(mut self, authority: Authority) -> Self {
+        self.authority = Some(authority);
+        self
+    }
+
+    /// The language of the person, such as `de-DE` (RFC 5646), for the texts that the server sends: `mkt` for Microsoft's,
+    /// `ui_locales` for others (OpenID Connect Core §3.1.2.1), which ignore it when they do not know it.
+    pub fn language(mut self, tag: impl Into<String>) -> Self {
+        self.language = tag.into();
+        self
+    }
+
+    /// Sends this in the header `client-request-id` of every request, so that the server's log can be searched for it; a GUID
+    /// for Microsoft's, which repeat it in their errors. One client for each sign-in makes it name one sign-in.
+    pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
         self
     }
 
@@ -313,7 +365,16 @@ impl ClientBuilder {
             Some(fault) => Err(ConfigError::Endpoint { which, url: printable(url), fault }),
             None => Ok(Arc::from(url)),
         };
-        let device_authorization_endpoint = check("device authorization endpoint", &endpoints.device_authorization)?;
+        let authority =
+            self.authority.unwrap_or_else(|| Authority::at(endpoints.issuer.as_deref().unwrap_or(&endpoints.token)));
+        let is_microsoft = authority.kind() != AuthorityKind::Generic;
+        let mut device_endpoint = endpoints.device_authorization;
+        check_language(&self.language)?;
+        if is_microsoft && !self.language.is_empty() {
+            device_endpoint.push_str(if device_endpoint.contains('?') { "&mkt=" } else { "?mkt=" });
+            device_endpoint.push_str(&self.language);
+        }
+        let device_authorization_endpoint = check("device authorization endpoint", &device_endpoint)?;
         let token_endpoint = check("token endpoint", &endpoints.token)?;
         let revocation_endpoint = endpoints.revocation.ok_or(ConfigError::NoRevocationEndpoint);
         let revocation_endpoint = revocation_endpoint.and_then(|url| check("revocation endpoint", &url));
@@ -321,7 +382,12 @@ impl ClientBuilder {
         if let (Err(error), true) = (&revocation_endpoint, endpoints.revocation_by_hand) {
             return Err(error.clone());
         }
-        let scope = normalise_scope(&self.scopes)?;
+        let mut scopes = self.scopes;
+        if is_microsoft && !self.exact_scope {
+            scopes.push_str(" openid profile offline_access");
+        }
+        let scope = normalise_scope(&scopes)?;
+        let correlation_id = self.correlation_id.map(check_correlation_id).transpose()?;
 
         let [mut device_form, mut poll_form, mut refresh_form, mut revocation_form] =
             core::array::from_fn(|_| Form::default());
@@ -333,6 +399,9 @@ impl ClientBuilder {
                 self.authentication.apply(&self.client_id, &endpoints.auth_methods, self.client_id_in_body, form)?;
         }
         device_form.push("scope", &scope);
+        if !is_microsoft {
+            device_form.push("ui_locales", &self.language);
+        }
         for (form, parameters) in [
             (&mut device_form, &self.device_parameters),
             (&mut poll_form, &self.token_parameters),
@@ -345,6 +414,12 @@ impl ClientBuilder {
             }
             push_parameters(form, parameters)?;
         }
+        if authority.kind() == AuthorityKind::Entra {
+            // The answer then says who signed in, in the tenant that is their home.
+            for form in [&mut poll_form, &mut refresh_form] {
+                form.push("client_info", if form.has("client_info") { "" } else { "1" });
+            }
+        }
         poll_form.open("device_code");
         refresh_form.open("refresh_token");
         revocation_form.open("token");
@@ -352,11 +427,13 @@ impl ClientBuilder {
         Ok(Client {
             id: self.client_id.into_boxed_str(),
             issuer: endpoints.issuer,
+            authority,
             scope,
             device_authorization_endpoint,
             token_endpoint,
             revocation_endpoint,
             authorization,
+            correlation_id,
             device_form,
             poll_form,
             refresh_form,
@@ -435,83 +512,22 @@ fn normalise_scope(scopes: &str) -> Result<Box<str>, ConfigError> {
     Ok(unique.join(" ").into_boxed_str())
 }
 
+/// RFC 5646 §2.1: letters, digits and hyphens.
+fn check_language(tag: &str) -> Result<(), ConfigError> {
+    let plain = tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if plain && tag.len() <= 64 { Ok(()) } else { Err(ConfigError::Language(printable(tag))) }
+}
+
+/// It becomes a header, and a word in somebody's log.
+fn check_correlation_id(id: String) -> Result<Arc<str>, ConfigError> {
+    let visible = id.bytes().all(|b| matches!(b, 0x21..=0x7e));
+    if visible && (1..=128).contains(&id.len()) { Ok(Arc::from(id)) } else { Err(ConfigError::CorrelationId) }
+}
+
 /// RFC 8707 §2: an absolute URI without a fragment.
 fn check_resource(resource: &str) -> Result<(), ConfigError> {
     if Url::parse(resource).is_err() || resource.contains('#') || !resource.bytes().all(|b| matches!(b, 0x21..=0x7e)) {
         return Err(ConfigError::Resource(printable(resource)));
     }
     Ok(())
-}
-
-/// A configuration that cannot work. Only building returns it; nothing was sent.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1); or it has
-    /// a colon, which an unencoded Basic header cannot carry (RFC 7617 §2).
-    #[error(
-        "the client id must be 1 to 16384 visible ASCII characters, without a colon if it is sent unencoded: copy it from the server's registration page"
-    )]
-    ClientId,
-    /// The secret is empty or has characters outside visible ASCII (RFC 6749 Appendix A.2).
-    #[error(
-        "the client secret must be visible ASCII characters: copy it again, without line breaks; a public client has none"
-    )]
-    ClientSecret,
-    /// The metadata lists no way to send a secret that this library knows.
-    #[error(
-        "the server takes a client secret neither in the Authorization header nor in the body: choose client_secret_basic or client_secret_post to try nevertheless"
-    )]
-    NoAuthenticationMethod,
-    /// An endpoint that must not be used.
-    #[error("the {which} {url} {fault}")]
-    Endpoint {
-        /// Which one.
-        which: &'static str,
-        /// The URL, safe to print.
-        url: Box<str>,
-        /// What is wrong with it.
-        fault: TextFault,
-    },
-    /// The metadata does not name a device authorization endpoint.
-    #[error(
-        "the metadata of {issuer} does not name a device authorization endpoint: if the server has one, give it and the token endpoint {token_endpoint} by hand"
-    )]
-    NoDeviceAuthorizationEndpoint {
-        /// The issuer, safe to print.
-        issuer: Box<str>,
-        /// The token endpoint that the metadata names.
-        token_endpoint: Box<str>,
-    },
-    /// The server has no revocation endpoint that is known to us: its tokens live until they expire.
-    #[error(
-        "no revocation endpoint is known for this server, so the token was not revoked: give the endpoint by hand, or revoke the token on the server's own pages"
-    )]
-    NoRevocationEndpoint,
-    /// The issuer is no https URL, or has a query or fragment (RFC 8414 §2).
-    #[error("the issuer {issuer} {fault}")]
-    Issuer {
-        /// The issuer, safe to print.
-        issuer: Box<str>,
-        /// What is wrong with it.
-        fault: TextFault,
-    },
-    /// A tenant or host name with characters that no such name has.
-    #[error("{0} is no tenant or host name: give the name alone, without https:// or a path")]
-    Name(Box<str>),
-    /// A scope with characters that RFC 6749 §3.3 does not allow.
-    #[error("the scope {0} has characters that a scope cannot have; separate scopes by spaces")]
-    Scope(Box<str>),
-    /// A refresh for a scope that this client does not ask for (RFC 6749 §6).
-    #[error("a refresh cannot ask for the scope {0}, which was not granted: sign in again to ask for it")]
-    WiderScope(Box<str>),
-    /// A resource that is no absolute URI, or has a fragment (RFC 8707 §2).
-    #[error("the resource {0} must be an absolute URI without a fragment")]
-    Resource(Box<str>),
-    /// A further parameter without a name, or with one that the grant owns.
-    #[error("the parameter {0:?} belongs to the grant itself: use the method made for it")]
-    ReservedParameter(Box<str>),
-    /// A further parameter that was given twice (RFC 8628 §3.1).
-    #[error("the parameter {0} was given twice")]
-    RepeatedParameter(Box<str>),
 }

@@ -23,6 +23,8 @@ enum Kind {
     Endpoints { device_authorization: String, token: String },
     Metadata(Box<Metadata>),
     Entra { cloud: EntraCloud, tenant: String },
+    EntraExternal { subdomain: String },
+    Adfs { host: String },
     GitHub { host: String },
     GitLab { host: String },
     Google,
@@ -59,10 +61,22 @@ impl Provider {
     }
 
     /// Microsoft Entra ID. `tenant` is a tenant's id or domain, `organizations`, `consumers` or `common`. The app must
-    /// allow public client flows; ask for `offline_access` to get a refresh token.
+    /// allow public client flows.
     #[must_use]
     pub fn entra(cloud: EntraCloud, tenant: impl Into<String>) -> Self {
         Kind::Entra { cloud, tenant: tenant.into() }.into()
+    }
+
+    /// Microsoft Entra External ID (CIAM): `contoso` for `contoso.ciamlogin.com`.
+    #[must_use]
+    pub fn entra_external(subdomain: impl Into<String>) -> Self {
+        Kind::EntraExternal { subdomain: subdomain.into() }.into()
+    }
+
+    /// Active Directory Federation Services 2019 or newer, on its own host. It has no tenants.
+    #[must_use]
+    pub fn adfs(host: impl Into<String>) -> Self {
+        Kind::Adfs { host: host.into() }.into()
     }
 
     /// GitHub.com. The device flow must be enabled in the app's settings; there is no secret.
@@ -115,6 +129,10 @@ impl Provider {
                 auth_methods: Vec::new(),
             })
         };
+        let entra = |base: &str| {
+            let endpoint = |name| format!("{base}/oauth2/v2.0/{name}");
+            preset(Some(format!("{base}/v2.0")), endpoint("devicecode"), endpoint("token"), None)
+        };
         match self.kind {
             Kind::Endpoints { device_authorization, token } => preset(None, device_authorization, token, None),
             Kind::Metadata(metadata) => {
@@ -136,9 +154,17 @@ impl Provider {
             }
             Kind::Entra { cloud, tenant } => {
                 check_name(&tenant)?;
-                let base = format!("https://{}/{tenant}", cloud.host());
-                let endpoint = |name| format!("{base}/oauth2/v2.0/{name}");
-                preset(Some(format!("{base}/v2.0")), endpoint("devicecode"), endpoint("token"), None)
+                entra(&format!("https://{}/{tenant}", cloud.host()))
+            }
+            Kind::EntraExternal { subdomain } => {
+                check_name(&subdomain)?;
+                entra(&format!("https://{subdomain}.ciamlogin.com/{subdomain}.onmicrosoft.com"))
+            }
+            Kind::Adfs { host } => {
+                check_name(&host)?;
+                let base = format!("https://{host}/adfs");
+                let endpoint = |name| format!("{base}/oauth2/{name}");
+                preset(Some(base.clone()), endpoint("devicecode"), endpoint("token"), None)
             }
             Kind::GitHub { host } => {
                 check_name(&host)?;

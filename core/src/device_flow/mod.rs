@@ -16,9 +16,9 @@ use crate::message::oauth_error::{Consequence, ErrorCode, interval_hint};
 use crate::prompt::PromptTexts;
 use crate::retry::Retry;
 use crate::{
-    Action, Cause, Client, Endpoint, Expired, Failure, LastError, Machine, Misuse, OAuthError, Outgoing, Prompt,
-    ProtocolError, ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail, TransportError,
-    TransportErrorKind,
+    Action, Cause, Client, ConfigError, Endpoint, Expired, Failure, LastError, Machine, Misuse, OAuthError, Outgoing,
+    Prompt, ProtocolError, ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail,
+    TransportError, TransportErrorKind,
 };
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -70,6 +70,8 @@ enum State {
 struct Opening {
     retry: Retry,
     verifier: Option<Secret>,
+    /// A JSON object; may be empty.
+    claims: Box<str>,
     jitter: u64,
 }
 
@@ -98,7 +100,21 @@ impl DeviceFlow {
         // Hashed apart, so that the timing of polls tells nothing about the verifier.
         let digest = Sha256::new().chain_update(b"jitter").chain_update(entropy).finalize();
         let jitter = digest.iter().take(8).fold(0, |seed: u64, byte| seed << 8 | u64::from(*byte));
-        Self::at(client, Timestamp::ZERO, State::Opening(Box::new(Opening { retry: Retry::new(), verifier, jitter })))
+        let opening = Opening { retry: Retry::new(), verifier, claims: Box::default(), jitter };
+        Self::at(client, Timestamp::ZERO, State::Opening(Box::new(opening)))
+    }
+
+    /// Asks for these claims (OpenID Connect Core §5.5), as the claims challenge of an API or of an
+    /// [error](OAuthError::claims) has them. An empty text or object asks for nothing. To be called before the first action.
+    ///
+    /// # Errors
+    /// [`ConfigError::Claims`] when it is no JSON object.
+    pub fn claims(mut self, json: &str) -> Result<Self, ConfigError> {
+        let claims = crate::message::claims::request(json)?;
+        if let State::Opening(opening) = &mut self.state {
+            opening.claims = claims;
+        }
+        Ok(self)
     }
 
     fn at(client: Arc<Client>, now: Timestamp, state: State) -> Self {
@@ -169,7 +185,9 @@ impl DeviceFlow {
         // Exposed because RFC 7636 §4.5 sends it with each token request. base64url needs no encoding.
         let verifier = opening.verifier.as_ref().map_or("", Secret::expose);
         let joint = if verifier.is_empty() { "" } else { "&code_verifier=" };
-        let tail = Secret::from([&*encode(&answer.device_code), joint, verifier].concat());
+        let asked = if opening.claims.is_empty() { "" } else { "&claims=" };
+        let tail = [&*encode(&answer.device_code), joint, verifier, asked, &*encode(&opening.claims)];
+        let tail = Secret::from(tail.concat());
         let schedule = Schedule::start(now, answer.interval, answer.lifetime, opening.jitter);
         self.if_poll_left(Grant { schedule, texts: answer.texts, tail }, State::Showing)
     }
@@ -296,6 +314,7 @@ impl Machine for DeviceFlow {
                         form.push("code_challenge", &Base64UrlUnpadded::encode_string(&digest));
                         form.push("code_challenge_method", "S256");
                     }
+                    form.push("claims", &opening.claims);
                 });
                 self.state = State::Requesting(opening);
                 self.send(request)

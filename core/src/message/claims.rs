@@ -1,8 +1,8 @@
-//! Owns what is read from an ID token and from Microsoft's `client_info`: claims, and whether they are meant for this client.
+//! Owns claims: those of an ID token and of Microsoft's `client_info`, whether they are meant for this client, and those to ask for.
 
 use super::json::{Number, Object};
 use crate::prompt::printable;
-use crate::{ProtocolFault, Secret, UnixTime};
+use crate::{ConfigError, ProtocolFault, Secret, UnixTime};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -52,6 +52,9 @@ pub enum ClaimsError {
     /// Items 3 to 5.
     #[error("the ID token is meant for another client")]
     Audience,
+    /// OpenID Connect Core §12.2: a refresh brings the same person.
+    #[error("the ID token is about another person than the one before")]
+    Subject,
     /// Item 9.
     #[error("the ID token has expired: is the clock of this machine right?")]
     Expired,
@@ -199,6 +202,17 @@ impl ClientInfo {
     pub fn home_account_id(&self) -> String {
         [&*self.uid, ".", &*self.utid].concat()
     }
+}
+
+/// The claims to ask for (OpenID Connect Core §5.5), checked to be a JSON object; empty for one without members.
+pub(crate) fn request(json: &str) -> Result<Box<str>, ConfigError> {
+    let json = json.trim();
+    if json.is_empty() {
+        return Ok(Box::default());
+    }
+    let mut object = Object::default();
+    object.read_json(json).map_err(|_| ConfigError::Claims)?;
+    Ok(if object.is_empty() { Box::default() } else { Box::from(json) })
 }
 
 /// RFC 7515 §2: base64url; padding is not allowed there, and harmless.

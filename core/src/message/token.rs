@@ -37,9 +37,7 @@ impl TokenResponse {
     /// `None` when the token holds a space, which would end it there.
     #[must_use]
     pub fn authorization(&self) -> Option<Secret> {
-        // Exposed to become a header, which is as secret.
-        let token = self.access_token.expose();
-        (!token.contains(' ')).then(|| Secret::from(["Bearer ", token].concat()))
+        self.access_token.as_bearer()
     }
 
     /// How long the access token lives, from the moment of the answer. Zero when the server said that it is already dead;
@@ -64,7 +62,11 @@ impl TokenResponse {
 
     /// The granted scopes; what was requested when the server did not name any (RFC 6749 §5.1).
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.granted.as_deref().unwrap_or(&self.requested).split(' ').filter(|scope| !scope.is_empty())
+        self.granted().split(' ').filter(|scope| !scope.is_empty())
+    }
+
+    pub(crate) fn granted(&self) -> &str {
+        self.granted.as_deref().unwrap_or(&self.requested)
     }
 
     /// Scopes that were requested and are not among the granted ones. Some servers never list `openid` or
@@ -95,6 +97,17 @@ impl TokenResponse {
     pub(crate) fn or_refresh_token(mut self, old: &Secret) -> Self {
         self.refresh_token.get_or_insert_with(|| old.clone());
         self
+    }
+
+    /// The refresh token of an answer that may be of no other use.
+    pub(crate) fn refresh_token_in(object: &Object<'_>) -> Option<Secret> {
+        let token = object.text("refresh_token").ok()??;
+        (!token.is_empty() && check_token("refresh_token", &token).is_ok()).then(|| Secret::from(&*token))
+    }
+
+    /// The scopes that were asked for, separated by single spaces.
+    pub(crate) fn requested(&self) -> &str {
+        &self.requested
     }
 
     pub(crate) fn read(object: &Object<'_>, requested: &str, strict: bool) -> Result<Self, ProtocolFault> {

@@ -269,7 +269,7 @@ fn an_authority_is_read_from_a_url() {
         assert_eq!((authority.environment(), authority.realm(), authority.kind()), (environment, realm, kind), "{url}");
     }
     let client = crate::support::builder().build().unwrap();
-    assert_eq!(Authority::of(&client).environment(), "as/token");
+    assert_eq!(client.authority().environment(), "as/token");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::reader::Capture;
 use crate::support::{PENDING, Run, START, assert_gap, device_answer};
 use device_flow_core::{
     Cause, Client, DeviceFlow, Discovery, Failure, OAuthError, ProtocolFault, Provider, Refresh, Revocation,
-    TokenResponse, WaitReason,
+    SignInReason, TokenResponse, WaitReason,
 };
 use serde_json::json;
 
@@ -180,7 +180,9 @@ fn ended(capture: &Capture, outcome: &Result<TokenResponse, Failure>, tell: impl
             Some(error) => in_full(capture, error, Meaning::Expired),
             None => Meaning::DeadCode,
         }),
-        Failure::SignInNeeded(error) => tell(in_full(capture, error, Meaning::SignIn(error.code()))),
+        Failure::SignInNeeded(SignInReason::Refused(error)) => {
+            tell(in_full(capture, error, Meaning::SignIn(error.code())))
+        }
         Failure::Rejected(error) => tell(in_full(capture, error, Meaning::Rejected(error.code()))),
         Failure::Protocol(error) => tell(match &error.fault {
             ProtocolFault::IntervalTooLong => Meaning::IntervalTooLong,

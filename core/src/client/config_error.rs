@@ -1,0 +1,86 @@
+//! Owns the ways in which a configuration cannot work, and what to do about each.
+
+use crate::TextFault;
+use alloc::boxed::Box;
+
+/// A configuration that cannot work. Only building returns it; nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1); or it has
+    /// a colon, which an unencoded Basic header cannot carry (RFC 7617 §2).
+    #[error(
+        "the client id must be 1 to 16384 visible ASCII characters, without a colon if it is sent unencoded: copy it from the server's registration page"
+    )]
+    ClientId,
+    /// The secret is empty or has characters outside visible ASCII (RFC 6749 Appendix A.2).
+    #[error(
+        "the client secret must be visible ASCII characters: copy it again, without line breaks; a public client has none"
+    )]
+    ClientSecret,
+    /// The metadata lists no way to send a secret that this library knows.
+    #[error(
+        "the server takes a client secret neither in the Authorization header nor in the body: choose client_secret_basic or client_secret_post to try nevertheless"
+    )]
+    NoAuthenticationMethod,
+    /// An endpoint that must not be used.
+    #[error("the {which} {url} {fault}")]
+    Endpoint {
+        /// Which one.
+        which: &'static str,
+        /// The URL, safe to print.
+        url: Box<str>,
+        /// What is wrong with it.
+        fault: TextFault,
+    },
+    /// The metadata does not name a device authorization endpoint.
+    #[error(
+        "the metadata of {issuer} does not name a device authorization endpoint: if the server has one, give it and the token endpoint {token_endpoint} by hand"
+    )]
+    NoDeviceAuthorizationEndpoint {
+        /// The issuer, safe to print.
+        issuer: Box<str>,
+        /// The token endpoint that the metadata names.
+        token_endpoint: Box<str>,
+    },
+    /// The server has no revocation endpoint that is known to us: its tokens live until they expire.
+    #[error(
+        "no revocation endpoint is known for this server, so the token was not revoked: give the endpoint by hand, or revoke the token on the server's own pages"
+    )]
+    NoRevocationEndpoint,
+    /// The issuer is no https URL, or has a query or fragment (RFC 8414 §2).
+    #[error("the issuer {issuer} {fault}")]
+    Issuer {
+        /// The issuer, safe to print.
+        issuer: Box<str>,
+        /// What is wrong with it.
+        fault: TextFault,
+    },
+    /// A tenant or host name with characters that no such name has.
+    #[error("{0} is no tenant or host name: give the name alone, without https:// or a path")]
+    Name(Box<str>),
+    /// A scope with characters that RFC 6749 §3.3 does not allow.
+    #[error("the scope {0} has characters that a scope cannot have; separate scopes by spaces")]
+    Scope(Box<str>),
+    /// A refresh for a scope that this client does not ask for (RFC 6749 §6).
+    #[error("a refresh cannot ask for the scope {0}, which was not granted: sign in again to ask for it")]
+    WiderScope(Box<str>),
+    /// A language that is no tag of RFC 5646.
+    #[error("{0} is no language tag: write one like de-DE")]
+    Language(Box<str>),
+    /// A correlation id that is empty, longer than 128 characters, or has others than visible ASCII.
+    #[error("the correlation id must be 1 to 128 visible ASCII characters without spaces, such as a GUID")]
+    CorrelationId,
+    /// Claims that are no JSON object (OpenID Connect Core §5.5).
+    #[error("the claims to ask for must be a JSON object, as the claims challenge of an API has it")]
+    Claims,
+    /// A resource that is no absolute URI, or has a fragment (RFC 8707 §2).
+    #[error("the resource {0} must be an absolute URI without a fragment")]
+    Resource(Box<str>),
+    /// A further parameter without a name, or with one that the grant owns.
+    #[error("the parameter {0:?} belongs to the grant itself: use the method made for it")]
+    ReservedParameter(Box<str>),
+    /// A further parameter that was given twice (RFC 8628 §3.1).
+    #[error("the parameter {0} was given twice")]
+    RepeatedParameter(Box<str>),
+}

@@ -1,0 +1,111 @@
+//! Whose token it is: the only one, the one that was named, or a question back.
+
+use crate::grants::*;
+use device_flow_core::{Client, Failure, Provider, SignInReason, SignInRequest, TokenSource};
+use serde_json::json;
+
+fn ada_and_eve() -> device_flow_core::TokenCache {
+    let eve = grant(2, json!({"id_token": id_token("eve", json!({}))}));
+    cache(&[grant(1, json!({})), eve])
+}
+
+#[test]
+fn of_several_accounts_none_is_guessed() {
+    let failure = silent(request(), ada_and_eve(), THEN).failure();
+    assert_eq!(failure, Failure::WhichAccount(["ada@example.test".into(), "eve@example.test".into()].into()));
+    assert_eq!(
+        failure.to_string(),
+        "several accounts are signed in (ada@example.test, eve@example.test): say which one is meant"
+    );
+    // Nor is a person asked, who could only add a third.
+    let mut run = full(request(), ada_and_eve(), THEN);
+    assert!(matches!(run.failure(), Failure::WhichAccount(_)));
+}
+
+#[test]
+fn an_account_is_named_by_its_user_name_or_its_id() {
+    for name in ["eve@example.test", "EVE@Example.Test", "sub-eve"] {
+        let mut run = silent(request().account(name), ada_and_eve(), THEN);
+        assert_eq!(token(run.outcome()), ("AT-canary-2".to_owned(), TokenSource::Cache), "{name}");
+    }
+    let cache = ada_and_eve();
+    let eve = cache.account("eve@example.test").unwrap();
+    assert_eq!(token(Ok(request().known_account(eve).cached(&cache, THEN).unwrap())).0, "AT-canary-2");
+    let mut run = silent(request().account("mallory@example.test"), ada_and_eve(), THEN);
+    assert_eq!(run.failure(), Failure::SignInNeeded(SignInReason::NotSignedIn));
+}
+
+#[test]
+fn two_accounts_of_one_name_are_told_by_their_ids() {
+    let twin = grant(2, json!({"id_token": id_token("eve", json!({"preferred_username": "ada@example.test"}))}));
+    let both = || cache(&[grant(1, json!({})), twin.clone()]);
+    let failure = silent(request().account("ada@example.test"), both(), THEN).failure();
+    assert_eq!(failure, Failure::WhichAccount(["sub-ada".into(), "sub-eve".into()].into()));
+    assert_eq!(token(silent(request().account("sub-eve"), both(), THEN).outcome()).0, "AT-canary-2");
+}
+
+// F14.
+#[test]
+fn accounts_of_another_server_or_of_another_client_are_not_meant() {
+    let there = Client::builder(Provider::endpoints("https://other/device", "https://other/token"), "my-app");
+    let there = SignInRequest::new(there.scope("mail").build().unwrap());
+    let failure = silent(there, ada(), THEN).failure();
+    assert_eq!(failure, Failure::SignInNeeded(SignInReason::NotSignedIn));
+    // Two in one cache, of whom one has never used this client.
+    let other = Client::builder(Provider::endpoints("https://as/device", "https://as/token"), "other-app");
+    let other = SignInRequest::new(other.scope("mail").build().unwrap());
+    let eve = grant(2, json!({"id_token": id_token("eve", json!({"aud": "other-app"}))}));
+    let mut cache = cache_of(&other, &[eve]);
+    let mut base = ada();
+    base.merge(cache);
+    cache = base;
+    // A merge without changes takes over what is stored.
+    assert_eq!(cache.accounts().len(), 1);
+    let run = {
+        let flow = request().device_flow([7; 32]);
+        let sign_in = device_flow_core::SignIn::interactive(request(), cache, THEN, flow);
+        let mut run = crate::support::Run::of(sign_in);
+        run.script(&[(200, &crate::support::device_answer(json!({}))), (200, &grant(1, json!({})))]);
+        run.outcome().unwrap();
+        run
+    };
+    let cache = run.machine.into_cache();
+    assert_eq!(cache.accounts().len(), 2);
+    let bytes = cache.to_json();
+    assert_eq!(token(silent(request(), cache, THEN).outcome()).0, "AT-canary-1");
+    let cache = device_flow_core::TokenCache::from_json(bytes.expose().as_bytes()).unwrap();
+    assert_eq!(token(silent(other, cache, THEN).outcome()).0, "AT-canary-2");
+}
+
+#[test]
+fn a_server_that_never_says_who_has_one_account() {
+    let nobody = |number| grant(number, json!({"id_token": null}));
+    let mut run = silent(request(), cache(&[nobody(1)]), THEN);
+    let signed_in = run.outcome().unwrap();
+    assert_eq!(signed_in.account().unwrap().username(), "");
+    assert_eq!(token(Ok(signed_in)).1, TokenSource::Cache);
+    // Whoever signs in next takes its place.
+    assert_eq!(token(silent(request(), cache(&[nobody(1), nobody(2)]), THEN).outcome()).0, "AT-canary-2");
+    let mut run = silent(request(), cache(&[nobody(1)]), later(HOUR));
+    run.script(&[(200, &nobody(3))]);
+    assert_eq!(token(run.outcome()).1, TokenSource::Refresh);
+    assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-3"]);
+}
+
+// GitHub sums scopes up: who asks again for the same has the token that is there.
+#[test]
+fn scopes_that_the_server_made_others_of_are_found_again() {
+    let client = Client::builder(Provider::github(), "my-app").scope("user user:email repo").build().unwrap();
+    let request = SignInRequest::new(client);
+    let github = json!({"access_token": "AT-canary-1", "token_type": "bearer", "scope": "repo,user"}).to_string();
+    let cache = || cache_of(&request, std::slice::from_ref(&github));
+    let mut run = silent(request.clone(), cache(), later(1_000 * HOUR));
+    let signed_in = run.outcome().unwrap();
+    assert_eq!(signed_in.scopes().collect::<Vec<_>>(), ["repo", "user"]);
+    // Others were never asked for, and no refresh can bring them.
+    let more = Client::builder(Provider::github(), "my-app").scope("user gist").build().unwrap();
+    let failure = silent(SignInRequest::new(more), cache(), THEN).failure();
+    assert_eq!(failure, Failure::SignInNeeded(SignInReason::NewScopes));
+    let less = Client::builder(Provider::github(), "my-app").scope("user:email").build().unwrap();
+    assert_eq!(token(silent(SignInRequest::new(less), cache(), THEN).outcome()).1, TokenSource::Cache);
+}

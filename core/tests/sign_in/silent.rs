@@ -1,0 +1,250 @@
+//! The cache and the refresh: what is used, what is asked for, what is kept and what is thrown away.
+
+use crate::grants::*;
+use crate::support::Run;
+use device_flow_core::{
+    ClaimsError, Failure, Machine as _, ProtocolFault, Response, SignInReason, SignInRequest, Timestamp, TokenSource,
+    TransportErrorKind,
+};
+use serde_json::json;
+
+#[test]
+fn a_token_that_lives_five_minutes_yet_needs_no_request() {
+    let hit = ("AT-canary-1".to_owned(), TokenSource::Cache);
+    for after in [0, HOUR - 301] {
+        let mut run = silent(request(), ada(), later(after));
+        assert_eq!(token(run.outcome()), hit, "{after}");
+        assert!(run.requests.is_empty() && !run.machine.cache().is_changed());
+        assert_eq!(token(Ok(request().cached(&ada(), later(after)).unwrap())), hit);
+    }
+    assert!(request().cached(&ada(), later(HOUR - 300)).is_none());
+    assert!(silent(request(), ada(), later(HOUR - 300)).go(), "a refresh");
+}
+
+#[test]
+fn a_hit_tells_what_the_sign_in_told() {
+    let cache = ada();
+    let hit = request().cached(&cache, THEN).unwrap();
+    assert_eq!(hit.authorization().unwrap().expose(), "Bearer AT-canary-1");
+    assert_eq!(hit.id_token().unwrap().expose(), id_token("ada", json!({})));
+    assert_eq!(hit.expires_on(), Some(later(HOUR)));
+    assert_eq!(hit.scopes().collect::<Vec<_>>(), ["mail", "openid", "profile"]);
+    assert_eq!(hit.account().unwrap().username(), "ada@example.test");
+    assert!(hit.response().is_none());
+}
+
+#[test]
+fn a_refresh_replaces_both_tokens() {
+    let mut run = silent(request(), ada(), later(HOUR));
+    run.script(&[(200, &grant(2, json!({})))]);
+    asked(
+        &run.requests[0],
+        &[("grant_type", Some("refresh_token")), ("refresh_token", Some("RT-canary-1")), ("scope", None)],
+    );
+    let signed_in = run.outcome().unwrap();
+    assert_eq!(signed_in.response().unwrap().refresh_token().unwrap().expose(), "RT-canary-2");
+    assert_eq!(signed_in.expires_on(), Some(later(2 * HOUR)));
+    assert_eq!(token(Ok(signed_in)), ("AT-canary-2".to_owned(), TokenSource::Refresh));
+    let cache = run.machine.into_cache();
+    assert!(cache.is_changed());
+    assert_eq!(
+        (secrets(&cache, "AccessToken"), refresh_tokens(&cache)),
+        (vec!["AT-canary-2".into()], vec!["RT-canary-2".into()])
+    );
+}
+
+// The calendar goes on with the driver's timeline: here two refreshes take 20 minutes between asking and answer.
+#[test]
+fn time_that_passes_on_the_way_counts() {
+    let mut run = silent(request(), ada(), later(HOUR));
+    run.poll();
+    run.now += 1_200_000;
+    run.answer(200, &grant(2, json!({})));
+    assert_eq!(run.outcome().unwrap().expires_on(), Some(later(2 * HOUR + 1_200)));
+}
+
+#[test]
+fn force_and_claims_pass_the_cache_by() {
+    let claims = r#"{"access_token":{"nbf":{"essential":true,"value":"1"}}}"#;
+    for (request, sent) in [
+        (request().force_refresh(true), None),
+        (request().claims(claims).unwrap(), Some(claims)),
+        (request().claims(&format!(" {claims}\n")).unwrap(), Some(claims)),
+    ] {
+        assert!(request.cached(&ada(), THEN).is_none());
+        let mut run = silent(request, ada(), THEN);
+        run.script(&[(200, &grant(2, json!({})))]);
+        asked(&run.requests[0], &[("claims", sent)]);
+        assert_eq!(token(run.outcome()), ("AT-canary-2".to_owned(), TokenSource::Refresh));
+    }
+    for nothing in ["", " ", "{}", "{ }"] {
+        assert!(request().claims(nothing).unwrap().cached(&ada(), THEN).is_some(), "{nothing:?}");
+    }
+    for broken in ["[]", "null", "{", "true", r#"{"a":1}x"#] {
+        request().claims(broken).unwrap_err();
+    }
+}
+
+#[test]
+fn without_tokens_a_silent_sign_in_says_that_nobody_is_signed_in() {
+    let not_signed_in = Failure::SignInNeeded(SignInReason::NotSignedIn);
+    assert_eq!(silent(request(), cache(&[]), THEN).failure(), not_signed_in);
+    assert_eq!(not_signed_in.to_string(), "nobody is signed in");
+    // No refresh token, and the access token is over.
+    let alone = || cache(&[grant(1, json!({"refresh_token": null}))]);
+    assert_eq!(silent(request(), alone(), later(HOUR)).failure(), not_signed_in);
+    assert_eq!(token(silent(request(), alone(), THEN).outcome()).1, TokenSource::Cache);
+    // Another client's tokens are no use.
+    let other = crate::support::builder();
+    let other = device_flow_core::Client::builder(
+        device_flow_core::Provider::endpoints("https://as/device", "https://as/token"),
+        "other-app",
+    )
+    .scope(other.build().unwrap().scope())
+    .build()
+    .unwrap();
+    assert_eq!(silent(SignInRequest::new(other), ada(), THEN).failure(), not_signed_in);
+}
+
+// B23: what the server refuses for good goes; what it says nothing about stays.
+#[test]
+fn b23_a_refused_refresh_token_goes_and_any_other_failure_keeps_it() {
+    let mut run = silent(request(), ada(), later(HOUR));
+    run.script(&[(400, r#"{"error":"invalid_grant"}"#)]);
+    let Failure::SignInNeeded(SignInReason::Refused(error)) = run.failure() else { panic!() };
+    assert_eq!(error.code(), "invalid_grant");
+    assert_eq!(refresh_tokens(run.machine.cache()), [""; 0]);
+
+    for body in [r#"{"error":"interaction_required"}"#, r#"{"error":"invalid_client"}"#, "{}", r#"{"access_token":7}"#]
+    {
+        let mut run = silent(request(), ada(), later(HOUR));
+        run.script(&[(400, body)]);
+        run.failure();
+        assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"], "{body}");
+        assert!(!run.machine.cache().is_changed(), "{body}");
+    }
+    let mut run = silent(request(), ada(), later(HOUR));
+    while run.go() {
+        run.fail(TransportErrorKind::Connect);
+    }
+    assert!(matches!(run.outcome.take().unwrap(), Err(Failure::Transport(_))));
+    assert_eq!(run.requests.len(), 4, "after 1, 2 and 4 seconds");
+    assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"]);
+}
+
+#[test]
+fn a_token_that_was_left_beside_the_new_one_is_tried_and_thrown_away() {
+    // As Node leaves them: two refresh tokens of one owner under two keys; the first is the newer.
+    let mut written: serde_json::Value = serde_json::from_str(ada().to_json().expose()).unwrap();
+    let tokens = written["RefreshToken"].as_object_mut().unwrap();
+    let (key, mut entry) = tokens.iter().map(|(key, entry)| (key.clone(), entry.clone())).next().unwrap();
+    entry["secret"] = json!("RT-canary-left");
+    entry["last_modification_time"] = json!("1");
+    tokens.insert(format!("{key}-left"), entry);
+    let both = device_flow_core::TokenCache::from_json(written.to_string().as_bytes()).unwrap();
+
+    let mut run = silent(request(), both, later(HOUR));
+    run.script(&[(400, r#"{"error":"invalid_grant"}"#), (200, &grant(3, json!({})))]);
+    asked(&run.requests[0], &[("refresh_token", Some("RT-canary-1"))]);
+    asked(&run.requests[1], &[("refresh_token", Some("RT-canary-left"))]);
+    assert_eq!(token(run.outcome()).1, TokenSource::Refresh);
+    assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-3"]);
+}
+
+/// A token that the server wishes to be replaced after half an hour.
+fn aging() -> device_flow_core::TokenCache {
+    cache(&[grant(1, json!({"refresh_in": HOUR / 2}))])
+}
+
+#[test]
+fn an_aging_token_is_replaced_when_it_can_be() {
+    assert_eq!(token(silent(request(), aging(), later(HOUR / 2 - 1)).outcome()).1, TokenSource::Cache);
+    assert!(request().cached(&aging(), later(HOUR / 2 - 1)).is_some());
+    assert!(request().cached(&aging(), later(HOUR / 2)).is_none());
+    let mut run = silent(request(), aging(), later(HOUR / 2));
+    run.script(&[(200, &grant(2, json!({})))]);
+    assert_eq!(token(run.outcome()), ("AT-canary-2".to_owned(), TokenSource::Refresh));
+}
+
+#[test]
+fn an_aging_token_that_cannot_be_replaced_is_used_and_nobody_waits() {
+    type Trouble = fn(&mut Run<device_flow_core::SignIn>);
+    let troubles: [Trouble; 6] = [
+        |run| run.fail(TransportErrorKind::Connect),
+        |run| run.fail(TransportErrorKind::UntrustedCertificate),
+        |run| run.answer(503, ""),
+        |run| run.respond(Response::new(429, b"").header("Retry-After", b"30")),
+        |run| run.answer(400, r#"{"error":"interaction_required"}"#),
+        |run| run.answer(200, "<html>"),
+    ];
+    for (number, trouble) in troubles.into_iter().enumerate() {
+        let mut run = silent(request(), aging(), later(HOUR / 2));
+        run.poll();
+        trouble(&mut run);
+        assert_eq!(token(run.outcome()), ("AT-canary-1".to_owned(), TokenSource::Cache), "{number}");
+        assert!(run.waits.is_empty() && run.requests.len() == 1, "{number}");
+        assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"], "{number}");
+        // The next five minutes nobody tries again.
+        let cache = run.machine.into_cache();
+        assert!(cache.is_changed());
+        assert!(request().cached(&cache, later(HOUR / 2 + 299)).is_some(), "{number}");
+        assert!(request().cached(&cache, later(HOUR / 2 + 300)).is_none(), "{number}");
+    }
+    // Expired and down is a failure.
+    let mut run = silent(request(), aging(), later(HOUR));
+    run.poll();
+    run.fail(TransportErrorKind::UntrustedCertificate);
+    run.failure();
+}
+
+#[test]
+fn an_aging_token_without_a_refresh_token_is_used() {
+    let cache = cache(&[grant(1, json!({"refresh_in": 1, "refresh_token": null}))]);
+    let mut run = silent(request(), cache, later(2));
+    assert_eq!(token(run.outcome()).1, TokenSource::Cache);
+}
+
+// RFC 6749 §6: the old token may be dead, so the new one is kept whatever else is wrong.
+#[test]
+fn a_rotated_refresh_token_outlives_an_answer_that_is_of_no_use() {
+    for (change, fault) in [
+        (
+            json!({"id_token": id_token("ada", json!({"aud": "another"}))}),
+            ProtocolFault::IdToken(ClaimsError::Audience),
+        ),
+        (json!({"id_token": id_token("ada", json!({"exp": 1}))}), ProtocolFault::IdToken(ClaimsError::Expired)),
+        (json!({"id_token": id_token("eve", json!({}))}), ProtocolFault::IdToken(ClaimsError::Subject)),
+        (json!({"id_token": "canary"}), ProtocolFault::IdToken(ClaimsError::Unreadable)),
+        (json!({"access_token": null}), ProtocolFault::Missing("access_token")),
+        (json!({"token_type": "mac"}), ProtocolFault::TokenType("mac".into())),
+    ] {
+        let mut run = silent(request(), ada(), later(HOUR));
+        run.script(&[(200, &grant(2, change.clone()))]);
+        let Failure::Protocol(error) = run.failure() else { panic!("{change}") };
+        assert_eq!(error.fault, fault);
+        assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-2"], "{change}");
+        assert_eq!(secrets(run.machine.cache(), "AccessToken"), ["AT-canary-1"], "{change}");
+    }
+}
+
+#[test]
+fn a_rotated_refresh_token_outlives_a_cancel() {
+    let mut run = silent(request(), ada(), later(HOUR));
+    run.poll();
+    let ticket = run.take_ticket();
+    run.machine.cancel();
+    assert_eq!(run.failure(), Failure::Cancelled);
+    let now = Timestamp::from_millis(run.now);
+    run.machine.response(ticket, Response::new(200, grant(2, json!({})).as_bytes()), now).unwrap();
+    assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-2"]);
+    assert!(!run.go(), "it has ended");
+}
+
+#[test]
+fn a_refresh_without_an_id_token_is_about_the_same_person() {
+    let mut run = silent(request(), ada(), later(HOUR));
+    run.script(&[(200, &grant(2, json!({"id_token": null, "refresh_token": null})))]);
+    let signed_in = run.outcome().unwrap();
+    assert_eq!(signed_in.account().unwrap().username(), "ada@example.test");
+    assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"], "B24: the old one stays in use");
+}
