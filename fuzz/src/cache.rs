@@ -160,8 +160,11 @@ fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, 
     let left = cache.accounts();
     let mut same = left.iter().filter(|account| authority.knows(account.environment()));
     assert!(same.all(|account| !account.home_account_id().eq_ignore_ascii_case(&person.home)), "an account is left");
-    let removed = cache.to_json();
-    after.survives(&File::read(removed.expose()).expect("an object"), &person.home);
+    if file.keys_differ() {
+        // Of a key that is there twice a merge leaves one, as every other reader does.
+        let removed = cache.to_json();
+        after.survives(&File::read(removed.expose()).expect("an object"), &person.home);
+    }
     cache.mark_saved();
     assert!(!cache.remove_account(owner) && !cache.is_changed(), "the second time there is nothing to do");
 }

@@ -3,7 +3,7 @@
 use crate::entra::*;
 use crate::grants::*;
 use crate::support::*;
-use device_flow_core::{Authority, Failure, Owner, Refresh, SaveAs, TokenCache};
+use device_flow_core::{Authority, Failure, Owner, Refresh, SaveAs, SignInReason, TokenCache};
 use serde_json::{Value, json};
 
 /// A cache that another library wrote under this name of the public cloud.
@@ -32,6 +32,9 @@ fn python_authority_migration_finds_all_three_under_another_name_of_the_cloud() 
         assert!(authority.knows(cache.accounts()[0].environment()));
         assert_eq!(hit(&cache, owner(&authority), "user.read", WRITTEN).as_deref(), Some("AT-canary"));
         assert_eq!(refresh_tokens(&cache, owner(&authority)), ["RT-canary"]);
+        let mut run = silent(request(), cache, WRITTEN);
+        assert_eq!(run.outcome().unwrap().access_token().expose(), "AT-canary");
+        assert!(run.requests.is_empty());
     }
     // And nothing of another cloud.
     let (cache, authority) = (written_under("login.chinacloudapi.cn"), public());
@@ -184,7 +187,9 @@ fn dotnet_suberrors_decide_who_has_to_act() {
         run.answer(400, &json!({"error": "invalid_grant", "suberror": suberror}).to_string());
         let failure = run.failure();
         assert_eq!(failure.keeps_refresh_token(), kept, "{suberror:?}");
-        let (Failure::SignInNeeded(error) | Failure::Rejected(error)) = &failure else { panic!("{failure}") };
+        let (Failure::SignInNeeded(SignInReason::Refused(error)) | Failure::Rejected(error)) = &failure else {
+            panic!("{failure}")
+        };
         assert_eq!(matches!(failure, Failure::SignInNeeded(_)), sign_in, "{suberror:?}");
         // Theirs hides five of them; a program may want to know.
         assert_eq!(error.suberror(), suberror.filter(|suberror| !suberror.is_empty()));

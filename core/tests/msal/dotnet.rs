@@ -4,7 +4,7 @@ use crate::entra::*;
 use crate::grants::{HOME, WRITTEN, at, keys, refresh_tokens, signed_in, written};
 use crate::support::*;
 use device_flow_core::{
-    Authority, AuthorityKind, Client, Failure, Machine as _, Owner, ProtocolFault, Provider, TokenCache, WaitReason,
+    AuthorityKind, Client, Failure, Machine as _, Owner, ProtocolFault, Provider, TokenCache, WaitReason,
 };
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 // written by hand. All the rest of that body is read.
 #[test]
 fn m01_string_numbers_and_the_old_spelling_are_read_and_a_trailing_comma_is_not() {
-    let client = || client().device_parameter("claims", r#"{"a":1}"#).device_parameter("mkt", "de-DE");
+    let client = || client().device_parameter("claims", r#"{"a":1}"#).device_parameter("slice", "testslice");
     let change = json!({
         "expires_in": "900", "interval": "1", "verification_uri": null, "verification_url": "https://microsoft.com/devicelogin"
     });
@@ -29,12 +29,12 @@ fn m01_string_numbers_and_the_old_spelling_are_read_and_a_trailing_comma_is_not(
     let asked = &run.requests[0];
     assert_eq!(asked.url, DEVICE_ENDPOINT);
     assert_eq!(asked.parameter("claims").as_deref(), Some(r#"{"a":1}"#));
-    assert_eq!(asked.parameter("mkt").as_deref(), Some("de-DE"));
-    assert_eq!(asked.parameter("scope").as_deref(), Some("openid profile offline_access user.read"));
+    assert_eq!(asked.parameter("slice").as_deref(), Some("testslice"));
+    assert_eq!(asked.parameter("scope").as_deref(), Some("user.read openid profile offline_access"));
     assert_eq!(run.requests.len(), 3);
 
     let (token, mut cache) = (token(run.outcome()), TokenCache::new());
-    let authority = Authority::of(&client().build().unwrap());
+    let authority = client().build().unwrap().authority().clone();
     let account = cache.save(&token, &signed_in(&authority), at(WRITTEN)).unwrap();
     assert_eq!((account.username(), account.home_account_id()), ("grace@fabrikam.test", HOME));
     for kind in ["AccessToken", "RefreshToken", "IdToken", "Account"] {
@@ -66,9 +66,8 @@ fn m02_an_error_with_status_200_is_that_error_and_nothing_is_shown() {
 #[test]
 fn m03_adfs_is_asked_at_its_own_paths_and_nowhere_else() {
     let base = "https://fs.contoso.com/adfs/oauth2";
-    let provider = Provider::endpoints(format!("{base}/devicecode"), format!("{base}/token"));
-    let client = Client::builder(provider, "my-client").scope("openid profile offline_access user.read");
-    let authority = Authority::of(&client.clone().build().unwrap());
+    let client = Client::builder(Provider::adfs("fs.contoso.com"), "my-client").scope("user.read");
+    let authority = client.clone().build().unwrap().authority().clone();
     assert_eq!((authority.environment(), authority.kind()), ("fs.contoso.com", AuthorityKind::Adfs));
     let mut run = flow(client, json!({"interval": 1}));
     run.poll();

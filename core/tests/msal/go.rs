@@ -53,7 +53,7 @@ fn m30_the_exact_forms() {
     assert_eq!(
         bodies,
         [
-            "client_id=my-client&scope=openid+profile+offline_access+user.read",
+            "client_id=my-client&scope=user.read+openid+profile+offline_access",
             "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=my-client&client_info=1&device_code=DC-canary",
         ]
     );

@@ -4,11 +4,11 @@
 //! and no answer is ever replayed.
 
 use crate::entra::*;
-use crate::grants::{WRITTEN, at, owner, public, refresh_tokens, refreshed, secret, signed_in, written};
+use crate::grants::{WRITTEN, written};
 use crate::support::*;
 use device_flow_core::{
-    AccessTokenQuery, Action, Client, Discovery, Failure, Machine as _, Provider, Refresh, Response, Timestamp,
-    TokenCache, WaitReason,
+    Action, Client, Discovery, Failure, Machine as _, Provider, Refresh, Response, SignInReason, Timestamp, TokenCache,
+    TokenSource, WaitReason,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -49,12 +49,12 @@ fn m20_retry_after_is_kept_with_400_429_and_5xx() {
     }
     // Without the person: the same, for as long as somebody may be kept waiting.
     for status in [429, 503] {
-        let mut run = refresh("");
+        let mut run = silent(request(), signed_in_cache(), WRITTEN + 3_600);
         run.poll();
         run.respond(Response::new(status, b"").header("Retry-After", b"30"));
         assert_eq!(run.poll(), 30_000);
         run.answer(200, &tokens(json!({})));
-        token(run.outcome());
+        assert_eq!(run.outcome().unwrap().source(), TokenSource::Refresh);
     }
 }
 
@@ -71,21 +71,19 @@ fn m21_retry_after_holds_the_request_that_it_answered_and_no_other() {
     assert_eq!(told.poll(), 30_000);
 }
 
-// For good and not for a minute: the dead token goes out of the cache, so there is nothing left to ask with.
+// For good and not for a minute: the dead token is out of the cache, so there is nothing left to ask with. (The same for the two
+// minutes of Java's and .NET's caches of refusals.)
 #[test]
 fn m22_after_one_invalid_grant_there_is_no_similar_request() {
-    let (mut cache, authority) = (TokenCache::new(), public());
-    let mut run = flow(client(), json!({}));
-    run.script(&[(200, &tokens(json!({})))]);
-    cache.save(&token(run.outcome()), &signed_in(&authority), at(WRITTEN)).unwrap();
-    let kept = cache.refresh_tokens(owner(&authority))[0].secret();
-    let mut run = Run::of(Refresh::new(client().build().unwrap(), kept));
-    run.poll();
-    run.answer(400, &refusal("invalid_grant", 70008));
-    let failure = run.failure();
-    assert!(matches!(failure, Failure::SignInNeeded(_)) && !failure.keeps_refresh_token());
-    assert!(cache.remove_refresh_token(&secret("RT-canary")));
-    assert_eq!(refresh_tokens(&cache, owner(&authority)), [""; 0]);
+    let mut first = silent(request(), signed_in_cache(), WRITTEN + 3_600);
+    first.script(&[(400, &refusal("invalid_grant", 70008))]);
+    let Failure::SignInNeeded(SignInReason::Refused(error)) = first.failure() else {
+        panic!("a dead token did not ask")
+    };
+    assert_eq!(error.numbers(), [70008]);
+    let mut again = silent(request(), first.machine.into_cache(), WRITTEN + 3_601);
+    assert_eq!(again.failure(), Failure::SignInNeeded(SignInReason::NotSignedIn));
+    assert!(again.requests.is_empty());
 }
 
 #[test]
@@ -130,17 +128,17 @@ fn assert_no_telemetry(requests: &[Sent]) {
 // reported to the server: who is refused, how often and why, is nobody's business but the caller's.
 #[test]
 fn m24_errors_are_told_and_leave_no_trace_in_later_requests() {
+    let mut cache = signed_in_cache();
     for (status, answer, code) in [
         (400, refusal("error_1", 1), Some("error_1")),
         (400, refusal("error_2", 2), Some("error_2")),
         (200, tokens(json!({})), None),
         (200, tokens(json!({})), None),
     ] {
-        let mut run = refresh("");
-        run.poll();
-        run.answer(status, &answer);
+        let mut run = silent(request().force_refresh(true), cache, WRITTEN + 60);
+        run.script(&[(status, &answer)]);
         match (run.outcome(), code) {
-            (Ok(token), None) => assert_eq!(token.access_token().expose(), "AT-canary"),
+            (Ok(signed_in), None) => assert_eq!(signed_in.access_token().expose(), "AT-canary"),
             (Err(Failure::Rejected(error)), Some(code)) => {
                 assert_eq!((error.code(), error.trace_id()), (code, Some("trace")));
                 assert_eq!(
@@ -150,7 +148,9 @@ fn m24_errors_are_told_and_leave_no_trace_in_later_requests() {
             }
             (outcome, _) => panic!("{code:?}: {outcome:?}"),
         }
+        assert_eq!(run.requests.len(), 1);
         assert_no_telemetry(&run.requests);
+        cache = run.machine.into_cache();
     }
 }
 
@@ -165,28 +165,22 @@ fn m25_the_device_flow_reports_nothing_about_itself() {
 
 #[test]
 fn m26_the_account_remembers_its_grant_and_a_forced_refresh_uses_the_refresh_token() {
-    let (mut cache, authority) = (TokenCache::new(), public());
-    let mut run = flow(client(), json!({}));
-    run.script(&[(200, &tokens(json!({})))]);
-    cache.save(&token(run.outcome()), &signed_in(&authority), at(WRITTEN)).unwrap();
     let source = |cache: &TokenCache| {
         written(cache)["Account"].as_object().unwrap().values().next().unwrap()["account_source"].clone()
     };
+    let cache = signed_in_cache();
     assert_eq!(source(&cache), GRANT);
-
-    let query = AccessTokenQuery::scopes("user.read");
-    assert!(cache.access_token(owner(&authority), query, at(WRITTEN)).is_some());
-    assert!(cache.access_token(owner(&authority), query.bypass(true), at(WRITTEN)).is_none());
-    let kept = cache.refresh_tokens(owner(&authority))[0].secret();
-    let mut run = Run::of(Refresh::new(client().build().unwrap(), kept));
+    let mut run = silent(request().force_refresh(true), cache, WRITTEN + 60);
     run.poll();
     assert_eq!(run.requests[0].parameter("refresh_token").as_deref(), Some("RT-canary"));
     run.answer(200, &tokens(json!({"access_token": "AT-canary-2"})));
-    let account = crate::grants::HOME;
-    cache.save(&token(run.outcome()), &refreshed(&authority, account), at(WRITTEN + 60)).unwrap();
-    let found = cache.access_token(owner(&authority), query, at(WRITTEN + 60)).unwrap();
-    assert_eq!(found.secret().expose(), "AT-canary-2");
+    let signed_in = run.outcome().unwrap();
+    assert_eq!((signed_in.access_token().expose(), signed_in.source()), ("AT-canary-2", TokenSource::Refresh));
+    let cache = run.machine.into_cache();
     assert_eq!(source(&cache), GRANT, "and the refresh leaves it");
+    let mut run = silent(request(), cache, WRITTEN + 60);
+    assert_eq!(run.outcome().unwrap().access_token().expose(), "AT-canary-2");
+    assert!(run.requests.is_empty());
 }
 
 // Theirs needs a person in front of a real server; the outcome is either of these.
