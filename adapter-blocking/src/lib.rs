@@ -40,14 +40,19 @@
 //! dumps every byte of every connection**, tokens and passwords included. Keep it at debug where everything else may be at
 //! trace: `RUST_LOG=trace,ureq=debug,ureq_proto=debug`.
 
+mod accounts;
 mod clock;
 mod http;
+mod kept;
 mod proxy;
 mod roots;
 
+pub use accounts::Accounts;
 pub use clock::Cancel;
 pub use device_flow_core as core;
+pub use device_flow_store as store;
 pub use http::{Http, HttpBuilder, HttpError};
+pub use kept::{NotRevoked, SignInError, SignedOut};
 
 use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, TransportError, TransportErrorKind};
 

@@ -43,13 +43,18 @@
 //!
 //! This crate logs nothing. What reqwest, hyper and rustls log holds no secret, at trace level either.
 
+mod accounts;
 mod clock;
 mod http;
+mod kept;
 mod proxy;
 mod roots;
 
+pub use accounts::Accounts;
 pub use device_flow_core as core;
+pub use device_flow_store as store;
 pub use http::{Http, HttpBuilder, HttpError};
+pub use kept::{NotRevoked, SignInError, SignedOut};
 
 use clock::Clock;
 use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, Ticket, TransportError, TransportErrorKind};

@@ -1,6 +1,6 @@
 //! Owns the words that every driver shares: what it tells its caller on the way, and how a run can end early.
 
-use crate::{Failure, Prompt, Timestamp, WaitReason};
+use crate::{Failure, Prompt, SignInReason, Timestamp, WaitReason};
 use core::time::Duration;
 
 /// What a driver tells its caller while it runs a machine.
@@ -9,6 +9,8 @@ use core::time::Duration;
 pub enum Event {
     /// Show this to the person.
     ShowCode(Prompt),
+    /// Silence has not been enough: a code follows, and this is why.
+    SignInNeeded(SignInReason),
     /// Nothing happens before `until`.
     Waiting {
         /// The end of the wait, on the driver's timeline.

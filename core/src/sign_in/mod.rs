@@ -147,7 +147,7 @@ impl SignIn {
     }
 
     fn begin(&mut self, now: UnixTime) {
-        let account = match self.request.resolve(&self.cache) {
+        let account = match self.request.whose(&self.cache) {
             Ok(Some(account)) => account,
             Ok(None) => return self.ask(SignInReason::NotSignedIn),
             Err(failure) => return self.finish(Err(failure)),

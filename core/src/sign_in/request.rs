@@ -100,7 +100,7 @@ impl SignInRequest {
     /// request, no change. `None` also when the server wishes the token to be replaced by now.
     #[must_use]
     pub fn cached(&self, cache: &TokenCache, now: UnixTime) -> Option<SignedIn> {
-        let account = self.resolve(cache).ok().flatten()?;
+        let account = self.whose(cache).ok().flatten()?;
         self.look_up(cache, account, now).filter(|found| !found.is_aging(now))
     }
 
@@ -114,8 +114,9 @@ impl SignInRequest {
         plain().claims(&self.claims).unwrap_or_else(|_| plain())
     }
 
-    /// What the refusal of a refresh asks for goes before what was asked for at first.
-    pub(super) fn device_flow_after(&self, reason: &SignInReason, entropy: [u8; 32]) -> DeviceFlow {
+    /// The same after silence was not enough: what the refusal of a refresh asks for goes before what was asked for at first.
+    #[must_use]
+    pub fn device_flow_after(&self, reason: &SignInReason, entropy: [u8; 32]) -> DeviceFlow {
         let plain = || self.device_flow(entropy);
         let SignInReason::Refused(error) = reason else { return plain() };
         // A challenge that is no object asks for nothing.
@@ -164,8 +165,11 @@ impl SignInRequest {
         SignedIn::granted(response, saved.or_else(|| known.cloned()), source, now)
     }
 
-    /// Whose token it is; `None`: nobody's that is known.
-    pub(super) fn resolve(&self, cache: &TokenCache) -> Result<Option<Account>, Failure> {
+    /// Whose token it is, of those who are signed in; `None` when nobody fits.
+    ///
+    /// # Errors
+    /// [`Failure::WhichAccount`] when several fit.
+    pub fn whose(&self, cache: &TokenCache) -> Result<Option<Account>, Failure> {
         let name = match &self.who {
             Who::Known(account) => return Ok(Some(Account::clone(account))),
             Who::Named(name) => Some(name),
@@ -194,7 +198,9 @@ impl SignInRequest {
         Ok(fitting.pop())
     }
 
-    pub(super) fn owner<'a>(&'a self, account: &'a Account) -> Owner<'a> {
+    /// Whose entries of a cache are meant.
+    #[must_use]
+    pub fn owner<'a>(&'a self, account: &'a Account) -> Owner<'a> {
         let home_account_id = account.home_account_id();
         Owner { home_account_id, client_id: self.client.client_id(), authority: self.client.authority() }
     }

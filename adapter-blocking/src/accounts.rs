@@ -1,0 +1,136 @@
+//! Owns the accounts of a program: silent sign-in, sign-in, sign-out, on one store, with one refresh at a time for all callers.
+
+use crate::kept::{self, Held, NotRevoked, SignInError, SignedOut};
+use crate::{Cancel, Http, entropy, run};
+use device_flow_core::{
+    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenResponse,
+};
+use device_flow_store::Store;
+use std::fmt;
+use std::sync::Arc;
+
+/// Who is signed in, kept in a [`Store`]: gets a token silently when it can, else shows a code.
+///
+/// Cheap to clone; clones are the same accounts. Any number of threads and processes may ask at once: one of them refreshes, the
+/// rest wait for the store's lock and find what it got.
+///
+/// ```no_run
+/// use device_flow_blocking::core::{Client, Event, Provider, SignInRequest};
+/// use device_flow_blocking::store::{FileStore, default_path};
+/// use device_flow_blocking::{Accounts, Cancel, Http};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::builder(Provider::gitlab(), "my-client-id").scope("openid read_api").build()?;
+/// let accounts = Accounts::new(Http::builder().build()?, FileStore::new(default_path("my-app", "tokens.json")?)?);
+/// let signed_in = accounts.sign_in(&SignInRequest::new(client), &Cancel::new(), |event| {
+///     if let Event::ShowCode(prompt) = event {
+///         println!("Open {} and enter {}", prompt.verification_uri(), prompt.user_code());
+///     }
+/// })?;
+/// println!("Hello {}", signed_in.account().map_or("", |account| account.username()));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Accounts {
+    http: Http,
+    store: Arc<dyn Store>,
+}
+
+impl Accounts {
+    /// The accounts of this store.
+    #[must_use]
+    pub fn new(http: Http, store: impl Store + 'static) -> Self {
+        Self { http, store: Arc::new(store) }
+    }
+
+    /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, of the code, and of
+    /// the waits for it.
+    ///
+    /// # Errors
+    /// [`SignInError`]. A server that cannot be reached is one, not a reason to show a code.
+    pub fn sign_in(
+        &self,
+        request: &SignInRequest,
+        cancel: &Cancel,
+        mut on_event: impl FnMut(Event),
+    ) -> Result<SignedIn, SignInError> {
+        let reason = match self.silent(request, cancel) {
+            Err(SignInError::Stopped(Stopped::Failed(Failure::SignInNeeded(reason)))) => reason,
+            outcome => return outcome,
+        };
+        let mut flow = request.device_flow_after(&reason, entropy()?);
+        on_event(Event::SignInNeeded(reason));
+        self.interactive(request, &mut flow, cancel, on_event)
+    }
+
+    /// A token without the person: of the cache, else for a refresh token.
+    ///
+    /// # Errors
+    /// [`SignInError`]; [`Failure::SignInNeeded`] in it when only the person can help.
+    pub fn silent(&self, request: &SignInRequest, cancel: &Cancel) -> Result<SignedIn, SignInError> {
+        if let Some(outcome) = kept::at_once(&*self.store, request)? {
+            return Ok(outcome?);
+        }
+        let (held, cache) = Held::lock(&*self.store)?;
+        let mut sign_in = SignIn::silent(request.clone(), cache, kept::now());
+        let outcome = run(&self.http, &mut sign_in, cancel, |_| {});
+        kept::settled(outcome, held.save(sign_in.into_cache()))
+    }
+
+    /// A token by this flow, [new](SignInRequest::device_flow) or resumed, whoever is signed in.
+    ///
+    /// # Errors
+    /// [`SignInError`].
+    pub fn interactive(
+        &self,
+        request: &SignInRequest,
+        flow: &mut DeviceFlow,
+        cancel: &Cancel,
+        on_event: impl FnMut(Event),
+    ) -> Result<SignedIn, SignInError> {
+        let response = run(&self.http, flow, cancel, on_event)?;
+        self.keep(request, &response)
+    }
+
+    /// Checks and keeps what a device flow brought that something else has driven.
+    ///
+    /// # Errors
+    /// [`SignInError`]; [`NotKept`](SignInError::NotKept) has the token in it.
+    pub fn keep(&self, request: &SignInRequest, response: &TokenResponse) -> Result<SignedIn, SignInError> {
+        kept::keep(&*self.store, request, response)
+    }
+
+    /// Everyone who is signed in, whatever the server.
+    ///
+    /// # Errors
+    /// [`SignInError`] when the store cannot be read.
+    pub fn list(&self) -> Result<Vec<Account>, SignInError> {
+        Ok(kept::load(&*self.store)?.accounts())
+    }
+
+    /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
+    ///
+    /// # Errors
+    /// [`SignInError`] when the store cannot be changed. What the server does not do is told in [`SignedOut`].
+    pub fn sign_out(&self, request: &SignInRequest, cancel: &Cancel) -> Result<Option<SignedOut>, SignInError> {
+        let Some((account, tokens)) = kept::forget(&*self.store, request)? else { return Ok(None) };
+        let mut not_revoked = None;
+        for (token, kind) in tokens {
+            let revoked = match Revocation::new(request.client().clone(), token) {
+                Ok(revocation) => {
+                    run(&self.http, &mut revocation.kind(kind), cancel, |_| {}).map_err(NotRevoked::Stopped)
+                }
+                Err(error) => Err(NotRevoked::NoEndpoint(error)),
+            };
+            not_revoked = revoked.err().or(not_revoked);
+        }
+        Ok(Some(SignedOut { account, not_revoked }))
+    }
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accounts").field("http", &self.http).finish_non_exhaustive()
+    }
+}
