@@ -26,6 +26,7 @@ mod judge;
 pub mod once;
 pub mod operations;
 pub mod prompt;
+pub mod sign_in;
 pub mod snapshot;
 pub mod token;
 
@@ -43,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     ("once", once::check),
     ("operations", operations::check),
     ("prompt", prompt::check),
+    ("sign_in", sign_in::check),
     ("snapshot", snapshot::check),
     ("token", token::check),
 ];
