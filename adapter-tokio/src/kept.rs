@@ -20,7 +20,7 @@ pub enum SignInError {
     #[error(transparent)]
     Store(Arc<StoreError>),
     /// What is stored is no token cache. It is left as it is.
-    #[error("the stored token cache cannot be read: {0}")]
+    #[error(transparent)]
     Cache(CacheError),
     /// There is a token, which can be used; but the next run will not find it.
     #[error("signed in, but the tokens could not be kept: {error}")]
@@ -46,10 +46,9 @@ impl SignInError {
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
         match self {
-            Self::Stopped(_) | Self::Entropy(_) => None,
+            Self::Stopped(_) | Self::Cache(_) | Self::Entropy(_) => None,
             Self::Store(error) => Some(error.advice()),
             Self::NotKept { error, .. } => error.advice(),
-            Self::Cache(_) => Some("Move the file away, and sign in again."),
         }
     }
 }

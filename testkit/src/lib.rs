@@ -8,6 +8,7 @@
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
 //! - `memory`: a driver without sockets and without waits.
 //! - `recorder`: any machine on a timeline of its own, and what it did there.
+//! - `rotating` (feature `loopback`, Unix): an authorization server that gives each refresh token once.
 //! - `scaled`: any machine on a faster timeline, or without waits.
 //! - `secrets`: the word that every secret of the tests contains, and the search for it.
 //! - `server`: the scripted authorization server, without sockets.
@@ -34,6 +35,8 @@ pub mod law;
 pub mod loopback;
 pub mod memory;
 pub mod recorder;
+#[cfg(all(feature = "loopback", unix))]
+pub mod rotating;
 pub mod scaled;
 pub mod secrets;
 pub mod server;

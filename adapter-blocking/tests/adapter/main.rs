@@ -1,4 +1,4 @@
-//! Real sign-ins over real sockets. `sign_in`, `transport` and `settings` are the suite that both adapters pass: they are the
+//! Real sign-ins over real sockets. `accounts`, `sign_in`, `transport` and `settings` are the suite that both adapters pass: they are the
 //! other one's very files.
 
 #![allow(
@@ -9,6 +9,8 @@
     reason = "a panic is how a test reports"
 )]
 
+#[path = "../../../adapter-tokio/tests/adapter/accounts.rs"]
+mod accounts;
 #[path = "../../../adapter-tokio/tests/adapter/settings.rs"]
 mod settings;
 #[path = "../../../adapter-tokio/tests/adapter/sign_in.rs"]
@@ -18,7 +20,11 @@ mod stopping;
 mod transport;
 
 use device_flow_blocking as adapter;
-use device_flow_blocking::core::{DeviceFlow, Event, Machine, Stopped, TokenResponse};
+use device_flow_blocking::core::{
+    Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenResponse,
+};
+use device_flow_blocking::store::Store;
+use device_flow_blocking::{Cancel, SignInError, SignedOut};
 use device_flow_testkit::scaled::Scaled;
 
 /// Runs a machine to its end, and tells what went on.
@@ -26,6 +32,49 @@ fn drive<M: Machine>(http: &adapter::Http, machine: &mut M) -> (Result<M::Output
     let mut events = Vec::new();
     let outcome = adapter::run(http, machine, &adapter::Cancel::new(), |event| events.push(event));
     (outcome, events)
+}
+
+/// The accounts of this adapter, called as the other's are.
+struct Accounts(adapter::Accounts);
+
+impl Accounts {
+    fn new(store: impl Store + 'static) -> Self {
+        Self(adapter::Accounts::new(adapter::Http::builder().build().unwrap(), store))
+    }
+
+    /// What was told on the way, too.
+    fn sign_in(&self, request: &SignInRequest) -> (Result<SignedIn, SignInError>, Vec<String>) {
+        let mut told = Vec::new();
+        let outcome = self.0.sign_in(request, &Cancel::new(), |event| told.push(accounts::tell(&event)));
+        (outcome, told)
+    }
+
+    fn silent(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
+        self.0.silent(request, &Cancel::new())
+    }
+
+    fn keep(&self, request: &SignInRequest, response: TokenResponse) -> Result<SignedIn, SignInError> {
+        self.0.keep(request, &response)
+    }
+
+    fn list(&self) -> Result<Vec<Account>, SignInError> {
+        self.0.list()
+    }
+
+    fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
+        self.0.sign_out(request, &Cancel::new())
+    }
+
+    /// The access tokens that so many callers on each of these stores get when they ask at the same time.
+    fn all_at_once<S: Store + Clone + 'static>(stores: &[S], callers: usize, request: &SignInRequest) -> Vec<String> {
+        let accounts: Vec<_> = stores.iter().map(|store| Self::new(store.clone())).collect();
+        let ask = |own: &Self| own.silent(request).unwrap().access_token().expose().to_owned();
+        std::thread::scope(|scope| {
+            let asking: Vec<_> =
+                accounts.iter().flat_map(|own| (0..callers).map(move |_| scope.spawn(move || ask(own)))).collect();
+            asking.into_iter().map(|token| token.join().unwrap()).collect()
+        })
+    }
 }
 
 /// Runs a flow a thousand times as fast.

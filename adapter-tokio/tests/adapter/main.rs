@@ -1,4 +1,4 @@
-//! Real sign-ins over real sockets. `sign_in`, `transport` and `settings` are the suite that both adapters pass: the other
+//! Real sign-ins over real sockets. `accounts`, `sign_in`, `transport` and `settings` are the suite that both adapters pass: the other
 //! one includes these very files.
 
 #![allow(
@@ -9,6 +9,7 @@
     reason = "a panic is how a test reports"
 )]
 
+mod accounts;
 mod settings;
 mod sign_in;
 mod stopping;
@@ -16,14 +17,69 @@ mod transport;
 
 use device_flow_testkit::scaled::Scaled;
 use device_flow_tokio as adapter;
-use device_flow_tokio::core::{DeviceFlow, Event, Machine, Stopped, TokenResponse};
+use device_flow_tokio::core::{Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenResponse};
+use device_flow_tokio::store::Store;
+use device_flow_tokio::{SignInError, SignedOut};
+use std::future::Future;
 
 /// Runs a machine to its end, and tells what went on.
 fn drive<M: Machine>(http: &adapter::Http, machine: &mut M) -> (Result<M::Output, Stopped>, Vec<Event>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut events = Vec::new();
-    let outcome = runtime.block_on(adapter::run(http, machine, |event| events.push(event)));
+    let outcome = block_on(adapter::run(http, machine, |event| events.push(event)));
     (outcome, events)
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// The accounts of this adapter, called as the other's are.
+struct Accounts(adapter::Accounts);
+
+impl Accounts {
+    fn new(store: impl Store + 'static) -> Self {
+        Self(adapter::Accounts::new(adapter::Http::builder().build().unwrap(), store))
+    }
+
+    /// What was told on the way, too.
+    fn sign_in(&self, request: &SignInRequest) -> (Result<SignedIn, SignInError>, Vec<String>) {
+        let mut told = Vec::new();
+        let outcome = block_on(self.0.sign_in(request, |event| told.push(accounts::tell(&event))));
+        (outcome, told)
+    }
+
+    fn silent(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
+        block_on(self.0.silent(request))
+    }
+
+    fn keep(&self, request: &SignInRequest, response: TokenResponse) -> Result<SignedIn, SignInError> {
+        block_on(self.0.keep(request, response))
+    }
+
+    fn list(&self) -> Result<Vec<Account>, SignInError> {
+        block_on(self.0.list())
+    }
+
+    fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
+        block_on(self.0.sign_out(request))
+    }
+
+    /// The access tokens that so many callers on each of these stores get when they ask at the same time.
+    fn all_at_once<S: Store + Clone + 'static>(stores: &[S], callers: usize, request: &SignInRequest) -> Vec<String> {
+        block_on(async {
+            let accounts: Vec<_> = stores.iter().map(|store| Self::new(store.clone()).0).collect();
+            let ask = |accounts: &adapter::Accounts| {
+                let (accounts, request) = (accounts.clone(), request.clone());
+                tokio::spawn(async move { accounts.silent(&request).await.unwrap().access_token().expose().to_owned() })
+            };
+            let asking: Vec<_> = accounts.iter().flat_map(|own| (0..callers).map(move |_| ask(own))).collect();
+            let mut tokens = Vec::new();
+            for token in asking {
+                tokens.push(token.await.unwrap());
+            }
+            tokens
+        })
+    }
 }
 
 /// Runs a flow a thousand times as fast.

@@ -1,12 +1,17 @@
 //! Stopping on tokio: a future that is dropped anywhere leaves a machine that goes on, and never early.
 
+use crate::accounts::{NOTHING, approved, kept_tokens, request};
+use crate::adapter::SignInError;
 use crate::adapter::core::{
     Action, Cause, DeviceFlow, Event, Machine, Misuse, Outgoing, Response, Stopped, Ticket, Timestamp, TransportError,
     TransportErrorKind, WaitReason,
 };
+use crate::adapter::store::MemoryStore;
 use crate::adapter::{Http, entropy, run};
 use device_flow_testkit::loopback::{self, Loopback};
+use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::scaled::Scaled;
+use std::future::Future as _;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -188,4 +193,54 @@ async fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_is_told_once() {
     let week = Duration::from_secs(7 * 24 * 60 * 60);
     let _ = tokio::time::timeout(week, run(&http, &mut Never, |_| told += 1)).await.unwrap_err();
     assert_eq!(told, 1);
+}
+
+// G05, F09: the new refresh token would be lost, and with it the sign-in.
+#[test]
+fn g05_a_caller_that_goes_away_does_not_stop_the_refresh() {
+    let (server, store) = (Rotating::new(NOTHING), MemoryStore::new());
+    let (accounts, request) = (crate::Accounts::new(store.clone()), request(&server));
+    approved(&server, &accounts, &request).unwrap();
+    server.set_slowness(Duration::from_millis(100));
+    crate::block_on(async {
+        let caller = accounts.0.silent(&request);
+        assert!(tokio::time::timeout(Duration::from_millis(20), caller).await.is_err(), "it went away");
+        while kept_tokens(&store) == ["RT-canary-1"] {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert_eq!((kept_tokens(&store), server.refreshes()), (vec!["RT-canary-2".to_owned()], 1));
+}
+
+// F09: what one of them learns all have learnt.
+#[test]
+fn f09_callers_at_the_same_time_share_a_refusal() {
+    let (server, store) = (Rotating::new(NOTHING), MemoryStore::new());
+    let (accounts, request) = (crate::Accounts::new(store), request(&server));
+    approved(&server, &accounts, &request).unwrap();
+    server.set_slowness(Duration::from_millis(100));
+    server.revoke();
+    let refusals = crate::block_on(async {
+        let ask = || {
+            let (accounts, request) = (accounts.0.clone(), request.clone());
+            tokio::spawn(async move { accounts.silent(&request).await.unwrap_err().to_string() })
+        };
+        let asking: Vec<_> = (0..16).map(|_| ask()).collect();
+        let mut refusals = Vec::new();
+        for refusal in asking {
+            refusals.push(refusal.await.unwrap());
+        }
+        refusals
+    });
+    assert!(refusals.iter().all(|refusal| refusal.starts_with("sign in again: invalid_grant")), "{refusals:?}");
+    assert_eq!((server.refreshes(), server.reuses()), (1, 1));
+}
+
+#[test]
+fn without_a_runtime_accounts_say_so() {
+    let accounts = crate::Accounts::new(MemoryStore::new()).0;
+    let mut listing = std::pin::pin!(accounts.list());
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(Err(error)) = listing.as_mut().poll(&mut context) else { panic!() };
+    assert!(matches!(error, SignInError::Stopped(Stopped::NoRuntime)), "{error}");
 }

@@ -1,0 +1,123 @@
+//! Owns `Rotating`: an authorization server on loopback that gives each refresh token once, as careful servers do.
+
+use crate::loopback::{Asked, JSON, Loopback, Next, answer, device_answer, error_answer};
+use device_flow_core::{ClientBuilder, Provider};
+use std::io::Write;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+/// Every code is approved at the first poll. The tokens of the nth grant are `AT-canary-n` and `RT-canary-n`, whose they are is
+/// not told; a refresh token is good once.
+pub struct Rotating {
+    /// What it was asked.
+    pub server: Loopback,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    grants: u32,
+    /// The refresh token that is good.
+    live: Option<String>,
+    reuses: u32,
+    lifetime: u64,
+    slowness: Duration,
+}
+
+impl Rotating {
+    /// A server whose access tokens live that long, in seconds.
+    #[must_use]
+    pub fn new(lifetime: u64) -> Self {
+        let state = State { grants: 0, live: None, reuses: 0, lifetime, slowness: Duration::ZERO };
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        let server = Loopback::http(move |asked, wire| serve(&shared, asked, wire));
+        Self { server, state }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A client of it.
+    pub fn client_builder(&self) -> ClientBuilder {
+        let provider = Provider::endpoints(self.server.url("/device"), self.server.url("/token"));
+        let provider = provider.revocation_endpoint(self.server.url("/revoke"));
+        device_flow_core::Client::builder(provider, "client").allow_http_loopback()
+    }
+
+    /// From now on access tokens live that long, in seconds.
+    pub fn set_lifetime(&self, lifetime: u64) {
+        self.state().lifetime = lifetime;
+    }
+
+    /// From now on a refresh takes that long.
+    pub fn set_slowness(&self, slowness: Duration) {
+        self.state().slowness = slowness;
+    }
+
+    /// Somebody takes everything back on the server's own pages.
+    pub fn revoke(&self) {
+        self.state().live = None;
+    }
+
+    /// The refresh token that is good.
+    #[must_use]
+    pub fn live(&self) -> Option<String> {
+        self.state().live.clone()
+    }
+
+    /// How often a refresh token came that was not good any more.
+    #[must_use]
+    pub fn reuses(&self) -> u32 {
+        self.state().reuses
+    }
+
+    /// The refreshes so far.
+    #[must_use]
+    pub fn refreshes(&self) -> usize {
+        self.server.polls().iter().filter(|asked| asked.body.contains("grant_type=refresh_token")).count()
+    }
+
+    /// The requests so far, whatever they were about.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.server.requests().len()
+    }
+}
+
+fn serve(state: &Mutex<State>, asked: &Asked, wire: &mut dyn Write) -> Next {
+    let parameter = |name: &str| {
+        form_urlencoded::parse(asked.body.as_bytes())
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.into_owned())
+    };
+    let slowness = state.lock().unwrap().slowness;
+    if parameter("refresh_token").is_some() {
+        thread::sleep(slowness);
+    }
+    let mut state = state.lock().unwrap();
+    match asked.target.as_str() {
+        "/device" => return device_answer(wire),
+        "/revoke" => {
+            if parameter("token") == state.live {
+                state.live = None;
+            }
+            return answer(wire, 200, "", "");
+        }
+        _ => {}
+    }
+    if let Some(token) = parameter("refresh_token") {
+        if state.live.as_ref() != Some(&token) {
+            state.reuses += 1;
+            return error_answer(wire, "invalid_grant");
+        }
+    }
+    state.grants += 1;
+    let (number, lifetime) = (state.grants, state.lifetime);
+    state.live = Some(format!("RT-canary-{number}"));
+    let body = format!(
+        r#"{{"access_token":"AT-canary-{number}","refresh_token":"RT-canary-{number}","token_type":"Bearer","expires_in":{lifetime}}}"#
+    );
+    answer(wire, 200, JSON, &body)
+}
