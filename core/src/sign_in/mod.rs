@@ -126,8 +126,18 @@ impl SignIn {
 
     /// The cache, to be stored.
     #[must_use]
-    pub fn into_cache(self) -> TokenCache {
+    pub fn into_cache(mut self) -> TokenCache {
+        self.rescue();
         self.cache
+    }
+
+    /// Keeps a token that an answer held which nobody looked at any more.
+    fn rescue(&mut self) {
+        if let Step::Refreshing(tried) = &self.step
+            && let Some(rotated) = tried.refresh.rotated()
+        {
+            self.cache.replace_refresh_token(&tried.candidate.token, rotated, self.calendar.at(self.now));
+        }
     }
 
     /// Why the person is asked, once it has come to that and silence was tried first.
@@ -306,10 +316,8 @@ impl Machine for SignIn {
             Step::Refreshing(tried) => {
                 tried.refresh.response(ticket, response, now)?;
                 // After a cancel nobody will ask for the outcome, but a token that the server sent is not lost.
-                if let (Outcome::Ready(_) | Outcome::HandedOut, Some(rotated)) =
-                    (&self.outcome, tried.refresh.rotated())
-                {
-                    self.cache.replace_refresh_token(&tried.candidate.token, rotated, self.calendar.at(now));
+                if !matches!(self.outcome, Outcome::Open) {
+                    self.rescue();
                 }
                 Ok(())
             }
@@ -332,6 +340,8 @@ impl Machine for SignIn {
                 Step::Asking(flow) => flow.cancel(),
                 Step::Refreshing(tried) => tried.refresh.cancel(),
             }
+            // The answer may have come just before.
+            self.rescue();
             self.finish(Err(Failure::Cancelled));
         }
     }

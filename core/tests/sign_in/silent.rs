@@ -240,6 +240,22 @@ fn a_rotated_refresh_token_outlives_a_cancel() {
     assert!(!run.go(), "it has ended");
 }
 
+// A driver may be stopped between the answer and the next action.
+#[test]
+fn a_rotated_refresh_token_outlives_a_cancel_or_an_end_right_after_its_answer() {
+    for cancel in [true, false] {
+        let mut run = silent(request(), ada(), later(HOUR));
+        run.script(&[(200, &grant(2, json!({})))]);
+        if cancel {
+            run.machine.cancel();
+            assert_eq!(run.failure(), Failure::Cancelled);
+        }
+        let cache = run.machine.into_cache();
+        assert!(cache.is_changed(), "{cancel}");
+        assert_eq!(refresh_tokens(&cache), ["RT-canary-2"], "{cancel}");
+    }
+}
+
 #[test]
 fn a_refresh_without_an_id_token_is_about_the_same_person() {
     let mut run = silent(request(), ada(), later(HOUR));
