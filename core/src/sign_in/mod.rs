@@ -127,17 +127,9 @@ impl SignIn {
     /// The cache, to be stored.
     #[must_use]
     pub fn into_cache(mut self) -> TokenCache {
-        self.rescue();
+        // An answer that nobody has looked at yet counts.
+        self.cancel();
         self.cache
-    }
-
-    /// Keeps a token that an answer held which nobody looked at any more.
-    fn rescue(&mut self) {
-        if let Step::Refreshing(tried) = &self.step
-            && let Some(rotated) = tried.refresh.rotated()
-        {
-            self.cache.replace_refresh_token(&tried.candidate.token, rotated, self.calendar.at(self.now));
-        }
     }
 
     /// Why the person is asked, once it has come to that and silence was tried first.
@@ -316,8 +308,10 @@ impl Machine for SignIn {
             Step::Refreshing(tried) => {
                 tried.refresh.response(ticket, response, now)?;
                 // After a cancel nobody will ask for the outcome, but a token that the server sent is not lost.
-                if !matches!(self.outcome, Outcome::Open) {
-                    self.rescue();
+                if let (Outcome::Ready(_) | Outcome::HandedOut, Some(rotated)) =
+                    (&self.outcome, tried.refresh.rotated())
+                {
+                    self.cache.replace_refresh_token(&tried.candidate.token, rotated, self.calendar.at(now));
                 }
                 Ok(())
             }
@@ -334,14 +328,31 @@ impl Machine for SignIn {
     }
 
     fn cancel(&mut self) {
-        if let Outcome::Open = self.outcome {
-            match &mut self.step {
-                Step::Start => {}
-                Step::Asking(flow) => flow.cancel(),
-                Step::Refreshing(tried) => tried.refresh.cancel(),
+        if !matches!(self.outcome, Outcome::Open) {
+            return;
+        }
+        // An answer that came just before counts: nothing is lost that the server gave, and what it refused goes.
+        let (now, calendar) = (self.now, self.calendar.at(self.now));
+        match core::mem::replace(&mut self.step, Step::Start) {
+            Step::Start => {}
+            Step::Asking(mut flow) => {
+                flow.cancel();
+                let passed = pass(flow.next_action(now));
+                self.step = Step::Asking(flow);
+                if let Err(outcome) = passed {
+                    self.approved(outcome, calendar);
+                }
             }
-            // The answer may have come just before.
-            self.rescue();
+            Step::Refreshing(mut tried) => {
+                tried.refresh.cancel();
+                match pass(tried.refresh.next_action(now)) {
+                    // What is still in flight is for this one to take.
+                    Ok(_) | Err(Err(Failure::Cancelled)) => self.step = Step::Refreshing(tried),
+                    Err(outcome) => self.refreshed(*tried, outcome, calendar),
+                }
+            }
+        }
+        if let Outcome::Open = self.outcome {
             self.finish(Err(Failure::Cancelled));
         }
     }
