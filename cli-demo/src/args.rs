@@ -17,7 +17,7 @@ Examples:
   device-flow login --issuer https://login.example.com --client-id my-app --scope openid
 
 Exit codes: 0 ok, 1 internal, 2 usage, 3 denied, 5 code expired or --timeout, 6 network or TLS,
-7 server broke the protocol or refused, 9 nobody can see the code, 130 Ctrl-C, 143 terminated."
+7 server broke the protocol or refused, 8 tokens could not be read or kept, 9 nobody can see the code, 130 Ctrl-C, 143 terminated."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -28,9 +28,9 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Sign in: show a code, wait until it is approved, tell what was granted.
+    /// Sign in: silently if the stored tokens still do, else show a code and wait until it is approved; tell what was granted.
     ///
-    /// The tokens are shown masked. This version does not store them yet: it is for trying a server and a client out.
+    /// The tokens are stored for the next run and shown masked.
     Login(Box<Login>),
     /// Try the flow here: a small real authorization server on this computer, and a sign-in against it.
     Demo(Demo),
@@ -102,6 +102,21 @@ pub(crate) struct Login {
     /// The API that the token is for, as a URI (RFC 8707); may be repeated.
     #[arg(long, value_name = "URI")]
     pub(crate) resource: Vec<String>,
+    /// Which of the accounts that are signed in is meant: a user name or an account id.
+    #[arg(long, env = "DEVICE_FLOW_ACCOUNT", value_name = "NAME")]
+    pub(crate) account: Option<String>,
+    /// Show a code even if somebody is signed in.
+    #[arg(long, conflicts_with = "account")]
+    pub(crate) force: bool,
+    /// Where tokens are kept.
+    #[arg(long, value_enum, default_value_t = StoreName::File, env = "DEVICE_FLOW_STORE", value_name = "WHERE")]
+    pub(crate) store: StoreName,
+    /// The file of the tokens, which MSAL can read, too [default: device-flow/tokens.json among the user's state files].
+    #[arg(long, env = "DEVICE_FLOW_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The language of the server's texts, such as de-DE.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) language: Option<String>,
     /// Give up after this time, even if the code lives longer.
     #[arg(long, value_parser = duration, env = "DEVICE_FLOW_TIMEOUT", value_name = "TIME")]
     pub(crate) timeout: Option<Duration>,
@@ -145,6 +160,14 @@ pub(crate) enum ProviderName {
     Google,
     /// GitLab.com, or another with --host
     Gitlab,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoreName {
+    /// A file that only you can read
+    File,
+    /// Nowhere: they are gone when the program ends
+    Memory,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

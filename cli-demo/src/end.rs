@@ -1,7 +1,8 @@
 //! Owns how a run ends: the one table from a cause to its exit code, its name for programs and its text for people.
 
-use device_flow_tokio::HttpError;
 use device_flow_tokio::core::{ConfigError, Failure, ProtocolFault, SignInReason, Stopped, TransportErrorKind};
+use device_flow_tokio::store::StoreError;
+use device_flow_tokio::{HttpError, SignInError};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ pub(crate) enum End {
     Usage(String),
     #[error("{0}")]
     Failed(#[from] Failure),
+    /// Tokens could not be read or kept.
+    #[error("{0}")]
+    Storage(String),
     #[error("nobody approved the sign-in within {} seconds (--timeout): start again for a new code", .0.as_secs())]
     TimedOut(Duration),
     #[error("stderr leads nowhere, so nobody could see the code: connect it to a terminal, or use --json")]
@@ -33,6 +37,7 @@ impl End {
     pub(crate) fn facts(&self) -> (u8, &str, bool) {
         match self {
             Self::Usage(_) => (2, "usage", false),
+            Self::Storage(_) => (8, "storage", false),
             Self::NobodyCanSee => (9, "interaction_required", false),
             Self::TimedOut(_) => (5, "timeout", true),
             Self::Interrupted => (130, "cancelled", false),
@@ -73,6 +78,25 @@ fn failed(failure: &Failure) -> (u8, &str) {
 impl From<Stopped> for End {
     fn from(stopped: Stopped) -> Self {
         if let Stopped::Failed(failure) = stopped { Self::Failed(failure) } else { Self::Internal(stopped.to_string()) }
+    }
+}
+
+impl From<SignInError> for End {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::Stopped(stopped) => stopped.into(),
+            SignInError::Entropy(_) => Self::Internal(error.to_string()),
+            // And what this version does not know.
+            SignInError::Store(_) | SignInError::Cache(_) | SignInError::NotKept { .. } | _ => {
+                Self::Storage(error.advice().map_or_else(|| error.to_string(), |advice| format!("{error}. {advice}")))
+            }
+        }
+    }
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::from(SignInError::from(error))
     }
 }
 

@@ -4,6 +4,7 @@ mod args;
 pub mod demo;
 mod end;
 mod login;
+mod servers;
 mod terminal;
 mod try_out;
 

@@ -2,7 +2,10 @@
 
 use crate::args::{Color, Global, Progress};
 use crate::end::End;
-use device_flow_tokio::core::{Cause, Client, Prompt, TokenResponse, TransportErrorKind, WaitReason, Warning};
+use device_flow_tokio::core::{
+    Cause, Client, Prompt, SignInReason, SignedIn, TokenResponse, TokenSource, TransportErrorKind, UnixTime,
+    WaitReason, Warning,
+};
 use jiff::{SignedDuration, Timestamp as Calendar, tz::TimeZone};
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -43,6 +46,9 @@ enum JsonEvent<'a> {
         issuer: Option<&'a str>,
         warnings: Vec<String>,
     },
+    SignInNeeded {
+        reason: String,
+    },
     SlowDown {
         interval: u32,
     },
@@ -61,6 +67,7 @@ enum JsonEvent<'a> {
         scope: String,
         expires_at: Option<String>,
         storage: &'static str,
+        source: &'static str,
         refreshable: bool,
     },
     Error {
@@ -201,45 +208,69 @@ impl Terminal {
         Ok(())
     }
 
+    /// Why a code follows, when there was hope that none was needed.
+    pub(crate) fn sign_in_needed(&mut self, reason: &SignInReason) -> Result<(), End> {
+        if *reason == SignInReason::NotSignedIn {
+            return Ok(());
+        }
+        if self.json {
+            return self.event(JsonEvent::SignInNeeded { reason: reason.to_string() });
+        }
+        let text = reason.to_string();
+        let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+        self.say(&format!("{}{rest}.\n", first.to_uppercase()));
+        Ok(())
+    }
+
     /// The result, on stdout.
     pub(crate) fn signed_in(
         &mut self,
         client: &Client,
-        token: &TokenResponse,
+        signed_in: &SignedIn,
         account: Option<&str>,
+        storage: &'static str,
     ) -> Result<(), End> {
-        let scope = token.scopes().collect::<Vec<_>>().join(" ");
-        let expires = token.expires_in().map(after);
+        let scope = signed_in.scopes().collect::<Vec<_>>().join(" ");
+        let life = signed_in.expires_on().map(|end| end.saturating_since(today()));
+        let expires = life.map(after);
+        let response = signed_in.response();
         if self.json {
             return self.event(JsonEvent::Success {
                 account,
                 scope,
                 expires_at: expires.map(|at| at.to_string()),
-                storage: "none",
-                refreshable: token.refresh_token().is_some(),
+                storage,
+                source: source(signed_in.source()),
+                refreshable: signed_in.is_refreshable(),
             });
         }
         self.clear_line();
         let server = name(client.issuer().unwrap_or_else(|| client.token_endpoint()));
-        let mut text = format!("Signed in to {server}\n");
+        let how = match signed_in.source() {
+            TokenSource::Cache => " (stored earlier, still good)",
+            TokenSource::Refresh => " (refreshed)",
+            TokenSource::DeviceFlow | _ => "",
+        };
+        let mut text = format!("Signed in to {server}{how}\n");
         if let Some(account) = account {
             text += &format!("  account        {account}\n");
         }
-        let life = match (expires, token.expires_in()) {
+        let life = match (expires, life) {
             (Some(at), Some(life)) => {
                 let at = at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
                 format!(", expires at {at} (in {})", left(life))
             }
             _ => String::new(),
         };
-        text += &format!("  access token   {}{life}\n", masked(token.access_token().expose()));
-        text += &match token.refresh_token() {
+        text += &format!("  access token   {}{life}\n", masked(signed_in.access_token().expose()));
+        text += &match response.and_then(TokenResponse::refresh_token) {
             Some(refresh) => format!("  refresh token  {}\n", masked(refresh.expose())),
+            None if signed_in.is_refreshable() => "  refresh token  stored\n".to_owned(),
             None => "  refresh token  none\n".to_owned(),
         };
         text += &format!("  scopes         {}\n", if scope.is_empty() { "not told by the server" } else { &scope });
-        let missing = token.missing_scopes().collect::<Vec<_>>().join(" ");
-        if !missing.is_empty() {
+        let missing = response.map(|response| response.missing_scopes().collect::<Vec<_>>().join(" "));
+        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
             text += &format!("  not granted    {missing}\n");
         }
         self.result(&self.shown(&text))
@@ -320,6 +351,21 @@ fn named(cause: Cause) -> (&'static str, Option<u16>) {
     (name, None)
 }
 
+/// What a store has to say on the way, whoever prints what at that moment.
+pub(crate) fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "device-flow: warning: {text}");
+}
+
+/// Where a token came from, as programs call it.
+fn source(source: TokenSource) -> &'static str {
+    match source {
+        TokenSource::Cache => "cache",
+        TokenSource::Refresh => "refresh",
+        // And places that this version does not know.
+        TokenSource::DeviceFlow | _ => "device_flow",
+    }
+}
+
 /// A server as people call it. What is not https keeps its scheme, to be seen.
 fn name(url: &str) -> &str {
     url.strip_prefix("https://").unwrap_or(url)
@@ -346,6 +392,11 @@ fn after(duration: Duration) -> Calendar {
     let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     let then = Calendar::now().saturating_add(duration).unwrap_or(Calendar::MAX);
     Calendar::from_second(then.as_second()).unwrap_or(then)
+}
+
+/// The time of the calendar, as tokens tell theirs.
+fn today() -> UnixTime {
+    UnixTime::from_secs(u64::try_from(Calendar::now().as_second()).unwrap_or_default())
 }
 
 fn columns() -> usize {

@@ -3,13 +3,15 @@
 use crate::args::{Demo, Global};
 use crate::demo::{Options, Server};
 use crate::end::End;
-use crate::login::{http, sign_in};
+use crate::login::{before_the_person, http};
 use crate::terminal::Terminal;
-use device_flow_tokio::core::{Client, DeviceFlow, Discovery, Prompt, Provider, TokenResponse};
-use device_flow_tokio::{entropy, run};
+use device_flow_tokio::core::{Client, Discovery, Event, Prompt, Provider, SignInRequest};
+use device_flow_tokio::store::MemoryStore;
+use device_flow_tokio::{Accounts, run};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// How long `--yes` leaves the code to be looked at.
 const BEFORE_YES: Duration = Duration::from_secs(3);
@@ -40,10 +42,12 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
         .scope("openid profile offline_access")
         .allow_http_loopback()
         .build()?;
-    let flow = DeviceFlow::new(client, entropy().map_err(|error| End::Internal(error.to_string()))?);
-    let account = |token: &TokenResponse| {
-        // Exposed to ask the server whose it is, as an API would.
-        server.account(token.access_token().expose())
+    let client = Arc::new(client);
+    let request = SignInRequest::new(client.clone());
+    let accounts = Accounts::new(http.clone(), MemoryStore::new());
+    let sign_in = |tell: mpsc::UnboundedSender<Event>| async move {
+        // Who hears it lives as long as this future.
+        accounts.sign_in(&request, |event| drop(tell.send(event))).await
     };
     let (tell, shown) = tokio::sync::oneshot::channel();
     let mut tell = Some(tell);
@@ -54,7 +58,12 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
         }
     };
     tokio::select! {
-        outcome = sign_in(flow, &http, terminal, on_code, account) => outcome,
+        outcome = before_the_person(&client, &http, terminal, on_code, sign_in) => {
+            let signed_in = outcome?;
+            // Exposed to ask the server whose it is, as an API would.
+            let account = server.account(signed_in.access_token().expose());
+            terminal.signed_in(&client, &signed_in, account.as_deref(), "memory")
+        }
         never = approve_by_itself(server, shown), if yes => match never {},
     }
 }

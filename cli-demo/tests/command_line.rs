@@ -62,6 +62,7 @@ impl Drop for Site {
 fn device_flow() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
+    command.env("DEVICE_FLOW_STORE", "memory");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -107,11 +107,11 @@ fn serve(state: &Mutex<State>, asked: &Asked, wire: &mut dyn Write) -> Next {
         }
         _ => {}
     }
-    if let Some(token) = parameter("refresh_token") {
-        if state.live.as_ref() != Some(&token) {
-            state.reuses += 1;
-            return error_answer(wire, "invalid_grant");
-        }
+    if let Some(token) = parameter("refresh_token")
+        && state.live.as_ref() != Some(&token)
+    {
+        state.reuses += 1;
+        return error_answer(wire, "invalid_grant");
     }
     state.grants += 1;
     let (number, lifetime) = (state.grants, state.lifetime);

@@ -86,6 +86,7 @@ impl Login {
                 command.env_remove(name);
             }
         }
+        command.env("DEVICE_FLOW_STORE", "memory");
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         let (stdout, stderr) = (Output::of(child.stdout.take().unwrap()), Output::of(child.stderr.take().unwrap()));

@@ -53,6 +53,12 @@ impl Account {
         self.part(self.ends[1], self.ends[2])
     }
 
+    /// What to call it before a person, safe to print: the user name, else the home account id; empty when there is neither.
+    #[must_use]
+    pub fn label(&self) -> Box<str> {
+        crate::prompt::printable(if self.username().is_empty() { self.home_account_id() } else { self.username() })
+    }
+
     /// The full name.
     #[must_use]
     pub fn name(&self) -> Option<&str> {

@@ -203,7 +203,13 @@ impl TokenCache {
     /// Whether anything is there that this client could use.
     pub(crate) fn has_tokens(&self, owner: Owner<'_>) -> bool {
         let mut tokens = self.owned_by(&owner).filter(|entry| entry.kind == Kind::AccessToken);
-        tokens.any(|entry| owner.is_client_of(entry)) || !self.refresh_tokens(owner).is_empty()
+        tokens.any(|entry| owner.is_client_of(entry)) || self.is_refreshable(owner)
+    }
+
+    /// Whether there is a refresh token that may work.
+    pub(crate) fn is_refreshable(&self, owner: Owner<'_>) -> bool {
+        let family = self.family(owner.client_id, owner.authority);
+        self.owned_by(&owner).any(|entry| is_usable(entry, &owner, family))
     }
 
     /// All refresh tokens that may work, the likeliest first: those of the client's family, then the client's own; in each
@@ -211,13 +217,8 @@ impl TokenCache {
     #[must_use]
     pub fn refresh_tokens(&self, owner: Owner<'_>) -> Vec<CachedRefreshToken<'_>> {
         let family = self.family(owner.client_id, owner.authority);
-        let of_family = |entry: &Entry| family.is_some_and(|family| !family.is_empty() && entry.family() == family);
-        let usable = |entry: &&Entry| {
-            entry.kind == Kind::RefreshToken
-                && !entry.secret().is_empty()
-                && (owner.is_client_of(entry) || of_family(entry))
-        };
-        let mut found: Vec<&Entry> = self.owned_by(&owner).filter(usable).collect();
+        let of_family = |entry: &Entry| is_of_family(entry, family);
+        let mut found: Vec<&Entry> = self.owned_by(&owner).filter(|entry| is_usable(entry, &owner, family)).collect();
         // The first in the file comes first among equals, as it does for every MSAL.
         found.sort_by_key(|entry| Reverse((of_family(entry), self.freshness(entry))));
         let token = |entry| CachedRefreshToken { entry, foreign: !owner.is_client_of(entry) };
@@ -269,6 +270,17 @@ impl TokenCache {
         });
         (beside.filter_map(Entry::written).max().unwrap_or_default(), false)
     }
+}
+
+fn is_of_family(entry: &Entry, family: Option<&str>) -> bool {
+    family.is_some_and(|family| !family.is_empty() && entry.family() == family)
+}
+
+/// Whether this refresh token may work for this owner.
+fn is_usable(entry: &Entry, owner: &Owner<'_>, family: Option<&str>) -> bool {
+    entry.kind == Kind::RefreshToken
+        && !entry.secret().is_empty()
+        && (owner.is_client_of(entry) || is_of_family(entry, family))
 }
 
 impl Owner<'_> {

@@ -212,7 +212,8 @@ impl SignInRequest {
         let query = query.bypass(self.force_refresh || !self.claims.is_empty());
         let found = cache.access_token(owner, query, now)?;
         let id_token = cache.id_token(owner);
-        Some(SignedIn::cached(&found, id_token, account))
+        let refreshable = cache.is_refreshable(owner);
+        Some(SignedIn::cached(&found, id_token, account, refreshable))
     }
 
     /// The scopes that a refresh has to name; `None`: those that were granted. Only Microsoft's servers grant others than those

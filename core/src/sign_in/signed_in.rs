@@ -14,6 +14,7 @@ pub struct SignedIn {
     refresh_on: Option<UnixTime>,
     account: Option<Account>,
     source: TokenSource,
+    refreshable: bool,
     response: Option<Box<TokenResponse>>,
 }
 
@@ -30,7 +31,12 @@ pub enum TokenSource {
 }
 
 impl SignedIn {
-    pub(super) fn cached(token: &CachedAccessToken<'_>, id_token: Option<Secret>, account: Account) -> Self {
+    pub(super) fn cached(
+        token: &CachedAccessToken<'_>,
+        id_token: Option<Secret>,
+        account: Account,
+        refreshable: bool,
+    ) -> Self {
         Self {
             access_token: token.secret(),
             id_token,
@@ -39,6 +45,7 @@ impl SignedIn {
             refresh_on: token.refresh_on(),
             account: Some(account),
             source: TokenSource::Cache,
+            refreshable,
             response: None,
         }
     }
@@ -58,6 +65,7 @@ impl SignedIn {
             refresh_on: None,
             account,
             source,
+            refreshable: response.refresh_token().is_some(),
             response: Some(Box::new(response.clone())),
         }
     }
@@ -101,6 +109,12 @@ impl SignedIn {
     #[must_use]
     pub fn source(&self) -> TokenSource {
         self.source
+    }
+
+    /// Whether a refresh token can replace it silently.
+    #[must_use]
+    pub fn is_refreshable(&self) -> bool {
+        self.refreshable
     }
 
     /// The whole answer of the server with its further members; `None` when the token was in the cache.

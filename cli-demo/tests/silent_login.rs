@@ -1,0 +1,167 @@
+//! The binary on stored tokens: a second `login` asks nobody while the token lives, refreshes after it, and says why when only
+//! the person can help.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests panic to report"
+)]
+
+use device_flow_cli::demo::{Options, Server};
+use device_flow_testkit::rotating::Rotating;
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// `login`, with a home of its own and pipes for everything.
+fn login(home: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8").env("HOME", home);
+    command.args(["login", "--client-id", "my-app", "--allow-http-loopback"]).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Exit code, stdout, stderr.
+fn ended(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    assert!(!(stdout.clone() + &stderr).contains("canary"), "a secret is in the output");
+    (output.status.code().unwrap(), stdout, stderr)
+}
+
+#[test]
+fn from_the_first_code_to_silence_a_refresh_a_revocation_and_the_next_code() {
+    let (server, home) = (Rotating::new(3_600), tempfile::tempdir().unwrap());
+    let endpoints = [server.server.url("/device"), server.server.url("/token")];
+    let words = ["--device-endpoint", &endpoints[0], "--token-endpoint", &endpoints[1], "--scope", "mail"];
+    let again = || ended(&mut login(home.path(), &words));
+
+    let (exit, stdout, stderr) = again();
+    assert_eq!(exit, 0, "{stderr}");
+    assert!(stderr.contains("2. Enter the code        WDJB-MJHT"), "{stderr}");
+    assert!(
+        stdout.starts_with("Signed in to http://") && stdout.contains("refresh token  ... (11 characters)"),
+        "{stdout}"
+    );
+    let file = home.path().join(".local/state/device-flow/tokens.json");
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+    // Within the token's life: no request.
+    let asked = server.requests();
+    let (exit, stdout, stderr) = again();
+    assert_eq!((exit, server.requests(), stderr.as_str()), (0, asked, ""));
+    assert!(stdout.contains("(stored earlier, still good)") && stdout.contains("refresh token  stored"), "{stdout}");
+    assert!(stdout.contains("expires at"), "{stdout}");
+
+    // After it: one refresh.
+    let text = std::fs::read_to_string(&file).unwrap();
+    let mut cache: Value = serde_json::from_str(&text).unwrap();
+    cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token["expires_on"] = "1".into());
+    std::fs::write(&file, cache.to_string()).unwrap();
+    let (exit, stdout, stderr) = again();
+    assert_eq!((exit, server.requests(), server.refreshes(), stderr.as_str()), (0, asked + 1, 1, ""));
+    assert!(stdout.contains("(refreshed)"), "{stdout}");
+
+    // After a revocation it says so, and shows a code.
+    server.revoke();
+    cache["RefreshToken"]
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+        .for_each(|token| token["secret"] = "RT-canary-2".into());
+    std::fs::write(&file, cache.to_string()).unwrap();
+    let (exit, _, stderr) = again();
+    assert_eq!(exit, 0, "{stderr}");
+    assert!(stderr.starts_with("Sign in again: invalid_grant"), "{stderr}");
+    assert!(stderr.contains("WDJB-MJHT"), "{stderr}");
+
+    // Somebody wants a code although they are signed in.
+    let (exit, _, stderr) = ended(&mut login(home.path(), &[&words[..], &["--force"]].concat()));
+    assert_eq!(exit, 0);
+    assert!(stderr.starts_with("Sign in to") && stderr.contains("WDJB-MJHT"), "{stderr}");
+}
+
+#[test]
+fn metadata_are_remembered_so_that_silence_is_silent() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let options = Options { interval: Duration::from_secs(1), ..Options::default() };
+    let (server, home) = (runtime.block_on(Server::start(options)).unwrap(), tempfile::tempdir().unwrap());
+    let url = server.base_url().to_owned();
+    let words = ["--issuer", &url, "--scope", "openid", "--json"];
+    let mut first = login(home.path(), &words).spawn().unwrap();
+    let mut end = String::new();
+    for line in BufReader::new(first.stdout.take().unwrap()).lines() {
+        end = line.unwrap();
+        let event: Value = serde_json::from_str(&end).unwrap();
+        if event["event"] == "device_code" {
+            assert!(server.approve(event["user_code"].as_str().unwrap()));
+        }
+    }
+    assert!(first.wait().unwrap().success());
+    let event: Value = serde_json::from_str(&end).unwrap();
+    assert_eq!((&event["source"], &event["storage"]), (&"device_flow".into(), &"file".into()));
+
+    // The server is gone, and nobody notices.
+    runtime.block_on(server.shutdown());
+    let (exit, stdout, stderr) = ended(&mut login(home.path(), &words));
+    assert_eq!((exit, stderr.as_str()), (0, ""));
+    let event: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&event["event"], &event["source"]), (&"success".into(), &"cache".into()));
+    // Nor does a broken memory matter but for a request.
+    std::fs::write(home.path().join(".local/state/device-flow/tokens.servers.json"), "{").unwrap();
+    let (exit, _, stderr) = ended(&mut login(home.path(), &["--issuer", &url, "--request-timeout", "1s"]));
+    assert_eq!(exit, 6, "{stderr}");
+}
+
+// F05, F13, E07: what is wrong with the place is told before anybody is asked, and what to do.
+#[test]
+fn f13_a_place_that_does_not_do_ends_with_8_before_any_request() {
+    let (server, home) = (Rotating::new(3_600), tempfile::tempdir().unwrap());
+    let endpoints = [server.server.url("/device"), server.server.url("/token")];
+    let words = ["--device-endpoint", &*endpoints[0], "--token-endpoint", &*endpoints[1]];
+    let with = |more: &[&str]| login(home.path(), &[&words[..], more].concat());
+
+    let damaged = home.path().join("damaged.json");
+    std::fs::write(&damaged, "[]").unwrap();
+    let folder = home.path().join("folder.json");
+    std::fs::create_dir(&folder).unwrap();
+    for (place, text) in [(&damaged, "move it away"), (&folder, "is a folder, not a file. Move it away")] {
+        let (exit, stdout, stderr) = ended(&mut with(&["--token-file", place.to_str().unwrap()]));
+        assert_eq!((exit, stdout.as_str()), (8, ""), "{stderr}");
+        assert!(stderr.contains(text), "{stderr}");
+    }
+    let (exit, _, stderr) = ended(with(&[]).env_remove("HOME"));
+    assert_eq!(exit, 8);
+    assert!(stderr.contains("no home folder is known") && stderr.contains("Set HOME"), "{stderr}");
+    assert_eq!((server.requests(), std::fs::read_to_string(&damaged).unwrap().as_str()), (0, "[]"));
+    // In memory nothing is needed, and nothing stays.
+    let (exit, _, stderr) = ended(with(&["--store", "memory"]).env_remove("HOME"));
+    assert_eq!(exit, 0, "{stderr}");
+    assert!(!home.path().join(".local").exists());
+}
+
+// F09.
+#[test]
+fn f09_thirty_two_processes_make_one_refresh() {
+    let (server, home) = (Rotating::new(60), tempfile::tempdir().unwrap());
+    let endpoints = [server.server.url("/device"), server.server.url("/token")];
+    let words = ["--device-endpoint", &endpoints[0], "--token-endpoint", &endpoints[1], "--scope", "mail"];
+    assert_eq!(ended(&mut login(home.path(), &words)).0, 0);
+    server.set_lifetime(3_600);
+    server.set_slowness(Duration::from_millis(100));
+    let running: Vec<_> = (0..32).map(|_| login(home.path(), &words).spawn().unwrap()).collect();
+    let ends: Vec<_> = running.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    for end in &ends {
+        assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
+        assert!(end.stderr.is_empty(), "{}", String::from_utf8_lossy(&end.stderr));
+    }
+    let refreshed = ends.iter().filter(|end| String::from_utf8_lossy(&end.stdout).contains("(refreshed)")).count();
+    assert_eq!((server.refreshes(), server.reuses(), refreshed), (1, 0, 1));
+}
