@@ -5,7 +5,7 @@ use crate::os::{Dir, Stamp};
 use crate::{Contents, Locked, PATIENCE, Store, StoreError};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, is_separator};
 use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -83,8 +83,9 @@ impl FileStore {
 impl Place {
     fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_owned();
-        // "dir/" and "dir/." have a file name too, which is not what was meant.
-        if path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.as_os_str().as_encoded_bytes().ends_with(b"/.") {
+        // "dir/" and "dir/." have a file name too, which is not what was meant; nor is "dir\\" on Windows.
+        let text = path.as_os_str().as_encoded_bytes();
+        if text.strip_suffix(b".").unwrap_or(text).last().is_some_and(|last| is_separator(char::from(*last))) {
             return None;
         }
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

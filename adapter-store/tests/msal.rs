@@ -1,27 +1,20 @@
-//! The real extensions of MSAL for Python and Node, and this crate, at one lock. Installs both below `target/`.
+//! The real extensions of MSAL for Python and Node, and this crate, at one lock. Installs both with `testkit/msal/install.sh`.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, FileStore, Store, StoreError};
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 static INSTALLED: LazyLock<PathBuf> = LazyLock::new(|| {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("msal-extensions");
-    fs::create_dir_all(&folder).unwrap();
-    let run = |command: &mut Command| assert!(command.current_dir(&folder).status().unwrap().success(), "{command:?}");
-    if !folder.join("python/bin/pip").exists() {
-        run(Command::new("python3").args(["-m", "venv", "python"]));
-    }
-    run(Command::new("python/bin/pip").args(["-q", "install", "msal-extensions==1.3.1", "portalocker==4.4.2"]));
-    fs::write(folder.join("package.json"), "{\"private\": true}").unwrap();
-    // Its script fetches a binary for keyrings, which is not used here.
-    run(Command::new("npm").args(["install", "--silent", "--ignore-scripts", "@azure/msal-node-extensions@5.6.0"]));
-    folder
+    let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/msal/install.sh");
+    assert!(Command::new(&install).status().unwrap().success(), "{install:?}");
+    let elsewhere = env::var_os("DEVICE_FLOW_MSAL").map(PathBuf::from);
+    elsewhere.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/msal"))
 });
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -95,7 +88,7 @@ impl Language {
     fn start(self, path: &Path, mode: &str) -> Child {
         let folder = &*INSTALLED;
         let (program, script, text) = match self {
-            Python => (folder.join("python/bin/python"), folder.join("lock.py"), PYTHON),
+            Python => (folder.join("venv/bin/python"), folder.join("lock.py"), PYTHON),
             Node => (PathBuf::from("node"), folder.join("lock.mjs"), NODE),
         };
         // The tests of one process write the same into it, each whole.

@@ -2,6 +2,7 @@
 
 use crate::machine::Headers;
 use crate::message::answer::{Answer, Meaning};
+use crate::message::json::Object;
 use crate::message::metadata::MAX_METADATA;
 use crate::once::Once;
 use crate::prompt::{endpoint_fault, printable};
@@ -78,7 +79,8 @@ impl Discovery {
     }
 
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
-        let Answer { meaning, object, retry_after } = Answer::read(response, MAX_METADATA);
+        let mut object = Object::default();
+        let Answer { meaning, retry_after } = Answer::read(response, MAX_METADATA, &mut object);
         match meaning {
             Meaning::Object => match Metadata::read(&object, &self.issuer, self.allow_http_loopback) {
                 Ok(metadata) if metadata.device_authorization_endpoint().is_some() => {

@@ -1,6 +1,7 @@
 //! Owns the refresh (RFC 6749 §6): from a refresh token to new tokens, and never a word to the person.
 
 use crate::message::answer::{Answer, Meaning};
+use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
 use crate::once::Once;
 use crate::{
@@ -101,13 +102,15 @@ impl Refresh {
         let mut refresh = Self::new(client, token);
         refresh.scope = scope.filter(|scope| !scope.is_empty()).map(Box::from);
         if !claims.is_empty() {
-            refresh.parameters.push((String::from("claims"), Secret::from(claims)));
+            let claims = refresh.client.claims(claims);
+            refresh.parameters.push((String::from("claims"), Secret::from(&*claims)));
         }
         refresh
     }
 
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
-        let Answer { meaning, object, retry_after } = Answer::read(response, self.client.max_answer());
+        let mut object = Object::default();
+        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
         let (cause, given_up) = match meaning {
             Meaning::Object => {
                 let requested = self.scope.as_deref().unwrap_or(self.client.scope());
@@ -152,7 +155,8 @@ impl Machine for Refresh {
             Some(now) => self.judge(&response, now),
             // Cancelled in the meantime, but the old token may be dead all the same.
             None => {
-                let Answer { object, .. } = Answer::read(&response, self.client.max_answer());
+                let mut object = Object::default();
+                let _ = Answer::read(&response, self.client.max_answer(), &mut object);
                 self.rotated = TokenResponse::refresh_token_in(&object);
             }
         }

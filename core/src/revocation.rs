@@ -1,6 +1,7 @@
 //! Owns the revocation (RFC 7009): a token that nobody needs any more is taken back to its server.
 
 use crate::message::answer::{Answer, Meaning};
+use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
 use crate::once::Once;
 use crate::{
@@ -87,7 +88,8 @@ impl Revocation {
         if matches!(response.status(), 200 | 204) {
             return self.once.finish(Ok(()));
         }
-        let Answer { meaning, object, retry_after } = Answer::read(response, self.client.max_answer());
+        let mut object = Object::default();
+        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
         let status = response.status();
         let (cause, given_up) = match meaning {
             Meaning::Error(error) if error.is_about_a_dead_token() => return self.once.finish(Ok(())),

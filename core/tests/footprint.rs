@@ -3,7 +3,9 @@
 
 mod support;
 
-use device_flow_core::{Action, DeviceFlow, Machine, Response, Secret, Timestamp};
+use device_flow_core::{
+    AccessTokenQuery, Action, Authority, DeviceFlow, Machine, Owner, Response, Secret, Timestamp, TokenCache, UnixTime,
+};
 use serde_json::json;
 use std::sync::Arc;
 use support::*;
@@ -70,6 +72,31 @@ fn a_pending_poll_costs_one_allocation() {
         println!("one pending poll: {} allocations", measured.count_total);
         assert_eq!((measured.count_total, measured.bytes_current), (1, 0));
     }
+}
+
+#[test]
+fn a_silent_hit_among_a_thousand_accounts_allocates_its_token_and_nothing_else() {
+    let token = |number| {
+        let secret = format!("AT-canary-{number:040}");
+        json!({
+            "home_account_id": format!("uid-{number}.tenant"), "environment": "login.windows.net", "client_id": "me",
+            "realm": "tenant", "target": "openid profile User.Read", "secret": secret, "expires_on": "4000000000"
+        })
+    };
+    let tokens: serde_json::Map<_, _> = (0..1_000).map(|number| (format!("key {number}"), token(number))).collect();
+    let file = json!({ "AccessToken": tokens }).to_string();
+    let cache = TokenCache::from_json(file.as_bytes()).unwrap();
+    // Another name of the same cloud, and of the same tenant.
+    let authority = Authority::entra("login.microsoftonline.com", "organizations");
+    let owner = Owner { home_account_id: "UID-777.tenant", client_id: "me", authority: &authority };
+    let query = AccessTokenQuery::scopes("user.read openid");
+    let mut hit = None;
+    let measured = allocation_counter::measure(|| {
+        hit = cache.access_token(owner, query, UnixTime::from_secs(1_800_000_000)).map(|found| found.secret());
+    });
+    assert_eq!(hit.unwrap().expose(), format!("AT-canary-{:040}", 777));
+    println!("one silent hit: {} allocations, {} bytes", measured.count_total, measured.bytes_total);
+    assert_eq!((measured.count_total, measured.bytes_total), (1, 50));
 }
 
 #[test]

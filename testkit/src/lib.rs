@@ -7,6 +7,8 @@
 //! - `law`: when the next poll may and must come.
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
 //! - `memory`: a driver without sockets and without waits.
+//! - `microsoft` (feature `loopback`, Unix): a server that looks like Microsoft Entra ID, and does what a test tells it.
+//! - `msal` (feature of the same name, Unix): MSAL for Python and for Node, installed and run.
 //! - `recorder`: any machine on a timeline of its own, and what it did there.
 //! - `rotating` (feature `loopback`, Unix): an authorization server that gives each refresh token once.
 //! - `scaled`: any machine on a faster timeline, or without waits.
@@ -34,6 +36,10 @@ pub mod law;
 #[cfg(all(feature = "loopback", unix))]
 pub mod loopback;
 pub mod memory;
+#[cfg(all(feature = "loopback", unix))]
+pub mod microsoft;
+#[cfg(all(feature = "msal", unix))]
+pub mod msal;
 pub mod recorder;
 #[cfg(all(feature = "loopback", unix))]
 pub mod rotating;

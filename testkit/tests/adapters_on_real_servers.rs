@@ -20,11 +20,12 @@ use std::time::{Duration, Instant};
 use adapters::Adapter;
 use device_flow_core::{
     Action, Client, ClientBuilder, ConfigError, DeviceFlow, Discovery, Event, Expired, Failure, Machine, Metadata,
-    Misuse, OAuthError, Prompt, Provider, Refresh, Response, Revocation, Secret, Stopped, Ticket, Timestamp, TokenKind,
-    TokenResponse, TransportError, WaitReason,
+    Misuse, OAuthError, Prompt, Provider, Refresh, Response, Revocation, Secret, SignInRequest, Stopped, Ticket,
+    Timestamp, TokenCache, TokenKind, TokenResponse, TokenSource, TransportError, UnixTime, WaitReason,
 };
 use device_flow_testkit::abreast::side_by_side;
 use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
+use device_flow_tokio::store::{MemoryStore, Store as _};
 use serde_json::Value;
 use support::plain_http::{json, post};
 use support::tap::Tap;
@@ -610,4 +611,55 @@ fn rfc7009_the_revocation_endpoint_of_the_metadata() {
         // A token that was never given is as dead as a revoked one.
         adapter.run(&mut Revocation::new(client, "never-given-canary").unwrap(), |_| {}).unwrap();
     });
+}
+
+/// The whole life of an account with the ID tokens, rotations and revocations of real servers.
+#[test]
+fn an_account_lives_from_its_first_code_to_its_end() {
+    everywhere(&Kind::ALL, |adapter, kind| {
+        let server = shared(kind);
+        let provider = match kind {
+            // Its metadata do not name the device endpoint.
+            Kind::DjangoOauthToolkit => {
+                let provider = Provider::endpoints(server.device_authorization_endpoint(), server.token_endpoint());
+                provider.revocation_endpoint(server.revocation_endpoint())
+            }
+            Kind::OidcProvider | Kind::Authlib => discover(adapter, &server).into(),
+        };
+        let client = public(provider).scope(SCOPE).allow_http_loopback().build().unwrap();
+        let request = SignInRequest::new(client);
+        let store = MemoryStore::new();
+        let accounts = adapter.accounts(store.clone());
+        let text = accounts.silent(&request).unwrap_err();
+        assert_eq!(text, "nobody is signed in");
+
+        let done = sign_in(adapter, &server, public, |scene| scene.approve());
+        let kept = accounts.keep(&request, done.token().clone()).unwrap();
+        let who = kept.account().unwrap().home_account_id().to_owned();
+        // The third server sends no ID token, so nobody can tell who it is.
+        assert_eq!(who.is_empty(), kind == Kind::DjangoOauthToolkit, "{who}");
+        let hit = accounts.silent(&request).unwrap();
+        assert_eq!((hit.source(), hit.access_token().expose()), (TokenSource::Cache, kept.access_token().expose()));
+
+        // Three times, so that each rotation has been kept.
+        for _ in 0..3 {
+            let fresh = accounts.silent(&request.clone().force_refresh(true)).unwrap();
+            assert_eq!(fresh.source(), TokenSource::Refresh);
+            assert_eq!(fresh.account().unwrap().home_account_id(), who);
+        }
+        let copy = TokenCache::from_json(&store.load().unwrap().unwrap()).unwrap();
+        let (account, not_revoked) = accounts.sign_out(&request).unwrap().unwrap();
+        assert_eq!((account.home_account_id(), not_revoked), (&*who, None));
+        assert_eq!(accounts.silent(&request).unwrap_err(), "nobody is signed in");
+        assert!(accounts.sign_out(&request).unwrap().is_none());
+
+        // Whoever has a copy finds it dead.
+        let mut silent = device_flow_core::SignIn::silent(request.force_refresh(true), copy, now());
+        let Err(Stopped::Failed(Failure::SignInNeeded(reason))) = adapter.run(&mut silent, |_| {}) else { panic!() };
+        assert!(reason.to_string().starts_with("sign in again: invalid_grant"), "{reason}");
+    });
+}
+
+fn now() -> UnixTime {
+    UnixTime::from_secs(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs())
 }

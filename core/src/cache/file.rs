@@ -114,11 +114,13 @@ impl TokenCache {
     fn pieces(&self, put: &mut impl FnMut(&str)) {
         put("{");
         let mut separator = "";
+        let full: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| self.has(*kind)).collect();
+        let listed: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| self.lists(*kind)).collect();
         for section in &self.sections {
             match section {
                 Section::Known(kind) => self.map(*kind, &mut separator, put),
                 // What should have been a map gives way when there is something to put into one.
-                Section::Other(Some(kind), ..) if self.has(*kind) || self.lists(*kind) => {}
+                Section::Other(Some(kind), ..) if full.contains(kind) || listed.contains(kind) => {}
                 Section::Other(_, source, span) => {
                     put(separator);
                     put(source.get(*span).unwrap_or_default());
@@ -126,10 +128,8 @@ impl TokenCache {
                 }
             }
         }
-        for kind in Kind::ALL {
-            if self.has(kind) && !self.lists(kind) {
-                self.map(kind, &mut separator, put);
-            }
+        for kind in full.into_iter().filter(|kind| !listed.contains(kind)) {
+            self.map(kind, &mut separator, put);
         }
         put("}");
     }

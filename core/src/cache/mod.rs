@@ -15,7 +15,7 @@ pub use lookup::{AccessTokenQuery, CachedAccessToken, CachedRefreshToken, Owner}
 pub use save::SaveAs;
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt;
 use entry::{Entry, Kind};
@@ -94,7 +94,7 @@ impl TokenCache {
         {
             return;
         }
-        self.note(kind, entry.key(), false);
+        self.note(kind, entry.key());
         let place = self.entries.iter().position(goes).unwrap_or(self.entries.len());
         self.take(false, goes);
         self.entries.insert(place.min(self.entries.len()), entry);
@@ -102,19 +102,28 @@ impl TokenCache {
 
     /// Removes entries; true when there were any.
     fn take(&mut self, signed_out: bool, goes: impl Fn(&Entry) -> bool) -> bool {
-        let gone: Vec<Entry> = self.entries.iter().filter(|entry| goes(entry)).cloned().collect();
-        for entry in &gone {
-            self.note(entry.kind, entry.key(), signed_out);
+        let gone = self.entries.iter().filter(|entry| goes(entry));
+        let hashes: BTreeSet<u64> = gone.map(|entry| entry.key_hash).collect();
+        if hashes.is_empty() {
+            return false;
+        }
+        let alike: Vec<&Entry> = self.entries.iter().filter(|entry| hashes.contains(&entry.key_hash)).collect();
+        // As `find` does it, for all of them at once: the last counts.
+        let bases: BTreeMap<_, &Entry> = alike.iter().map(|entry| (place(entry.kind, entry.key()), *entry)).collect();
+        for entry in alike.iter().filter(|entry| goes(entry)) {
+            let place = place(entry.kind, entry.key());
+            let base = bases.get(&place).copied().cloned();
+            self.changes.entry(place).or_insert(Change { base, signed_out }).signed_out = signed_out;
         }
         self.entries.retain(|entry| !goes(entry));
-        !gone.is_empty()
+        true
     }
 
     /// Remembers what an entry was before the first change of it.
-    fn note(&mut self, kind: Kind, key: &str, signed_out: bool) {
+    fn note(&mut self, kind: Kind, key: &str) {
         let base = self.find(kind, key).cloned();
-        let key = key.to_ascii_lowercase().into_boxed_str();
-        self.changes.entry((kind, key)).or_insert(Change { base, signed_out }).signed_out = signed_out;
+        let change = Change { base, signed_out: false };
+        self.changes.entry(place(kind, key)).or_insert(change).signed_out = false;
     }
 
     /// After every change of `entries`.
@@ -124,6 +133,11 @@ impl TokenCache {
         self.index.extend(owned.map(|(entry, place)| (entry.home_hash, place)));
         self.index.sort_unstable();
     }
+}
+
+/// Where an entry stands, for everyone who compares keys as we do.
+fn place(kind: Kind, key: &str) -> (Kind, Box<str>) {
+    (kind, key.to_ascii_lowercase().into_boxed_str())
 }
 
 impl Default for TokenCache {

@@ -43,6 +43,7 @@ pub struct Client {
     revocation_endpoint: Result<Arc<str>, ConfigError>,
     authorization: Option<Arc<Secret>>,
     correlation_id: Option<Arc<str>>,
+    capabilities: Box<[String]>,
     device_form: Form,
     /// Ends with `device_code=`, so that a poll is this and the encoded code.
     poll_form: Form,
@@ -68,6 +69,7 @@ impl Client {
             authority: None,
             language: String::new(),
             correlation_id: None,
+            capabilities: Vec::new(),
             audience: String::new(),
             resources: Vec::new(),
             device_parameters: Vec::new(),
@@ -123,6 +125,14 @@ impl Client {
         self.revocation_endpoint.as_deref().ok()
     }
 
+    /// The claims of a request that asks for these, a JSON object or nothing.
+    pub(crate) fn claims(&self, asked: &str) -> Box<str> {
+        if self.capabilities.is_empty() {
+            return Box::from(asked);
+        }
+        crate::message::claims::with_capabilities(asked, &self.capabilities)
+    }
+
     /// `finish` may add what differs from flow to flow.
     pub(crate) fn device_request(&self, finish: impl FnOnce(&mut Form)) -> Request {
         let mut form = self.device_form.clone();
@@ -144,6 +154,9 @@ impl Client {
         let mut form = self.refresh_form.with_secret(token);
         form.push("scope", scope.unwrap_or_default());
         parameters.iter().for_each(|(name, value)| form.push_hidden(name, value));
+        if !parameters.iter().any(|(name, _)| name == "claims") {
+            form.push("claims", &self.claims(""));
+        }
         self.post(&self.token_endpoint, form.with_tail(b""))
     }
 
@@ -226,6 +239,7 @@ pub struct ClientBuilder {
     authority: Option<Authority>,
     language: String,
     correlation_id: Option<String>,
+    capabilities: Vec<String>,
     audience: String,
     resources: Vec<String>,
     device_parameters: Vec<(String, String)>,
@@ -271,6 +285,13 @@ impl ClientBuilder {
     /// for Microsoft's, which repeat it in their errors. One client for each sign-in makes it name one sign-in.
     pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Tells Microsoft's servers what the program can handle, such as `cp1`: claims challenges of an API, in exchange for tokens
+    /// that live longer and end when the person's rights do. It goes with the claims of every request; may be called again for more.
+    pub fn capability(mut self, name: impl Into<String>) -> Self {
+        self.capabilities.push(name.into());
         self
     }
 
@@ -434,6 +455,7 @@ impl ClientBuilder {
             revocation_endpoint,
             authorization,
             correlation_id,
+            capabilities: self.capabilities.into_boxed_slice(),
             device_form,
             poll_form,
             refresh_form,

@@ -100,7 +100,7 @@ impl DeviceFlow {
         // Hashed apart, so that the timing of polls tells nothing about the verifier.
         let digest = Sha256::new().chain_update(b"jitter").chain_update(entropy).finalize();
         let jitter = digest.iter().take(8).fold(0, |seed: u64, byte| seed << 8 | u64::from(*byte));
-        let opening = Opening { retry: Retry::new(), verifier, claims: Box::default(), jitter };
+        let opening = Opening { retry: Retry::new(), verifier, claims: client.claims(""), jitter };
         Self::at(client, Timestamp::ZERO, State::Opening(Box::new(opening)))
     }
 
@@ -112,7 +112,7 @@ impl DeviceFlow {
     pub fn claims(mut self, json: &str) -> Result<Self, ConfigError> {
         let claims = crate::message::claims::request(json)?;
         if let State::Opening(opening) = &mut self.state {
-            opening.claims = claims;
+            opening.claims = self.client.claims(&claims);
         }
         Ok(self)
     }
@@ -155,11 +155,11 @@ impl DeviceFlow {
     }
 
     fn device_answered(&mut self, mut opening: Box<Opening>, response: &Response<'_>, now: Timestamp) -> State {
-        let answer = Answer::read(response, self.client.max_answer());
-        let (object, retry_after) = (&answer.object, answer.retry_after);
-        let (cause, given_up) = match answer.meaning {
+        let mut object = Object::default();
+        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
+        let (cause, given_up) = match meaning {
             Meaning::Object => {
-                let read = DeviceAuthorization::read(object, self.client.strict(), self.client.allow_http_loopback());
+                let read = DeviceAuthorization::read(&object, self.client.strict(), self.client.allow_http_loopback());
                 return match read {
                     Ok(answer) => self.granted(&opening, answer, now),
                     Err(fault) => broken(Endpoint::DeviceAuthorization, fault),
@@ -167,7 +167,7 @@ impl DeviceFlow {
             }
             Meaning::Error(error) => {
                 let too_many = error.consequence() == Consequence::SlowDown;
-                let failure = Failure::Rejected(error.in_full_for_device_endpoint(object));
+                let failure = Failure::Rejected(error.in_full_for_device_endpoint(&object));
                 if !too_many {
                     return State::failed(failure);
                 }
@@ -193,18 +193,18 @@ impl DeviceFlow {
     }
 
     fn token_answered(&mut self, mut grant: Box<Grant>, response: &Response<'_>, now: Timestamp) -> State {
-        let answer = Answer::read(response, self.client.max_answer());
-        let (object, retry_after) = (&answer.object, answer.retry_after);
-        match answer.meaning {
+        let mut object = Object::default();
+        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
+        match meaning {
             Meaning::Object if object.is_empty() => {
                 let fault = ProtocolFault::Missing("access_token");
                 self.page(grant, EMPTY_OBJECTS_TOLERATED, fault, response.status(), retry_after, now)
             }
-            Meaning::Object => match TokenResponse::read(object, self.client.scope(), self.client.strict()) {
+            Meaning::Object => match TokenResponse::read(&object, self.client.scope(), self.client.strict()) {
                 Ok(token) => State::Finished(Box::new(Ok(token))),
                 Err(fault) => broken(Endpoint::Token, fault),
             },
-            Meaning::Error(error) => self.refused(grant, &error, object, retry_after, now),
+            Meaning::Error(error) => self.refused(grant, &error, &object, retry_after, now),
             Meaning::Unavailable(status) => {
                 self.setback(&mut grant, Cause::Status(status), "", retry_after, now);
                 self.waiting(grant)

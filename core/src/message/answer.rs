@@ -10,11 +10,9 @@ use core::time::Duration;
 /// How many bytes an answer may have (1 MiB for metadata, RFC 6749 sets no limit).
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
-/// An answer: what it means, its members, and the delay that it asks for before the next request.
+/// An answer: what it means, and the delay that it asks for before the next request.
 pub(crate) struct Answer<'a> {
     pub(crate) meaning: Meaning<'a>,
-    /// Empty unless the meaning is `Object` or `Error`.
-    pub(crate) object: Object<'a>,
     pub(crate) retry_after: Duration,
 }
 
@@ -32,11 +30,9 @@ pub(crate) enum Meaning<'a> {
 }
 
 impl<'a> Answer<'a> {
-    pub(crate) fn read(response: &Response<'a>, max: usize) -> Self {
-        let retry_after = retry_after::delay(response);
-        let mut answer = Self { meaning: Meaning::Object, object: Object::default(), retry_after };
-        answer.meaning = meaning(response, max, &mut answer.object);
-        answer
+    /// Its members go into an empty `object` of the caller's; they count when the meaning is `Object` or `Error`.
+    pub(crate) fn read(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> Self {
+        Self { meaning: meaning(response, max, object), retry_after: retry_after::delay(response) }
     }
 }
 
@@ -70,16 +66,15 @@ fn no_json(response: &Response<'_>) -> ProtocolFault {
 }
 
 fn read<'a>(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> Result<(), NoObject> {
-    let body = response.body();
+    // One byte order mark is forgiven: RFC 8259 §8.1 lets a parser ignore it.
+    let body = response.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.body());
     // A captive portal's page has any length and encoding: only what begins as an object is judged as one.
-    let is_object = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii_start().starts_with(b"{");
+    let is_object = body.trim_ascii_start().starts_with(b"{");
     let fault = |fault| if is_object { NoObject::Fault(fault) } else { NoObject::NotJson };
-    if body.len() > max {
+    if response.body().len() > max {
         return Err(fault(ProtocolFault::TooLarge(max)));
     }
     let text = core::str::from_utf8(body).map_err(|_| fault(ProtocolFault::NotUtf8))?;
-    // One byte order mark is forgiven: RFC 8259 §8.1 lets a parser ignore it.
-    let text = text.strip_prefix("\u{feff}").unwrap_or(text);
     if !is_object && is_form(response.content_type()) {
         return object.read_form(text);
     }

@@ -5,10 +5,11 @@ use crate::prompt::printable;
 use crate::{ConfigError, ProtocolFault, Secret, UnixTime};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use core::time::Duration;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 /// Clocks of servers and clients differ by this much.
@@ -213,6 +214,22 @@ pub(crate) fn request(json: &str) -> Result<Box<str>, ConfigError> {
     let mut object = Object::default();
     object.read_json(json).map_err(|_| ConfigError::Claims)?;
     Ok(if object.is_empty() { Box::default() } else { Box::from(json) })
+}
+
+/// Claims to ask for, with what the client can handle among them: `xms_cc`, the capabilities that Microsoft's servers want to hear.
+/// What else `claims` holds stays as it is.
+pub(crate) fn with_capabilities(claims: &str, capabilities: &[String]) -> Box<str> {
+    let read = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
+    let mut claims = read(claims);
+    let mut of_access_token = match claims.remove("access_token") {
+        Some(Value::Object(members)) => members,
+        Some(_) | None => Map::new(),
+    };
+    let values = capabilities.iter().cloned().map(Value::String).collect();
+    let values = Map::from_iter([(String::from("values"), Value::Array(values))]);
+    of_access_token.insert(String::from("xms_cc"), Value::Object(values));
+    claims.insert(String::from("access_token"), Value::Object(of_access_token));
+    Value::Object(claims).to_string().into_boxed_str()
 }
 
 /// RFC 7515 §2: base64url; padding is not allowed there, and harmless.

@@ -3,6 +3,7 @@
 
 mod claims;
 mod grants;
+mod large;
 mod lookup;
 mod merging;
 mod model;

@@ -238,3 +238,37 @@ fn after_the_family_the_own_token_is_tried() {
     assert_eq!(token(run.outcome()).1, TokenSource::Refresh);
     assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-7", "RT-canary-3"]);
 }
+
+// xms_cc: what the program can handle is told with every request, and is no reason to pass the cache by.
+#[test]
+fn capabilities_go_with_every_request_and_with_the_claims_of_a_challenge() {
+    let able = || entra().capability("cp1").capability("cp2");
+    let alone = r#"{"access_token":{"xms_cc":{"values":["cp1","cp2"]}}}"#;
+    let cache = cache_of(&request_of(able()), &[answer(1, json!({}))]);
+    assert!(request_of(able()).cached(&cache, THEN).is_some());
+    let challenge = r#"{"access_token":{"nbf":{"essential":true},"xms_cc":{"values":["x"]}},"id_token":{"acr":null}}"#;
+    let both =
+        r#"{"access_token":{"nbf":{"essential":true},"xms_cc":{"values":["cp1","cp2"]}},"id_token":{"acr":null}}"#;
+    for (request, claims) in [
+        (request_of(able()), alone),
+        (request_of(able()).claims("{}").unwrap(), alone),
+        (request_of(able()).claims(challenge).unwrap(), both),
+        (request_of(able()).claims(r#"{"access_token":null}"#).unwrap(), alone),
+    ] {
+        let cache = cache_of(&request_of(entra()), &[answer(1, json!({}))]);
+        let mut run = full(request, cache, later(HOUR));
+        run.script(&[
+            (400, r#"{"error":"invalid_grant"}"#),
+            (200, &device_answer(json!({}))),
+            (200, &answer(2, json!({}))),
+        ]);
+        assert_eq!(run.requests.len(), 3);
+        for sent in &run.requests {
+            asked(sent, &[("claims", Some(claims))]);
+        }
+    }
+    // By hand it is the same.
+    let mut refresh = Run::of(device_flow_core::Refresh::new(able().build().unwrap(), "RT-canary"));
+    refresh.poll();
+    asked(&refresh.requests[0], &[("claims", Some(alone))]);
+}

@@ -1,6 +1,7 @@
 //! Owns `Adapter`: both adapters behind one call, for tests that want the same of both.
+#![allow(dead_code, reason = "not every test keeps accounts")]
 
-use device_flow_core::{Event, Machine, Stopped};
+use device_flow_core::{Account, Event, Machine, SignInRequest, SignedIn, Stopped, TokenResponse};
 use device_flow_testkit::loopback::Authority;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -37,8 +38,7 @@ impl Adapter {
             Self::Tokio => {
                 let http = device_flow_tokio::Http::builder().timeout(limit).root_certificates_pem(roots);
                 let http = http.no_proxy().build().unwrap();
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                runtime.block_on(device_flow_tokio::run(&http, machine, on_event))
+                block_on(device_flow_tokio::run(&http, machine, on_event))
             }
             Self::Blocking => {
                 let http = device_flow_blocking::Http::builder().timeout(limit).root_certificates_pem(roots);
@@ -47,4 +47,68 @@ impl Adapter {
             }
         }
     }
+}
+
+/// The accounts of either adapter.
+pub(crate) enum Accounts {
+    Tokio(device_flow_tokio::Accounts),
+    Blocking(device_flow_blocking::Accounts),
+}
+
+type Outcome<T> = Result<T, String>;
+
+impl Adapter {
+    /// Accounts on this store, with a client of their own.
+    pub(crate) fn accounts(self, store: impl device_flow_tokio::store::Store + 'static) -> Accounts {
+        let roots = AUTHORITY.pem();
+        match self {
+            Self::Tokio => {
+                let http = device_flow_tokio::Http::builder().timeout(PATIENT).root_certificates_pem(roots);
+                Accounts::Tokio(device_flow_tokio::Accounts::new(http.no_proxy().build().unwrap(), store))
+            }
+            Self::Blocking => {
+                let http = device_flow_blocking::Http::builder().timeout(PATIENT).root_certificates_pem(roots);
+                Accounts::Blocking(device_flow_blocking::Accounts::new(http.no_proxy().build().unwrap(), store))
+            }
+        }
+    }
+}
+
+/// Errors as the text that a person would read.
+impl Accounts {
+    pub(crate) fn silent(&self, request: &SignInRequest) -> Outcome<SignedIn> {
+        match self {
+            Self::Tokio(accounts) => block_on(accounts.silent(request)).map_err(|error| error.to_string()),
+            Self::Blocking(accounts) => {
+                accounts.silent(request, &device_flow_blocking::Cancel::new()).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    pub(crate) fn keep(&self, request: &SignInRequest, response: TokenResponse) -> Outcome<SignedIn> {
+        match self {
+            Self::Tokio(accounts) => block_on(accounts.keep(request, response)).map_err(|error| error.to_string()),
+            Self::Blocking(accounts) => accounts.keep(request, &response).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Who was signed out, and why the server still honours the tokens.
+    pub(crate) fn sign_out(&self, request: &SignInRequest) -> Outcome<Option<(Account, Option<String>)>> {
+        let why = |not_revoked: Option<&dyn std::fmt::Display>| not_revoked.map(ToString::to_string);
+        match self {
+            Self::Tokio(accounts) => {
+                let out = block_on(accounts.sign_out(request)).map_err(|error| error.to_string())?;
+                Ok(out.map(|out| (out.account, why(out.not_revoked.as_ref().map(|why| why as _)))))
+            }
+            Self::Blocking(accounts) => {
+                let out = accounts.sign_out(request, &device_flow_blocking::Cancel::new());
+                let out = out.map_err(|error| error.to_string())?;
+                Ok(out.map(|out| (out.account, why(out.not_revoked.as_ref().map(|why| why as _)))))
+            }
+        }
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }

@@ -1,0 +1,66 @@
+//! Owns MSAL for Python and for Node as a test meets them: the real packages, installed once, and programs on them.
+//!
+//! `testkit/msal` holds the programs and the script that installs the packages from their registries at pinned versions; the
+//! first [`installed`] in a process runs it: seven seconds and the network once, a tenth of a second afterwards. They live in
+//! `$DEVICE_FLOW_MSAL`, by default `target/msal`.
+
+use std::env;
+use std::path::{self, Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// MSAL Python 1.39.0.
+    Python,
+    /// msal-node 7.2.1.
+    Node,
+}
+
+impl Language {
+    /// Both, for tests that hold on both.
+    pub const BOTH: [Self; 2] = [Self::Python, Self::Node];
+
+    /// The program of this name in `testkit/msal`, in this language.
+    ///
+    /// # Panics
+    /// When the packages cannot be installed.
+    #[track_caller]
+    #[must_use]
+    pub fn program(self, name: &str) -> Command {
+        let (mut command, suffix) = match self {
+            Self::Python => (Command::new(installed().join("venv/bin/python")), "py"),
+            Self::Node => (Command::new("node"), "mjs"),
+        };
+        // What is set around the test is not to lead the packages elsewhere; nor do they leave files beside their sources.
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            command.env_remove(name).env_remove(name.to_lowercase());
+        }
+        command.env("INSTALLED", installed()).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg(sources().join(format!("{name}.{suffix}")));
+        command
+    }
+}
+
+/// Where the packages are installed; the first call makes sure that they are.
+///
+/// # Panics
+/// When that fails, with what the script said.
+#[track_caller]
+pub fn installed() -> &'static Path {
+    static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let folder = env::var_os("DEVICE_FLOW_MSAL").map_or_else(|| sources().join("../../target/msal"), PathBuf::from);
+        let folder = path::absolute(folder).expect("an absolute path");
+        let run = Command::new("bash").arg(sources().join("install.sh")).env("DEVICE_FLOW_MSAL", &folder).output();
+        let run = run.expect("bash runs");
+        let told = [&*run.stdout, &*run.stderr].map(String::from_utf8_lossy).concat();
+        assert!(run.status.success(), "testkit/msal/install.sh: {}\n{told}", run.status);
+        folder
+    })
+}
+
+fn sources() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/msal"))
+}
