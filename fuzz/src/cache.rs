@@ -122,7 +122,7 @@ fn grant(tells: bool) -> &'static TokenResponse {
 /// A sign-in or a refresh, a meeting with what is stored, and a sign-out.
 fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, salt: usize) {
     let stored = || TokenCache::from_json(written.expose().as_bytes()).unwrap();
-    let (mut cache, tells) = (stored(), salt % 2 == 0);
+    let (mut cache, tells) = (stored(), salt.is_multiple_of(2));
     let (authority, now) = (Authority::entra(&person.environment, &person.realm), UnixTime::from_secs(NOW));
     let person = if tells { Person { home: "uid.utid".into(), ..person.clone() } } else { person.clone() };
     let owner = owner(&person, &authority);
