@@ -198,7 +198,8 @@ pub(crate) fn forget(store: &dyn Store, request: &SignInRequest) -> Result<Optio
     let refresh_tokens = cache.refresh_tokens(owner).into_iter().filter(|token| !token.is_of_family());
     let mut tokens: Vec<_> = refresh_tokens.map(|token| (token.secret(), TokenKind::RefreshToken)).collect();
     if tokens.is_empty() {
-        let query = AccessTokenQuery::scopes(request.client().scope());
+        let client = request.client();
+        let query = AccessTokenQuery::scopes(client.scope()).audience(client.audience());
         let access_token = cache.access_token(owner, query, now());
         tokens.extend(access_token.map(|token| (token.secret(), TokenKind::AccessToken)));
     }

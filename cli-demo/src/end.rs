@@ -12,7 +12,7 @@ pub(crate) enum End {
     /// The words on the command line, or a file that they name, cannot work.
     #[error("{0}")]
     Usage(String),
-    #[error("{0}")]
+    #[error("{0}{remedy}", remedy = remedy(.0))]
     Failed(#[from] Failure),
     /// Tokens could not be read or kept.
     #[error("{0}")]
@@ -53,6 +53,11 @@ impl End {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.facts().0)
     }
+}
+
+/// Which word on the command line helps.
+fn remedy(failure: &Failure) -> &'static str {
+    if matches!(failure, Failure::WhichAccount(_)) { " (--account NAME)" } else { "" }
 }
 
 fn failed(failure: &Failure) -> (u8, &str) {

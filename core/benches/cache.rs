@@ -67,11 +67,32 @@ fn hit(cache: &TokenCache, home: &str, authority: &Authority, now: UnixTime) -> 
     cache.access_token(owner, AccessTokenQuery::scopes("User.Read"), now).expect("it lives").secret()
 }
 
-/// Of so many silent hits, and of all that comes before them.
-fn instructions(hits: u32) -> Option<u64> {
+/// A file in which one person has so many tokens, and one with so many maps that are none: signed out, read and written.
+fn large(count: usize) {
+    let authority = Authority::entra("login.microsoftonline.com", TENANT);
+    let home = home(1);
+    let token = |number| {
+        format!(
+            r#""key {number}":{{"home_account_id":"{home}","environment":"login.microsoftonline.com","realm":"{TENANT}","client_id":"{CLIENT}"}}"#
+        )
+    };
+    let tokens: Vec<String> = (0..count).map(token).collect();
+    let file = format!(r#"{{"AccessToken":{{{}}}}}"#, tokens.join(","));
+    let mut cache = TokenCache::from_json(file.as_bytes()).unwrap();
+    let owner = Owner { home_account_id: &home, client_id: CLIENT, authority: &authority };
+    assert!(cache.remove_account(owner));
+    // Exposed to be compared; all of it is made up.
+    assert_eq!(cache.to_json().expose(), r#"{"AccessToken":{}}"#);
+
+    let file = format!("{{{}\"AccessToken\":1}}", "\"AccessToken\":0,".repeat(count));
+    assert_eq!(TokenCache::from_json(file.as_bytes()).unwrap().to_json().expose(), file);
+}
+
+/// Of a run with these words: so many silent hits, or `large` and how large; and of all that comes before.
+fn instructions(words: &[&str]) -> Option<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().unwrap());
-    let output = command.arg(hits.to_string()).output().ok()?;
+    let output = command.args(words).output().ok()?;
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     text.lines().find(|line| line.contains("Collected :"))?.rsplit(' ').next()?.parse().ok()
 }
@@ -93,7 +114,13 @@ fn median<T>(runs: usize, inner: u32, mut run: impl FnMut() -> T) -> Duration {
 
 fn main() {
     let authority = Authority::entra("login.microsoftonline.com", TENANT);
-    let argument = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    if let [what, count] = &words[..]
+        && what == "large"
+    {
+        return large(count.parse().unwrap());
+    }
+    let argument = words.into_iter().next();
     let mut cache = filled(&authority);
     let homes: Vec<String> = (0..ACCOUNTS).map(home).collect();
     let mut turn = homes.iter().cycle();
@@ -132,11 +159,16 @@ fn main() {
     let merge = median(51, 1, || cache.merge(load()));
     println!("{:<24} {:>10.2} µs", "load, merge 51 sign-outs", micros(merge));
 
-    let (Some(few), Some(many)) = (instructions(1_000), instructions(11_000)) else {
+    let (Some(few), Some(many)) = (instructions(&["1000"]), instructions(&["11000"])) else {
         println!("SKIPPED: instructions per silent hit (valgrind is not installed)");
         return;
     };
     let per_hit = (many - few) / 10_000;
     println!("one silent hit: {per_hit} instructions (limit {INSTRUCTIONS})");
     assert!(per_hit <= INSTRUCTIONS, "{per_hit} instructions");
+
+    let counted = ["1000", "2000", "4000"].map(|count| instructions(&["large", count]).unwrap());
+    let (first, second) = (counted[1] - counted[0], counted[2] - counted[1]);
+    println!("a file twice as large: {:.2} times the instructions (limit 2.40)", second as f64 / first as f64);
+    assert!(second * 10 <= first * 24, "it grows faster than the file: {counted:?}");
 }

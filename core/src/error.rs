@@ -178,8 +178,8 @@ pub enum SignInReason {
     /// No tokens of this account, or of anybody, are there for this client.
     #[error("nobody is signed in")]
     NotSignedIn,
-    /// The tokens that are there were asked for with fewer scopes.
-    #[error("more scopes are asked for than at the last sign-in")]
+    /// The tokens that are there were asked for with fewer scopes, or for another API.
+    #[error("more is asked for than at the last sign-in")]
     NewScopes,
     /// The server refused the refresh token. The error tells why, and with its [`claims`](OAuthError::claims) what the next
     /// sign-in has to ask for.

@@ -114,7 +114,7 @@ impl Refresh {
         let (cause, given_up) = match meaning {
             Meaning::Object => {
                 let requested = self.scope.as_deref().unwrap_or(self.client.scope());
-                let read = TokenResponse::read(&object, requested, self.client.strict());
+                let read = TokenResponse::read(&object, requested, &self.client);
                 self.rotated = TokenResponse::refresh_token_in(&object);
                 let kept = read.map(|answer| answer.or_refresh_token(&self.token));
                 return self.once.finish(kept.map_err(broken));

@@ -119,6 +119,7 @@ impl<'t> Reader<'t> {
                 "realm" => fields.realm = self.text(json),
                 "target" => fields.target = self.text(json),
                 ASKED => fields.asked = self.text(json),
+                AUDIENCE => fields.audience = self.text(json),
                 "secret" => fields.secret = self.text(json),
                 "token_type" => fields.token_type = self.text(json),
                 "family_id" => fields.family = self.text(json),
@@ -170,8 +171,9 @@ pub(super) struct Draft {
     fields: Fields,
 }
 
-/// A member of our own in access tokens, which every MSAL leaves alone.
+/// Members of our own in access tokens, which every MSAL leaves alone.
 pub(super) const ASKED: &str = "requested_scopes";
+pub(super) const AUDIENCE: &str = "requested_audience";
 
 #[derive(Clone, Copy, Default)]
 struct Fields {
@@ -181,6 +183,7 @@ struct Fields {
     realm: Span,
     target: Span,
     asked: Span,
+    audience: Span,
     secret: Span,
     token_type: Span,
     family: Span,
@@ -276,6 +279,11 @@ impl Entry {
     /// The scopes that were asked for, where they are more than the target.
     pub(super) fn asked(&self) -> &str {
         self.get(self.fields.asked)
+    }
+
+    /// The API that was asked for beside the scopes; empty for most.
+    pub(super) fn audience(&self) -> &str {
+        self.get(self.fields.audience)
     }
 
     pub(super) fn secret(&self) -> &str {

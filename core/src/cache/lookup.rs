@@ -9,7 +9,7 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::time::Duration;
 
-/// A token that ends within this time is not used any more: it has to arrive, and clocks differ.
+/// A token that ends within this time, at most, is not used any more: it has to arrive, and clocks differ.
 const SKEW: Duration = Duration::from_secs(300);
 
 /// An access token that was written at the same time as a refresh token may have been written seconds later.
@@ -33,6 +33,7 @@ pub struct Owner<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct AccessTokenQuery<'a> {
     scopes: &'a str,
+    audience: &'a str,
     token_type: &'a str,
     bypassed: bool,
 }
@@ -42,7 +43,15 @@ impl<'a> AccessTokenQuery<'a> {
     /// the sign-in, so among others they are not looked for.
     #[must_use]
     pub fn scopes(scopes: &'a str) -> Self {
-        Self { scopes, token_type: "Bearer", bypassed: false }
+        Self { scopes, audience: "", token_type: "Bearer", bypassed: false }
+    }
+
+    /// For this API, named as [`Client::audience`](crate::Client::audience) names it. Without it, a token that was asked for
+    /// without one.
+    #[must_use]
+    pub fn audience(mut self, audience: &'a str) -> Self {
+        self.audience = audience;
+        self
     }
 
     /// Of another type than Bearer.
@@ -58,6 +67,12 @@ impl<'a> AccessTokenQuery<'a> {
     pub fn bypass(mut self, bypassed: bool) -> Self {
         self.bypassed = bypassed;
         self
+    }
+
+    /// Whether this token, alive or not, is what the server gives to who asks so.
+    fn asks_for(&self, entry: &Entry) -> bool {
+        let met = self.is_met_by(entry.target()) || self.is_met_by(entry.asked());
+        met && entry.audience() == self.audience
     }
 
     pub(super) fn is_met_by(&self, target: &str) -> bool {
@@ -158,7 +173,8 @@ impl fmt::Debug for CachedRefreshToken<'_> {
 }
 
 impl TokenCache {
-    /// An access token that covers the scopes and lives for five minutes yet; of several the one that lives longest.
+    /// An access token that covers the scopes and lives for five minutes yet, or for a fifth of its life when that is less; of
+    /// several the one that lives longest.
     ///
     /// A token that was written in the future is not trusted to say when it ends: the clock has been put back.
     #[must_use]
@@ -172,7 +188,7 @@ impl TokenCache {
             return None;
         }
         let alive = |entry: &&Entry| {
-            let expires = entry.expires().is_some_and(|expires| expires > now.saturating_add(SKEW));
+            let expires = entry.expires().is_some_and(|expires| expires > now.saturating_add(margin(entry)));
             expires && entry.written().is_none_or(|cached| cached <= now.saturating_add(SKEW))
         };
         let fits = |entry: &&Entry| {
@@ -182,22 +198,20 @@ impl TokenCache {
                 && owner.is_client_of(entry)
                 && owner.is_in_realm_of(entry)
                 && entry.token_type().eq_ignore_ascii_case(query.token_type)
-                && (query.is_met_by(entry.target()) || query.is_met_by(entry.asked()))
+                && query.asks_for(entry)
         };
         let found = self.owned_by(&owner).filter(alive).filter(fits);
         found.max_by_key(|entry| (entry.expires(), entry.written())).map(CachedAccessToken)
     }
 
-    /// Whether these scopes were asked for when the owner signed in, as far as is known: some access token, alive or not, was
+    /// Whether this was asked for when the owner signed in, as far as is known: some access token, alive or not, was
     /// for them, or there is none that could tell.
-    pub(crate) fn has_asked(&self, owner: Owner<'_>, scopes: &str) -> bool {
-        let query = AccessTokenQuery::scopes(scopes);
+    pub(crate) fn has_asked(&self, owner: Owner<'_>, query: AccessTokenQuery<'_>) -> bool {
         let is_mine = |entry: &&Entry| {
             entry.kind == Kind::AccessToken && owner.is_client_of(entry) && owner.is_in_realm_of(entry)
         };
         let mut tokens = self.owned_by(&owner).filter(is_mine).peekable();
-        let told = |entry: &Entry| query.is_met_by(entry.target()) || query.is_met_by(entry.asked());
-        tokens.peek().is_none() || tokens.any(told)
+        tokens.peek().is_none() || tokens.any(|entry| query.asks_for(entry))
     }
 
     /// Whether anything is there that this client could use.
@@ -270,6 +284,12 @@ impl TokenCache {
         });
         (beside.filter_map(Entry::written).max().unwrap_or_default(), false)
     }
+}
+
+/// How long before its end a token is not used any more. Some servers give tokens of five minutes.
+fn margin(entry: &Entry) -> Duration {
+    let life = entry.expires().zip(entry.written()).map(|(expires, written)| expires.saturating_since(written));
+    life.map_or(SKEW, |life| (life / 5).min(SKEW))
 }
 
 fn is_of_family(entry: &Entry, family: Option<&str>) -> bool {

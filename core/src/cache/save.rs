@@ -3,7 +3,7 @@
 use super::TokenCache;
 use super::account::Account;
 use super::authority::{Authority, AuthorityKind, preferred_cache, same_realm};
-use super::entry::{ASKED, Entry, Kind, encoded, hash, members};
+use super::entry::{ASKED, AUDIENCE, Entry, Kind, encoded, hash, members};
 use super::lookup::{AccessTokenQuery, Owner, has_scope, is_reserved};
 use crate::message::claims::{ClientInfo, IdTokenClaims};
 use crate::message::json::Number;
@@ -156,6 +156,10 @@ impl TokenCache {
         object.text("home_account_id", home).text("environment", environment).text("client_id", how.client_id);
         object.text("target", &target).text("realm", realm).text("token_type", "Bearer");
         object.time("cached_at", now).time("expires_on", now.saturating_add(life));
+        let audience = response.audience();
+        if !audience.is_empty() {
+            object.text(AUDIENCE, audience);
+        }
         if !AccessTokenQuery::scopes(response.requested()).is_met_by(&target) {
             // Else whoever asks for the same again would never find what the server makes of it (GitHub sums scopes up).
             object.text(ASKED, response.requested());
@@ -166,7 +170,11 @@ impl TokenCache {
         if let Some(life) = seconds(response, "refresh_in") {
             object.time("refresh_on", now.saturating_add(life));
         }
-        let key = [home, environment, "accesstoken", how.client_id, realm, &target].join("-").to_lowercase();
+        let mut key = [home, environment, "accesstoken", how.client_id, realm, &target].join("-").to_lowercase();
+        if !audience.is_empty() {
+            key.push('-');
+            key.push_str(audience);
+        }
         let hash = hash(home);
         self.put(Entry::made(Kind::AccessToken, &key, &object.json()), |known| {
             is_of(known, hash, home, how.authority)
@@ -174,6 +182,7 @@ impl TokenCache {
                 && same_realm(known.realm(), realm, home)
                 && known.token_type().eq_ignore_ascii_case("Bearer")
                 && !known.is_bound()
+                && known.audience() == audience
                 && known.target().split(' ').all(|scope| scope.is_empty() || has_scope(&target, scope))
         });
     }

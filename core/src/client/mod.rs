@@ -37,6 +37,7 @@ pub struct Client {
     issuer: Option<Box<str>>,
     authority: Authority,
     scope: Box<str>,
+    audience: Box<str>,
     /// With the language in it, where the server reads it there.
     device_authorization_endpoint: Arc<str>,
     token_endpoint: Arc<str>,
@@ -105,6 +106,13 @@ impl Client {
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
+    }
+
+    /// The APIs that tokens are for: audience and resources, separated by spaces; empty for most. A token for one is not used for
+    /// another.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.audience
     }
 
     /// Where codes come from.
@@ -441,6 +449,9 @@ impl ClientBuilder {
                 form.push("client_info", if form.has("client_info") { "" } else { "1" });
             }
         }
+        let audience = core::iter::once(&*self.audience).filter(|audience| !audience.is_empty());
+        let mut apis: Vec<&str> = audience.chain(self.resources.iter().map(String::as_str)).collect();
+        apis.sort_unstable();
         poll_form.open("device_code");
         refresh_form.open("refresh_token");
         revocation_form.open("token");
@@ -450,6 +461,7 @@ impl ClientBuilder {
             issuer: endpoints.issuer,
             authority,
             scope,
+            audience: apis.join(" ").into_boxed_str(),
             device_authorization_endpoint,
             token_endpoint,
             revocation_endpoint,

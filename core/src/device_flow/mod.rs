@@ -200,7 +200,7 @@ impl DeviceFlow {
                 let fault = ProtocolFault::Missing("access_token");
                 self.page(grant, EMPTY_OBJECTS_TOLERATED, fault, response.status(), retry_after, now)
             }
-            Meaning::Object => match TokenResponse::read(&object, self.client.scope(), self.client.strict()) {
+            Meaning::Object => match TokenResponse::read(&object, self.client.scope(), &self.client) {
                 Ok(token) => State::Finished(Box::new(Ok(token))),
                 Err(fault) => broken(Endpoint::Token, fault),
             },

@@ -1,7 +1,7 @@
 //! Owns the token response (RFC 6749 §5.1): the tokens and what the server says about them.
 
 use super::json::Object;
-use crate::{ProtocolFault, Secret};
+use crate::{Client, ProtocolFault, Secret};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -23,6 +23,7 @@ pub struct TokenResponse {
     /// Separated by single spaces; `None`: as requested.
     granted: Option<Box<str>>,
     requested: Box<str>,
+    audience: Box<str>,
     extra: Box<[(Box<str>, Secret)]>,
 }
 
@@ -110,12 +111,18 @@ impl TokenResponse {
         &self.requested
     }
 
-    pub(crate) fn read(object: &Object<'_>, requested: &str, strict: bool) -> Result<Self, ProtocolFault> {
+    /// The API that was asked for, as [`Client::audience`] names it.
+    pub(crate) fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// `requested`: the scopes that this client has asked for.
+    pub(crate) fn read(object: &Object<'_>, requested: &str, client: &Client) -> Result<Self, ProtocolFault> {
         let access_token = object.required("access_token")?;
         check_token("access_token", &access_token)?;
         match object.text("token_type")?.as_deref().unwrap_or_default() {
             // Facebook leaves it out. Nothing but Bearer was asked for, so nothing else can be meant.
-            "" if !strict => {}
+            "" if !client.strict() => {}
             "" => return Err(ProtocolFault::Missing("token_type")),
             name if name.eq_ignore_ascii_case("bearer") => {}
             other => return Err(ProtocolFault::TokenType(crate::prompt::printable(other))),
@@ -136,6 +143,7 @@ impl TokenResponse {
             id_token: id_token.as_deref().map(Secret::from),
             granted: granted(object, requested),
             requested: Box::from(requested),
+            audience: Box::from(client.audience()),
             extra: extra.collect(),
         })
     }

@@ -205,11 +205,14 @@ impl SignInRequest {
         Owner { home_account_id, client_id: self.client.client_id(), authority: self.client.authority() }
     }
 
+    fn query(&self) -> AccessTokenQuery<'_> {
+        AccessTokenQuery::scopes(self.client.scope()).audience(self.client.audience())
+    }
+
     /// The access token of the cache, aging or not.
     pub(super) fn look_up(&self, cache: &TokenCache, account: Account, now: UnixTime) -> Option<SignedIn> {
         let owner = self.owner(&account);
-        let query = AccessTokenQuery::scopes(self.client.scope());
-        let query = query.bypass(self.force_refresh || !self.claims.is_empty());
+        let query = self.query().bypass(self.force_refresh || !self.claims.is_empty());
         let found = cache.access_token(owner, query, now)?;
         let id_token = cache.id_token(owner);
         let refreshable = cache.is_refreshable(owner);
@@ -228,7 +231,7 @@ impl SignInRequest {
 
     /// Whether no refresh could bring the scopes.
     pub(super) fn asks_for_more(&self, cache: &TokenCache, account: &Account) -> bool {
-        self.scope_of_refresh().is_none() && !cache.has_asked(self.owner(account), self.client.scope())
+        self.scope_of_refresh().is_none() && !cache.has_asked(self.owner(account), self.query())
     }
 
     pub(super) fn refresh_tokens(&self, cache: &TokenCache, account: &Account) -> Vec<Candidate> {

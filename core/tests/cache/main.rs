@@ -3,7 +3,6 @@
 
 mod claims;
 mod grants;
-mod large;
 mod lookup;
 mod merging;
 mod model;

@@ -109,3 +109,43 @@ fn scopes_that_the_server_made_others_of_are_found_again() {
     let less = Client::builder(Provider::github(), "my-app").scope("user:email").build().unwrap();
     assert_eq!(token(silent(SignInRequest::new(less), cache(), THEN).outcome()).1, TokenSource::Cache);
 }
+
+// F14: with some servers the audience, and not the scopes, says what a token is good for.
+#[test]
+fn a_token_for_one_api_is_not_used_for_another() {
+    let of = |api: &str| request_for(|client| if api.is_empty() { client } else { client.audience(api) });
+    let resources = || request_for(|client| client.resource("https://b.test/").resource("https://a.test/"));
+    let grants = |number| grant(number, json!({}));
+    let cache = cache_of(&of("https://a.test/"), &[grants(1)]);
+    let nowhere = Failure::SignInNeeded(SignInReason::NewScopes);
+    for request in [of(""), of("https://b.test/"), resources()] {
+        assert!(request.cached(&cache, THEN).is_none());
+        let copy = device_flow_core::TokenCache::from_json(cache.to_json().expose().as_bytes()).unwrap();
+        assert_eq!(silent(request, copy, THEN).failure(), nowhere);
+    }
+    // Side by side, each is found by who asks for it; the order of resources does not matter.
+    let mut cache = cache;
+    for (number, request) in [(2, of("")), (3, of("https://b.test/")), (4, resources())] {
+        let mut run = crate::support::Run::of(request.device_flow([7; 32]));
+        run.script(&[(200, &crate::support::device_answer(json!({}))), (200, &grants(number))]);
+        request.keep(&run.outcome().unwrap(), &mut cache, THEN).unwrap();
+    }
+    let turned = request_for(|client| client.resource("https://a.test/").resource("https://b.test/"));
+    for (number, request) in [(1, of("https://a.test/")), (2, of("")), (3, of("https://b.test/")), (4, turned)] {
+        let found = request.cached(&cache, THEN).unwrap();
+        assert_eq!(found.access_token().expose(), format!("AT-canary-{number}"));
+    }
+    assert_eq!(secrets(&cache, "AccessToken").len(), 4);
+    // The last sign-in brought the refresh token for all of them; it says for which API.
+    let mut run = silent(of("https://b.test/"), cache, later(HOUR));
+    run.script(&[(200, &grants(5))]);
+    asked(&run.requests[0], &[("audience", Some("https://b.test/")), ("refresh_token", Some("RT-canary-4"))]);
+    assert_eq!(token(run.outcome()).1, TokenSource::Refresh);
+    assert_eq!(secrets(run.machine.cache(), "AccessToken").len(), 4);
+}
+
+fn request_for(
+    refine: impl FnOnce(device_flow_core::ClientBuilder) -> device_flow_core::ClientBuilder,
+) -> SignInRequest {
+    SignInRequest::new(refine(crate::support::builder()).build().unwrap())
+}

@@ -277,3 +277,15 @@ fn a_refresh_without_an_id_token_is_about_the_same_person() {
     assert_eq!(signed_in.account().unwrap().username(), "ada@example.test");
     assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"], "B24: the old one stays in use");
 }
+
+// Keycloak's tokens live for five minutes.
+#[test]
+fn a_short_life_has_a_short_margin() {
+    for (life, margin) in [(0, 0), (5, 1), (300, 60), (1_499, 299), (1_500, 300), (86_400, 300)] {
+        let short = || cache(&[grant(1, json!({"expires_in": life}))]);
+        assert!(request().cached(&short(), later(life - margin)).is_none(), "{life}");
+        if let Some(before) = (life - margin).checked_sub(1) {
+            assert!(request().cached(&short(), later(before)).is_some(), "{life}");
+        }
+    }
+}

@@ -257,7 +257,8 @@ impl Room {
     fn serve(&mut self, asked: &Asked) -> (u16, Value) {
         let header = |name: &str| asked.head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
         // Through a proxy some clients send the whole URL.
-        let target = asked.target.split_once("://").map_or(&*asked.target, |(_, rest)| &rest[rest.find('/').unwrap()..]);
+        let target =
+            asked.target.split_once("://").map_or(&*asked.target, |(_, rest)| &rest[rest.find('/').unwrap()..]);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parse = |text: &str| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
         let form = [parse(query), parse(&asked.body)].concat();
@@ -283,7 +284,9 @@ impl Room {
             ("v2.0/.well-known/openid-configuration", _) => Endpoint::Metadata,
             ("oauth2/v2.0/devicecode", _) => Endpoint::Device,
             // All MSALs but Python's send the name from before the RFC.
-            ("oauth2/v2.0/token", Some("device_code" | "urn:ietf:params:oauth:grant-type:device_code")) => Endpoint::Poll,
+            ("oauth2/v2.0/token", Some("device_code" | "urn:ietf:params:oauth:grant-type:device_code")) => {
+                Endpoint::Poll
+            }
             ("oauth2/v2.0/token", Some("refresh_token")) => Endpoint::Refresh,
             _ => Endpoint::Unknown,
         };

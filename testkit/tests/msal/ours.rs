@@ -104,8 +104,7 @@ pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool)
     let mut cache = read(locked.current());
     let authority = authority(room);
     let Some(account) = cache.account(username) else { return Told::Nothing };
-    let owner =
-        Owner { home_account_id: account.home_account_id(), client_id: room.client, authority: &authority };
+    let owner = Owner { home_account_id: account.home_account_id(), client_id: room.client, authority: &authority };
     let alive = cache.access_token(owner, AccessTokenQuery::scopes(SCOPES).bypass(force), now());
     if let Some(alive) = alive.filter(|token| !token.is_aging(now())) {
         return Told::Token(alive.secret().expose().to_owned());
@@ -135,8 +134,7 @@ pub(crate) fn remove(room: &Room, username: &str) {
     let mut remove = |current: Option<&[u8]>| {
         let mut cache = read(current);
         let account = cache.account(username).unwrap();
-        let owner =
-            Owner { home_account_id: account.home_account_id(), client_id: room.client, authority: &authority };
+        let owner = Owner { home_account_id: account.home_account_id(), client_id: room.client, authority: &authority };
         assert!(cache.remove_account(owner));
         Change::Save(written(&cache))
     };
