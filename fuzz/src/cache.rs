@@ -273,7 +273,7 @@ fn elsewhere(one: &str, other: &str) -> bool {
         let name = name.to_ascii_lowercase();
         name.contains("login") || name.contains("sts.")
     };
-    !one.eq_ignore_ascii_case(other) && !(microsoft(one) && microsoft(other))
+    !(one.eq_ignore_ascii_case(other) || microsoft(one) && microsoft(other))
 }
 
 /// A key as text; one whose escapes mean none is what is written.
