@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all=(device_authorization discovery headers operations prompt snapshot token)
+all=(cache client_info device_authorization discovery headers id_token once operations prompt sign_in snapshot token)
 min_speed=${MIN_SPEED:-0}
 
 # Stable Rust. No sanitizer: the workspace has no unsafe code to watch, and runs are several times as fast without. No

@@ -15,13 +15,18 @@
 )]
 
 mod body;
+pub mod cache;
+pub mod client_info;
 pub mod device_authorization;
 pub mod discovery;
 mod drive;
 pub mod headers;
+pub mod id_token;
 mod judge;
+pub mod once;
 pub mod operations;
 pub mod prompt;
+pub mod sign_in;
 pub mod snapshot;
 pub mod token;
 
@@ -30,11 +35,16 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("cache", cache::check),
+    ("client_info", client_info::check),
     ("device_authorization", device_authorization::check),
     ("discovery", discovery::check),
     ("headers", headers::check),
+    ("id_token", id_token::check),
+    ("once", once::check),
     ("operations", operations::check),
     ("prompt", prompt::check),
+    ("sign_in", sign_in::check),
     ("snapshot", snapshot::check),
     ("token", token::check),
 ];

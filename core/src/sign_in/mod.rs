@@ -126,7 +126,9 @@ impl SignIn {
 
     /// The cache, to be stored.
     #[must_use]
-    pub fn into_cache(self) -> TokenCache {
+    pub fn into_cache(mut self) -> TokenCache {
+        // An answer that nobody has looked at yet counts.
+        self.cancel();
         self.cache
     }
 
@@ -326,12 +328,31 @@ impl Machine for SignIn {
     }
 
     fn cancel(&mut self) {
-        if let Outcome::Open = self.outcome {
-            match &mut self.step {
-                Step::Start => {}
-                Step::Asking(flow) => flow.cancel(),
-                Step::Refreshing(tried) => tried.refresh.cancel(),
+        if !matches!(self.outcome, Outcome::Open) {
+            return;
+        }
+        // An answer that came just before counts: nothing is lost that the server gave, and what it refused goes.
+        let (now, calendar) = (self.now, self.calendar.at(self.now));
+        match core::mem::replace(&mut self.step, Step::Start) {
+            Step::Start => {}
+            Step::Asking(mut flow) => {
+                flow.cancel();
+                let passed = pass(flow.next_action(now));
+                self.step = Step::Asking(flow);
+                if let Err(outcome) = passed {
+                    self.approved(outcome, calendar);
+                }
             }
+            Step::Refreshing(mut tried) => {
+                tried.refresh.cancel();
+                match pass(tried.refresh.next_action(now)) {
+                    // What is still in flight is for this one to take.
+                    Ok(_) | Err(Err(Failure::Cancelled)) => self.step = Step::Refreshing(tried),
+                    Err(outcome) => self.refreshed(*tried, outcome, calendar),
+                }
+            }
+        }
+        if let Outcome::Open = self.outcome {
             self.finish(Err(Failure::Cancelled));
         }
     }

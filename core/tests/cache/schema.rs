@@ -134,6 +134,9 @@ fn msal_6_keys_and_fields_of_a_first_sign_in() {
 const KNOWN: [&str; 8] =
     ["home_account_id", "environment", "client_id", "realm", "target", "secret", "expires_on", "family_id"];
 
+/// Names of one cloud.
+const ALIASES: [&str; 3] = ["login.microsoftonline.com", "login.windows.net", "STS.windows.net"];
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -179,6 +182,44 @@ proptest! {
             let gave_way = !value.is_object() && ["AccessToken", "RefreshToken", "IdToken", "Account"].contains(&name.as_str());
             prop_assert!(gave_way || &after[name] == value, "{}", name);
         }
+    }
+
+    // A refresh writes into the entries that it finds, and leaves in them whatever it does not own; the same of `leave_family`.
+    #[test]
+    fn what_a_refresh_replaces_keeps_the_members_that_nobody_knows(
+        unknown in prop::collection::btree_map("x\\PC{0,4}", any_json(), 0..4),
+        kinds in prop::collection::vec(any::<bool>(), 3),
+        aliases in prop::collection::vec(prop::sample::select(&ALIASES[..]), 3),
+        upper: bool,
+    ) {
+        let home = if upper { HOME.to_uppercase() } else { HOME.to_owned() };
+        let owned = ["RefreshToken", "Account", "AppMetadata"].into_iter().zip(&kinds).zip(&aliases);
+        let mut file = json!({});
+        for ((kind, _), environment) in owned.filter(|((_, there), _)| **there) {
+            let mut entry = json!({
+                "home_account_id": home, "environment": environment, "client_id": "my-client", "realm": TENANT,
+                "secret": "RT-canary-old", "username": "old"
+            });
+            unknown.iter().for_each(|(name, value)| entry[name] = value.clone());
+            file[kind] = json!({"any key": entry});
+        }
+        let (mut cache, authority) = (read(&file), public());
+        let grant = granted("user.read", json!({"refresh_token": "RT-canary-new"}));
+        cache.save(&grant, &refreshed(&authority, HOME), at(WRITTEN));
+        cache.leave_family("my-client", &authority);
+        let after = written(&cache);
+        for kind in ["RefreshToken", "Account", "AppMetadata"] {
+            prop_assert_eq!(after[kind].as_object().unwrap().len(), 1, "one is left of {}", kind);
+            if file[kind].is_object() {
+                for (name, value) in &unknown {
+                    prop_assert_eq!(&after[kind]["any key"][name], value, "{} of {}", name, kind);
+                }
+                prop_assert_eq!(&after[kind]["any key"]["environment"], &file[kind]["any key"]["environment"]);
+            }
+        }
+        prop_assert_eq!(refresh_tokens(&cache, owner(&authority)), ["RT-canary-new"]);
+        let names: Vec<String> = cache.accounts().iter().map(|account| account.username().to_owned()).collect();
+        prop_assert_eq!(names, ["grace@fabrikam.test"]);
     }
 
     #[test]

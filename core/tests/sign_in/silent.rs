@@ -1,7 +1,7 @@
 //! The cache and the refresh: what is used, what is asked for, what is kept and what is thrown away.
 
 use crate::grants::*;
-use crate::support::Run;
+use crate::support::{Run, device_answer};
 use device_flow_core::{
     ClaimsError, Failure, Machine as _, ProtocolFault, Response, SignInReason, SignInRequest, Timestamp, TokenSource,
     TransportErrorKind,
@@ -238,6 +238,35 @@ fn a_rotated_refresh_token_outlives_a_cancel() {
     run.machine.response(ticket, Response::new(200, grant(2, json!({})).as_bytes()), now).unwrap();
     assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-2"]);
     assert!(!run.go(), "it has ended");
+}
+
+// A driver may be stopped, or the person lose patience, between an answer and the next action: as with every machine, the answer
+// counts.
+#[test]
+fn an_answer_counts_that_came_just_before_a_cancel_or_the_end() {
+    let refused = r#"{"error":"invalid_grant"}"#;
+    for (body, left) in [(grant(2, json!({})), &["RT-canary-2"][..]), (refused.into(), &[])] {
+        let answered = || {
+            let mut run = silent(request(), ada(), later(HOUR));
+            run.script(&[(200, &body)]);
+            run
+        };
+        let mut run = answered();
+        run.machine.cancel();
+        match run.outcome() {
+            Ok(signed_in) => assert_eq!(signed_in.access_token().expose(), "AT-canary-2"),
+            Err(failure) => assert!(left.is_empty() && matches!(failure, Failure::SignInNeeded(_)), "{failure}"),
+        }
+        for cache in [run.machine.into_cache(), answered().machine.into_cache()] {
+            assert_eq!(refresh_tokens(&cache), left);
+        }
+    }
+    // The same of what a person approved.
+    let mut run = full(request(), cache(&[]), THEN);
+    run.script(&[(200, &device_answer(json!({}))), (200, &grant(3, json!({})))]);
+    run.machine.cancel();
+    assert_eq!(token(run.outcome()).0, "AT-canary-3");
+    assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-3"]);
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! Fuzzes `id_token`; its invariant stands in `src/id_token.rs`.
+#![no_main]
+#![allow(missing_docs, reason = "the macro makes a public item")]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| device_flow_fuzz::id_token::check(data));

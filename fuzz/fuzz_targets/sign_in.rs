@@ -1,0 +1,5 @@
+//! Fuzzes `sign_in`; its invariant stands in `src/sign_in.rs`.
+#![no_main]
+#![allow(missing_docs, reason = "the macro makes a public item")]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| device_flow_fuzz::sign_in::check(data));

@@ -1,0 +1,68 @@
+//! How often a sign-in writes what it keeps: once, whatever it keeps (row 6.23 of `docs/msal.md`).
+#![allow(clippy::unwrap_used, reason = "tests panic to report")]
+
+use device_flow_blocking::core::SignInRequest;
+use device_flow_blocking::store::{Contents, Locked, MemoryStore, Store, StoreError};
+use device_flow_blocking::{Accounts, Cancel, Http, run};
+use device_flow_testkit::rotating::Rotating;
+use device_flow_testkit::scaled::Scaled;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Counts what is saved.
+#[derive(Clone, Default)]
+struct Counted {
+    inner: MemoryStore,
+    saves: Arc<AtomicUsize>,
+}
+
+impl Store for Counted {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        self.inner.load()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        Ok(Box::new(CountedLock { inner: self.inner.lock()?, saves: Arc::clone(&self.saves) }))
+    }
+}
+
+struct CountedLock {
+    inner: Box<dyn Locked>,
+    saves: Arc<AtomicUsize>,
+}
+
+impl Locked for CountedLock {
+    fn current(&self) -> Option<&[u8]> {
+        self.inner.current()
+    }
+
+    fn reload(&mut self) -> Result<(), StoreError> {
+        self.inner.reload()
+    }
+
+    fn save(&mut self, contents: Contents) -> Result<(), StoreError> {
+        self.saves.fetch_add(1, Ordering::SeqCst);
+        self.inner.save(contents)
+    }
+
+    fn remove(&mut self) -> Result<(), StoreError> {
+        self.inner.remove()
+    }
+}
+
+#[test]
+fn msal_6_23_a_sign_in_and_a_refresh_write_once_each_and_a_hit_never() {
+    let (server, store) = (Rotating::new(3_600), Counted::default());
+    let saves = || store.saves.load(Ordering::SeqCst);
+    let http = || Http::builder().build().unwrap();
+    let accounts = Accounts::new(http(), store.clone());
+    let request = SignInRequest::new(server.client_builder().scope("mail").build().unwrap());
+    let mut flow = Scaled::new(request.device_flow([7; 32]), 1_000);
+    let response = run(&http(), &mut flow, &Cancel::new(), |_| {}).unwrap();
+    accounts.keep(&request, &response).unwrap();
+    assert_eq!(saves(), 1);
+    accounts.silent(&request, &Cancel::new()).unwrap();
+    assert_eq!(saves(), 1);
+    accounts.silent(&request.clone().force_refresh(true), &Cancel::new()).unwrap();
+    assert_eq!((saves(), server.refreshes()), (2, 1));
+}
