@@ -340,15 +340,17 @@ impl Machine for SignIn {
                 let passed = pass(flow.next_action(now));
                 self.step = Step::Asking(flow);
                 if let Err(outcome) = passed {
-                    self.approved(outcome, calendar);
+                    self.approved(*outcome, calendar);
                 }
             }
             Step::Refreshing(mut tried) => {
                 tried.refresh.cancel();
                 match pass(tried.refresh.next_action(now)) {
+                    Err(outcome) if !matches!(*outcome, Err(Failure::Cancelled)) => {
+                        self.refreshed(*tried, *outcome, calendar)
+                    }
                     // What is still in flight is for this one to take.
-                    Ok(_) | Err(Err(Failure::Cancelled)) => self.step = Step::Refreshing(tried),
-                    Err(outcome) => self.refreshed(*tried, outcome, calendar),
+                    Ok(_) | Err(_) => self.step = Step::Refreshing(tried),
                 }
             }
         }

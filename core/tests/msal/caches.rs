@@ -74,7 +74,7 @@ fn python_foci_a_client_joins_the_family_by_its_token_and_leaves_it_with_its_acc
     let answer = granted("user.read", json!({"foci": "1", "refresh_token": "RT-canary-2"}));
     cache.save(&answer, &refreshed(&authority, HOME), at(WRITTEN + 1)).unwrap();
     let metadata = written(&cache)["AppMetadata"].clone();
-    let key = "appmetadata-login.microsoftonline.com-my-client";
+    let key = "appmetadata-login.windows.net-my-client";
     assert_eq!(metadata[key]["family_id"], "1");
     let other = Owner { client_id: "office", ..owner(&authority) };
     for client in [owner(&authority), other] {
@@ -104,10 +104,11 @@ fn dotnet_unified_schema_of_a_personal_account() {
         WRITTEN,
     );
     let home = format!("00000000-0000-0000-13dd-22bcd17a4b68.{CONSUMERS}");
-    let host = "login.microsoftonline.com";
+    // The name that .NET prefers.
+    let host = "login.windows.net";
     for (kind, key) in [
         ("AccessToken", format!("{home}-{host}-accesstoken-my-client-{CONSUMERS}-openid profile tasks.read")),
-        ("RefreshToken", format!("{home}-login.windows.net-refreshtoken-my-client---")),
+        ("RefreshToken", format!("{home}-{host}-refreshtoken-my-client---")),
         ("IdToken", format!("{home}-{host}-idtoken-my-client-{CONSUMERS}-")),
         ("Account", format!("{home}-{host}-{CONSUMERS}")),
         ("AppMetadata", format!("appmetadata-{host}-my-client")),
