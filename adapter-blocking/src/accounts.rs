@@ -14,6 +14,9 @@ use std::sync::Arc;
 /// Cheap to clone; clones are the same accounts. Any number of threads and processes may ask at once: one of them refreshes, the
 /// rest wait for the store's lock and find what it got.
 ///
+/// A store is for what one person or program keeps: its lock is held during a refresh, so refreshes of one store come one after
+/// the other. A service with many people gives each a store of their own.
+///
 /// ```no_run
 /// use device_flow_blocking::core::{Client, Event, Provider, SignInRequest};
 /// use device_flow_blocking::store::{FileStore, default_path};

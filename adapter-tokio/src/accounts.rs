@@ -16,6 +16,9 @@ use tokio::sync::watch;
 /// them refreshes, the rest have what it got. A caller that goes away in the midst of a refresh does not stop it, since the
 /// new refresh token would be lost.
 ///
+/// A store is for what one person or program keeps: its lock is held during a refresh, so refreshes of one store come one after
+/// the other. A service with many people gives each a store of their own.
+///
 /// ```no_run
 /// use device_flow_tokio::core::{Client, Event, Provider, SignInRequest};
 /// use device_flow_tokio::store::{FileStore, default_path};
@@ -41,6 +44,8 @@ pub struct Accounts {
     http: Http,
     store: Arc<dyn Store>,
     running: Arc<Mutex<Vec<Running>>>,
+    /// Whoever wants the store's lock: each of them would wait in a thread, and there are only so many.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A refresh that goes on, and where its outcome will be.
@@ -55,7 +60,7 @@ impl Accounts {
     /// The accounts of this store.
     #[must_use]
     pub fn new(http: Http, store: impl Store + 'static) -> Self {
-        Self { http, store: Arc::new(store), running: Arc::default() }
+        Self { http, store: Arc::new(store), running: Arc::default(), turn: Arc::default() }
     }
 
     /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, of the code, and of
@@ -112,6 +117,7 @@ impl Accounts {
     /// [`SignInError`]; [`NotKept`](SignInError::NotKept) has the token in it.
     pub async fn keep(&self, request: &SignInRequest, response: TokenResponse) -> Result<SignedIn, SignInError> {
         let request = request.clone();
+        let _turn = self.turn.lock().await;
         self.with_store(move |store| kept::keep(store, &request, &response)).await
     }
 
@@ -129,9 +135,11 @@ impl Accounts {
     /// [`SignInError`] when the store cannot be changed. What the server does not do is told in [`SignedOut`].
     pub async fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
         let asked = request.clone();
-        let Some((account, tokens)) = self.with_store(move |store| kept::forget(store, &asked)).await? else {
-            return Ok(None);
+        let forgotten = {
+            let _turn = self.turn.lock().await;
+            self.with_store(move |store| kept::forget(store, &asked)).await?
         };
+        let Some((account, tokens)) = forgotten else { return Ok(None) };
         let mut not_revoked = None;
         for (token, kind) in tokens {
             let revoked = match Revocation::new(request.client().clone(), token) {
@@ -165,6 +173,7 @@ impl Accounts {
     }
 
     async fn refresh(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
+        let _turn = self.turn.lock().await;
         let (held, cache) = self.with_store(Held::lock).await?;
         let mut sign_in = SignIn::silent(request.clone(), cache, kept::now());
         let outcome = run(&self.http, &mut sign_in, |_| {}).await;

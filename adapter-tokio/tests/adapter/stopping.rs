@@ -236,6 +236,28 @@ fn f09_callers_at_the_same_time_share_a_refusal() {
     assert_eq!((server.refreshes(), server.reuses()), (1, 1));
 }
 
+// F09: each who waits for the store's lock would take a thread, and the one who has it needs one to give it back.
+#[test]
+fn f09_more_callers_than_threads_get_their_tokens() {
+    let (server, store) = (Rotating::new(NOTHING), MemoryStore::new());
+    let accounts = crate::Accounts::new(store);
+    approved(&server, &accounts, &request(&server)).unwrap();
+    server.set_lifetime(3_600);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        // Each with a client of its own, so that none joins another.
+        let ask = || {
+            let (accounts, request) = (accounts.0.clone(), request(&server));
+            tokio::spawn(async move { accounts.silent(&request).await.unwrap() })
+        };
+        let asking: Vec<_> = (0..20).map(|_| ask()).collect();
+        for token in asking {
+            assert_eq!(token.await.unwrap().access_token().expose(), "AT-canary-2");
+        }
+    });
+    assert_eq!((server.refreshes(), server.reuses()), (1, 0));
+}
+
 #[test]
 fn without_a_runtime_accounts_say_so() {
     let accounts = crate::Accounts::new(MemoryStore::new()).0;
