@@ -3,7 +3,7 @@
 use crate::kept::{self, Held, NotRevoked, SignInError, SignedOut};
 use crate::{Cancel, Http, entropy, run};
 use device_flow_core::{
-    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenResponse,
+    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
 };
 use device_flow_store::Store;
 use std::fmt;
@@ -110,6 +110,22 @@ impl Accounts {
     /// [`SignInError`] when the store cannot be read.
     pub fn list(&self) -> Result<Vec<Account>, SignInError> {
         Ok(kept::load(&*self.store)?.accounts())
+    }
+
+    /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::whose`] ask it without a request.
+    ///
+    /// # Errors
+    /// [`SignInError`] when the store cannot be read.
+    pub fn cache(&self) -> Result<TokenCache, SignInError> {
+        kept::load(&*self.store)
+    }
+
+    /// Signs an account out here alone: the server honours its tokens until they end by themselves. `None`: it was not signed in.
+    ///
+    /// # Errors
+    /// [`SignInError`] when the store cannot be changed.
+    pub fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
+        Ok(kept::forget(&*self.store, request)?.map(|(account, _)| account))
     }
 
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.

@@ -1,9 +1,10 @@
 //! Owns the accounts of a program: silent sign-in, sign-in, sign-out, on one store, with one refresh at a time for all callers.
 
-use crate::kept::{self, Held, NotRevoked, SignInError, SignedOut};
+use crate::kept::{self, Forgotten, Held, NotRevoked, SignInError, SignedOut};
 use crate::{Http, entropy, run};
 use device_flow_core::{
-    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenResponse,
+    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenCache,
+    TokenResponse,
 };
 use device_flow_store::Store;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -129,17 +130,28 @@ impl Accounts {
         self.with_store(|store| Ok(kept::load(store)?.accounts())).await
     }
 
+    /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::whose`] ask it without a request.
+    ///
+    /// # Errors
+    /// [`SignInError`] when the store cannot be read.
+    pub async fn cache(&self) -> Result<TokenCache, SignInError> {
+        self.with_store(kept::load).await
+    }
+
+    /// Signs an account out here alone: the server honours its tokens until they end by themselves. `None`: it was not signed in.
+    ///
+    /// # Errors
+    /// [`SignInError`] when the store cannot be changed.
+    pub async fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
+        Ok(self.forgotten(request).await?.map(|(account, _)| account))
+    }
+
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
     ///
     /// # Errors
     /// [`SignInError`] when the store cannot be changed. What the server does not do is told in [`SignedOut`].
     pub async fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
-        let asked = request.clone();
-        let forgotten = {
-            let _turn = self.turn.lock().await;
-            self.with_store(move |store| kept::forget(store, &asked)).await?
-        };
-        let Some((account, tokens)) = forgotten else { return Ok(None) };
+        let Some((account, tokens)) = self.forgotten(request).await? else { return Ok(None) };
         let mut not_revoked = None;
         for (token, kind) in tokens {
             let revoked = match Revocation::new(request.client().clone(), token) {
@@ -151,6 +163,12 @@ impl Accounts {
             not_revoked = revoked.err().or(not_revoked);
         }
         Ok(Some(SignedOut { account, not_revoked }))
+    }
+
+    async fn forgotten(&self, request: &SignInRequest) -> Result<Option<Forgotten>, SignInError> {
+        let asked = request.clone();
+        let _turn = self.turn.lock().await;
+        self.with_store(move |store| kept::forget(store, &asked)).await
     }
 
     /// Joins the refresh that goes on for the same request, or starts one that no caller can stop.

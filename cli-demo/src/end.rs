@@ -14,6 +14,9 @@ pub(crate) enum End {
     Usage(String),
     #[error("{0}{remedy}", remedy = remedy(.0))]
     Failed(#[from] Failure),
+    /// Only a person can help, and this sub-command asks none.
+    #[error("{failure}: {how}")]
+    SignInNeeded { failure: Failure, how: String },
     /// Tokens could not be read or kept.
     #[error("{0}")]
     Storage(String),
@@ -43,7 +46,7 @@ impl End {
             Self::Interrupted => (130, "cancelled", false),
             Self::Terminated => (143, "terminated", false),
             Self::Internal(_) | Self::Output(_) => (1, "internal", false),
-            Self::Failed(failure) => {
+            Self::Failed(failure) | Self::SignInNeeded { failure, .. } => {
                 let (exit, code) = failed(failure);
                 (exit, code, failure.is_retryable())
             }

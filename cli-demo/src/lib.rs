@@ -1,24 +1,32 @@
 //! The library half of the `device-flow` command line: [`main`] is the program, [`demo`] the authorization server inside it.
 
+mod account;
 mod args;
+mod config;
 pub mod demo;
 mod end;
 mod login;
+mod profiles;
 mod servers;
+mod session;
+mod settings;
 mod terminal;
+mod token;
 mod try_out;
 
 use args::{Cli, Command};
-use clap::Parser as _;
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use end::End;
+use settings::Settings;
 use std::process::ExitCode;
 use terminal::Terminal;
 
 /// The program, from the words on its command line to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { global, command } = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (Cli { global, command }, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version go to stdout and end with 0, mistakes to stderr with 2.
             let _ = error.print();
@@ -36,8 +44,15 @@ pub fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         let work = async {
+            let flags = || Settings::of_flags(innermost(&matches));
             match command {
-                Command::Login(args) => login::login(*args, &global, &mut terminal).await,
+                Command::Login(args) => login::login(*args, flags()?, &global, &mut terminal).await,
+                Command::Token(args) => token::token(*args, flags()?, &global, &mut terminal).await,
+                Command::Status(args) => account::status(*args, flags()?, &global, &mut terminal).await,
+                Command::Refresh(args) => account::refresh(*args, flags()?, &global, &mut terminal).await,
+                Command::Logout(args) => account::logout(*args, flags()?, &global, &mut terminal).await,
+                Command::List => profiles::list(&global, &mut terminal),
+                Command::Use(args) => profiles::make_current(&args, &global, &mut terminal),
                 Command::Demo(args) => try_out::demo(args, &global, &mut terminal).await,
             }
         };
@@ -56,6 +71,11 @@ pub fn main() -> ExitCode {
             end.exit_code()
         }
     }
+}
+
+/// What was written of the sub-command itself. Options that every sub-command takes are repeated there.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
 /// Ctrl-C, or being told to end. Dropping the work is a clean cancel: nothing is written half.

@@ -1,14 +1,17 @@
-//! Owns what is remembered of servers for a day, so that a sign-in that has its token makes no request for metadata either.
+//! Owns what is remembered of servers, so that a run that has its token makes no request for metadata either.
 
 use device_flow_tokio::core::{Action, Discovery, Machine as _, Metadata, Response, Timestamp};
-use device_flow_tokio::store::{Change, FileStore, Store as _};
+use crate::session::Storage;
+use device_flow_tokio::store::{Change, FileStore, Store as _, default_path};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-/// How long a server's metadata are taken for true without another look.
+/// How long a sign-in takes a server's metadata for true without another look.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So many are remembered.
+const MOST: usize = 64;
 
 /// The memory: a file beside the tokens, or none. Whatever is wrong with it, the server can be asked.
 pub(crate) struct Servers(Option<FileStore>);
@@ -33,26 +36,28 @@ struct Document {
 }
 
 impl Servers {
-    pub(crate) fn beside(tokens: Option<&Path>) -> Self {
-        Self(tokens.and_then(|tokens| FileStore::new(tokens.with_extension("servers.json")).ok()))
+    pub(crate) fn beside(storage: &Storage) -> Self {
+        let path = match storage {
+            Storage::Keyring => default_path("device-flow", "servers.json").ok(),
+            Storage::File(tokens) => Some(tokens.with_extension("servers.json")),
+            Storage::Memory => None,
+        };
+        Self(path.and_then(|path| FileStore::new(path).ok()))
     }
 
-    /// What this issuer said within the last day.
-    pub(crate) fn known(&self, issuer: &str, allow_http_loopback: bool) -> Option<Metadata> {
+    /// What this issuer said last, and whether that was within the last day.
+    pub(crate) fn known(&self, issuer: &str, allow_http_loopback: bool) -> Option<(Metadata, bool)> {
         let stored = self.0.as_ref()?.load().ok()??;
         let mut servers: BTreeMap<String, Known> = serde_json::from_slice(&stored).ok()?;
         let known = servers.remove(issuer)?;
-        let age = seconds().checked_sub(known.seen)?;
-        if age >= A_DAY.as_secs() {
-            return None;
-        }
+        let is_fresh = seconds().checked_sub(known.seen).is_some_and(|age| age < A_DAY.as_secs());
         // Read again as the server's answer, with all checks.
         let mut discovery = Discovery::new(issuer, allow_http_loopback).ok()?;
         let Action::SendRequest(outgoing) = discovery.next_action(Timestamp::ZERO) else { return None };
         let document = serde_json::to_vec(&known.document).ok()?;
         discovery.response(outgoing.ticket, Response::new(200, &document), Timestamp::ZERO).ok()?;
         let Action::Done(Ok(metadata)) = discovery.next_action(Timestamp::ZERO) else { return None };
-        Some(metadata)
+        Some((metadata, is_fresh))
     }
 
     /// Keeps what it says now.
@@ -70,7 +75,10 @@ impl Servers {
         let _ = store.update(&mut |stored| {
             let stored = stored.and_then(|stored| serde_json::from_slice(stored).ok());
             let mut servers: BTreeMap<String, Known> = stored.unwrap_or_default();
-            servers.retain(|_, known| seconds().saturating_sub(known.seen) < A_DAY.as_secs());
+            if servers.len() >= MOST {
+                let oldest = servers.iter().min_by_key(|(_, known)| known.seen).map(|(issuer, _)| issuer.clone());
+                oldest.and_then(|oldest| servers.remove(&oldest));
+            }
             servers.insert(metadata.issuer().to_owned(), Known { seen: seconds(), document: document() });
             serde_json::to_vec(&servers).map_or(Change::Keep, |bytes| Change::Save(bytes.into()))
         });

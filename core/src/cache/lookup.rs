@@ -35,6 +35,7 @@ pub struct AccessTokenQuery<'a> {
     scopes: &'a str,
     audience: &'a str,
     token_type: &'a str,
+    min_life: Option<Duration>,
     bypassed: bool,
 }
 
@@ -43,7 +44,7 @@ impl<'a> AccessTokenQuery<'a> {
     /// the sign-in, so among others they are not looked for.
     #[must_use]
     pub fn scopes(scopes: &'a str) -> Self {
-        Self { scopes, audience: "", token_type: "Bearer", bypassed: false }
+        Self { scopes, audience: "", token_type: "Bearer", min_life: None, bypassed: false }
     }
 
     /// For this API, named as [`Client::audience`](crate::Client::audience) names it. Without it, a token that was asked for
@@ -58,6 +59,13 @@ impl<'a> AccessTokenQuery<'a> {
     #[must_use]
     pub fn token_type(mut self, token_type: &'a str) -> Self {
         self.token_type = token_type;
+        self
+    }
+
+    /// It must live this long yet, in place of five minutes or a fifth of its life.
+    #[must_use]
+    pub fn min_life(mut self, time: Option<Duration>) -> Self {
+        self.min_life = time;
         self
     }
 
@@ -173,8 +181,8 @@ impl fmt::Debug for CachedRefreshToken<'_> {
 }
 
 impl TokenCache {
-    /// An access token that covers the scopes and lives for five minutes yet, or for a fifth of its life when that is less; of
-    /// several the one that lives longest.
+    /// An access token that covers the scopes and lives for five minutes yet, or for a fifth of its life when that is less, unless
+    /// the query says [how long](AccessTokenQuery::min_life); of several the one that lives longest.
     ///
     /// A token that was written in the future is not trusted to say when it ends: the clock has been put back.
     #[must_use]
@@ -188,7 +196,8 @@ impl TokenCache {
             return None;
         }
         let alive = |entry: &&Entry| {
-            let expires = entry.expires().is_some_and(|expires| expires > now.saturating_add(margin(entry)));
+            let life = query.min_life.unwrap_or_else(|| margin(entry));
+            let expires = entry.expires().is_some_and(|expires| expires > now.saturating_add(life));
             expires && entry.written().is_none_or(|cached| cached <= now.saturating_add(SKEW))
         };
         let fits = |entry: &&Entry| {
@@ -221,7 +230,8 @@ impl TokenCache {
     }
 
     /// Whether there is a refresh token that may work.
-    pub(crate) fn is_refreshable(&self, owner: Owner<'_>) -> bool {
+    #[must_use]
+    pub fn is_refreshable(&self, owner: Owner<'_>) -> bool {
         let family = self.family(owner.client_id, owner.authority);
         self.owned_by(&owner).any(|entry| is_usable(entry, &owner, family))
     }

@@ -156,7 +156,7 @@ impl SignIn {
         };
         let found = self.request.look_up(&self.cache, account.clone(), now);
         let aging = match found {
-            Some(found) if !found.is_aging(now) => return self.finish(Ok(found)),
+            Some(found) if !self.request.is_aging(&found, now) => return self.finish(Ok(found)),
             found => found,
         };
         if aging.is_none() && self.request.asks_for_more(&self.cache, &account) {

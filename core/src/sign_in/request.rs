@@ -11,6 +11,7 @@ use crate::{
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Which token of whom is wanted: of this client, with its scopes.
 ///
@@ -30,6 +31,7 @@ pub struct SignInRequest {
     client: Arc<Client>,
     who: Who,
     force_refresh: bool,
+    min_life: Option<Duration>,
     /// A JSON object; may be empty.
     claims: Box<str>,
 }
@@ -47,7 +49,7 @@ impl SignInRequest {
     /// A token of whoever is signed in.
     #[must_use]
     pub fn new(client: impl Into<Arc<Client>>) -> Self {
-        Self { client: client.into(), who: Who::Any, force_refresh: false, claims: Box::default() }
+        Self { client: client.into(), who: Who::Any, force_refresh: false, min_life: None, claims: Box::default() }
     }
 
     /// Of this account, by its user name or its home account id, without regard to case.
@@ -68,6 +70,16 @@ impl SignInRequest {
     #[must_use]
     pub fn force_refresh(mut self, force: bool) -> Self {
         self.force_refresh = force;
+        self
+    }
+
+    /// An access token of the cache is good when it lives this long yet, and only then; nothing else is asked of its age.
+    ///
+    /// Without it: when it lives for five minutes yet, or for a fifth of its life when that is less, and the server does not wish
+    /// it to be replaced by now. What a refresh brings is taken as it is.
+    #[must_use]
+    pub fn min_life(mut self, time: Duration) -> Self {
+        self.min_life = Some(time);
         self
     }
 
@@ -93,6 +105,7 @@ impl SignInRequest {
         Arc::ptr_eq(&self.client, &other.client)
             && self.who == other.who
             && self.force_refresh == other.force_refresh
+            && self.min_life == other.min_life
             && self.claims == other.claims
     }
 
@@ -101,7 +114,7 @@ impl SignInRequest {
     #[must_use]
     pub fn cached(&self, cache: &TokenCache, now: UnixTime) -> Option<SignedIn> {
         let account = self.whose(cache).ok().flatten()?;
-        self.look_up(cache, account, now).filter(|found| !found.is_aging(now))
+        self.look_up(cache, account, now).filter(|found| !self.is_aging(found, now))
     }
 
     /// The last step alone: a device flow with what is asked for. Hand its outcome to [`keep`](Self::keep).
@@ -206,7 +219,12 @@ impl SignInRequest {
     }
 
     fn query(&self) -> AccessTokenQuery<'_> {
-        AccessTokenQuery::scopes(self.client.scope()).audience(self.client.audience())
+        AccessTokenQuery::scopes(self.client.scope()).audience(self.client.audience()).min_life(self.min_life)
+    }
+
+    /// Whether it should be replaced by now, although it lives on.
+    pub(super) fn is_aging(&self, found: &SignedIn, now: UnixTime) -> bool {
+        self.min_life.is_none() && found.is_aging(now)
     }
 
     /// The access token of the cache, aging or not.

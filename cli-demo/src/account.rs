@@ -1,0 +1,160 @@
+//! Owns the sub-commands about who is signed in: `status`, `refresh`, `logout`. None of them shows a code.
+
+use crate::args::{Global, Logout, Which};
+use crate::end::End;
+use crate::session::{Chosen, Purpose, Session, Storage, today};
+use crate::settings::Settings;
+use crate::terminal::{Terminal, left, local, when};
+use device_flow_tokio::core::{Failure, SignInReason, TokenCache};
+use serde::Serialize;
+use std::time::Duration;
+
+/// Who is signed in, as a profile has it.
+#[derive(Serialize)]
+pub(crate) struct Status {
+    profile: Option<String>,
+    signed_in: bool,
+    server: String,
+    client_id: String,
+    account: Option<String>,
+    scope: String,
+    /// `None` also when no access token lives.
+    expires_at: Option<String>,
+    refreshable: bool,
+    storage: &'static str,
+    path: Option<String>,
+    #[serde(skip)]
+    life: Option<Duration>,
+}
+
+impl Status {
+    pub(crate) fn of(session: &Session, profile: Option<&str>, cache: &TokenCache) -> Result<Self, End> {
+        // A token that the next call would replace is one that lives.
+        let request = session.request().min_life(Duration::ZERO);
+        let account = request.whose(cache)?;
+        let refreshable = account.as_ref().is_some_and(|account| cache.is_refreshable(request.owner(account)));
+        let token = request.cached(cache, today());
+        let label = account.map(|account| account.label()).filter(|label| !label.is_empty());
+        let expires_on = token.as_ref().and_then(|token| token.expires_on());
+        let client = &session.client;
+        Ok(Self {
+            profile: profile.map(str::to_owned),
+            signed_in: token.is_some() || refreshable,
+            server: client.issuer().unwrap_or_else(|| client.token_endpoint()).to_owned(),
+            client_id: client.client_id().to_owned(),
+            account: label.map(String::from),
+            scope: token.map_or_else(String::new, |token| token.scopes().collect::<Vec<_>>().join(" ")),
+            expires_at: expires_on.map(when),
+            refreshable,
+            storage: session.storage.name(),
+            path: match &session.storage {
+                Storage::File(path) => Some(path.display().to_string()),
+                Storage::Keyring | Storage::Memory => None,
+            },
+            life: expires_on.map(|end| end.saturating_since(today())),
+        })
+    }
+
+    fn text(&self) -> String {
+        let server = self.server.strip_prefix("https://").unwrap_or(&self.server);
+        let mut text = match (self.signed_in, &self.account) {
+            (true, Some(account)) => format!("Signed in to {server} as {account}\n"),
+            (true, None) => format!("Signed in to {server}\n"),
+            (false, _) => format!("Not signed in to {server}\n"),
+        };
+        let mut line = |name: &str, value: &str| text += &format!("  {name:<14} {value}\n");
+        if let Some(profile) = &self.profile {
+            line("profile", profile);
+        }
+        line("client", &self.client_id);
+        line("access token", &match (self.life, &self.expires_at) {
+            (Some(life), Some(_)) => format!("expires at {} (in {})", local(life), left(life)),
+            _ if self.signed_in && !self.scope.is_empty() => "lives, for how long is not known".to_owned(),
+            _ => "none that lives".to_owned(),
+        });
+        line("refresh token", if self.refreshable { "stored" } else { "none" });
+        if !self.scope.is_empty() {
+            line("scopes", &self.scope);
+        }
+        line("storage", self.path.as_deref().unwrap_or(self.storage));
+        text
+    }
+}
+
+pub(crate) async fn status(_: Which, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
+    let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
+    let cache = session.accounts.cache().await?;
+    let status = Status::of(&session, chosen.profile(), &cache)?;
+    if !status.signed_in {
+        return Err(session.end(Failure::SignInNeeded(SignInReason::NotSignedIn)));
+    }
+    terminal.tell("status", &status, &status.text())
+}
+
+pub(crate) async fn refresh(_: Which, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
+    let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
+    let request = session.request().force_refresh(true);
+    let signed_in = session.accounts.silent(&request).await.map_err(|error| session.end(error))?;
+    let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
+    terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), chosen.profile())
+}
+
+/// What became of one account.
+#[derive(Serialize)]
+struct SignedOut<'a> {
+    profile: Option<&'a str>,
+    /// `None`: nobody was signed in.
+    account: Option<&'a str>,
+    /// Whether the server no longer honours the tokens; `None`: nobody was signed in.
+    revoked: Option<bool>,
+    reason: Option<String>,
+}
+
+pub(crate) async fn logout(
+    args: Logout,
+    flags: Settings,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(), End> {
+    if !args.all {
+        return sign_out(&Chosen::new(global, flags, Purpose::UseTokens)?, args.no_revoke, terminal).await;
+    }
+    // One that cannot be signed out does not keep the others signed in.
+    let mut outcome = Ok(());
+    for chosen in Chosen::all(global)? {
+        outcome = outcome.and(sign_out(&chosen, args.no_revoke, terminal).await);
+    }
+    outcome
+}
+
+async fn sign_out(chosen: &Chosen, no_revoke: bool, terminal: &mut Terminal) -> Result<(), End> {
+    let session = Session::open(chosen, Purpose::SignOut, terminal).await?;
+    let request = session.request();
+    let (account, not_revoked) = if no_revoke {
+        (session.accounts.forget(&request).await?, Some("--no-revoke".to_owned()))
+    } else {
+        match session.accounts.sign_out(&request).await? {
+            None => (None, None),
+            Some(out) => (Some(out.account), out.not_revoked.map(|why| why.to_string())),
+        }
+    };
+    let profile = chosen.profile();
+    let place = profile.map_or_else(String::new, |profile| format!(" (profile {profile})"));
+    let Some(account) = account else {
+        let nobody = SignedOut { profile, account: None, revoked: None, reason: None };
+        return terminal.tell("signed_out", &nobody, &format!("Nobody was signed in{place}\n"));
+    };
+    let label = account.label();
+    let who = if label.is_empty() { String::new() } else { format!(" {label}") };
+    let text = match &not_revoked {
+        None => format!("Signed out{who}{place}: the tokens are gone here, and the server has revoked them\n"),
+        Some(why) => format!(
+            "Signed out{who}{place}: the tokens are gone here, but the server may honour them until they end by themselves: {why}\n"
+        ),
+    };
+    let account = Some(&*label).filter(|label| !label.is_empty());
+    let out = SignedOut { profile, account, revoked: Some(not_revoked.is_none()), reason: not_revoked };
+    terminal.tell("signed_out", &out, &text)
+}

@@ -1,0 +1,170 @@
+//! Owns the file of profiles: where it is, what it says, and how it is changed without losing what a person wrote there.
+//!
+//! ```toml
+//! current = "work"
+//!
+//! [profile.work]
+//! provider = "entra"
+//! tenant = "contoso.com"
+//! client-id = "…"
+//! scope = ["User.Read"]
+//! ```
+
+use crate::end::End;
+use crate::settings::Settings;
+use device_flow_tokio::store::{Change, FileStore, Store as _};
+use std::path::{Path, PathBuf};
+use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+
+/// The profile of a first sign-in that names none.
+pub(crate) const DEFAULT: &str = "default";
+
+/// What the file says. No file says nothing.
+#[derive(Debug)]
+pub(crate) struct Config {
+    path: PathBuf,
+    document: DocumentMut,
+}
+
+impl Config {
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, End> {
+        let path = path.map_or_else(default_path, |path| Ok(path.to_owned()))?;
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(End::Usage(format!("cannot read the profiles in {}: {error}", path.display()))),
+        };
+        let document = parse(&path, &text)?;
+        let config = Self { path, document };
+        // A file with a mistake in it is told of at once, not when the profile is needed.
+        config.names().try_for_each(|name| config.profile(name).map(drop))?;
+        Ok(config)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// In the order of the file.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.profiles().into_iter().flat_map(TableLike::iter).map(|(name, _)| name)
+    }
+
+    /// The one that is meant when none is named.
+    pub(crate) fn current(&self) -> Option<&str> {
+        self.document.get("current").and_then(Item::as_str).filter(|name| self.names().any(|known| known == *name))
+    }
+
+    pub(crate) fn profile(&self, name: &str) -> Result<Option<Settings>, End> {
+        let Some(item) = self.profiles().and_then(|profiles| profiles.get(name)) else { return Ok(None) };
+        let place = format!("profile {name} in {}", self.path.display());
+        let wrong = || End::Usage(format!("{place} is no table"));
+        let table = item.clone().into_table().map_err(|_| wrong())?;
+        Settings::of_profile(&place, &table).map(Some)
+    }
+
+    fn profiles(&self) -> Option<&dyn TableLike> {
+        self.document.get("profile").and_then(Item::as_table_like)
+    }
+
+    /// Remembers a profile, and that it is the one in use, in what the file says by now.
+    pub(crate) fn remember(&self, name: &str, settings: &Settings, make_current: bool) -> Result<(), End> {
+        self.change(|document| {
+            let root = document.as_table_mut();
+            let profiles = root.entry("profile").or_insert_with(|| {
+                let mut table = Table::new();
+                table.set_implicit(true);
+                Item::Table(table)
+            });
+            let Some(profiles) = profiles.as_table_like_mut() else { return };
+            let new = settings.to_profile();
+            match profiles.get_mut(name).and_then(Item::as_table_like_mut) {
+                // Comments of values that stay, stay.
+                Some(old) => {
+                    let gone: Vec<_> =
+                        old.iter().map(|(key, _)| key.to_owned()).filter(|key| !new.contains_key(key)).collect();
+                    gone.iter().for_each(|key| drop(old.remove(key)));
+                    for (key, item) in new {
+                        let same = old.get(&key).is_some_and(|before| is_same(before, &item));
+                        if !same {
+                            old.insert(&key, item);
+                        }
+                    }
+                }
+                None => drop(profiles.insert(name, Item::Table(new))),
+            }
+            if make_current || !document.contains_key("current") {
+                set_current(document, name);
+            }
+        })
+    }
+
+    pub(crate) fn make_current(&self, name: &str) -> Result<(), End> {
+        self.change(|document| set_current(document, name))
+    }
+
+    /// Under a lock, since another sign-in may be remembered at the same time; and through a symbolic link, which is how many
+    /// people keep such files.
+    fn change(&self, change: impl Fn(&mut DocumentMut)) -> Result<(), End> {
+        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let mut wrong = None;
+        FileStore::new(&path)?.update(&mut |stored| {
+            let text = String::from_utf8_lossy(stored.unwrap_or_default());
+            match parse(&self.path, &text) {
+                Ok(mut document) => {
+                    change(&mut document);
+                    let changed = document.to_string();
+                    if changed == text { Change::Keep } else { Change::Save(changed.into_bytes().into()) }
+                }
+                Err(error) => {
+                    wrong = Some(error);
+                    Change::Keep
+                }
+            }
+        })?;
+        wrong.map_or(Ok(()), Err)
+    }
+}
+
+/// A name that needs no quotes anywhere: on a command line, in the file, in a message.
+pub(crate) fn check_name(name: &str) -> Result<(), End> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(End::Usage(format!("{name:?} cannot be the name of a profile: use letters, digits, '-', '_' and '.', at most 64")))
+}
+
+fn set_current(document: &mut DocumentMut, name: &str) {
+    document.as_table_mut().insert("current", Item::Value(Value::from(name)));
+}
+
+fn is_same(one: &Item, other: &Item) -> bool {
+    let bare = |item: &Item| item.as_value().map(|value| value.clone().decorated("", "").to_string());
+    bare(one) == bare(other)
+}
+
+fn parse(path: &Path, text: &str) -> Result<DocumentMut, End> {
+    let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
+        let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
+        End::Usage(format!("{}, line {line}: {}", path.display(), error.message().replace('\n', "; ")))
+    })?;
+    if let Some(key) = document.iter().map(|(key, _)| key).find(|key| !["current", "profile"].contains(key)) {
+        return Err(End::Usage(format!("{} has an unknown key {key:?}; known are: current, profile", path.display())));
+    }
+    if document.get("profile").is_some_and(|item| item.as_table_like().is_none()) {
+        return Err(End::Usage(format!("{}: write profiles as [profile.NAME]", path.display())));
+    }
+    Ok(document)
+}
+
+/// XDG Base Directory Specification; a relative path in the environment is ignored, as it asks for.
+fn default_path() -> Result<PathBuf, End> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || absolute("HOME").map(|home| home.join(if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" }));
+    let folder = if cfg!(windows) { absolute("APPDATA") } else { absolute("XDG_CONFIG_HOME").or_else(home) };
+    let folder = folder.ok_or_else(|| {
+        End::Usage("no home folder is known: set HOME to yours, or name a file with --config".to_owned())
+    })?;
+    Ok(folder.join("device-flow").join("config.toml"))
+}

@@ -1,0 +1,65 @@
+//! Owns the sub-commands about profiles: `list`, `use`.
+
+use crate::args::{Global, Use};
+use crate::config::Config;
+use crate::end::End;
+use crate::terminal::Terminal;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Listed {
+    profiles: Vec<Profile>,
+}
+
+#[derive(Serialize)]
+struct Profile {
+    profile: String,
+    current: bool,
+    server: String,
+    client_id: Option<String>,
+    storage: Option<String>,
+}
+
+pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    let config = Config::load(global.config.as_deref())?;
+    let mut listed = Listed { profiles: Vec::new() };
+    for name in config.names() {
+        let said = config.profile(name)?.unwrap_or_default();
+        let own = |key| said.get(key).map(str::to_owned);
+        let server = ["issuer", "host", "provider", "device-endpoint"].into_iter().find_map(own);
+        listed.profiles.push(Profile {
+            profile: name.to_owned(),
+            current: config.current() == Some(name),
+            server: server.unwrap_or_else(|| "no server".to_owned()),
+            client_id: own("client-id"),
+            storage: own("store"),
+        });
+    }
+    let longest = listed.profiles.iter().map(|profile| profile.profile.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for Profile { profile, current, server, client_id, .. } in &listed.profiles {
+        let mark = if *current { '*' } else { ' ' };
+        let server = server.strip_prefix("https://").unwrap_or(server);
+        let client = client_id.as_ref().map_or_else(String::new, |id| format!("  (client {id})"));
+        text += &format!("{mark} {profile:<longest$}  {server}{client}\n");
+    }
+    if text.is_empty() {
+        terminal.note(&format!("There are no profiles yet in {}: `device-flow login` makes the first.", config.path().display()));
+    }
+    terminal.tell("profiles", &listed, &text)
+}
+
+pub(crate) fn make_current(args: &Use, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    let config = Config::load(global.config.as_deref())?;
+    if config.profile(&args.name)?.is_none() {
+        let known = config.names().collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
+        return Err(End::Usage(format!("no profile is called {:?} ({known})", args.name)));
+    }
+    config.make_current(&args.name)?;
+    #[derive(Serialize)]
+    struct InUse<'a> {
+        profile: &'a str,
+    }
+    terminal.tell("in_use", &InUse { profile: &args.name }, &format!("Profile {} is in use\n", args.name))
+}

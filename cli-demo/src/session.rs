@@ -1,0 +1,395 @@
+//! Owns the way from the words of a run to the sign-in that is meant: which profile, which server, which client, which store.
+
+use crate::args::{ClientAuth, Global, Network, ProviderName, StoreName, Target};
+use crate::config::{Config, DEFAULT, check_name};
+use crate::end::End;
+use crate::servers::Servers;
+use crate::settings::{Said, Settings};
+use crate::terminal::{Terminal, warn};
+use device_flow_tokio::core::{
+    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, IdTokenClaims, Provider, Secret, SignInReason,
+    SignInRequest, SignedIn, UnixTime,
+};
+use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
+use device_flow_tokio::{Accounts, Http, SignInError, run};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
+
+/// The sign-in that is meant: its profile and what is said of it in all places.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    config: Config,
+    /// `None`: everything was said at this call.
+    profile: Option<String>,
+    settings: Settings,
+}
+
+/// Whether somebody may have to sign in for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// `login`: what is not known yet becomes a profile, and what a server says of itself is looked up again every day.
+    SignIn,
+    /// What `login` left is used.
+    UseTokens,
+    /// The same, and nothing that a server does not answer may stand in the way.
+    SignOut,
+}
+
+impl Chosen {
+    /// What the flags, the environment and the file of profiles say together.
+    pub(crate) fn new(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, End> {
+        let config = Config::load(global.config.as_deref())?;
+        let said = flags.over(Settings::of_environment()?);
+        let profile = match &global.profile {
+            Some(name) => {
+                check_name(name)?;
+                Some(name.clone())
+            }
+            None if said.names_server() => the_one_about(&config, &said)?,
+            None => config.current().map(str::to_owned),
+        };
+        let stored = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
+        if let (false, Some(name), None) = (said.names_server(), &global.profile, &stored) {
+            if purpose != Purpose::SignIn {
+                let known = config.names().collect::<Vec<_>>().join(", ");
+                let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
+                return Err(End::Usage(format!("no profile is called {name} ({known})")));
+            }
+        }
+        let settings = said.over_profile(stored.unwrap_or_default());
+        if !settings.names_server() {
+            return Err(match purpose {
+                Purpose::UseTokens | Purpose::SignOut => End::SignInNeeded {
+                    failure: Failure::SignInNeeded(SignInReason::NotSignedIn),
+                    how: "device-flow login".to_owned(),
+                },
+                Purpose::SignIn => {
+                    End::Usage("say where the server is: --provider, --issuer, or both endpoints".to_owned())
+                }
+            });
+        }
+        Ok(Self { config, profile, settings })
+    }
+
+    /// Every profile of the file.
+    pub(crate) fn all(global: &Global) -> Result<Vec<Self>, End> {
+        let names: Vec<_> = Config::load(global.config.as_deref())?.names().map(str::to_owned).collect();
+        let one = |name: String| {
+            let config = Config::load(global.config.as_deref())?;
+            let settings = config.profile(&name)?.unwrap_or_default();
+            Ok(Self { config, profile: Some(name), settings })
+        };
+        names.into_iter().map(one).collect()
+    }
+
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// Remembers it as a profile, under the name that was given or a new one. Returns the name.
+    pub(crate) fn remember(&self, session: &Session, signed_in: &SignedIn, named: bool) -> Result<String, End> {
+        let name = match &self.profile {
+            Some(name) => name.clone(),
+            None => free_name(&self.config, &session.client),
+        };
+        let mut settings = self.settings.clone();
+        settings.set("store".to_owned(), vec![session.storage.name().to_owned()]);
+        if let Some(account) = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty()) {
+            settings.set("account".to_owned(), vec![account.to_owned()]);
+        }
+        // Stdin is not there the next time; files are found from any folder.
+        if settings.get("client-secret-file") == Some("-") {
+            settings.remove("client-secret-file");
+        }
+        for file in ["client-secret-file", "token-file", "ca-file"] {
+            let absolute = settings.get(file).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
+            settings.set(file.to_owned(), absolute.into_iter().collect());
+        }
+        self.config.remember(&name, &settings, !named)?;
+        Ok(name)
+    }
+
+    /// Where everything about it is said, for a message.
+    fn place(&self) -> String {
+        match &self.profile {
+            Some(name) => format!("profile {name}"),
+            None => "this call".to_owned(),
+        }
+    }
+
+    /// What a person types to sign in.
+    pub(crate) fn how_to_sign_in(&self) -> String {
+        match &self.profile {
+            Some(name) if self.config.current() != Some(name) => format!("device-flow login --profile {name}"),
+            Some(_) => "device-flow login".to_owned(),
+            None => "device-flow login with the same options".to_owned(),
+        }
+    }
+}
+
+/// The profile about the same client of the same server, the one in use first.
+fn the_one_about(config: &Config, said: &Settings) -> Result<Option<String>, End> {
+    for name in config.current().into_iter().chain(config.names()) {
+        if config.profile(name)?.is_some_and(|profile| said.is_about(&profile)) {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Short and telling: the first is the default, the next are called as their server.
+fn free_name(config: &Config, client: &Client) -> String {
+    let taken = |name: &str| config.names().any(|known| known == name);
+    if !taken(DEFAULT) {
+        return DEFAULT.to_owned();
+    }
+    let host = client.authority().environment();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '-' };
+    let host: String = host.chars().take(48).map(plain).collect();
+    let host = Some(host.trim_matches(['-', '.'])).filter(|host| !host.is_empty()).unwrap_or("server").to_owned();
+    let numbered = (2..).map(|number: u32| format!("{host}-{number}"));
+    std::iter::once(host.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(host)
+}
+
+/// Where tokens are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    Keyring,
+    File(PathBuf),
+    Memory,
+}
+
+impl Storage {
+    fn of(target: &Target) -> Result<Self, End> {
+        let file = || match &target.token_file {
+            Some(path) => Ok(path.clone()),
+            None => default_path("device-flow", "tokens.json"),
+        };
+        let default = if target.token_file.is_some() { StoreName::File } else { StoreName::Keyring };
+        Ok(match target.store.unwrap_or(default) {
+            StoreName::Keyring => Self::Keyring,
+            StoreName::File => Self::File(file()?),
+            StoreName::Memory => Self::Memory,
+        })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::File(_) => "file",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// A keyring that is not there is told of before anybody is asked for anything; nothing else takes its place by itself.
+    fn accounts(&self, http: &Http) -> Result<Accounts, End> {
+        Ok(match self {
+            Self::Keyring => Accounts::new(http.clone(), keyring()?),
+            Self::File(path) => {
+                Accounts::new(http.clone(), FileStore::new(path)?.on_warning(|found| warn(&found.to_string())))
+            }
+            Self::Memory => Accounts::new(http.clone(), MemoryStore::new()),
+        })
+    }
+}
+
+fn keyring() -> Result<KeyringStore, End> {
+    let lock = default_path("device-flow", "keyring")?;
+    KeyringStore::open("device-flow", "tokens", lock).map_err(|error| {
+        let StoreError::Keyring { .. } = error else { return error.into() };
+        End::Storage(format!(
+            "{error}. Start or unlock the keyring; or say --store file to keep the tokens in a file that only you can read \
+             (not encrypted), or --store memory to keep them nowhere"
+        ))
+    })
+}
+
+/// A client, and where its tokens are.
+pub(crate) struct Session {
+    pub(crate) http: Http,
+    pub(crate) client: Arc<Client>,
+    pub(crate) accounts: Accounts,
+    pub(crate) storage: Storage,
+    account: Option<String>,
+    how_to_sign_in: String,
+}
+
+impl Session {
+    pub(crate) async fn open(chosen: &Chosen, purpose: Purpose, terminal: &mut Terminal) -> Result<Self, End> {
+        let Said { target, network } = chosen.settings.parse(&chosen.place())?;
+        let http = http(&network)?;
+        let Some(client_id) = &target.client_id else {
+            return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));
+        };
+        let secret = target.client_secret_file.as_deref().map(secret).transpose()?;
+        let storage = Storage::of(&target)?;
+        let accounts = storage.accounts(&http)?;
+        let servers = Servers::beside(&storage);
+        let provider = provider(&target, purpose, &http, &servers, terminal).await?;
+        let client = Arc::new(client(&target, client_id, provider, secret).build()?);
+        let how_to_sign_in = chosen.how_to_sign_in();
+        Ok(Self { http, client, accounts, storage, account: target.account, how_to_sign_in })
+    }
+
+    /// A token of whom is meant.
+    pub(crate) fn request(&self) -> SignInRequest {
+        let request = SignInRequest::new(Arc::clone(&self.client));
+        match &self.account {
+            Some(account) => request.account(account),
+            None => request,
+        }
+    }
+
+    /// The end of a run that may not ask the person: it says how they sign in.
+    pub(crate) fn end(&self, error: impl Into<End>) -> End {
+        match error.into() {
+            End::Failed(failure @ Failure::SignInNeeded(_)) => {
+                End::SignInNeeded { failure, how: self.how_to_sign_in.clone() }
+            }
+            end => end,
+        }
+    }
+}
+
+/// Now, as tokens tell their times.
+pub(crate) fn today() -> UnixTime {
+    UnixTime::from_secs(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+}
+
+fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {
+    let mut builder = Client::builder(provider, client_id);
+    for scope in &target.scope {
+        builder = builder.scope(scope);
+    }
+    for resource in &target.resource {
+        builder = builder.resource(&**resource);
+    }
+    if let Some(audience) = &target.audience {
+        builder = builder.audience(&**audience);
+    }
+    if let Some(language) = &target.language {
+        builder = builder.language(&**language);
+    }
+    if target.allow_http_loopback == Some(true) {
+        builder = builder.allow_http_loopback();
+    }
+    if let Some(secret) = secret {
+        // Google documents the secret in the body only.
+        let google = (target.provider == Some(ProviderName::Google)).then_some(ClientAuth::Post);
+        builder = match target.client_auth.or(google) {
+            None => builder.client_secret(secret),
+            Some(ClientAuth::Basic) => builder.client_secret_basic(secret),
+            Some(ClientAuth::BasicUnencoded) => builder.client_secret_basic_unencoded(secret),
+            Some(ClientAuth::Post) => builder.client_secret_post(secret),
+        };
+        if target.client_id_in_body == Some(true) {
+            builder = builder.client_id_in_body();
+        }
+    }
+    builder
+}
+
+pub(crate) fn http(network: &Network) -> Result<Http, End> {
+    let mut http = Http::builder();
+    if let Some(limit) = network.request_timeout {
+        http = http.timeout(limit);
+    }
+    if let Some(limit) = network.connect_timeout {
+        http = http.connect_timeout(limit);
+    }
+    if let Some(file) = &network.ca_file {
+        let pem = std::fs::read(file).map_err(|error| cannot_read("--ca-file", file, &error))?;
+        http = http.root_certificates_pem(pem);
+    }
+    if let Some(proxy) = &network.proxy {
+        http = http.proxy(proxy);
+    }
+    Ok(http.build()?)
+}
+
+/// The endpoints: by name, by metadata or by hand. (The definition of the arguments lets exactly one of the three through.)
+async fn provider(
+    target: &Target,
+    purpose: Purpose,
+    http: &Http,
+    servers: &Servers,
+    terminal: &mut Terminal,
+) -> Result<Provider, End> {
+    if let Some(issuer) = &target.issuer {
+        return by_metadata(issuer, target.allow_http_loopback == Some(true), purpose, http, servers, terminal).await;
+    }
+    let host = |default: &str| target.host.clone().unwrap_or_else(|| default.to_owned());
+    let tenant = || target.tenant.clone().unwrap_or_else(|| "common".to_owned());
+    Ok(match (target.provider, &target.device_endpoint, &target.token_endpoint) {
+        (Some(ProviderName::Entra), ..) => Provider::entra(EntraCloud::Public, tenant()),
+        (Some(ProviderName::Github), ..) => Provider::github_enterprise(host("github.com")),
+        (Some(ProviderName::Gitlab), ..) => Provider::gitlab_at(host("gitlab.com")),
+        (Some(ProviderName::Google), ..) => Provider::google(),
+        (None, Some(device), Some(token)) => {
+            let provider = Provider::endpoints(device, token);
+            match &target.revocation_endpoint {
+                Some(url) => provider.revocation_endpoint(url),
+                None => provider,
+            }
+        }
+        (None, ..) => {
+            return Err(End::Usage("say where the server is: --provider, --issuer, or both endpoints".to_owned()));
+        }
+    })
+}
+
+async fn by_metadata(
+    issuer: &str,
+    allow_http_loopback: bool,
+    purpose: Purpose,
+    http: &Http,
+    servers: &Servers,
+    terminal: &mut Terminal,
+) -> Result<Provider, End> {
+    let known = servers.known(issuer, allow_http_loopback);
+    if let Some((metadata, _)) = known.as_ref().filter(|(_, fresh)| *fresh || purpose != Purpose::SignIn) {
+        return Ok(Provider::from(metadata.clone()));
+    }
+    let mut discovery = Discovery::new(issuer, allow_http_loopback)?;
+    let found = run(http, &mut discovery, |event| {
+        if let Event::Waiting { wait, reason, .. } = event {
+            // Only a note on the way: if it cannot be written, the result cannot be either, and that is told.
+            let _ = terminal.waiting(wait, reason);
+        }
+    });
+    let found = match found.await {
+        // Only its name is needed to find the tokens that have to go.
+        Err(_) if purpose == Purpose::SignOut => return Ok(Provider::endpoints(issuer, issuer)),
+        found => found?,
+    };
+    servers.remember(&found);
+    Ok(Provider::from(found))
+}
+
+/// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can read.
+fn secret(file: &Path) -> Result<Secret, End> {
+    const MOST: u64 = 64 * 1024;
+    let mut text = Zeroizing::new(String::new());
+    let read = if file == Path::new("-") {
+        std::io::stdin().lock().take(MOST).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|open| open.take(MOST).read_to_string(&mut text))
+    };
+    read.map_err(|error| cannot_read("--client-secret-file", file, &error))?;
+    Ok(Secret::from(text.trim_end_matches(['\r', '\n'])))
+}
+
+fn cannot_read(flag: &str, file: &Path, error: &std::io::Error) -> End {
+    End::Usage(format!("{flag} {}: {error}", file.display()))
+}

@@ -1,0 +1,183 @@
+//! Owns how what is set in three places becomes one: a flag goes before the environment, that before the profile.
+//!
+//! Each place is a list of words, which one definition reads ([`Target`], [`Network`]): what can be written as a flag can stand
+//! in the environment and in a profile, with the same checks.
+
+use crate::args::{Network, Target};
+use crate::end::End;
+use clap::{ArgAction, ArgMatches, CommandFactory as _, Parser};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use toml_edit::{Array, Item, Table, Value};
+
+/// What is set, by the name of its flag, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Settings(BTreeMap<String, Vec<String>>);
+
+/// What the settings say.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true)]
+pub(crate) struct Said {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) network: Network,
+}
+
+/// They name a server together: who names one sets aside what else was said of it.
+const SERVER: [&str; 5] = ["provider", "issuer", "device-endpoint", "token-endpoint", "revocation-endpoint"];
+const PLACE: [&str; 2] = ["tenant", "host"];
+/// Of a profile for another server only these are of use.
+const ANYWHERE: [&str; 6] = ["store", "token-file", "ca-file", "proxy", "connect-timeout", "request-timeout"];
+/// They belong to one client.
+const SECRET: [&str; 4] = ["client-secret-file", "client-auth", "client-id-in-body", "account"];
+
+impl Settings {
+    /// The flags of a sub-command.
+    pub(crate) fn of_flags(matches: &ArgMatches) -> Result<Self, End> {
+        let mut found = Self::default();
+        for (name, _) in definitions() {
+            let raw = matches.try_get_raw(&name.replace('-', "_")).ok().flatten();
+            let values = raw.into_iter().flatten().map(|value| text(value.to_owned(), &format!("--{name}")));
+            found.set(name, values.collect::<Result<_, _>>()?);
+        }
+        Ok(found)
+    }
+
+    /// The variables `DEVICE_FLOW_…`. An empty one counts as unset.
+    pub(crate) fn of_environment() -> Result<Self, End> {
+        let mut found = Self::default();
+        for (name, many) in definitions() {
+            let variable = format!("DEVICE_FLOW_{}", name.replace('-', "_").to_ascii_uppercase());
+            let Some(value) = std::env::var_os(&variable).filter(|value| !value.is_empty()) else { continue };
+            let value = text(value, &variable)?;
+            let words = if many { value.split_whitespace().map(str::to_owned).collect() } else { vec![value] };
+            found.set(name, words);
+        }
+        found.parse("the environment (DEVICE_FLOW_…)")?;
+        Ok(found)
+    }
+
+    /// A table of the file of profiles.
+    pub(crate) fn of_profile(place: &str, table: &Table) -> Result<Self, End> {
+        let mut found = Self::default();
+        let known = definitions();
+        for (key, item) in table {
+            let Some((name, many)) = known.iter().find(|(name, _)| name == key) else {
+                let near = known.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(End::Usage(format!("{place} has an unknown key {key:?}; known are: {near}")));
+            };
+            let wrong = || End::Usage(format!("{place}: the value of {key} is neither a text nor a list of texts"));
+            let one = |value: &Value| match value {
+                Value::String(text) => Ok(text.value().clone()),
+                Value::Boolean(yes) => Ok(yes.value().to_string()),
+                Value::Integer(number) => Ok(number.value().to_string()),
+                Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::InlineTable(_) => Err(wrong()),
+            };
+            let values = match item.as_value().ok_or_else(wrong)? {
+                Value::Array(list) if *many => list.iter().map(one).collect::<Result<_, _>>()?,
+                value => vec![one(value)?],
+            };
+            found.set(name.clone(), values);
+        }
+        found.parse(place)?;
+        Ok(found)
+    }
+
+    /// As a table of the file of profiles.
+    pub(crate) fn to_profile(&self) -> Table {
+        let mut table = Table::new();
+        let known = definitions();
+        for (key, values) in &self.0 {
+            let many = known.iter().any(|(name, many)| name == key && *many);
+            let value = match (&**values, many) {
+                ([one], false) => match one.as_str() {
+                    "true" => Value::from(true),
+                    "false" => Value::from(false),
+                    one => Value::from(one),
+                },
+                (values, _) => Value::Array(values.iter().collect::<Array>()),
+            };
+            table.insert(key, Item::Value(value));
+        }
+        table
+    }
+
+    pub(crate) fn set(&mut self, name: String, values: Vec<String>) {
+        if !values.is_empty() {
+            self.0.insert(name, values);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.remove(name);
+    }
+
+    /// Of one value.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).and_then(|values| values.first()).map(String::as_str)
+    }
+
+    /// These before those.
+    pub(crate) fn over(self, mut lower: Self) -> Self {
+        if SERVER.iter().any(|name| self.0.contains_key(*name)) && !self.agrees_on_server(&lower) {
+            lower.0.retain(|name, _| !SERVER.contains(&&**name) && !PLACE.contains(&&**name));
+        }
+        lower.0.extend(self.0);
+        lower
+    }
+
+    /// These before a profile. It is about one client of one server: what it says of that client goes to no other server, and
+    /// its secret to no other client.
+    pub(crate) fn over_profile(self, mut profile: Self) -> Self {
+        if !self.agrees_on_server(&profile) {
+            let names_server = SERVER.iter().any(|name| self.0.contains_key(*name));
+            profile.0.retain(|name, _| ANYWHERE.contains(&&**name) || !names_server && SERVER.contains(&&**name));
+        }
+        if !self.agrees(&profile, &["client-id"]) {
+            profile.0.retain(|name, _| !SECRET.contains(&&**name));
+        }
+        self.over(profile)
+    }
+
+    fn agrees_on_server(&self, other: &Self) -> bool {
+        self.agrees(other, &SERVER) && self.agrees(other, &["host"])
+    }
+
+    /// Whether the other says the same of all of these that are set here.
+    fn agrees(&self, other: &Self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.0.get(*name).is_none_or(|values| other.0.get(*name) == Some(values)))
+    }
+
+    /// Whether a server is named.
+    pub(crate) fn names_server(&self) -> bool {
+        ["provider", "issuer", "device-endpoint"].iter().any(|name| self.0.contains_key(*name))
+    }
+
+    /// Whether a profile is about the same client of the same server.
+    pub(crate) fn is_about(&self, profile: &Self) -> bool {
+        self.agrees_on_server(profile) && self.agrees(profile, &["client-id", "tenant"])
+    }
+
+    /// What they say. `place`: where they were found, for the message.
+    pub(crate) fn parse(&self, place: &str) -> Result<Said, End> {
+        let words = self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| format!("--{name}={value}")));
+        Said::try_parse_from(words).map_err(|error| {
+            let text = error.to_string();
+            let text = text.lines().next().unwrap_or_default();
+            End::Usage(format!("{place}: {}", text.strip_prefix("error: ").unwrap_or(text)))
+        })
+    }
+}
+
+/// The names of all flags, and whether they take many values.
+fn definitions() -> Vec<(String, bool)> {
+    let command = Said::command();
+    let flag = |arg: &clap::Arg| Some((arg.get_long()?.to_owned(), matches!(arg.get_action(), ArgAction::Append)));
+    command.get_arguments().filter_map(flag).collect()
+}
+
+fn text(value: OsString, name: &str) -> Result<String, End> {
+    value.into_string().map_err(|value| End::Usage(format!("{name}: {value:?} is not UTF-8")))
+}
