@@ -3,13 +3,17 @@
 use crate::args::{Color, Global, Progress};
 use crate::end::End;
 use device_flow_tokio::core::{
-    Cause, Client, Prompt, SignInReason, SignedIn, TokenResponse, TokenSource, TransportErrorKind, UnixTime,
-    WaitReason, Warning,
+    Client, Prompt, SignInReason, SignedIn, TokenResponse, TokenSource, WaitReason, Warning,
 };
-use jiff::{SignedDuration, Timestamp as Calendar, tz::TimeZone};
+use event::{JsonEvent, Line, Told, named, source};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
+use text::{after, harmless, left, masked, name, one_line, today, wrapped};
+
+mod event;
+mod text;
 
 /// Where to print, and in which form.
 pub(crate) struct Terminal {
@@ -19,63 +23,6 @@ pub(crate) struct Terminal {
     progress: Progress,
     /// The end of the code and the length of the line that counts down to it.
     countdown: Option<(Instant, usize)>,
-}
-
-/// One line of `--json`. No secret is ever in it.
-#[derive(Serialize)]
-struct Line<'a> {
-    v: u8,
-    #[serde(flatten)]
-    event: JsonEvent<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum JsonEvent<'a> {
-    Server {
-        base_url: &'a str,
-    },
-    DeviceCode {
-        verification_uri: &'a str,
-        verification_uri_complete: Option<&'a str>,
-        user_code: &'a str,
-        message: Option<&'a str>,
-        expires_in: u64,
-        expires_at: String,
-        interval: u64,
-        issuer: Option<&'a str>,
-        warnings: Vec<String>,
-    },
-    SignInNeeded {
-        reason: String,
-    },
-    SlowDown {
-        interval: u32,
-    },
-    Transient {
-        kind: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<u16>,
-        attempt: u32,
-        retry_in: u64,
-    },
-    RetryAfter {
-        retry_in: u64,
-    },
-    Success {
-        account: Option<&'a str>,
-        scope: String,
-        expires_at: Option<String>,
-        storage: &'static str,
-        source: &'static str,
-        refreshable: bool,
-    },
-    Error {
-        code: &'a str,
-        exit: u8,
-        message: String,
-        retryable: bool,
-    },
 }
 
 impl Terminal {
@@ -158,7 +105,8 @@ impl Terminal {
         let left_over = end.saturating_duration_since(Instant::now());
         let clock = after(left_over).to_zoned(TimeZone::system()).strftime("%H:%M").to_string();
         let long = format!("Waiting for approval: code expires at {clock} ({} left)", left(left_over));
-        let line = if long.len() < columns() { long } else { format!("Waiting, {} left", left(left_over)) };
+        let line =
+            if long.len() < columns().unwrap_or(80) { long } else { format!("Waiting, {} left", left(left_over)) };
         let padding = " ".repeat(painted.saturating_sub(line.len()));
         *painted = line.len();
         let mut stderr = io::stderr();
@@ -276,6 +224,38 @@ impl Terminal {
         self.result(&self.shown(&text))
     }
 
+    /// A result: one JSON object with these fields, or this text, on stdout.
+    #[allow(dead_code, reason = "for the sub-commands that come next")]
+    pub(crate) fn tell<T: Serialize>(&mut self, event: &str, fields: &T, text: &str) -> Result<(), End> {
+        if self.json {
+            return self.line(&Told { v: 1, event, fields });
+        }
+        self.clear_line();
+        self.result(&self.shown(&harmless(text)))
+    }
+
+    /// What another program wants to have: on stdout as it is.
+    #[allow(dead_code, reason = "for the sub-commands that come next")]
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), End> {
+        self.clear_line();
+        self.result(text)
+    }
+
+    /// A remark for a person. Programs are told in events.
+    #[allow(dead_code, reason = "for the sub-commands that come next")]
+    pub(crate) fn note(&mut self, text: &str) {
+        if !self.json {
+            self.clear_line();
+            let text = one_line(text);
+            self.say(&columns().map_or_else(|| text.clone(), |columns| wrapped(&text, columns)));
+        }
+    }
+
+    #[allow(dead_code, reason = "for the sub-commands that come next")]
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     pub(crate) fn server(&mut self, base_url: &str, text: &str) -> Result<(), End> {
         if self.json {
             return self.event(JsonEvent::Server { base_url });
@@ -300,7 +280,11 @@ impl Terminal {
     }
 
     fn event(&self, event: JsonEvent<'_>) -> Result<(), End> {
-        let line = serde_json::to_string(&Line { v: 1, event }).map_err(|error| End::Internal(error.to_string()))?;
+        self.line(&Line { v: 1, event })
+    }
+
+    fn line(&self, line: &impl Serialize) -> Result<(), End> {
+        let line = serde_json::to_string(line).map_err(|error| End::Internal(error.to_string()))?;
         self.result(&(line + "\n"))
     }
 
@@ -329,78 +313,14 @@ impl Terminal {
     }
 }
 
-/// A cause as programs call it, and the status if there was an answer.
-fn named(cause: Cause) -> (&'static str, Option<u16>) {
-    let kind = match cause {
-        Cause::Status(status) => return ("status", Some(status)),
-        Cause::Page(status) => return ("page", Some(status)),
-        Cause::Transport(kind) => kind,
-    };
-    let name = match kind {
-        TransportErrorKind::Timeout => "timeout",
-        TransportErrorKind::Dns => "dns",
-        TransportErrorKind::Connect => "connect",
-        TransportErrorKind::Tls => "tls",
-        TransportErrorKind::UntrustedCertificate => "untrusted_certificate",
-        TransportErrorKind::Proxy => "proxy",
-        TransportErrorKind::Closed => "closed",
-        TransportErrorKind::InvalidHttp => "invalid_http",
-        // And kinds that this version does not know.
-        TransportErrorKind::Abandoned | TransportErrorKind::Other | _ => "other",
-    };
-    (name, None)
-}
-
 /// What a store has to say on the way, whoever prints what at that moment.
 pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "device-flow: warning: {text}");
 }
 
-/// Where a token came from, as programs call it.
-fn source(source: TokenSource) -> &'static str {
-    match source {
-        TokenSource::Cache => "cache",
-        TokenSource::Refresh => "refresh",
-        // And places that this version does not know.
-        TokenSource::DeviceFlow | _ => "device_flow",
-    }
-}
-
-/// A server as people call it. What is not https keeps its scheme, to be seen.
-fn name(url: &str) -> &str {
-    url.strip_prefix("https://").unwrap_or(url)
-}
-
-/// Enough of a token to tell two apart, not enough to use one.
-fn masked(token: &str) -> String {
-    let length = token.chars().count();
-    let shown: String = token.chars().take(if length >= 32 { 4 } else { 0 }).collect();
-    format!("{shown}... ({length} characters)")
-}
-
-fn left(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds < 3_600 {
-        format!("{}:{:02}", seconds / 60, seconds % 60)
-    } else {
-        format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60)
-    }
-}
-
-/// This long from now, in whole seconds; saturates.
-fn after(duration: Duration) -> Calendar {
-    let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    let then = Calendar::now().saturating_add(duration).unwrap_or(Calendar::MAX);
-    Calendar::from_second(then.as_second()).unwrap_or(then)
-}
-
-/// The time of the calendar, as tokens tell theirs.
-fn today() -> UnixTime {
-    UnixTime::from_secs(u64::try_from(Calendar::now().as_second()).unwrap_or_default())
-}
-
-fn columns() -> usize {
-    terminal_size::terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0.into())
+/// How wide the terminal is, if there is one.
+fn columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
 }
 
 #[cfg(unix)]
@@ -414,34 +334,4 @@ fn leads_nowhere() -> bool {
 #[cfg(not(unix))]
 fn leads_nowhere() -> bool {
     false
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    // D11: any lifetime that a server can name has a calendar time.
-    #[test]
-    fn calendar_times_saturate() {
-        for seconds in [0, 1, 3_155_760_000, u64::MAX] {
-            assert!(after(Duration::from_secs(seconds)).to_string().ends_with('Z'), "{seconds}");
-        }
-        assert_eq!(after(Duration::MAX), Calendar::from_second(Calendar::MAX.as_second()).unwrap_or(Calendar::MAX));
-    }
-
-    #[test]
-    fn a_masked_token_cannot_be_used() {
-        assert_eq!(masked(""), "... (0 characters)");
-        assert_eq!(masked(&"a".repeat(31)), "... (31 characters)");
-        assert_eq!(masked(&"a".repeat(32)), "aaaa... (32 characters)");
-    }
-
-    #[test]
-    fn what_is_left_is_told_in_minutes_and_seconds() {
-        for (seconds, text) in
-            [(0, "0:00"), (59, "0:59"), (898, "14:58"), (3_599, "59:59"), (3_600, "1 h 00 min"), (7_260, "2 h 01 min")]
-        {
-            assert_eq!(left(Duration::from_secs(seconds)), text);
-        }
-    }
 }
