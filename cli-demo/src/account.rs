@@ -2,10 +2,10 @@
 
 use crate::args::{Global, Logout, Which};
 use crate::end::End;
-use crate::session::{Chosen, Purpose, Session, Storage, today};
+use crate::session::{Chosen, Purpose, Session, Storage};
 use crate::settings::Settings;
-use crate::terminal::{Terminal, left, local, when};
-use device_flow_tokio::core::{Failure, SignInReason, TokenCache};
+use crate::terminal::{Terminal, left, local, today, when};
+use device_flow_tokio::core::{Failure, SignInReason, TokenCache, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) struct Status {
     storage: &'static str,
     path: Option<String>,
     #[serde(skip)]
-    life: Option<Duration>,
+    expires_on: Option<UnixTime>,
 }
 
 impl Status {
@@ -51,7 +51,7 @@ impl Status {
                 Storage::File(path) => Some(path.display().to_string()),
                 Storage::Keyring | Storage::Memory => None,
             },
-            life: expires_on.map(|end| end.saturating_since(today())),
+            expires_on,
         })
     }
 
@@ -67,8 +67,8 @@ impl Status {
             line("profile", profile);
         }
         line("client", &self.client_id);
-        line("access token", &match (self.life, &self.expires_at) {
-            (Some(life), Some(_)) => format!("expires at {} (in {})", local(life), left(life)),
+        line("access token", &match self.expires_on {
+            Some(end) => format!("expires at {} (in {})", local(end), left(end.saturating_since(today()))),
             _ if self.signed_in && !self.scope.is_empty() => "lives, for how long is not known".to_owned(),
             _ => "none that lives".to_owned(),
         });

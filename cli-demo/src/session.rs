@@ -7,15 +7,14 @@ use crate::servers::Servers;
 use crate::settings::{Said, Settings};
 use crate::terminal::{Terminal, warn};
 use device_flow_tokio::core::{
-    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, IdTokenClaims, Provider, Secret, SignInReason,
-    SignInRequest, SignedIn, UnixTime,
+    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason,
+    SignInRequest, SignedIn,
 };
 use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
-use device_flow_tokio::{Accounts, Http, SignInError, run};
+use device_flow_tokio::{Accounts, Http, run};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 use zeroize::Zeroizing;
 
 /// The sign-in that is meant: its profile and what is said of it in all places.
@@ -260,11 +259,6 @@ impl Session {
             end => end,
         }
     }
-}
-
-/// Now, as tokens tell their times.
-pub(crate) fn today() -> UnixTime {
-    UnixTime::from_secs(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
 }
 
 fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {

@@ -40,7 +40,8 @@ impl Settings {
         for (name, _) in definitions() {
             let raw = matches.try_get_raw(&name.replace('-', "_")).ok().flatten();
             let values = raw.into_iter().flatten().map(|value| text(value.to_owned(), &format!("--{name}")));
-            found.set(name, values.collect::<Result<_, _>>()?);
+            let values = values.collect::<Result<_, _>>()?;
+            found.set(name, values);
         }
         Ok(found)
     }

@@ -2,9 +2,9 @@
 
 use crate::args::{Format, Global, Life, Token};
 use crate::end::End;
-use crate::session::{Chosen, Purpose, Session, today};
+use crate::session::{Chosen, Purpose, Session};
 use crate::settings::Settings;
-use crate::terminal::{Terminal, when};
+use crate::terminal::{Terminal, today, when};
 use device_flow_tokio::core::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
@@ -107,9 +107,10 @@ fn printed(format: Format, fresh: &Fresh, is_id_token: bool, profile: Option<&st
     Ok(match format {
         Format::Raw => format!("{token}\n"),
         Format::Header => {
-            let header = fresh.token.as_bearer();
-            let header = header.ok_or_else(|| End::Internal("the token does not fit into a header".to_owned()))?;
-            format!("Authorization: {}\n", header.expose())
+            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(End::Internal("the token does not fit into a header".to_owned()));
+            }
+            format!("Authorization: Bearer {token}\n")
         }
         Format::Env => {
             let name = if is_id_token { "ID_TOKEN" } else { "ACCESS_TOKEN" };

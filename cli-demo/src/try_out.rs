@@ -3,7 +3,8 @@
 use crate::args::{Demo, Global};
 use crate::demo::{Options, Server};
 use crate::end::End;
-use crate::login::{before_the_person, http};
+use crate::login::before_the_person;
+use crate::session::http;
 use crate::terminal::Terminal;
 use device_flow_tokio::core::{Client, Discovery, Event, Prompt, Provider, SignInRequest};
 use device_flow_tokio::store::MemoryStore;
@@ -36,7 +37,7 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
 }
 
 async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
-    let http = http(global)?;
+    let http = http(&global.network)?;
     let metadata = run(&http, &mut Discovery::new(server.base_url(), true)?, |_| {}).await?;
     let client = Client::builder(Provider::from(metadata), "device-flow-demo")
         .scope("openid profile offline_access")
@@ -62,7 +63,7 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
             let signed_in = outcome?;
             // Exposed to ask the server whose it is, as an API would.
             let account = server.account(signed_in.access_token().expose());
-            terminal.signed_in(&client, &signed_in, account.as_deref(), "memory")
+            terminal.signed_in(&client, &signed_in, account.as_deref(), "memory", None)
         }
         never = approve_by_itself(server, shown), if yes => match never {},
     }

@@ -54,6 +54,8 @@ pub(super) enum JsonEvent<'a> {
         retry_in: u64,
     },
     Success {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        profile: Option<&'a str>,
         account: Option<&'a str>,
         scope: String,
         expires_at: Option<String>,

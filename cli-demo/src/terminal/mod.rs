@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
-use text::{after, harmless, left, masked, name, one_line, today, wrapped};
+use text::{after, harmless, masked, name, one_line, wrapped};
+pub(crate) use text::{left, local, today, when};
 
 mod event;
 mod text;
@@ -177,16 +178,17 @@ impl Terminal {
         signed_in: &SignedIn,
         account: Option<&str>,
         storage: &'static str,
+        profile: Option<&str>,
     ) -> Result<(), End> {
         let scope = signed_in.scopes().collect::<Vec<_>>().join(" ");
         let life = signed_in.expires_on().map(|end| end.saturating_since(today()));
-        let expires = life.map(after);
         let response = signed_in.response();
         if self.json {
             return self.event(JsonEvent::Success {
+                profile,
                 account,
                 scope,
-                expires_at: expires.map(|at| at.to_string()),
+                expires_at: signed_in.expires_on().map(when),
                 storage,
                 source: source(signed_in.source()),
                 refreshable: signed_in.is_refreshable(),
@@ -203,11 +205,8 @@ impl Terminal {
         if let Some(account) = account {
             text += &format!("  account        {account}\n");
         }
-        let life = match (expires, life) {
-            (Some(at), Some(life)) => {
-                let at = at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string();
-                format!(", expires at {at} (in {})", left(life))
-            }
+        let life = match (signed_in.expires_on(), life) {
+            (Some(end), Some(life)) => format!(", expires at {} (in {})", local(end), left(life)),
             _ => String::new(),
         };
         text += &format!("  access token   {}{life}\n", masked(signed_in.access_token().expose()));
@@ -225,7 +224,6 @@ impl Terminal {
     }
 
     /// A result: one JSON object with these fields, or this text, on stdout.
-    #[allow(dead_code, reason = "for the sub-commands that come next")]
     pub(crate) fn tell<T: Serialize>(&mut self, event: &str, fields: &T, text: &str) -> Result<(), End> {
         if self.json {
             return self.line(&Told { v: 1, event, fields });
@@ -235,25 +233,18 @@ impl Terminal {
     }
 
     /// What another program wants to have: on stdout as it is.
-    #[allow(dead_code, reason = "for the sub-commands that come next")]
     pub(crate) fn raw(&mut self, text: &str) -> Result<(), End> {
         self.clear_line();
         self.result(text)
     }
 
     /// A remark for a person. Programs are told in events.
-    #[allow(dead_code, reason = "for the sub-commands that come next")]
     pub(crate) fn note(&mut self, text: &str) {
         if !self.json {
             self.clear_line();
             let text = one_line(text);
             self.say(&columns().map_or_else(|| text.clone(), |columns| wrapped(&text, columns)));
         }
-    }
-
-    #[allow(dead_code, reason = "for the sub-commands that come next")]
-    pub(crate) fn is_json(&self) -> bool {
-        self.json
     }
 
     pub(crate) fn server(&mut self, base_url: &str, text: &str) -> Result<(), End> {

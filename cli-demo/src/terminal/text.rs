@@ -1,13 +1,13 @@
 //! Owns how things are written for people: lengths of time, clocks, servers, tokens, and lines that fit.
 
 use device_flow_tokio::core::UnixTime;
-use jiff::{SignedDuration, Timestamp as Calendar};
+use jiff::{SignedDuration, Timestamp as Calendar, tz::TimeZone};
 use std::time::Duration;
 use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_width::UnicodeWidthStr as _;
 
 /// A server as people call it. What is not https keeps its scheme, to be seen.
-pub(super) fn name(url: &str) -> &str {
+pub(crate) fn name(url: &str) -> &str {
     url.strip_prefix("https://").unwrap_or(url)
 }
 
@@ -18,7 +18,7 @@ pub(super) fn masked(token: &str) -> String {
     format!("{shown}... ({length} characters)")
 }
 
-pub(super) fn left(duration: Duration) -> String {
+pub(crate) fn left(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds < 3_600 {
         format!("{}:{:02}", seconds / 60, seconds % 60)
@@ -35,8 +35,21 @@ pub(super) fn after(duration: Duration) -> Calendar {
 }
 
 /// The time of the calendar, as tokens tell theirs.
-pub(super) fn today() -> UnixTime {
+pub(crate) fn today() -> UnixTime {
     UnixTime::from_secs(u64::try_from(Calendar::now().as_second()).unwrap_or_default())
+}
+
+/// A time of the calendar as programs read it (RFC 3339), to the second.
+pub(crate) fn when(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    Calendar::from_second(seconds).unwrap_or(Calendar::MAX).to_string()
+}
+
+/// The same as people read it, where they are.
+pub(crate) fn local(time: UnixTime) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    let there = Calendar::from_second(seconds).unwrap_or(Calendar::MAX).to_zoned(TimeZone::system());
+    there.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// A text without what could change the terminal, its lines kept: what the core hands out is clean already, but a text may
