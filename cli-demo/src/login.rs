@@ -38,7 +38,7 @@ pub(crate) async fn login(args: Login, flags: Settings, global: &Global, termina
         let signed_in = before_the_person(&session.client, &session.http, terminal, |_| {}, sign_in).await?;
         let profile = chosen.remember(&session, &signed_in, global.profile.is_some())?;
         let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-        terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), Some(&profile))
+        terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
     };
     match args.timeout {
         None => work.await,

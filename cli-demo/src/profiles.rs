@@ -44,7 +44,7 @@ pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), End> 
         text += &format!("{mark} {profile:<longest$}  {server}{client}\n");
     }
     if text.is_empty() {
-        terminal.note(&format!("There are no profiles yet in {}: `device-flow login` makes the first.", config.path().display()));
+        terminal.note(&format!("There are no profiles yet in {}: `device-flow login` makes the first.", config.place()));
     }
     terminal.tell("profiles", &listed, &text)
 }

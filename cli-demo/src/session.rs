@@ -88,16 +88,16 @@ impl Chosen {
         self.profile.as_deref()
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
         &mut self.settings
     }
 
-    /// Remembers it as a profile, under the name that was given or a new one. Returns the name.
-    pub(crate) fn remember(&self, session: &Session, signed_in: &SignedIn, named: bool) -> Result<String, End> {
+    /// Remembers it as a profile, under the name that was given or a new one, unless its tokens are gone with this run. Returns
+    /// the name.
+    pub(crate) fn remember(&self, session: &Session, signed_in: &SignedIn, named: bool) -> Result<Option<String>, End> {
+        if session.storage == Storage::Memory {
+            return Ok(None);
+        }
         let name = match &self.profile {
             Some(name) => name.clone(),
             None => free_name(&self.config, &session.client),
@@ -116,7 +116,7 @@ impl Chosen {
             settings.set(file.to_owned(), absolute.into_iter().collect());
         }
         self.config.remember(&name, &settings, !named)?;
-        Ok(name)
+        Ok(Some(name))
     }
 
     /// Where everything about it is said, for a message.
