@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const ACCOUNTS: u32 = 1_000;
 const TENANT: &str = "11111111-1111-1111-1111-1111111111bb";
 const CLIENT: &str = "my-client";
-const INSTRUCTIONS: u64 = 3_500;
+const INSTRUCTIONS: u64 = 4_000;
 
 /// Other clients look at the real clock, so this does.
 fn now() -> UnixTime {
