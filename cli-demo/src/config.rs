@@ -89,9 +89,10 @@ impl Config {
                         old.iter().map(|(key, _)| key.to_owned()).filter(|key| !new.contains_key(key)).collect();
                     gone.iter().for_each(|key| drop(old.remove(key)));
                     for (key, item) in new {
-                        let same = old.get(&key).is_some_and(|before| is_same(before, &item));
-                        if !same {
-                            old.insert(&key, item);
+                        match old.get_mut(&key) {
+                            Some(before) if is_same(before, &item) => {}
+                            Some(before) => *before = item,
+                            None => drop(old.insert(&key, item)),
                         }
                     }
                 }
@@ -144,11 +145,22 @@ pub(crate) fn check_name(name: &str) -> Result<(), End> {
 }
 
 fn set_current(document: &mut DocumentMut, name: &str) {
-    document.as_table_mut().insert("current", Item::Value(Value::from(name)));
+    let new = Item::Value(Value::from(name));
+    match document.get_mut("current") {
+        // In place, so that a comment above it stays.
+        Some(item) if is_same(item, &new) => {}
+        Some(item) => *item = new,
+        None => drop(document.insert("current", new)),
+    }
 }
 
+/// A list of one is what it holds.
 fn is_same(one: &Item, other: &Item) -> bool {
-    let bare = |item: &Item| item.as_value().map(|value| value.clone().decorated("", "").to_string());
+    let bare = |item: &Item| {
+        let value = item.as_value()?;
+        let only = value.as_array().filter(|list| list.len() == 1).and_then(|list| list.get(0));
+        Some(only.unwrap_or(value).clone().decorated("", "").to_string())
+    };
     bare(one) == bare(other)
 }
 
