@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints every figure that this project promises, each beside its limit. Counted, not timed, where that is possible.
 # Ends with 1 when a counted figure is over its limit; the CPU ratios and all times are aims, not limits.
-# Needs valgrind, and for the last table node with npm, and python3 with venv.
+# Needs valgrind and GNU time, and for the last table node with npm, and python3 with venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
