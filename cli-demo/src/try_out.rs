@@ -26,6 +26,7 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
     if args.serve {
         return serve(&server, terminal).await;
     }
+    terminal.look(args.look);
     if !terminal.can_be_seen() {
         return Err(End::NobodyCanSee);
     }
