@@ -46,7 +46,16 @@ impl Config {
 
     /// Where it is, for a message.
     pub(crate) fn place(&self) -> String {
-        self.path.as_ref().map_or_else(|| "no file: no home folder is known".to_owned(), |path| path.display().to_string())
+        self.path
+            .as_ref()
+            .map_or_else(|| "no file: no home folder is known".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Somebody named one that is not there.
+    pub(crate) fn no_such(&self, name: &str) -> End {
+        let known = self.names().collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
+        End::Usage(format!("no profile is called {name:?} ({known})"))
     }
 
     /// In the order of the file.
@@ -141,7 +150,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), End> {
     if !name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.chars().all(plain) {
         return Ok(());
     }
-    Err(End::Usage(format!("{name:?} cannot be the name of a profile: use letters, digits, '-', '_' and '.', at most 64")))
+    Err(End::Usage(format!(
+        "{name:?} cannot be the name of a profile: use letters, digits, '-', '_' and '.', at most 64"
+    )))
 }
 
 fn set_current(document: &mut DocumentMut, name: &str) {
@@ -181,7 +192,10 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut, End> {
 /// XDG Base Directory Specification; a relative path in the environment is ignored, as it asks for.
 fn default_path() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || absolute("HOME").map(|home| home.join(if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" }));
+    let home = || {
+        absolute("HOME")
+            .map(|home| home.join(if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" }))
+    };
     let folder = if cfg!(windows) { absolute("APPDATA") } else { absolute("XDG_CONFIG_HOME").or_else(home) };
     Some(folder?.join("device-flow").join("config.toml"))
 }

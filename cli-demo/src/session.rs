@@ -7,8 +7,8 @@ use crate::servers::Servers;
 use crate::settings::{Said, Settings};
 use crate::terminal::{Terminal, warn};
 use device_flow_tokio::core::{
-    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason,
-    SignInRequest, SignedIn,
+    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason, SignInRequest,
+    SignedIn,
 };
 use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
 use device_flow_tokio::{Accounts, Http, run};
@@ -51,18 +51,17 @@ impl Chosen {
             None => config.current().map(str::to_owned),
         };
         let stored = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
-        if let (false, Some(name), None) = (said.names_server(), &global.profile, &stored) {
-            if purpose != Purpose::SignIn {
-                let known = config.names().collect::<Vec<_>>().join(", ");
-                let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
-                return Err(End::Usage(format!("no profile is called {name} ({known})")));
-            }
+        if let (Some(name), None) = (&global.profile, &stored)
+            && purpose != Purpose::SignIn
+            && !said.names_server()
+        {
+            return Err(config.no_such(name));
         }
         let settings = said.over_profile(stored.unwrap_or_default());
         if !settings.names_server() {
             return Err(match purpose {
                 Purpose::UseTokens | Purpose::SignOut => End::SignInNeeded {
-                    failure: Failure::SignInNeeded(SignInReason::NotSignedIn),
+                    failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
                     how: "device-flow login".to_owned(),
                 },
                 Purpose::SignIn => {
@@ -104,7 +103,8 @@ impl Chosen {
         };
         let mut settings = self.settings.clone();
         settings.set("store".to_owned(), vec![session.storage.name().to_owned()]);
-        if let Some(account) = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty()) {
+        if let Some(account) = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty())
+        {
             settings.set("account".to_owned(), vec![account.to_owned()]);
         }
         // Stdin is not there the next time; files are found from any folder.
@@ -112,7 +112,8 @@ impl Chosen {
             settings.remove("client-secret-file");
         }
         for file in ["client-secret-file", "token-file", "ca-file"] {
-            let absolute = settings.get(file).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
+            let absolute =
+                settings.get(file).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
             settings.set(file.to_owned(), absolute.into_iter().collect());
         }
         self.config.remember(&name, &settings, !named)?;
@@ -255,12 +256,11 @@ impl Session {
 
     /// The end of a run that may not ask the person: it says how they sign in.
     pub(crate) fn end(&self, error: impl Into<End>) -> End {
-        match error.into() {
-            End::Failed(failure @ Failure::SignInNeeded(_)) => {
-                End::SignInNeeded { failure, how: self.how_to_sign_in.clone() }
-            }
-            end => end,
+        let end = error.into();
+        if let End::Failed(failure @ Failure::SignInNeeded(_)) = end {
+            return End::SignInNeeded { failure: Box::new(failure), how: self.how_to_sign_in.clone() };
         }
+        end
     }
 }
 

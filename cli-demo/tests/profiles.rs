@@ -113,10 +113,16 @@ fn what_login_was_told_is_remembered_and_the_others_need_no_more_words() {
         assert!((3_000..=3_600).contains(&token["expires_in"].as_u64().unwrap()));
     }
     let (exit, status, _) = person.types("status");
-    assert!(exit == 0 && status.contains("profile        default") && status.contains("refresh token  stored"), "{status}");
+    assert!(
+        exit == 0 && status.contains("profile        default") && status.contains("refresh token  stored"),
+        "{status}"
+    );
     assert!(status.contains(".local/state/device-flow/tokens.json") && !status.contains("canary"), "{status}");
     let status = json(&person.types("status --json").1);
-    assert_eq!((&status["signed_in"], &status["refreshable"], &status["storage"]), (&true.into(), &true.into(), &"file".into()));
+    assert_eq!(
+        (&status["signed_in"], &status["refreshable"], &status["storage"]),
+        (&true.into(), &true.into(), &"file".into())
+    );
     // And `login` is short from now on.
     let success = json(&person.types("login --json").1);
     assert_eq!((&success["source"], &success["profile"]), (&"cache".into(), &"default".into()));
@@ -131,7 +137,10 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     // It lives an hour, and two hours are asked for.
     let (exit, stdout, stderr) = person.types("token --min-ttl 2h");
     assert_eq!((exit, &*stdout), (0, "AT-canary-2\n"));
-    assert_eq!(stderr, "The server gives tokens that live for 3600 s; --min-ttl asks for 7200 s.\n".replace("3600", &stderr[38..42]));
+    assert_eq!(
+        stderr,
+        "The server gives tokens that live for 3600 s; --min-ttl asks for 7200 s.\n".replace("3600", &stderr[38..42])
+    );
     assert_eq!(person.types("refresh").0, 0);
     assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-3\n", 2));
 
@@ -150,7 +159,10 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     person.set_of_access_tokens("expires_on", "1");
     let (exit, stdout, stderr) = person.types("token");
     assert_eq!((exit, &*stdout), (4, ""));
-    assert!(stderr.starts_with("device-flow: sign in again: invalid_grant") && stderr.ends_with("device-flow login\n"), "{stderr}");
+    assert!(
+        stderr.starts_with("device-flow: sign in again: invalid_grant") && stderr.ends_with("device-flow login\n"),
+        "{stderr}"
+    );
     let error = json(&person.types("token --json").1);
     assert_eq!((&error["event"], &error["exit"]), (&"error".into(), &4.into()));
     assert_eq!(person.types("status").0, 4);
@@ -205,7 +217,7 @@ fn servers_become_profiles_side_by_side_and_one_is_in_use() {
 
     for (words, text) in [
         ("use nobody", "no profile is called \"nobody\" (there are: default,"),
-        ("token --profile nobody", "no profile is called nobody (there are: default,"),
+        ("token --profile nobody", "no profile is called \"nobody\" (there are: default,"),
         ("login --profile a/b --issuer https://x.example", "\"a/b\" cannot be the name of a profile"),
         ("login --profile new", "say where the server is"),
     ] {
@@ -306,7 +318,10 @@ fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed
 
     // Quietly.
     let out = json(&person.types("logout --no-revoke --json").1);
-    assert_eq!((&out["event"], &out["revoked"], &out["reason"]), (&"signed_out".into(), &false.into(), &"--no-revoke".into()));
+    assert_eq!(
+        (&out["event"], &out["revoked"], &out["reason"]),
+        (&"signed_out".into(), &false.into(), &"--no-revoke".into())
+    );
     assert!(server.live().is_some());
 
     // The server cannot be reached: gone here all the same.
@@ -343,7 +358,7 @@ fn f12_logout_needs_no_metadata() {
         ),
     )
     .unwrap();
-    let out = json(&person.types("logout --json").1.lines().last().unwrap().to_owned());
+    let out = json(person.types("logout --json").1.lines().last().unwrap());
     assert_eq!((&out["event"], &out["revoked"]), (&"signed_out".into(), &false.into()), "{out}");
     assert!(!std::fs::read_to_string(&path).unwrap().contains("canary"));
 }
@@ -353,7 +368,10 @@ fn logout_of_all_profiles_goes_on_after_one_that_fails() {
     let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
     person.signs_in(&one, "--profile one");
     person.signs_in(&other, "--profile other");
-    let broken = person.config().replace("[profile.one]", "[profile.broken]\nissuer = \"ftp://x\"\nclient-id = \"x\"\nstore = \"file\"\n\n[profile.one]");
+    let broken = person.config().replace(
+        "[profile.one]",
+        "[profile.broken]\nissuer = \"ftp://x\"\nclient-id = \"x\"\nstore = \"file\"\n\n[profile.one]",
+    );
     std::fs::write(person.path(".config/device-flow/config.toml"), broken).unwrap();
     let (exit, stdout, stderr) = person.types("logout --all");
     assert_eq!(exit, 2, "{stderr}");

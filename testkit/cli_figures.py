@@ -1,0 +1,92 @@
+"""What the command line costs: `cli_figures.py BINARY`. Times are medians and only told; memory and size have limits.
+
+Everything runs in a home of its own, against the demo server of the same binary.
+"""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+binary = os.path.abspath(sys.argv[1])
+home = tempfile.TemporaryDirectory()
+environment = {"PATH": os.environ["PATH"], "HOME": home.name, "LANG": "C.UTF-8", "DEVICE_FLOW_STORE": "file"}
+failed = False
+
+
+def tell(what, value, unit, limit, held):
+    global failed
+    missed = value > limit
+    failed |= held and missed
+    note = "" if held else " (told, not held: machines are noisy)"
+    print(f"{what:<48} {value:>9.1f} {unit:<3} (promised {limit}){' MISSED' if missed else ''}{note}")
+
+
+def run(*words):
+    """Milliseconds, and the most memory in KiB."""
+    start = time.perf_counter()
+    child = subprocess.Popen([binary, *words], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, (words, child.returncode)
+    return (time.perf_counter() - start) * 1000, usage.ru_maxrss
+
+
+def approve(base, code):
+    """As the page does it, the token of its form included."""
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    page = opener.open(f"{base}/device?user_code={code}").read().decode()
+    for _ in range(2):
+        fields = dict(re.findall(r'<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"', page))
+        fields["user_code"] = code
+        action = urllib.parse.urljoin(base, re.search(r'<form[^>]*action="([^"]+)"', page).group(1))
+        button = re.search(r'<button[^>]*name="([^"]+)"[^>]*value="(approve|allow|yes)"', page)
+        if button:
+            fields[button.group(1)] = button.group(2)
+        request = urllib.request.Request(action, urllib.parse.urlencode(fields).encode(), {"Origin": base})
+        page = opener.open(request).read().decode()
+        if button:
+            return
+    raise AssertionError(page)
+
+
+print("== the command line")
+tell("binary, stripped", os.path.getsize(binary) / 2**20, "MiB", 8, True)
+runs = [run("--version") for _ in range(41)]
+tell("device-flow --version, wall", statistics.median(ms for ms, _ in runs), "ms", 5, False)
+tell("device-flow --version, memory", max(kib for _, kib in runs) / 1024, "MiB", 5, True)
+
+server = subprocess.Popen(
+    [binary, "demo", "--serve", "--json", "--interval", "1s"], env=environment, stdout=subprocess.PIPE
+)
+try:
+    base = json.loads(server.stdout.readline())["base_url"]
+    words = ["login", "--json", "--issuer", base, "--client-id", "figures", "--scope", "openid offline_access"]
+    over, memory = [], 0
+    for number in range(5):
+        start = time.perf_counter()
+        login = subprocess.Popen(
+            [binary, *words, "--allow-http-loopback", "--force"], env=environment, stdout=subprocess.PIPE
+        )
+        for line in login.stdout:
+            event = json.loads(line)
+            if event["event"] == "device_code":
+                approve(base, event["user_code"])
+                with open(f"/proc/{login.pid}/status", encoding="ascii") as status:
+                    memory = max(memory, int(re.search(r"VmHWM:\s+(\d+)", status.read()).group(1)))
+        assert login.wait() == 0
+        over.append((time.perf_counter() - start) * 1000 - 1000)
+    tell("login, over the server's interval of 1 s, wall", statistics.median(over), "ms", 30, False)
+    tell("login while it waits, memory", memory / 1024, "MiB", 12, True)
+    runs = [run("token") for _ in range(41)]
+    tell("token from a file, wall", statistics.median(ms for ms, _ in runs), "ms", 10, False)
+finally:
+    server.terminate()
+    server.wait()
+sys.exit(failed)
