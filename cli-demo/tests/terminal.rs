@@ -387,6 +387,7 @@ fn e06_a_narrow_terminal_breaks_no_word_and_no_address() {
 }
 
 // E10: a clipboard that is not there, or does not answer, is told soon, and the code is there anyway.
+#[cfg(feature = "clipboard")]
 #[test]
 fn e10_a_clipboard_that_does_not_work_is_told_within_a_second() {
     let site = Site::start();

@@ -2,12 +2,6 @@
 
 use base64ct::{Base64, Encoding as _};
 use std::ffi::OsString;
-use std::time::Duration;
-use tokio::sync::oneshot;
-
-/// Nobody waits longer to hear that it did not work.
-const ANSWERS_WITHIN: Duration = Duration::from_millis(900);
-
 /// How the code gets to the clipboard of the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -22,7 +16,7 @@ pub(super) fn way(escapes: bool, env: &dyn Fn(&str) -> Option<OsString>) -> Opti
     let any = |names: &[&str]| names.iter().any(|name| env(name).is_some());
     let elsewhere = any(&["SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"]);
     let desktop = cfg!(any(target_os = "macos", windows)) || any(&["DISPLAY", "WAYLAND_DISPLAY"]);
-    match (desktop && !elsewhere, escapes) {
+    match (cfg!(feature = "clipboard") && desktop && !elsewhere, escapes) {
         (true, _) => Some(Way::Desktop),
         (false, true) => Some(Way::Terminal),
         (false, false) => None,
@@ -36,8 +30,11 @@ pub(super) fn request(code: &str) -> String {
 
 /// Puts the code into the clipboard of the desktop, and keeps it there as long as this process lives: under X11 and Wayland a
 /// clipboard is whoever offers it.
+#[cfg(feature = "clipboard")]
 pub(super) async fn copy(code: String) -> Result<(), String> {
-    let (tell, told) = oneshot::channel();
+    /// Nobody waits longer to hear that it did not work.
+    const ANSWERS_WITHIN: std::time::Duration = std::time::Duration::from_millis(900);
+    let (tell, told) = tokio::sync::oneshot::channel();
     // A thread that hangs in a library does not hold up the end of the process.
     let thread = std::thread::Builder::new().spawn(move || {
         let mut clipboard = arboard::Clipboard::new().and_then(|mut clipboard| {
@@ -58,6 +55,11 @@ pub(super) async fn copy(code: String) -> Result<(), String> {
     }
 }
 
+#[cfg(not(feature = "clipboard"))]
+pub(super) async fn copy(_: String) -> Result<(), String> {
+    Err("this program was built without it".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,7 +69,7 @@ mod tests {
     }
 
     // E10.
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", feature = "clipboard"))]
     #[test]
     fn the_way_leads_to_where_the_person_sits() {
         assert_eq!(way_with(true, &["DISPLAY"]), Some(Way::Desktop));

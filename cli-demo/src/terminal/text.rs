@@ -72,13 +72,17 @@ pub(super) fn width(text: &str) -> usize {
 
 /// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as the line
 /// did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the terminal breaks it
-/// without a line end in between, and an address can still be clicked and copied.
+/// without a line end in between, and an address can still be clicked and copied. For the same reason a line that begins with
+/// four spaces stays whole: it is a command.
 pub(super) fn folded(text: &str, columns: usize, hang: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| folded_line(line, columns, hang)).collect();
     lines.join("\n")
 }
 
 fn folded_line(line: &str, columns: usize, hang: usize) -> String {
+    if line.starts_with("    ") {
+        return line.to_owned();
+    }
     let spaces = |count: usize| " ".repeat(count);
     let words = line.trim_start_matches(' ');
     let indent = line.len().saturating_sub(words.len());
@@ -148,6 +152,7 @@ mod tests {
         assert_eq!(folded("aaa bbb ccc", 6, 0), "aaa\nbbb\nccc");
         assert_eq!(folded("  1. aaa   bbb ccc", 12, 3), "  1. aaa\n     bbb ccc");
         assert_eq!(folded("a   b\n\n  c", 80, 0), "a   b\n\n  c");
+        assert_eq!(folded("do\n    device-flow login --force", 9, 0), "do\n    device-flow login --force");
         // Wide letters take two columns.
         assert_eq!(folded("\u{4f60}\u{597d} \u{4f60}\u{597d}", 8, 0), "\u{4f60}\u{597d}\n\u{4f60}\u{597d}");
         for columns in 0..80 {
