@@ -12,7 +12,7 @@ use device_flow_tokio::core::{
 };
 use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
 use device_flow_tokio::{Accounts, Http, run};
-use std::io::Read as _;
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -232,7 +232,10 @@ impl Session {
         let Some(client_id) = &target.client_id else {
             return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));
         };
-        let secret = target.client_secret_file.as_deref().map(secret).transpose()?;
+        let secret = match &target.client_secret_file {
+            Some(file) => Some(secret(file, terminal).await?),
+            None => None,
+        };
         let storage = Storage::of(&target)?;
         let accounts = storage.accounts(&http)?;
         let servers = Servers::beside(&storage);
@@ -372,16 +375,25 @@ async fn by_metadata(
 }
 
 /// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can read.
-fn secret(file: &Path) -> Result<Secret, End> {
+async fn secret(file: &Path, terminal: &mut Terminal) -> Result<Secret, End> {
     const MOST: u64 = 64 * 1024;
-    let mut text = Zeroizing::new(String::new());
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(MOST).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|open| open.take(MOST).read_to_string(&mut text))
+    let is_stdin = file == Path::new("-") || file == Path::new("/dev/stdin");
+    if is_stdin && std::io::stdin().is_terminal() {
+        terminal.note("Type the client secret, and press Enter.");
+    }
+    let path = file.to_owned();
+    let read = move || {
+        let mut text = Zeroizing::new(String::new());
+        let read = if is_stdin {
+            std::io::stdin().lock().take(MOST).read_line(&mut text)
+        } else {
+            std::fs::File::open(path).and_then(|open| open.take(MOST).read_to_string(&mut text))
+        };
+        read.map(|_| Secret::from(text.trim_end_matches(['\r', '\n'])))
     };
-    read.map_err(|error| cannot_read("--client-secret-file", file, &error))?;
-    Ok(Secret::from(text.trim_end_matches(['\r', '\n'])))
+    // In a thread: whoever types or pipes it may let it wait, and Ctrl-C ends that, too.
+    let read = tokio::task::spawn_blocking(read).await.map_err(|error| End::Internal(error.to_string()))?;
+    read.map_err(|error| cannot_read("--client-secret-file", file, &error))
 }
 
 fn cannot_read(flag: &str, file: &Path, error: &std::io::Error) -> End {

@@ -2,6 +2,7 @@
 
 mod target;
 
+use crate::terminal::Look;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -111,6 +112,8 @@ pub(crate) struct Login {
     /// Keep the tokens in a file, not encrypted: the same as --store file.
     #[arg(long, conflicts_with = "store")]
     pub(crate) insecure_storage: bool,
+    #[command(flatten)]
+    pub(crate) look: Look,
 }
 
 #[derive(Debug, Args)]
@@ -193,6 +196,8 @@ pub(crate) struct Demo {
     /// How long a code lives.
     #[arg(long, value_parser = duration, default_value = "10m", value_name = "TIME")]
     pub(crate) lifetime: Duration,
+    #[command(flatten)]
+    pub(crate) look: Look,
 }
 
 /// `90`, `90s`, `15m` or `1h`.
