@@ -1,14 +1,23 @@
 //! Proves the demo server's pages in a real browser: headless Chromium through chromedriver (feature `browser-tests`).
 //!
 //! With `DEMO_SCREENSHOTS=folder` it also leaves pictures of the pages there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests panic to report"
+)]
 
+#[path = "support/stage.rs"]
+mod stage;
 mod support;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use device_flow_cli::demo::{Options, Server};
@@ -16,7 +25,9 @@ use fantoccini::actions::{InputSource as _, KeyAction, KeyActions, MouseActions,
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use stage::{Adapter, Stage, Told};
 
+const DARK: &str = "--blink-settings=preferredColorScheme=0";
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 
@@ -24,7 +35,8 @@ const ENTER: char = '\u{e007}';
 #[derive(Clone)]
 struct Window {
     client: Client,
-    server: std::sync::Arc<Server>,
+    server: Arc<Server>,
+    device_codes: Arc<Mutex<Vec<String>>>,
 }
 
 /// What a test may want to be different about its browser.
@@ -63,8 +75,9 @@ impl Setup {
             .connect(&format!("http://127.0.0.1:{}", driver.port))
             .await
             .expect("chromedriver starts Chromium");
-        let server = std::sync::Arc::new(Server::start(self.server).await.unwrap());
-        let outcome = tokio::spawn(test(Window { client: client.clone(), server })).await;
+        let server = Arc::new(Server::start(self.server).await.unwrap());
+        let window = Window { client: client.clone(), server, device_codes: Arc::default() };
+        let outcome = tokio::spawn(test(window)).await;
         client.close().await.unwrap();
         outcome.unwrap();
     }
@@ -114,15 +127,26 @@ impl Window {
     }
 
     async fn begin_as(&self, client_id: &str) -> String {
-        let response = support::http_client()
-            .post(format!("{}/device_authorization", self.server.base_url()))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("client_id={client_id}&scope=openid+profile+offline_access+photos:read"))
-            .send()
-            .await
-            .unwrap();
-        let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        let scope = "openid+profile+offline_access+photos:read";
+        let (_, answer) = self.post("/device_authorization", format!("client_id={client_id}&scope={scope}")).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        // Who polls needs it.
+        self.device_codes.lock().unwrap().push(answer["device_code"].as_str().unwrap().to_owned());
         answer["user_code"].as_str().unwrap().to_owned()
+    }
+
+    /// The device that began last asks whether it is done.
+    async fn poll(&self) -> u16 {
+        let code = self.device_codes.lock().unwrap().last().unwrap().clone();
+        let grant = "urn:ietf:params:oauth:grant-type:device_code";
+        self.post("/token", format!("client_id=living-room-tv&grant_type={grant}&device_code={code}")).await.0
+    }
+
+    async fn post(&self, path: &str, body: String) -> (u16, String) {
+        let request = support::http_client().post(format!("{}{path}", self.server.base_url()));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     async fn open(&self, path: &str) {
@@ -167,6 +191,20 @@ impl Window {
         let problem = patience.for_element(Locator::Css("[role=alert]")).await.unwrap().text().await.unwrap();
         assert!(problem.contains(words), "{problem}");
         assert_eq!(self.text("label").await, "Enter the code that your device or terminal shows.", "one can try again");
+    }
+
+    /// Presses a button of the live view. That leaves the page where it is.
+    async fn misbehave(&self, what: &str) {
+        self.client.find(Locator::Css(&format!("[value={what}]"))).await.unwrap().click().await.unwrap();
+    }
+
+    /// Waits until a part of the page has these words.
+    async fn shows(&self, part: &str, words: &str) {
+        let there = format!("//*[@id='{part}'][contains(normalize-space(), '{words}')]");
+        let patience = self.client.wait().at_most(Duration::from_secs(10));
+        if patience.for_element(Locator::XPath(&there)).await.is_err() {
+            panic!("no {words} in {}", self.text(&format!("#{part}")).await);
+        }
     }
 
     async fn script(&self, expression: &str) -> Value {
@@ -333,8 +371,11 @@ async fn nothing_scrolls_sideways_at_320_pixels() {
     let test = async |window: Window| {
         let code = window.begin().await;
         let long = window.begin_as(&"W".repeat(300)).await;
+        window.poll().await;
         for (path, name) in [
             ("/".to_owned(), "home"),
+            ("/live/1".to_owned(), "live"),
+            ("/live/2".to_owned(), "live-long-name"),
             ("/device".to_owned(), "enter"),
             (format!("/device?user_code={code}"), "confirm"),
             (format!("/device?user_code={}", "W".repeat(300)), "wrong"),
@@ -379,9 +420,14 @@ async fn the_dark_is_dark_and_legible() {
         let code = window.begin().await;
         window.open(&format!("/device?user_code={code}")).await;
         window.screenshot("confirm-dark-phone.png").await;
+        window.poll().await;
+        window.open("/live").await;
+        window.screenshot("live-dark-phone.png").await;
+        let card = window.script("getComputedStyle(document.querySelector('.card')).backgroundColor").await;
+        assert_eq!(card, "rgb(25, 32, 29)");
     };
     let mut phone = Setup::phone(390);
-    phone.arguments.push("--blink-settings=preferredColorScheme=0");
+    phone.arguments.push(DARK);
     phone.run(test).await;
 }
 
@@ -395,7 +441,197 @@ async fn the_pages_work_without_javascript() {
         window.confirm_page().await;
         window.press_button("Approve").await;
         window.heading("Approved").await;
+
+        let code = window.begin().await;
+        window.open("/live").await;
+        window.shows("polls", "No poll yet").await;
+        window.poll().await;
+        window.shows("polls", "too soon").await; // The page loads itself again.
+        window.open("/live/2?still").await;
+        window.misbehave("deny").await;
+        window.shows("standing", "Denied").await;
+        assert!(window.server.deny(&code) && !window.server.approve(&code));
     };
     let prefs = json!({ "profile.managed_default_content_settings.javascript": 2 });
     Setup { chrome: vec![("prefs", prefs)], ..Setup::default() }.run(test).await;
+}
+
+#[tokio::test]
+async fn a_watcher_sees_each_poll_as_it_comes_and_makes_the_server_misbehave() {
+    let test = async |window: Window| {
+        window.open("/live").await;
+        window.heading("No sign-in yet").await;
+        let code = window.begin().await;
+        window.heading("living-room-tv signs in").await; // By itself.
+        assert_eq!(window.text(".person .code").await, code);
+        window.script("window.same = true").await;
+        window.shows("facts", "0 of 0 polls").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        window.misbehave("unavailable").await;
+        window.shows("ahead", "503 at the next 3 polls").await;
+        assert_eq!(window.poll().await, 503);
+        window.shows("polls", "503 Service unavailable.").await;
+        window.shows("ahead", "503 at the next 2 polls").await;
+        assert_eq!(window.poll().await, 503);
+        window.shows("polls", "too soon It did not back off.").await;
+        window.shows("facts", "1 of 2 polls").await;
+        window.shows("news", "Poll 2 came after 0.").await;
+        window.misbehave("expire").await;
+        window.shows("standing", "Code expired The client does not know yet").await;
+        window.misbehave("slow_down").await; // Instead of the third 503.
+        window.shows("ahead", "slow_down at the next poll").await;
+        assert_eq!(window.poll().await, 400);
+        window.shows("polls", "expired_token").await;
+        window.shows("ahead", "This sign-in is over.").await;
+        let form = window.client.find(Locator::Css("form.misbehave")).await.unwrap();
+        assert!(!form.is_displayed().await.unwrap(), "there is nothing left to do to it");
+        assert_eq!(window.script("window.same").await, true, "nothing of this loaded the page again");
+        window.open(&format!("/device?user_code={code}")).await;
+        window.problem("This code has expired").await;
+    };
+    let server = Options { interval: Duration::from_secs(1), ..Options::default() };
+    Setup { server, ..Setup::default() }.run(test).await;
+}
+
+#[tokio::test]
+async fn the_keyboard_is_enough_for_the_live_view_and_keeps_its_place() {
+    let test = async |window: Window| {
+        window.begin().await;
+        window.open("/live").await;
+        let stops =
+            ["device-flow", "All sign-ins", "Approve or deny", "slow_down", "429", "Outage: 503", "Outage: hang up"];
+        for stop in stops {
+            window.key(TAB).await;
+            let focused = window.script("document.activeElement.textContent.trim()").await;
+            assert!(focused.as_str().unwrap().starts_with(stop), "{focused} where {stop} should be");
+            let outline = window.script("getComputedStyle(document.activeElement).outlineStyle").await;
+            assert_eq!(outline, "solid", "the focus on {stop} is visible");
+        }
+        window.key(ENTER).await;
+        window.shows("ahead", "No answer at the next 3 polls").await;
+        assert_eq!(window.script("document.activeElement.value").await, "hang_up", "the focus stays on the button");
+        for _ in ["Expire", "Deny"] {
+            window.key(TAB).await;
+        }
+        window.key(ENTER).await;
+        window.shows("standing", "Denied").await;
+    };
+    Setup::default().run(test).await;
+}
+
+// A page elsewhere sends our own forms. The browser sends no cookie along, and says whose form it is.
+#[tokio::test]
+async fn rfc6749_10_12_a_form_from_another_page_is_refused() {
+    let test = async |window: Window| {
+        let code = window.begin().await;
+        let base_url = window.server.base_url();
+        window.open(&format!("/device?user_code={code}")).await;
+        let token = window.script("document.querySelector('[name=form_token]').value").await;
+        let token = token.as_str().unwrap();
+        for (action, fields, heading) in [
+            (
+                "/device/decide",
+                format!("<input name=user_code value={code}><input name=decision value=approve>"),
+                "Connect a device",
+            ),
+            ("/live/1/misbehave", "<input name=what value=deny>".to_owned(), "living-room-tv signs in"),
+        ] {
+            let form = format!(
+                "data:text/html,<form method=post action={base_url}{action}><input name=form_token value={token}>{fields}\
+                <button>Win a prize</button></form>"
+            );
+            window.client.goto(&form).await.unwrap();
+            window.press_button("Win a prize").await;
+            window.heading(heading).await;
+            let said = window.text("[role=alert]").await;
+            assert!(said.starts_with("That did not come from this page"), "{said}");
+        }
+        window.open("/live/1").await;
+        window.shows("standing", "Waiting for the person").await;
+        assert!(window.server.deny(&code), "nothing was decided");
+    };
+    Setup::default().run(test).await;
+}
+
+/// From the first line of the demo to its end, which the page outlives.
+#[tokio::test]
+async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gone() {
+    let test = async |window: Window| {
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_device-flow"));
+        let demo = demo.args(["demo", "--yes", "--interval", "1s"]).stdin(Stdio::null());
+        let mut demo = demo.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(demo.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let told_live = told.nth(1).unwrap();
+        window
+            .client
+            .goto(told_live.split_once(" at ").expect("an address in the second line").1.trim())
+            .await
+            .unwrap();
+        window.heading("device-flow-demo signs in").await;
+        window.shows("standing", "Signed in").await;
+        drop(told);
+        let patience = window.client.wait().at_most(Duration::from_secs(10));
+        let gone = patience.for_element(Locator::Css(".gone:not([hidden])")).await.unwrap();
+        assert_eq!(gone.text().await.unwrap(), "The demo server has stopped. This is the last that was seen.");
+        window.shows("polls", "tokens Signed in.").await;
+        assert_eq!(demo.wait().unwrap().code(), Some(0));
+    };
+    Setup::default().run(test).await;
+}
+
+/// A real client through all kinds of trouble, on a clock that is told what time it is, as a watcher sees it.
+#[tokio::test]
+async fn the_live_view_shows_how_a_real_client_takes_it() {
+    let test = async |mut window: Window| {
+        let stage = Arc::new(Stage::start(5));
+        window.server = Arc::clone(&stage.server);
+        let (pause, mut paused) = tokio::sync::mpsc::channel(1);
+        let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
+        let story = tokio::task::spawn_blocking(move || {
+            let (mut code, mut waits) = (String::new(), 0);
+            let outcome = stage.sign_in(Adapter::Tokio, "living-room-tv", |told| match told {
+                Told::Code(shown) => shown.clone_into(&mut code),
+                Told::Wait(_) => {
+                    waits += 1;
+                    match waits {
+                        3 => assert_eq!(stage.press(1, "unavailable"), 303),
+                        5 => assert_eq!(stage.press(1, "slow_down"), 303),
+                        8 => {
+                            stage.advance(Duration::from_secs(4));
+                            assert_eq!(stage.press(1, "hang_up"), 303);
+                            pause.blocking_send(()).unwrap();
+                            gone_on.recv().unwrap();
+                            assert_eq!(stage.press(1, "slow_down"), 303);
+                            assert!(stage.server.approve(&code));
+                        }
+                        _ => {}
+                    }
+                }
+            });
+            assert!(outcome.is_ok(), "{outcome:?}");
+            stage // It stands as long as somebody watches.
+        });
+        paused.recv().await.expect("seven polls");
+        window.open("/live").await;
+        window.shows("standing", "Waiting for the person").await;
+        window.shows("facts", "7 of 7 polls").await;
+        window.shows("facts", "10 s 5 s more than at first").await;
+        window.shows("polls", "It slowed down.").await;
+        let marks = window.script("[...document.querySelectorAll('#timeline svg svg')].length").await;
+        assert_eq!(marks, 7, "each poll has its mark on the line of time");
+        window.screenshot("live-light.png").await;
+        go_on.send(()).unwrap();
+        let stage = story.await.unwrap();
+        window.shows("standing", "Signed in").await;
+        window.shows("polls", "9 15.").await;
+        window.shows("facts", "9 of 9 polls").await;
+        window.screenshot("live-over-light.png").await;
+        window.begin().await;
+        window.open("/").await;
+        window.shows("sign-ins", "living-room-tv no. 1 9 of 9 Signed in").await;
+        window.shows("clients", "living-room-tv asked twice, signed in once").await;
+        window.screenshot("home-live-light.png").await;
+        drop(stage);
+    };
+    Setup { arguments: vec!["--window-size=1120,1320"], ..Setup::default() }.run(test).await;
 }

@@ -75,8 +75,13 @@ async fn guard(
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "This server answers to its loopback address only.\n").into_response()
     };
+    // The pages with a script bring their own policy.
+    let policy = response.headers_mut().remove(header::CONTENT_SECURITY_POLICY);
     for (name, value) in HEADERS {
-        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    if let Some(policy) = policy {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     if may_change {
         site.tell_change();

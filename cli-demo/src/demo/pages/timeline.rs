@@ -11,8 +11,9 @@ use crate::demo::grant::Poll;
 const SHOWN: usize = 12;
 /// Free space at both ends of the line, in percent.
 const MARGIN: f64 = 3.0;
-/// A gap that takes less of the line than this, in percent, has no room for its figure.
-const ROOM_FOR_FIGURE: f64 = 7.0;
+/// A gap that takes less of the line than this, in percent, has no room for its figure on a desk, or in a hand.
+const ROOM_ON_DESK: f64 = 5.0;
+const ROOM_IN_HAND: f64 = 12.0;
 
 /// What kind of answer a poll got. Each has a shape of its own, so that colour carries no meaning alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,8 +91,8 @@ pub(super) fn timeline<'p>(
             @if skipped == 0 { line.issued x1=(percent(scale.at(issued))) x2=(percent(scale.at(issued))) y1="34" y2="66" {} }
             @for poll in &polls {
                 @let (from, to) = (scale.at(poll.at.saturating_sub(poll.waited)), scale.at(poll.at));
-                @if to - from >= ROOM_FOR_FIGURE {
-                    text.figure x=(percent(f64::midpoint(from, to))) y="20" { (seconds(poll.waited)) }
+                @if to - from >= ROOM_ON_DESK {
+                    text.figure.tight[to - from < ROOM_IN_HAND] x=(percent(f64::midpoint(from, to))) y="20" { (seconds(poll.waited)) }
                 }
             }
             @if ahead.is_some() { line.now x1=(percent(scale.at(now))) x2=(percent(scale.at(now))) y1="30" y2="70" {} }
