@@ -28,6 +28,8 @@ use serde_json::{Value, json};
 use stage::{Adapter, Stage, Told};
 
 const DARK: &str = "--blink-settings=preferredColorScheme=0";
+/// Long, for machines that have much else to do. Only a test that fails waits so long.
+const PATIENCE: Duration = Duration::from_secs(30);
 const TAB: char = '\u{e004}';
 const ENTER: char = '\u{e007}';
 
@@ -178,7 +180,7 @@ impl Window {
     /// Waits for the page with this heading: a click returns before the next page is there.
     async fn heading(&self, heading: &str) {
         let heading = format!("//h1[normalize-space()='{heading}']");
-        let patience = self.client.wait().at_most(Duration::from_secs(10));
+        let patience = self.client.wait().at_most(PATIENCE);
         patience.for_element(Locator::XPath(&heading)).await.unwrap_or_else(|_| panic!("no page {heading}"));
     }
 
@@ -187,7 +189,7 @@ impl Window {
     }
 
     async fn problem(&self, words: &str) {
-        let patience = self.client.wait().at_most(Duration::from_secs(10));
+        let patience = self.client.wait().at_most(PATIENCE);
         let problem = patience.for_element(Locator::Css("[role=alert]")).await.unwrap().text().await.unwrap();
         assert!(problem.contains(words), "{problem}");
         assert_eq!(self.text("label").await, "Enter the code that your device or terminal shows.", "one can try again");
@@ -201,7 +203,7 @@ impl Window {
     /// Waits until a part of the page has these words.
     async fn shows(&self, part: &str, words: &str) {
         let there = format!("//*[@id='{part}'][contains(normalize-space(), '{words}')]");
-        let patience = self.client.wait().at_most(Duration::from_secs(10));
+        let patience = self.client.wait().at_most(PATIENCE);
         if patience.for_element(Locator::XPath(&there)).await.is_err() {
             panic!("no {words} in {}", self.text(&format!("#{part}")).await);
         }
@@ -370,8 +372,8 @@ async fn the_keyboard_is_enough_and_its_focus_is_seen() {
 async fn nothing_scrolls_sideways_at_320_pixels() {
     let test = async |window: Window| {
         let code = window.begin().await;
-        let long = window.begin_as(&"W".repeat(300)).await;
         window.poll().await;
+        let long = window.begin_as(&"W".repeat(300)).await;
         for (path, name) in [
             ("/".to_owned(), "home"),
             ("/live/1".to_owned(), "live"),
@@ -386,6 +388,11 @@ async fn nothing_scrolls_sideways_at_320_pixels() {
             assert_eq!(window.script("document.documentElement.scrollWidth").await, 320, "{path}");
             window.screenshot(&format!("{name}-320.png")).await;
         }
+        window.open("/live/1").await;
+        window.client.execute("document.querySelector('.act').scrollIntoView()", vec![]).await.unwrap();
+        window.screenshot("live-buttons-320.png").await;
+        window.client.execute("scrollTo(0, 99999)", vec![]).await.unwrap();
+        window.screenshot("live-polls-320.png").await;
         // Smaller text in a field makes phones zoom in.
         window.open("/device").await;
         let size = window.script("parseFloat(getComputedStyle(document.getElementById('user_code')).fontSize)").await;
@@ -465,7 +472,7 @@ async fn a_watcher_sees_each_poll_as_it_comes_and_makes_the_server_misbehave() {
         window.heading("living-room-tv signs in").await; // By itself.
         assert_eq!(window.text(".person .code").await, code);
         window.script("window.same = true").await;
-        window.shows("facts", "0 of 0 polls").await;
+        window.shows("facts", "none no poll yet").await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         window.misbehave("unavailable").await;
         window.shows("ahead", "503 at the next 3 polls").await;
@@ -473,7 +480,8 @@ async fn a_watcher_sees_each_poll_as_it_comes_and_makes_the_server_misbehave() {
         window.shows("polls", "503 Service unavailable.").await;
         window.shows("ahead", "503 at the next 2 polls").await;
         assert_eq!(window.poll().await, 503);
-        window.shows("polls", "too soon It did not back off.").await;
+        window.shows("polls", "too soon").await;
+        window.shows("polls", "It did not back off.").await;
         window.shows("facts", "1 of 2 polls").await;
         window.shows("news", "Poll 2 came after 0.").await;
         window.misbehave("expire").await;
@@ -498,8 +506,7 @@ async fn the_keyboard_is_enough_for_the_live_view_and_keeps_its_place() {
     let test = async |window: Window| {
         window.begin().await;
         window.open("/live").await;
-        let stops =
-            ["device-flow", "All sign-ins", "Approve or deny", "slow_down", "429", "Outage: 503", "Outage: hang up"];
+        let stops = ["device-flow", "All sign-ins", "Approve or deny", "slow_down", "Retry-After", "503", "Hang up"];
         for stop in stops {
             window.key(TAB).await;
             let focused = window.script("document.activeElement.textContent.trim()").await;
@@ -570,7 +577,7 @@ async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gon
         window.heading("device-flow-demo signs in").await;
         window.shows("standing", "Signed in").await;
         drop(told);
-        let patience = window.client.wait().at_most(Duration::from_secs(10));
+        let patience = window.client.wait().at_most(PATIENCE);
         let gone = patience.for_element(Locator::Css(".gone:not([hidden])")).await.unwrap();
         assert_eq!(gone.text().await.unwrap(), "The demo server has stopped. This is the last that was seen.");
         window.shows("polls", "tokens Signed in.").await;
@@ -580,58 +587,74 @@ async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gon
 }
 
 /// A real client through all kinds of trouble, on a clock that is told what time it is, as a watcher sees it.
+async fn story(mut window: Window, light: &str) {
+    let stage = Arc::new(Stage::start(5));
+    window.server = Arc::clone(&stage.server);
+    let (pause, mut paused) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
+    let story = tokio::task::spawn_blocking(move || {
+        let (mut code, mut waits) = (String::new(), 0);
+        let outcome = stage.sign_in(Adapter::Tokio, "living-room-tv", |told| match told {
+            Told::Code(shown) => shown.clone_into(&mut code),
+            Told::Wait(_) => {
+                waits += 1;
+                match waits {
+                    3 => assert_eq!(stage.press(1, "unavailable"), 303),
+                    5 => assert_eq!(stage.press(1, "slow_down"), 303),
+                    8 => {
+                        stage.advance(Duration::from_secs(4));
+                        assert_eq!(stage.press(1, "hang_up"), 303);
+                        pause.send(()).unwrap();
+                        gone_on.recv().unwrap();
+                        assert_eq!(stage.press(1, "slow_down"), 303);
+                        assert!(stage.server.approve(&code));
+                    }
+                    _ => {}
+                }
+            }
+        });
+        assert!(outcome.is_ok(), "{outcome:?}");
+        stage // It stands as long as somebody watches.
+    });
+    paused.recv().await.expect("seven polls");
+    window.open("/live").await;
+    window.shows("standing", "Waiting for the person").await;
+    window.shows("facts", "7 of 7 polls").await;
+    window.shows("facts", "10 s 5 s more than at first").await;
+    window.shows("polls", "It slowed down.").await;
+    let marks = window.script("[...document.querySelectorAll('#timeline svg svg')].length").await;
+    assert_eq!(marks, 7, "each poll has its mark on the line of time");
+    window.screenshot(&format!("live-{light}.png")).await;
+    go_on.send(()).unwrap();
+    let stage = story.await.unwrap();
+    window.shows("standing", "Signed in").await;
+    window.shows("polls", "15 s").await;
+    window.shows("facts", "9 of 9 polls").await;
+    window.screenshot(&format!("live-over-{light}.png")).await;
+    window.begin().await;
+    window.open("/").await;
+    for words in ["living-room-tv no. 1", "9 of 9", "Signed in", "living-room-tv no. 2", "no poll yet"] {
+        window.shows("sign-ins", words).await;
+    }
+    window.shows("clients", "living-room-tv asked twice, signed in once").await;
+    window.screenshot(&format!("home-live-{light}.png")).await;
+    drop(stage);
+}
+
 #[tokio::test]
 async fn the_live_view_shows_how_a_real_client_takes_it() {
-    let test = async |mut window: Window| {
-        let stage = Arc::new(Stage::start(5));
-        window.server = Arc::clone(&stage.server);
-        let (pause, mut paused) = tokio::sync::mpsc::channel(1);
-        let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
-        let story = tokio::task::spawn_blocking(move || {
-            let (mut code, mut waits) = (String::new(), 0);
-            let outcome = stage.sign_in(Adapter::Tokio, "living-room-tv", |told| match told {
-                Told::Code(shown) => shown.clone_into(&mut code),
-                Told::Wait(_) => {
-                    waits += 1;
-                    match waits {
-                        3 => assert_eq!(stage.press(1, "unavailable"), 303),
-                        5 => assert_eq!(stage.press(1, "slow_down"), 303),
-                        8 => {
-                            stage.advance(Duration::from_secs(4));
-                            assert_eq!(stage.press(1, "hang_up"), 303);
-                            pause.blocking_send(()).unwrap();
-                            gone_on.recv().unwrap();
-                            assert_eq!(stage.press(1, "slow_down"), 303);
-                            assert!(stage.server.approve(&code));
-                        }
-                        _ => {}
-                    }
-                }
-            });
-            assert!(outcome.is_ok(), "{outcome:?}");
-            stage // It stands as long as somebody watches.
-        });
-        paused.recv().await.expect("seven polls");
-        window.open("/live").await;
-        window.shows("standing", "Waiting for the person").await;
-        window.shows("facts", "7 of 7 polls").await;
-        window.shows("facts", "10 s 5 s more than at first").await;
-        window.shows("polls", "It slowed down.").await;
-        let marks = window.script("[...document.querySelectorAll('#timeline svg svg')].length").await;
-        assert_eq!(marks, 7, "each poll has its mark on the line of time");
-        window.screenshot("live-light.png").await;
-        go_on.send(()).unwrap();
-        let stage = story.await.unwrap();
-        window.shows("standing", "Signed in").await;
-        window.shows("polls", "9 15.").await;
-        window.shows("facts", "9 of 9 polls").await;
-        window.screenshot("live-over-light.png").await;
-        window.begin().await;
-        window.open("/").await;
-        window.shows("sign-ins", "living-room-tv no. 1 9 of 9 Signed in").await;
-        window.shows("clients", "living-room-tv asked twice, signed in once").await;
-        window.screenshot("home-live-light.png").await;
-        drop(stage);
+    let test = async |window: Window| story(window, "light").await;
+    Setup { arguments: vec!["--window-size=1120,1240"], ..Setup::default() }.run(test).await;
+}
+
+#[tokio::test]
+async fn the_live_view_shows_it_in_the_dark() {
+    let test = async |window: Window| {
+        story(window.clone(), "dark").await;
+        for (element, colour) in [(".card", "rgb(25, 32, 29)"), (".badge.good", "rgb(126, 211, 178)")] {
+            let ground = format!("getComputedStyle(document.querySelector('{element}')).backgroundColor");
+            assert_eq!(window.script(&ground).await, colour, "{element}");
+        }
     };
-    Setup { arguments: vec!["--window-size=1120,1320"], ..Setup::default() }.run(test).await;
+    Setup { arguments: vec!["--window-size=1120,1240", DARK], ..Setup::default() }.run(test).await;
 }

@@ -25,11 +25,11 @@ pub(in crate::demo) type Parts = Vec<(&'static str, Markup)>;
 /// The buttons: value, name, and what it does.
 const BUTTONS: [(&str, &str, &str); 6] = [
     ("slow_down", "slow_down", "at the next poll"),
-    ("retry_after", "429, Retry-After", "10 s, at the next poll"),
-    ("unavailable", "Outage: 503", "for three polls"),
-    ("hang_up", "Outage: hang up", "for three polls"),
-    ("expire", "Expire", "the code dies now"),
-    ("deny", "Deny", "as the person would"),
+    ("retry_after", "Retry-After", "429, 10 s"),
+    ("unavailable", "503", "at three polls"),
+    ("hang_up", "Hang up", "at three polls"),
+    ("expire", "Expire", "the code, now"),
+    ("deny", "Deny", "as the person"),
 ];
 
 /// The whole page. `newest` is the number of the newest sign-in; `still` holds a page without scripts still.
@@ -59,7 +59,7 @@ pub(in crate::demo) fn page(
             div.columns {
                 section.facts aria-label="In figures" #facts data-live { (part("facts").unwrap_or(&html! {})) }
                 section.card.time {
-                    h2 { "In time" }
+                    h2 { "Polls over time" }
                     div #timeline data-live { (part("timeline").unwrap_or(&html! {})) }
                     (legend())
                 }
@@ -190,21 +190,28 @@ fn facts(grant: &Grant, now: Duration) -> Markup {
         Standing::Expired => ("dead".to_owned(), "the person was too late"),
         Standing::Waiting | Standing::Approved | Standing::Denied => (clock(left), "left to live"),
     };
-    let raised = grant.interval.saturating_sub(grant.first_interval).as_secs();
+    let grown = match grant.interval.saturating_sub(grant.first_interval).as_secs() {
+        0 => "as at first".to_owned(),
+        seconds => format!("{seconds} s more than at first"),
+    };
+    let polls = match counted.polls {
+        0 => ("none".to_owned(), "no poll yet"),
+        1 => (format!("{} of 1", counted.lawful), "poll"),
+        polls => (format!("{} of {polls}", counted.lawful), "polls"),
+    };
     html! {
         dl {
-            div.fact.wrong[counted.lawful < counted.polls] {
-                dt { "Within the law" }
-                dd { strong { (counted.lawful) " of " (counted.polls) } span { (if counted.polls == 1 { "poll" } else { "polls" }) } }
-            }
-            div.fact {
-                dt { "Interval" }
-                dd { strong { (grant.interval.as_secs()) " s" }
-                    span { @if raised == 0 { "as at first" } @else { (raised) " s more than at first" } } }
-            }
-            div.fact { dt { "Next poll" } dd { strong { (next) } span { (next_note) } } }
-            div.fact { dt { "Code" } dd { strong { (life) } span { (life_note) } } }
+            (fact("Within the law", &polls.0, polls.1, counted.lawful < counted.polls))
+            (fact("Interval", &format!("{} s", grant.interval.as_secs()), &grown, false))
+            (fact("Next poll", &next, &next_note, false))
+            (fact("Code", &life, life_note, false))
         }
+    }
+}
+
+fn fact(name: &str, figure: &str, note: &str, wrong: bool) -> Markup {
+    html! {
+        div.fact.wrong[wrong] { dt { (name) } dd { strong { (figure) } " " span { (note) } } }
     }
 }
 

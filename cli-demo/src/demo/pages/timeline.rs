@@ -126,9 +126,10 @@ pub(super) fn seconds(time: Duration) -> String {
     format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100)
 }
 
-/// `0:05`, `12:34`.
+/// `0:05`, `12:34`, `1:00:00`.
 pub(super) fn clock(time: Duration) -> String {
-    format!("{}:{:02}", time.as_secs() / 60, time.as_secs() % 60)
+    let (hours, minutes, seconds) = (time.as_secs() / 3600, time.as_secs() / 60 % 60, time.as_secs() % 60);
+    if hours == 0 { format!("{minutes}:{seconds:02}") } else { format!("{hours}:{minutes:02}:{seconds:02}") }
 }
 
 fn zone(scale: &Scale, from: Duration, to: Duration, class: &str) -> Markup {
@@ -172,7 +173,9 @@ mod tests {
         for (millis, text) in [(0, "0.0 s"), (4_999, "4.9 s"), (5_000, "5.0 s"), (65_432, "65.4 s")] {
             assert_eq!(seconds(Duration::from_millis(millis)), text);
         }
-        assert_eq!((clock(s(5)), clock(s(754))), ("0:05".to_owned(), "12:34".to_owned()));
+        for (time, text) in [(5, "0:05"), (754, "12:34"), (3_599, "59:59"), (3_600, "1:00:00"), (86_399, "23:59:59")] {
+            assert_eq!(clock(s(time)), text);
+        }
     }
 
     #[test]
