@@ -76,7 +76,7 @@ impl Stage {
                 on(Told::Wait(reason));
                 self.advance(wait * FASTER);
             }
-            other => panic!("{other:?}"),
+            other @ (Event::SignInNeeded(_) | _) => panic!("{other:?}"),
         };
         match adapter {
             Adapter::Tokio => {
