@@ -408,7 +408,7 @@ async fn story(mut window: Window, light: &str) {
         let (mut code, mut waits) = (String::new(), 0);
         let outcome = stage.sign_in(Adapter::Tokio, "living-room-tv", |told| match told {
             Told::Code(shown) => shown.clone_into(&mut code),
-            Told::Wait(_) => {
+            Told::Wait(..) => {
                 waits += 1;
                 match waits {
                     3 => assert_eq!(stage.press(1, "unavailable"), 303),

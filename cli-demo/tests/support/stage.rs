@@ -1,5 +1,6 @@
 //! Owns a demo server for which a test says what time it is, and the real clients in front of it, whose waits are short.
 
+use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, mpsc};
@@ -11,13 +12,14 @@ use device_flow_testkit::scaled::Scaled;
 use device_flow_tokio::core::{Client, DeviceFlow, Event, Provider, Stopped, TokenResponse, WaitReason};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// How much faster a client's time runs. The server's clock is told each wait as the client's machine sees it.
+/// How much faster a client's time runs. Before each poll the server's clock is set to what the client's machine sees then.
 const FASTER: u32 = 100;
 
 /// The server, on a clock of its own that stands still until it is told otherwise.
 pub(crate) struct Stage {
     pub(crate) server: Arc<Server>,
     clock: UnboundedSender<(Duration, mpsc::Sender<()>)>,
+    now: Cell<Duration>,
     runtime: Option<JoinHandle<()>>,
 }
 
@@ -30,7 +32,8 @@ pub(crate) enum Adapter {
 /// What a client tells its test: the code first, then each wait before it begins.
 pub(crate) enum Told<'a> {
     Code(&'a str),
-    Wait(WaitReason),
+    /// Why, and how long the client means to wait.
+    Wait(WaitReason, Duration),
 }
 
 impl Stage {
@@ -48,7 +51,7 @@ impl Stage {
             let runtime = runtime.enable_all().start_paused(true).build().expect("a runtime");
             runtime.block_on(keep_time(options, &started, told));
         });
-        Self { server: server.recv().expect("the server starts"), clock, runtime: Some(runtime) }
+        Self { server: server.recv().expect("the server starts"), clock, now: Cell::default(), runtime: Some(runtime) }
     }
 
     /// Lets time pass for the server.
@@ -56,6 +59,7 @@ impl Stage {
         let (done, seen) = mpsc::channel();
         self.clock.send((time, done)).expect("the stage stands");
         seen.recv().expect("the stage stands");
+        self.now.set(self.now.get() + time);
     }
 
     /// Has a real client sign in; `on` hears what it tells, and then time passes for the server.
@@ -69,12 +73,15 @@ impl Stage {
         let provider = Provider::endpoints(format!("{url}/device_authorization"), format!("{url}/token"));
         let client = Client::builder(provider, client_id).scope("openid profile").allow_http_loopback().build();
         let entropy = device_flow_tokio::entropy().expect("random bytes");
+        let began = self.now.get();
         let mut flow = Scaled::new(DeviceFlow::new(client.expect("a client"), entropy), FASTER);
         let tell = |event| match event {
             Event::ShowCode(prompt) => on(Told::Code(prompt.user_code())),
-            Event::Waiting { wait, reason, .. } => {
-                on(Told::Wait(reason));
-                self.advance(wait * FASTER);
+            Event::Waiting { until, wait, reason } => {
+                on(Told::Wait(reason, wait * FASTER));
+                // Counted from the beginning: what an answer took on the way is part of the gap, and nothing adds up.
+                let end = began + Duration::from_millis(until.as_millis()) * FASTER;
+                self.advance(end.saturating_sub(self.now.get()));
             }
             other @ (Event::SignInNeeded(_) | _) => panic!("{other:?}"),
         };
