@@ -400,7 +400,7 @@ async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gon
 
 /// A real client through all kinds of trouble, on a clock that is told what time it is, as a watcher sees it.
 async fn story(mut window: Window, light: &str) {
-    let stage = Arc::new(Stage::start(5));
+    let stage = Stage::start(5);
     window.server = Arc::clone(&stage.server);
     let (pause, mut paused) = tokio::sync::mpsc::unbounded_channel();
     let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
