@@ -398,6 +398,8 @@ async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gon
     Setup::default().run(test).await;
 }
 
+const DESK: &str = "--window-size=1120,1290";
+
 /// A real client through all kinds of trouble, on a clock that is told what time it is, as a watcher sees it.
 async fn story(mut window: Window, light: &str) {
     let stage = Stage::start(5);
@@ -456,7 +458,7 @@ async fn story(mut window: Window, light: &str) {
 #[tokio::test]
 async fn the_live_view_shows_how_a_real_client_takes_it() {
     let test = async |window: Window| story(window, "light").await;
-    Setup { arguments: vec!["--window-size=1120,1240"], ..Setup::default() }.run(test).await;
+    Setup { arguments: vec![DESK, "--hide-scrollbars"], ..Setup::default() }.run(test).await;
 }
 
 #[tokio::test]
@@ -468,5 +470,5 @@ async fn the_live_view_shows_it_in_the_dark() {
             assert_eq!(window.script(&ground).await, colour, "{element}");
         }
     };
-    Setup { arguments: vec!["--window-size=1120,1240", DARK], ..Setup::default() }.run(test).await;
+    Setup { arguments: vec![DESK, DARK, "--hide-scrollbars"], ..Setup::default() }.run(test).await;
 }

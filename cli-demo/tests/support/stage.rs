@@ -1,4 +1,4 @@
-//! Owns a demo server for which a test says what time it is, and the real clients in front of it, whose waits are short.
+//! Owns a demo server for which a test says what time it is, and the real clients in front of it, on the same clock.
 
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
@@ -8,12 +8,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use device_flow_cli::demo::{Options, Server};
-use device_flow_testkit::scaled::Scaled;
-use device_flow_tokio::core::{Client, DeviceFlow, Event, Provider, Stopped, TokenResponse, WaitReason};
+use device_flow_tokio::core::{
+    Action, Client, DeviceFlow, Event, Machine, Misuse, Provider, Response, Stopped, Ticket, Timestamp, TokenResponse,
+    TransportError, WaitReason,
+};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-
-/// How much faster a client's time runs. Before each poll the server's clock is set to what the client's machine sees then.
-const FASTER: u32 = 100;
 
 /// The server, on a clock of its own that stands still until it is told otherwise.
 pub(crate) struct Stage {
@@ -32,8 +31,7 @@ pub(crate) enum Adapter {
 /// What a client tells its test: the code first, then each wait before it begins.
 pub(crate) enum Told<'a> {
     Code(&'a str),
-    /// Why, and how long the client means to wait.
-    Wait(WaitReason, Duration),
+    Wait(WaitReason),
 }
 
 impl Stage {
@@ -73,16 +71,11 @@ impl Stage {
         let provider = Provider::endpoints(format!("{url}/device_authorization"), format!("{url}/token"));
         let client = Client::builder(provider, client_id).scope("openid profile").allow_http_loopback().build();
         let entropy = device_flow_tokio::entropy().expect("random bytes");
-        let began = self.now.get();
-        let mut flow = Scaled::new(DeviceFlow::new(client.expect("a client"), entropy), FASTER);
+        let flow = DeviceFlow::new(client.expect("a client"), entropy);
+        let mut flow = Staged { flow, stage: self, waits: None };
         let tell = |event| match event {
             Event::ShowCode(prompt) => on(Told::Code(prompt.user_code())),
-            Event::Waiting { until, wait, reason } => {
-                on(Told::Wait(reason, wait * FASTER));
-                // Counted from the beginning: what an answer took on the way is part of the gap, and nothing adds up.
-                let end = began + Duration::from_millis(until.as_millis()) * FASTER;
-                self.advance(end.saturating_sub(self.now.get()));
-            }
+            Event::Waiting { reason, .. } => on(Told::Wait(reason)),
             other @ (Event::SignInNeeded(_) | _) => panic!("{other:?}"),
         };
         match adapter {
@@ -131,6 +124,53 @@ impl Stage {
         let polls = self.server.polls(user_code);
         let befores = [issued].into_iter().chain(polls.iter().copied());
         befores.zip(&polls).map(|(before, poll)| *poll - before).collect()
+    }
+}
+
+/// A flow that lives in the server's time. A driver waits a moment where the flow wants to wait long, and then it is later on
+/// the stage. All else goes through untouched; so this proves what is asked when and how an answer is taken, not the driver's clock.
+struct Staged<'s> {
+    flow: DeviceFlow,
+    stage: &'s Stage,
+    waits: Option<Timestamp>,
+}
+
+impl Staged<'_> {
+    fn now(&self) -> Timestamp {
+        Timestamp::ZERO.saturating_add(self.stage.now.get())
+    }
+}
+
+impl Machine for Staged<'_> {
+    type Output = TokenResponse;
+
+    fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
+        if let Some(until) = self.waits.take() {
+            self.stage.advance(until.saturating_since(self.now()));
+        }
+        match self.flow.next_action(self.now()) {
+            Action::Wait { until, reason } => {
+                self.waits = Some(until);
+                Action::Wait { until: now.saturating_add(Duration::from_millis(1)), reason }
+            }
+            action @ (Action::SendRequest(_)
+            | Action::ShowCode(_)
+            | Action::AwaitResponse
+            | Action::Done(_)
+            | Action::Ended) => action,
+        }
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, _: Timestamp) -> Result<(), Misuse> {
+        self.flow.response(ticket, response, self.now())
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, _: Timestamp) -> Result<(), Misuse> {
+        self.flow.transport_failed(ticket, error, self.now())
+    }
+
+    fn cancel(&mut self) {
+        self.flow.cancel();
     }
 }
 
