@@ -242,7 +242,12 @@ impl HttpBuilder {
             let address = address.map_err(|_| HttpError::Setup(format!("{proxy} is not understood")))?;
             Ok((client(Some(address)), proxy))
         };
-        Ok(Http { client: client(None), proxy: proxy.map(through).transpose()?, clock: Clock::start(), watch: self.watch })
+        Ok(Http {
+            client: client(None),
+            proxy: proxy.map(through).transpose()?,
+            clock: Clock::start(),
+            watch: self.watch,
+        })
     }
 }
 

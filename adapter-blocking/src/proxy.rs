@@ -122,7 +122,8 @@ mod tests {
         }
         let proxy = from(&[("ALL_PROXY", "a:1"), ("HTTPS_PROXY", "b:1")]).unwrap().unwrap();
         assert_eq!((proxy.url().as_str(), &*proxy.address()), ("http://b:1/", "b:1"));
-        let default_ports = ["http://u:canary@[::1]", "https://u:canary@h"].map(|url| Proxy::new(url, "").unwrap().address());
+        let default_ports =
+            ["http://u:canary@[::1]", "https://u:canary@h"].map(|url| Proxy::new(url, "").unwrap().address());
         assert_eq!(default_ports, ["[::1]:80", "h:443"]);
         assert_eq!(from(&[("HTTPS_PROXY", "socks5://h:1")]).err(), Some(HttpError::BadProxy("HTTPS_PROXY")));
     }

@@ -71,7 +71,8 @@ impl Watch {
             let url = request.url();
             let path = url.find(['?', '#']).and_then(|end| url.get(..end)).unwrap_or(url);
             let outcome = Err(TransportErrorKind::Abandoned);
-            let exchange = Exchange { method: request.method(), url: path.to_owned(), outcome, elapsed: Duration::ZERO };
+            let exchange =
+                Exchange { method: request.method(), url: path.to_owned(), outcome, elapsed: Duration::ZERO };
             (watcher, exchange, Instant::now())
         }))
     }

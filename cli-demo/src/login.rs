@@ -96,7 +96,9 @@ fn log(event: &Event, http: &Http) {
             let wait = wait.as_secs_f64();
             match reason {
                 WaitReason::Interval => info!("waiting {wait:.1} s, the interval"),
-                WaitReason::SlowDown { interval } => info!("waiting {wait:.1} s: slow_down, the interval is now {interval} s"),
+                WaitReason::SlowDown { interval } => {
+                    info!("waiting {wait:.1} s: slow_down, the interval is now {interval} s")
+                }
                 WaitReason::Backoff { cause, attempt } => info!("waiting {wait:.1} s after failure {attempt}: {cause}"),
                 WaitReason::RetryAfter => info!("waiting {wait:.1} s, as Retry-After asks for"),
             }

@@ -34,12 +34,7 @@ impl Finding {
     }
 
     /// `exit`: what the run ends with if this is the first failure.
-    pub(super) fn fail(
-        check: &'static str,
-        exit: u8,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) -> Self {
+    pub(super) fn fail(check: &'static str, exit: u8, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { status: Status::Fail, exit, ..Self::warn(check, message, remedy) }
     }
 

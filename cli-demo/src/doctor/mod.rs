@@ -28,7 +28,8 @@ pub(crate) async fn doctor(args: Doctor, flags: Settings, global: &Global, termi
         None => skip(&mut report, &["storage", "lock", "keyring"], "the profile could not be read")?,
     }
     let http = network::settings(&mut report, network)?;
-    let target = target.filter(|target| target.provider.is_some() || target.issuer.is_some() || target.device_endpoint.is_some());
+    let target = target
+        .filter(|target| target.provider.is_some() || target.issuer.is_some() || target.device_endpoint.is_some());
     match (&http, target) {
         (Some(http), Some(target)) => server(&mut report, target, network, args.ask, http).await?,
         (Some(http), None) => {
@@ -60,11 +61,14 @@ fn profile(report: &mut Report<'_>, flags: &Settings, global: &Global) -> Result
         }
     };
     let file = chosen.config_path().display();
-    report.tell(Finding::ok("profile", match (chosen.profile(), chosen.settings().names_server()) {
-        (Some(name), _) => format!("{name}, in {file}"),
-        (None, true) => format!("none of {file} is used: the server is named at this call"),
-        (None, false) => format!("there is none yet in {file}; device-flow login makes the first"),
-    }))?;
+    report.tell(Finding::ok(
+        "profile",
+        match (chosen.profile(), chosen.settings().names_server()) {
+            (Some(name), _) => format!("{name}, in {file}"),
+            (None, true) => format!("none of {file} is used: the server is named at this call"),
+            (None, false) => format!("there is none yet in {file}; device-flow login makes the first"),
+        },
+    ))?;
     Ok(Some(said))
 }
 
@@ -83,8 +87,17 @@ async fn server(
         None => match named(target).and_then(|provider| Ok((built(target, provider.clone())?, provider))) {
             Ok(known) => Some(known),
             Err(end) => {
-                report.tell(Finding::fail("discovery", end.facts().0, end.to_string(), "Correct the name of the server."))?;
-                return skip(report, &["proxy", "dns", "connection", "clock", "grant", "interval"], "no server is known");
+                report.tell(Finding::fail(
+                    "discovery",
+                    end.facts().0,
+                    end.to_string(),
+                    "Correct the name of the server.",
+                ))?;
+                return skip(
+                    report,
+                    &["proxy", "dns", "connection", "clock", "grant", "interval"],
+                    "no server is known",
+                );
             }
         },
     };

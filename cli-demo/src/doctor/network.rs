@@ -47,7 +47,6 @@ impl Address {
         };
         Some(Self { origin: url.origin().ascii_serialization(), name, port: url.port_or_known_default()? })
     }
-
 }
 
 /// What is set for the network, before anything is sent. `None`: it cannot work.
@@ -57,7 +56,8 @@ pub(super) fn settings(report: &mut Report<'_>, network: &Network) -> Result<Opt
         None => "those of this system".to_owned(),
     };
     let ca = |end: &End| {
-        let remedy = "Name a file with root certificates in PEM (--ca-file), or leave it out to trust those of this system.";
+        let remedy =
+            "Name a file with root certificates in PEM (--ca-file), or leave it out to trust those of this system.";
         Finding::fail("ca", EXIT, end.to_string(), remedy)
     };
     let builder = match http_builder(network) {
@@ -120,7 +120,10 @@ pub(super) async fn reach(
     allow_http_loopback: bool,
     is_first: bool,
 ) -> Result<bool, End> {
-    if !report.tell(dns(http, address, network).await)? && address.name.is_some() && http.proxy_for(&address.origin).is_none() {
+    if !report.tell(dns(http, address, network).await)?
+        && address.name.is_some()
+        && http.proxy_for(&address.origin).is_none()
+    {
         report.tell(Finding::skipped("connection", "the name of the server is not known"))?;
         if is_first {
             report.tell(Finding::skipped("clock", "the server was not reached"))?;
@@ -133,7 +136,9 @@ pub(super) async fn reach(
         Err(error) => {
             let remedy = "Use https; http is for loopback alone, with --allow-http-loopback.";
             report.tell(Finding::fail("connection", 2, error.to_string(), remedy))?;
-            report.tell(Finding::skipped("clock", "the server was not asked"))?;
+            if is_first {
+                report.tell(Finding::skipped("clock", "the server was not asked"))?;
+            }
             return Ok(false);
         }
     };
@@ -153,8 +158,10 @@ pub(super) async fn reach(
             return Ok(false);
         }
     };
-    let trust = if address.origin.starts_with("https:") { "its certificate is trusted" } else { "without TLS, on loopback" };
-    let answers = format!("{} answers after {} ms (HTTP status {}), {trust}", address.origin, took.as_millis(), answered.status);
+    let trust =
+        if address.origin.starts_with("https:") { "its certificate is trusted" } else { "without TLS, on loopback" };
+    let answers =
+        format!("{} answers after {} ms (HTTP status {}), {trust}", address.origin, took.as_millis(), answered.status);
     report.tell(Finding::ok("connection", answers))?;
     if is_first {
         report.tell(clock(&answered, arrived))?;
@@ -210,7 +217,9 @@ fn unreached(kind: TransportErrorKind) -> &'static str {
         TransportErrorKind::Timeout => {
             "A firewall may swallow what is sent: check the network, the VPN and whether a proxy is needed (--proxy)."
         }
-        TransportErrorKind::Proxy => "Check the proxy, and its user name and password: --proxy http://user:password@host:port.",
+        TransportErrorKind::Proxy => {
+            "Check the proxy, and its user name and password: --proxy http://user:password@host:port."
+        }
         TransportErrorKind::InvalidHttp => "Something else than a web server listens there: check host and port.",
         // And kinds that this version does not know.
         TransportErrorKind::Dns
@@ -233,7 +242,8 @@ fn clock(answered: &Answered, now: UnixTime) -> Finding {
     let ahead = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_sub(server);
     let direction = if ahead > 0 { "ahead of" } else { "behind" };
     let message = format!("this computer's clock is {} {direction} the server's", span(ahead.unsigned_abs()));
-    let remedy = "Let it be set by the network (Linux: timedatectl set-ntp true): tokens are refreshed too early or too late.";
+    let remedy =
+        "Let it be set by the network (Linux: timedatectl set-ntp true): tokens are refreshed too early or too late.";
     match ahead.saturating_abs() {
         0..=SKEW => Finding::ok("clock", format!("within {SKEW} s of the server's")),
         _ if ahead.saturating_abs() <= MUCH_SKEW => Finding::warn("clock", message, remedy),
@@ -315,9 +325,16 @@ async fn try_out(
 ) -> Result<(), End> {
     let client = secret(target).and_then(|secret| Ok(client(target, client_id, provider, secret).build()?));
     let mut until_code = match client {
-        Ok(client) => UntilCode::of(DeviceFlow::new(client, entropy().map_err(|error| End::Internal(error.to_string()))?)),
+        Ok(client) => {
+            UntilCode::of(DeviceFlow::new(client, entropy().map_err(|error| End::Internal(error.to_string()))?))
+        }
         Err(end) => {
-            report.tell(Finding::fail("grant", end.facts().0, end.to_string(), "Correct what is set for the client."))?;
+            report.tell(Finding::fail(
+                "grant",
+                end.facts().0,
+                end.to_string(),
+                "Correct what is set for the client.",
+            ))?;
             return report.tell(Finding::skipped("interval", "no code could be asked for")).map(drop);
         }
     };
@@ -347,7 +364,10 @@ async fn try_out(
 
 fn granted(prompt: &Prompt, http: &Http) -> Finding {
     let life = prompt.expires_in(http.now()).as_secs();
-    let message = format!("the server gives this client codes, to be entered at {}; they live for {life} s", prompt.verification_uri());
+    let message = format!(
+        "the server gives this client codes, to be entered at {}; they live for {life} s",
+        prompt.verification_uri()
+    );
     let odd: Vec<_> = prompt.warnings().map(|warning| warning.to_string()).collect();
     if odd.is_empty() {
         return Finding::ok("grant", message);
@@ -357,11 +377,14 @@ fn granted(prompt: &Prompt, http: &Http) -> Finding {
 
 fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
     let used = prompt.interval().as_secs();
-    Finding::ok("interval", match asked.sent.as_ref().map(|sent| &sent.interval) {
-        Some(Some(sent)) => format!("the server sends {sent}: polling every {used} s"),
-        Some(None) => format!("the server sends none: polling every {used} s (RFC 8628 §3.2)"),
-        None => format!("polling every {used} s"),
-    })
+    Finding::ok(
+        "interval",
+        match asked.sent.as_ref().map(|sent| &sent.interval) {
+            Some(Some(sent)) => format!("the server sends {sent}: polling every {used} s"),
+            Some(None) => format!("the server sends none: polling every {used} s (RFC 8628 §3.2)"),
+            None => format!("polling every {used} s"),
+        },
+    )
 }
 
 #[cfg(test)]

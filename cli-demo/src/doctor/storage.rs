@@ -13,6 +13,8 @@ use std::time::Duration;
 /// Long enough to find out that a lock is dead, which takes 5 s.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+const SIGN_OUT_AND_IN: &str = "If others use this computer, make the tokens that they may have read worthless: device-flow logout, device-flow login.";
+
 /// What they all end with.
 const EXIT: u8 = 8;
 
@@ -45,22 +47,20 @@ fn findings(target: &Target) -> Vec<Finding> {
 
 fn file(path: &Path) -> Vec<Finding> {
     let no_keyring = Finding::skipped("keyring", "tokens are kept in a file");
-    let warnings = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&warnings);
-    let tell = move |warning: &dyn ToString| {
-        told.lock().unwrap_or_else(PoisonError::into_inner).push(warning.to_string());
+    let told = Arc::new(Mutex::new(None));
+    let tell = Arc::clone(&told);
+    let store = FileStore::new(path).map(|store| {
+        store.patience(PATIENCE).on_warning(move |warning| {
+            *tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(warning.to_string());
+        })
+    });
+    let mut found = match store {
+        Ok(store) => {
+            let tightened = || told.lock().unwrap_or_else(PoisonError::into_inner).take();
+            contents(&store, &path.display().to_string(), tightened)
+        }
+        Err(error) => vec![failed("storage", &error), Finding::skipped("lock", "no place for tokens is known")],
     };
-    let store = match FileStore::new(path) {
-        Ok(store) => store.patience(PATIENCE).on_warning(move |warning| tell(warning)),
-        Err(error) => return vec![failed("storage", &error), Finding::skipped("lock", "of that"), no_keyring],
-    };
-    let mut found = contents(&store, &path.display().to_string());
-    if let Some(warning) = warnings.lock().unwrap_or_else(PoisonError::into_inner).pop() {
-        found = vec![Finding::warn("storage", warning, "If others use this computer, sign out and in again: device-flow logout, device-flow login.")]
-            .into_iter()
-            .chain(found)
-            .collect();
-    }
     found.push(no_keyring);
     found
 }
@@ -78,12 +78,12 @@ fn keyring() -> Vec<Finding> {
         }
     };
     let mut found = vec![Finding::ok("keyring", "it answers, and is unlocked")];
-    found.extend(contents(&store, "the keyring"));
+    found.extend(contents(&store, "the keyring", || None));
     found
 }
 
-/// What is in a store, and whether its lock can be had.
-fn contents(store: &dyn Store, place: &str) -> Vec<Finding> {
+/// What is in a store, and whether its lock can be had. `tightened`: what had to be put right to read it.
+fn contents(store: &dyn Store, place: &str, tightened: impl Fn() -> Option<String>) -> Vec<Finding> {
     let mut found = Vec::new();
     // Once more under the lock if it does not parse: other programs write in place.
     let loaded = store.load().map(|bytes| bytes.map(|bytes| TokenCache::from_json(&bytes)));
@@ -103,7 +103,10 @@ fn contents(store: &dyn Store, place: &str) -> Vec<Finding> {
                 1 => "1 account".to_owned(),
                 number => format!("{number} accounts"),
             };
-            Finding::ok("storage", format!("{place}: can be read, and by you alone; {accounts}"))
+            match tightened() {
+                None => Finding::ok("storage", format!("{place}: can be read, and by you alone; {accounts}")),
+                Some(warning) => Finding::warn("storage", format!("{warning}; {accounts}"), SIGN_OUT_AND_IN),
+            }
         }
         Some(Err(error)) => {
             Finding::fail("storage", EXIT, format!("{place}: {error}"), "Then sign in again: device-flow login.")
