@@ -56,47 +56,47 @@ impl fmt::Display for Exchange {
     }
 }
 
+type Watcher = dyn Fn(&Exchange) + Send + Sync;
+
 /// Who watches, if anyone does.
 #[derive(Clone, Default)]
-pub(crate) struct Watch(Option<Arc<dyn Fn(&Exchange) + Send + Sync>>);
+pub(crate) struct Watch(Option<Arc<Watcher>>);
 
 impl Watch {
     pub(crate) fn new(watcher: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(watcher)))
     }
 
-    /// A request begins. Costs nothing when nobody watches.
-    pub(crate) fn begins(&self, request: &Request) -> Watched<'_> {
-        Watched(self.0.as_deref().map(|watcher| {
-            let url = request.url();
-            let path = url.find(['?', '#']).and_then(|end| url.get(..end)).unwrap_or(url);
-            let outcome = Err(TransportErrorKind::Abandoned);
-            let exchange =
-                Exchange { method: request.method(), url: path.to_owned(), outcome, elapsed: Duration::ZERO };
-            (watcher, exchange, Instant::now())
-        }))
+    /// A request begins. `None`, which costs nothing, when nobody watches.
+    pub(crate) fn begins(&self, request: &Request) -> Option<Watched<'_>> {
+        let watcher = self.0.as_deref()?;
+        let url = request.url();
+        let path = url.find(['?', '#']).and_then(|end| url.get(..end)).unwrap_or(url);
+        let outcome = Err(TransportErrorKind::Abandoned);
+        let exchange = Exchange { method: request.method(), url: path.to_owned(), outcome, elapsed: Duration::ZERO };
+        Some(Watched { watcher, exchange, since: Instant::now() })
     }
 }
 
 /// A request that is watched. Its watcher is told when this is dropped, whatever has become of it by then.
-pub(crate) struct Watched<'a>(Option<(&'a (dyn Fn(&Exchange) + Send + Sync), Exchange, Instant)>);
+pub(crate) struct Watched<'a> {
+    watcher: &'a Watcher,
+    exchange: Exchange,
+    since: Instant,
+}
 
 impl Watched<'_> {
     pub(crate) fn ends(mut self, answer: &Result<Answer, TransportError>) {
-        if let Some((_, exchange, _)) = &mut self.0 {
-            exchange.outcome = match answer {
-                Ok(answer) => Ok(answer.as_response().status()),
-                Err(error) => Err(error.kind()),
-            };
-        }
+        self.exchange.outcome = match answer {
+            Ok(answer) => Ok(answer.as_response().status()),
+            Err(error) => Err(error.kind()),
+        };
     }
 }
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        if let Some((watcher, mut exchange, since)) = self.0.take() {
-            exchange.elapsed = since.elapsed();
-            watcher(&exchange);
-        }
+        self.exchange.elapsed = self.since.elapsed();
+        (self.watcher)(&self.exchange);
     }
 }

@@ -60,7 +60,9 @@ impl Http {
     pub(crate) fn send(&self, request: &Request) -> Result<Answer, TransportError> {
         let watched = self.watch.begins(request);
         let answer = self.exchange(request);
-        watched.ends(&answer);
+        if let Some(watched) = watched {
+            watched.ends(&answer);
+        }
         answer
     }
 

@@ -58,7 +58,9 @@ impl Http {
     pub(crate) async fn send(&self, request: Request, last: &mut Option<Url>) -> Result<Answer, TransportError> {
         let watched = self.watch.begins(&request);
         let answer = self.exchange(request, last).await;
-        watched.ends(&answer);
+        if let Some(watched) = watched {
+            watched.ends(&answer);
+        }
         answer
     }
 
