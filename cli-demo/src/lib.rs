@@ -4,8 +4,12 @@ mod account;
 mod args;
 mod config;
 pub mod demo;
+mod discover;
+mod doctor;
 mod end;
+mod logging;
 mod login;
+mod probe;
 mod profiles;
 mod servers;
 mod session;
@@ -14,7 +18,7 @@ mod terminal;
 mod token;
 mod try_out;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Progress};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use end::End;
 use settings::Settings;
@@ -25,7 +29,7 @@ use terminal::Terminal;
 #[must_use]
 pub fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    let (Cli { global, command }, matches) = match parsed {
+    let (Cli { mut global, command }, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version go to stdout and end with 0, mistakes to stderr with 2.
@@ -33,6 +37,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    logging::start(global.verbose);
+    if global.verbose > 0 && global.progress == Progress::Auto {
+        // A line that is repainted and lines that scroll do not go together.
+        global.progress = Progress::Plain;
+    }
     let mut terminal = Terminal::new(&global);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -53,6 +62,8 @@ pub fn main() -> ExitCode {
                 Command::Logout(args) => account::logout(*args, flags()?, &global, &mut terminal).await,
                 Command::List => profiles::list(&global, &mut terminal),
                 Command::Use(args) => profiles::make_current(&args, &global, &mut terminal),
+                Command::Discover(args) => discover::discover(*args, flags()?, &global, &mut terminal).await,
+                Command::Doctor(args) => doctor::doctor(*args, flags()?, &global, &mut terminal).await,
                 Command::Demo(args) => try_out::demo(args, &global, &mut terminal).await,
             }
         };

@@ -11,10 +11,11 @@ use device_flow_tokio::core::{
     SignedIn,
 };
 use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
-use device_flow_tokio::{Accounts, Http, run};
+use device_flow_tokio::{Accounts, Http, HttpBuilder, run};
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tracing::info;
 use zeroize::Zeroizing;
 
 /// The sign-in that is meant: its profile and what is said of it in all places.
@@ -40,6 +41,23 @@ pub(crate) enum Purpose {
 impl Chosen {
     /// What the flags, the environment and the file of profiles say together.
     pub(crate) fn new(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, End> {
+        let chosen = Self::if_any(global, flags, purpose)?;
+        if chosen.settings.names_server() {
+            return Ok(chosen);
+        }
+        Err(match purpose {
+            Purpose::UseTokens | Purpose::SignOut => End::SignInNeeded {
+                failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
+                how: "device-flow login".to_owned(),
+            },
+            Purpose::SignIn => {
+                End::Usage("say where the server is: --provider, --issuer, or both endpoints".to_owned())
+            }
+        })
+    }
+
+    /// The same, even if none of them names a server.
+    pub(crate) fn if_any(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, End> {
         let config = Config::load(global.config.as_deref())?;
         let said = flags.over(Settings::of_environment()?);
         let profile = match &global.profile {
@@ -58,16 +76,9 @@ impl Chosen {
             return Err(config.no_such(name));
         }
         let settings = said.over_profile(stored.unwrap_or_default());
-        if !settings.names_server() {
-            return Err(match purpose {
-                Purpose::UseTokens | Purpose::SignOut => End::SignInNeeded {
-                    failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
-                    how: "device-flow login".to_owned(),
-                },
-                Purpose::SignIn => {
-                    End::Usage("say where the server is: --provider, --issuer, or both endpoints".to_owned())
-                }
-            });
+        match &profile {
+            Some(name) => info!("profile {name} ({})", config.place()),
+            None => info!("no profile is used ({})", config.place()),
         }
         Ok(Self { config, profile, settings })
     }
@@ -85,6 +96,15 @@ impl Chosen {
 
     pub(crate) fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
+    }
+
+    /// Where the profiles are, for a message.
+    pub(crate) fn config_place(&self) -> String {
+        self.config.place()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
@@ -121,7 +141,7 @@ impl Chosen {
     }
 
     /// Where everything about it is said, for a message.
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match &self.profile {
             Some(name) => format!("profile {name}"),
             None => "this call".to_owned(),
@@ -171,7 +191,7 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    fn of(target: &Target) -> Result<Self, End> {
+    pub(crate) fn of(target: &Target) -> Result<Self, StoreError> {
         let file = || match &target.token_file {
             Some(path) => Ok(path.clone()),
             None => default_path("device-flow", "tokens.json"),
@@ -204,14 +224,18 @@ impl Storage {
     }
 }
 
+/// What to do without one.
+pub(crate) const NO_KEYRING: &str = "Start or unlock the keyring; or say --store file to keep the tokens in a file that only \
+    you can read (not encrypted), or --store memory to keep them nowhere";
+
+pub(crate) fn open_keyring() -> Result<KeyringStore, StoreError> {
+    KeyringStore::open("device-flow", "tokens", default_path("device-flow", "keyring")?)
+}
+
 fn keyring() -> Result<KeyringStore, End> {
-    let lock = default_path("device-flow", "keyring")?;
-    KeyringStore::open("device-flow", "tokens", lock).map_err(|error| {
+    open_keyring().map_err(|error| {
         let StoreError::Keyring { .. } = error else { return error.into() };
-        End::Storage(format!(
-            "{error}. Start or unlock the keyring; or say --store file to keep the tokens in a file that only you can read \
-             (not encrypted), or --store memory to keep them nowhere"
-        ))
+        End::Storage(format!("{error}. {NO_KEYRING}"))
     })
 }
 
@@ -232,15 +256,17 @@ impl Session {
         let Some(client_id) = &target.client_id else {
             return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));
         };
-        let secret = match &target.client_secret_file {
-            Some(file) => Some(secret(file, terminal).await?),
-            None => None,
-        };
+        let secret = secret(&target, terminal).await?;
         let storage = Storage::of(&target)?;
         let accounts = storage.accounts(&http)?;
         let servers = Servers::beside(&storage);
         let provider = provider(&target, purpose, &http, &servers, terminal).await?;
         let client = Arc::new(client(&target, client_id, provider, secret).build()?);
+        info!("client {} of {}", client.client_id(), client.issuer().unwrap_or_else(|| client.token_endpoint()));
+        match &storage {
+            Storage::File(path) => info!("tokens are kept in {}", path.display()),
+            Storage::Keyring | Storage::Memory => info!("tokens are kept in the {}", storage.name()),
+        }
         let how_to_sign_in = chosen.how_to_sign_in();
         Ok(Self { http, client, accounts, storage, account: target.account, how_to_sign_in })
     }
@@ -264,7 +290,7 @@ impl Session {
     }
 }
 
-fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {
+pub(crate) fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {
     let mut builder = Client::builder(provider, client_id);
     for scope in &target.scope {
         builder = builder.scope(scope);
@@ -298,7 +324,11 @@ fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<S
 }
 
 pub(crate) fn http(network: &Network) -> Result<Http, End> {
-    let mut http = Http::builder();
+    Ok(http_builder(network)?.build()?)
+}
+
+pub(crate) fn http_builder(network: &Network) -> Result<HttpBuilder, End> {
+    let mut http = Http::builder().on_exchange(|exchange| info!("{exchange}"));
     if let Some(limit) = network.request_timeout {
         http = http.timeout(limit);
     }
@@ -312,7 +342,7 @@ pub(crate) fn http(network: &Network) -> Result<Http, End> {
     if let Some(proxy) = &network.proxy {
         http = http.proxy(proxy);
     }
-    Ok(http.build()?)
+    Ok(http)
 }
 
 /// The endpoints: by name, by metadata or by hand. (The definition of the arguments lets exactly one of the three through.)
@@ -326,6 +356,11 @@ async fn provider(
     if let Some(issuer) = &target.issuer {
         return by_metadata(issuer, target.allow_http_loopback == Some(true), purpose, http, servers, terminal).await;
     }
+    named(target)
+}
+
+/// Those that are known without asking: by name or by hand.
+pub(crate) fn named(target: &Target) -> Result<Provider, End> {
     let host = |default: &str| target.host.clone().unwrap_or_else(|| default.to_owned());
     let tenant = || target.tenant.clone().unwrap_or_else(|| "common".to_owned());
     Ok(match (target.provider, &target.device_endpoint, &target.token_endpoint) {
@@ -356,6 +391,7 @@ async fn by_metadata(
 ) -> Result<Provider, End> {
     let known = servers.known(issuer, allow_http_loopback);
     if let Some((metadata, _)) = known.as_ref().filter(|(_, fresh)| *fresh || purpose != Purpose::SignIn) {
+        info!("what the server said of itself is remembered");
         return Ok(Provider::from(metadata.clone()));
     }
     let mut discovery = Discovery::new(issuer, allow_http_loopback)?;
@@ -375,13 +411,14 @@ async fn by_metadata(
 }
 
 /// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can read.
-async fn secret(file: &Path, terminal: &mut Terminal) -> Result<Secret, End> {
+pub(crate) async fn secret(target: &Target, terminal: &mut Terminal) -> Result<Option<Secret>, End> {
     const MOST: u64 = 64 * 1024;
+    let Some(file) = target.client_secret_file.clone() else { return Ok(None) };
     let is_stdin = file == Path::new("-") || file == Path::new("/dev/stdin");
     if is_stdin && std::io::stdin().is_terminal() {
         terminal.note("Type the client secret, and press Enter.");
     }
-    let path = file.to_owned();
+    let path = file.clone();
     let read = move || {
         let mut text = Zeroizing::new(String::new());
         let read = if is_stdin {
@@ -393,7 +430,7 @@ async fn secret(file: &Path, terminal: &mut Terminal) -> Result<Secret, End> {
     };
     // In a thread: whoever types or pipes it may let it wait, and Ctrl-C ends that, too.
     let read = tokio::task::spawn_blocking(read).await.map_err(|error| End::Internal(error.to_string()))?;
-    read.map_err(|error| cannot_read("--client-secret-file", file, &error))
+    read.map(Some).map_err(|error| cannot_read("--client-secret-file", &file, &error))
 }
 
 fn cannot_read(flag: &str, file: &Path, error: &std::io::Error) -> End {

@@ -2,12 +2,14 @@
 
 use crate::args::{Format, Global, Life, Token};
 use crate::end::End;
+use crate::login::from;
 use crate::session::{Chosen, Purpose, Session};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, today, when};
 use device_flow_tokio::core::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
+use tracing::info;
 use zeroize::Zeroizing;
 
 /// A token that may be handed out.
@@ -62,6 +64,7 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
     } else {
         session.accounts.silent(&request).await.map_err(|error| session.end(error))?
     };
+    info!("the token is from {}", from(&signed_in));
     if !life.id_token {
         let (token, expires_on) = (signed_in.access_token().clone(), signed_in.expires_on());
         warn_if_short(life.min_ttl, expires_on, terminal);
