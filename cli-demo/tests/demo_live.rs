@@ -204,11 +204,12 @@ async fn a_watcher_is_told_each_change_and_never_a_secret() {
     for part in ["standing", "news", "facts", "timeline", "ahead", "polls"] {
         assert!(seen.contains(&format!("event: {part}\n")), "{part} in {seen}");
     }
+    tokio::time::sleep(s(1)).await;
     demo.poll("tv", &begun).await;
-    seen += &until(&mut live, "too soon").await;
+    seen += &until(&mut live, "authorization_pending").await;
     assert!(demo.server.approve(begun["user_code"].as_str().unwrap()));
     seen += &until(&mut live, "Approved").await;
-    tokio::time::sleep(s(6)).await;
+    tokio::time::sleep(s(1)).await;
     let tokens = demo.poll("tv", &begun).await;
     seen += &until(&mut live, "Signed in").await;
     seen += &until(&mut home, "Signed in").await;
