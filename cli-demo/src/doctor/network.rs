@@ -389,6 +389,7 @@ fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a panic is how a test reports")]
 mod tests {
     use super::*;
 
