@@ -7,9 +7,7 @@ use crate::end::End;
 use crate::probe::{Answered, FirstAnswer, Places, UntilCode};
 use crate::session::{client, http_builder, secret};
 use crate::terminal::today;
-use device_flow_tokio::core::{
-    DeviceFlow, Failure, Metadata, OAuthError, Prompt, Provider, Stopped, TransportErrorKind, UnixTime,
-};
+use device_flow_tokio::core::{DeviceFlow, Failure, Metadata, Prompt, Provider, Stopped, TransportErrorKind, UnixTime};
 use device_flow_tokio::{Http, HttpError, entropy, run};
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::future::Future;
@@ -147,11 +145,8 @@ pub(super) async fn reach(
     let answered = match outcome {
         Ok(answered) => answered,
         Err(stopped) => {
-            let remedy = match &stopped {
-                Stopped::Failed(Failure::Transport(error)) => unreached(error.kind()),
-                _ => "Try again.",
-            };
-            report.tell(Finding::fail("connection", EXIT, stopped.to_string(), remedy))?;
+            let finding = Finding::fail("connection", EXIT, stopped.to_string(), remedy(&stopped, LATER));
+            report.tell(finding)?;
             if is_first {
                 report.tell(Finding::skipped("clock", "the server was not reached"))?;
             }
@@ -203,6 +198,19 @@ async fn within<T>(network: &Network, work: impl Future<Output = io::Result<T>>)
     let limit = network.connect_timeout.unwrap_or(Duration::from_secs(10));
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()));
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+}
+
+const LATER: &str = "Try again later.";
+
+fn remedy(stopped: &Stopped, otherwise: &'static str) -> &'static str {
+    let Stopped::Failed(failure) = stopped else { return otherwise };
+    if let Failure::Transport(error) = failure {
+        unreached(error.kind())
+    } else if failure.is_retryable() {
+        LATER
+    } else {
+        otherwise
+    }
 }
 
 fn unreached(kind: TransportErrorKind) -> &'static str {
@@ -345,17 +353,10 @@ async fn try_out(
             report.tell(interval(&until_code, &prompt)).map(drop)
         }
         Err(stopped) => {
-            let remedy = match &stopped {
-                // Its advice is in the text.
-                Stopped::Failed(Failure::Rejected(error)) if OAuthError::advice(error).is_some() => "",
-                Stopped::Failed(Failure::Transport(error)) => unreached(error.kind()),
-                _ => "",
-            };
-            let remedy = if remedy.is_empty() {
-                "Look at the client's registration: is it the right id, and is the device grant allowed for it?"
-            } else {
-                remedy
-            };
+            let remedy = remedy(
+                &stopped,
+                "Look at the client's registration: is it the right id, and is the device grant allowed for it?",
+            );
             let end = End::from(stopped);
             report.tell(Finding::fail("grant", end.facts().0, end.to_string(), remedy))?;
             report.tell(Finding::skipped("interval", "there is no code")).map(drop)
@@ -389,6 +390,7 @@ fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a panic is how a test reports")]
 mod tests {
     use super::*;
 

@@ -69,9 +69,10 @@ fn keyring() -> Vec<Finding> {
     let store = match open_keyring() {
         Ok(store) => store,
         Err(error) => {
-            let finding = match &error {
-                StoreError::Keyring { .. } => Finding::fail("keyring", EXIT, error.to_string(), NO_KEYRING),
-                _ => failed("keyring", &error),
+            let finding = if let StoreError::Keyring { .. } = error {
+                Finding::fail("keyring", EXIT, error.to_string(), NO_KEYRING)
+            } else {
+                failed("keyring", &error)
             };
             let because = "the keyring cannot be used";
             return vec![finding, Finding::skipped("storage", because), Finding::skipped("lock", because)];
