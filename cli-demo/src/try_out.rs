@@ -33,6 +33,7 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
     let (url, live) = (server.base_url(), server.live_url());
     terminal.server(
         url,
+        &live,
         &format!(
             "A small authorization server runs at {url}, on this computer only.\n\
              Watch it, and make it misbehave, at {live}\n"
@@ -91,6 +92,7 @@ async fn serve(server: &Server, terminal: &mut Terminal) -> Result<(), End> {
     let (url, live) = (server.base_url(), server.live_url());
     terminal.server(
         url,
+        &live,
         &format!(
             "A small authorization server runs at {url}, on this computer only. Every client id is accepted.\n\
              Watch it, and make it misbehave, at {live}\n\n    \

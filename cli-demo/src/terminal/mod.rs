@@ -416,9 +416,9 @@ impl Terminal {
         }
     }
 
-    pub(crate) fn server(&mut self, base_url: &str, text: &str) -> Result<(), End> {
+    pub(crate) fn server(&mut self, base_url: &str, live_url: &str, text: &str) -> Result<(), End> {
         if self.json {
-            return self.event(JsonEvent::Server { base_url });
+            return self.event(JsonEvent::Server { base_url, live_url });
         }
         self.say(text);
         Ok(())
