@@ -25,7 +25,7 @@ pub(crate) async fn login(args: Login, flags: Settings, global: &Global, termina
     }
     let work = async {
         let session = Session::open(&chosen, Purpose::SignIn, terminal).await?;
-        let (request, accounts) = (session.request(), session.accounts.clone());
+        let (request, accounts) = (session.request(), session.accounts()?);
         let sign_in = |tell: mpsc::UnboundedSender<Event>| async move {
             // Who hears it lives as long as this future.
             let tell = |event| drop(tell.send(event));
@@ -36,7 +36,7 @@ pub(crate) async fn login(args: Login, flags: Settings, global: &Global, termina
                 accounts.sign_in(&request, tell).await
             }
         };
-        let signed_in = before_the_person(&session.client, &session.http, terminal, |_| {}, sign_in).await?;
+        let signed_in = before_the_person(&session.client, session.http()?, terminal, |_| {}, sign_in).await?;
         let profile = chosen.remember(&session, &signed_in, global.profile.is_some())?;
         let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
         terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), profile.as_deref())

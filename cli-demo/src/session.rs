@@ -8,10 +8,13 @@ use crate::settings::{Said, Settings};
 use crate::terminal::{Terminal, warn};
 use device_flow_tokio::core::{
     Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason, SignInRequest,
-    SignedIn,
+    SignedIn, TokenCache,
 };
-use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
+use device_flow_tokio::store::{
+    Contents, FileStore, KeyringStore, Locked, MemoryStore, Store, StoreError, default_path,
+};
 use device_flow_tokio::{Accounts, Http, HttpBuilder, run};
+use std::cell::OnceCell;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -213,14 +216,26 @@ impl Storage {
     }
 
     /// A keyring that is not there is told of before anybody is asked for anything; nothing else takes its place by itself.
-    fn accounts(&self, http: &Http) -> Result<Accounts, End> {
-        Ok(match self {
-            Self::Keyring => Accounts::new(http.clone(), keyring()?),
-            Self::File(path) => {
-                Accounts::new(http.clone(), FileStore::new(path)?.on_warning(|found| warn(&found.to_string())))
-            }
-            Self::Memory => Accounts::new(http.clone(), MemoryStore::new()),
-        })
+    fn open(&self) -> Result<Opened, End> {
+        Ok(Opened(match self {
+            Self::Keyring => Arc::new(keyring()?),
+            Self::File(path) => Arc::new(FileStore::new(path)?.on_warning(|found| warn(&found.to_string()))),
+            Self::Memory => Arc::new(MemoryStore::new()),
+        }))
+    }
+}
+
+/// Any of them.
+#[derive(Clone)]
+struct Opened(Arc<dyn Store>);
+
+impl Store for Opened {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        self.0.load()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        self.0.lock()
     }
 }
 
@@ -239,11 +254,27 @@ fn keyring() -> Result<KeyringStore, End> {
     })
 }
 
+/// The way into the network, made when it is needed first: the certificates that a system trusts are many.
+struct Net {
+    network: Network,
+    http: OnceCell<Http>,
+}
+
+impl Net {
+    fn http(&self) -> Result<&Http, End> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let made = http(&self.network)?;
+        Ok(self.http.get_or_init(|| made))
+    }
+}
+
 /// A client, and where its tokens are.
 pub(crate) struct Session {
-    pub(crate) http: Http,
+    net: Net,
     pub(crate) client: Arc<Client>,
-    pub(crate) accounts: Accounts,
+    store: Opened,
     pub(crate) storage: Storage,
     account: Option<String>,
     how_to_sign_in: String,
@@ -252,15 +283,19 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn open(chosen: &Chosen, purpose: Purpose, terminal: &mut Terminal) -> Result<Self, End> {
         let Said { target, network } = chosen.settings.parse(&chosen.place())?;
-        let http = http(&network)?;
+        let net = Net { network, http: OnceCell::new() };
+        if purpose == Purpose::SignIn {
+            // What cannot work is told before anything else.
+            net.http()?;
+        }
         let Some(client_id) = &target.client_id else {
             return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));
         };
         let secret = secret(&target, terminal).await?;
         let storage = Storage::of(&target)?;
-        let accounts = storage.accounts(&http)?;
+        let store = storage.open()?;
         let servers = Servers::beside(&storage);
-        let provider = provider(&target, purpose, &http, &servers, terminal).await?;
+        let provider = provider(&target, purpose, &net, &servers, terminal).await?;
         let client = Arc::new(client(&target, client_id, provider, secret).build()?);
         info!("client {} of {}", client.client_id(), client.issuer().unwrap_or_else(|| client.token_endpoint()));
         match &storage {
@@ -268,7 +303,27 @@ impl Session {
             Storage::Keyring | Storage::Memory => info!("tokens are kept in the {}", storage.name()),
         }
         let how_to_sign_in = chosen.how_to_sign_in();
-        Ok(Self { http, client, accounts, storage, account: target.account, how_to_sign_in })
+        Ok(Self { net, client, store, storage, account: target.account, how_to_sign_in })
+    }
+
+    pub(crate) fn http(&self) -> Result<&Http, End> {
+        self.net.http()
+    }
+
+    pub(crate) fn accounts(&self) -> Result<Accounts, End> {
+        Ok(Accounts::new(self.http()?.clone(), self.store.clone()))
+    }
+
+    /// What is stored now. Most runs need no more, so no more is made for them.
+    pub(crate) async fn cache(&self) -> Result<TokenCache, End> {
+        let store = self.store.clone();
+        let stored = tokio::task::spawn_blocking(move || store.load()).await;
+        let stored = stored.map_err(|error| End::Internal(error.to_string()))??;
+        match TokenCache::from_json(stored.as_deref().unwrap_or_default()) {
+            Ok(cache) => Ok(cache),
+            // Another program may be writing it just now: this waits for the lock.
+            Err(_) => Ok(self.accounts()?.cache().await?),
+        }
     }
 
     /// A token of whom is meant.
@@ -349,12 +404,12 @@ pub(crate) fn http_builder(network: &Network) -> Result<HttpBuilder, End> {
 async fn provider(
     target: &Target,
     purpose: Purpose,
-    http: &Http,
+    net: &Net,
     servers: &Servers,
     terminal: &mut Terminal,
 ) -> Result<Provider, End> {
     if let Some(issuer) = &target.issuer {
-        return by_metadata(issuer, target.allow_http_loopback == Some(true), purpose, http, servers, terminal).await;
+        return by_metadata(issuer, target.allow_http_loopback == Some(true), purpose, net, servers, terminal).await;
     }
     named(target)
 }
@@ -385,7 +440,7 @@ async fn by_metadata(
     issuer: &str,
     allow_http_loopback: bool,
     purpose: Purpose,
-    http: &Http,
+    net: &Net,
     servers: &Servers,
     terminal: &mut Terminal,
 ) -> Result<Provider, End> {
@@ -395,7 +450,7 @@ async fn by_metadata(
         return Ok(Provider::from(metadata.clone()));
     }
     let mut discovery = Discovery::new(issuer, allow_http_loopback)?;
-    let found = run(http, &mut discovery, |event| {
+    let found = run(net.http()?, &mut discovery, |event| {
         if let Event::Waiting { wait, reason, .. } = event {
             // Only a note on the way: if it cannot be written, the result cannot be either, and that is told.
             let _ = terminal.waiting(wait, reason);
