@@ -3,8 +3,10 @@
 mod account;
 mod args;
 mod config;
+mod credential;
 pub mod demo;
 mod end;
+mod generated;
 mod login;
 mod profiles;
 mod servers;
@@ -14,7 +16,7 @@ mod terminal;
 mod token;
 mod try_out;
 
-use args::{Cli, Command};
+use args::{Cli, Command, Man};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use end::End;
 use settings::Settings;
@@ -25,7 +27,7 @@ use terminal::Terminal;
 #[must_use]
 pub fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
-    let (Cli { global, command }, matches) = match parsed {
+    let (Cli { mut global, command }, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version go to stdout and end with 0, mistakes to stderr with 2.
@@ -33,6 +35,8 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    // What git, kubectl or a shell reads on stdout is in their words, whatever the environment says.
+    global.json &= !matches!(command, Command::Credential(_) | Command::Completions(_) | Command::Man(Man { to: None }));
     let mut terminal = Terminal::new(&global);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -54,6 +58,9 @@ pub fn main() -> ExitCode {
                 Command::List => profiles::list(&global, &mut terminal),
                 Command::Use(args) => profiles::make_current(&args, &global, &mut terminal),
                 Command::Demo(args) => try_out::demo(args, &global, &mut terminal).await,
+                Command::Credential(args) => credential::credential(args, flags()?, &global, &mut terminal).await,
+                Command::Completions(args) => generated::completions(&args, &mut terminal),
+                Command::Man(args) => generated::man(&args, &mut terminal),
             }
         };
         tokio::select! {

@@ -226,7 +226,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn open(chosen: &Chosen, purpose: Purpose, terminal: &mut Terminal) -> Result<Self, End> {
-        let Said { target, network } = chosen.settings.parse(&chosen.place())?;
+        let Said { target, network, .. } = chosen.settings.parse(&chosen.place())?;
         let http = http(&network)?;
         let Some(client_id) = &target.client_id else {
             return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));
