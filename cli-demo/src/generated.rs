@@ -3,7 +3,9 @@
 use crate::args::{Cli, Completions, Man};
 use crate::end::End;
 use crate::terminal::Terminal;
+use clap::builder::Resettable;
 use clap::{Command, CommandFactory as _};
+use clap_complete::Shell;
 use clap_mangen::roff::{Roff, roman};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,13 @@ const NAME: &str = "device-flow";
 pub(crate) fn completions(args: &Completions, terminal: &mut Terminal) -> Result<(), End> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
-    terminal.raw(&text(script)?)
+    let script = text(script)?;
+    if args.shell != Shell::Bash {
+        return terminal.raw(&script);
+    }
+    // clap_complete 4.6 writes the hyphen of a program's name in two ways, so that bash would complete nothing after a
+    // sub-command (clap-rs/clap#6421).
+    terminal.raw(&script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__")))
 }
 
 pub(crate) fn man(args: &Man, terminal: &mut Terminal) -> Result<(), End> {
@@ -47,26 +55,13 @@ fn write(command: Command, folder: &Path, written: &mut Vec<PathBuf>) -> Result<
 /// A page and the name of its file.
 fn page(command: Command) -> Result<(String, Vec<u8>), End> {
     let more = command.get_after_help().map(ToString::to_string);
-    let has_inner = command.get_subcommands().any(|inner| !inner.is_hide_set());
     let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
-    let man = clap_mangen::Man::new(command).source(source).manual("User Commands");
+    // The generator would fill the lines of examples like those of a text.
+    let man = clap_mangen::Man::new(command.after_help(Resettable::Reset)).source(source).manual("User Commands");
     let mut page = Vec::new();
-    let render = |page: &mut Vec<u8>| {
-        man.render_title(page)?;
-        man.render_name_section(page)?;
-        man.render_synopsis_section(page)?;
-        man.render_description_section(page)?;
-        man.render_options_section(page)?;
-        if has_inner {
-            man.render_subcommands_section(page)?;
-        }
-        // The generator's own section for this fills the lines of examples like those of a text.
-        if let Some(more) = more {
-            examples(&more).to_writer(page)?;
-        }
-        Ok(())
-    };
-    render(&mut page).map_err(|error: std::io::Error| End::Internal(error.to_string()))?;
+    let rendered =
+        man.render(&mut page).and_then(|()| more.map_or(Ok(()), |more| examples(&more).to_writer(&mut page)));
+    rendered.map_err(|error| End::Internal(error.to_string()))?;
     Ok((man.get_filename(), page))
 }
 

@@ -36,7 +36,8 @@ pub fn main() -> ExitCode {
         }
     };
     // What git, kubectl or a shell reads on stdout is in their words, whatever the environment says.
-    global.json &= !matches!(command, Command::Credential(_) | Command::Completions(_) | Command::Man(Man { to: None }));
+    global.json &=
+        !matches!(command, Command::Credential(_) | Command::Completions(_) | Command::Man(Man { to: None }));
     let mut terminal = Terminal::new(&global);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -43,7 +43,10 @@ pub(crate) async fn git(args: Git, flags: Settings, global: &Global, terminal: &
         // Nothing is said, so that git asks its next helper.
         Trust::Foreign => return Ok(()),
         Trust::OursInTheClear => {
-            terminal.note(&format!("The token is not sent to http://{}, where others could read it: use https.", asked.host));
+            terminal.note(&format!(
+                "The token is not sent to http://{}, where others could read it: use https.",
+                asked.host
+            ));
             return Ok(());
         }
     }
@@ -70,7 +73,9 @@ async fn get(
     terminal: &mut Terminal,
 ) -> Result<Zeroizing<String>, End> {
     if bearer && !asked.knows_authtype {
-        return Err(End::Usage("this git cannot send bearer tokens: git 2.46 or newer can. Or leave out --bearer".to_owned()));
+        return Err(End::Usage(
+            "this git cannot send bearer tokens: git 2.46 or newer can. Or leave out --bearer".to_owned(),
+        ));
     }
     let session = Session::open(chosen, Purpose::UseTokens, terminal).await?;
     let life = Life { min_ttl: None, no_refresh: false, id_token: false };
@@ -187,7 +192,13 @@ mod tests {
 
     #[test]
     fn what_git_would_not_write_is_refused() {
-        for said in [&b"host=a\0b\n"[..], b"host=github.com\rhost=evil.example\n", b"protocol=https\r\n", b"host\n", b"host=\xff\n"] {
+        for said in [
+            &b"host=a\0b\n"[..],
+            b"host=github.com\rhost=evil.example\n",
+            b"protocol=https\r\n",
+            b"host\n",
+            b"host=\xff\n",
+        ] {
             assert!(parse(said).is_err(), "{}", String::from_utf8_lossy(said));
         }
     }

@@ -27,7 +27,9 @@ impl Host {
             return None;
         }
         let port = match port.strip_prefix(':') {
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok().filter(|port| *port != 0)?,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok().filter(|port| *port != 0)?
+            }
             None if port.is_empty() => default_port,
             Some(_) | None => return None,
         };
@@ -61,7 +63,8 @@ pub(crate) enum Trust {
 impl Trust {
     pub(crate) fn of(protocol: &str, host: &str, said: &Said) -> Self {
         let Some(asked) = default_port(protocol).and_then(|port| Host::parse(host, port)) else { return Self::Foreign };
-        let ours = |text: &String| default_port(protocol).and_then(|port| Host::parse(text, port)).as_ref() == Some(&asked);
+        let ours =
+            |text: &String| default_port(protocol).and_then(|port| Host::parse(text, port)).as_ref() == Some(&asked);
         if server(said).as_ref() != Some(&asked) && !said.hosts.git_host.iter().any(ours) {
             return Self::Foreign;
         }
@@ -171,12 +174,20 @@ mod tests {
         for (words, host, expected) in [
             (&["--provider=github"][..], "github.com", Trust::Foreign),
             (&["--provider=github", "--git-host=git.example.com"], "git.example.com", Trust::OursInTheClear),
-            (&["--provider=github", "--allow-http-loopback=true", "--git-host=a.example"], "a.example", Trust::OursInTheClear),
+            (
+                &["--provider=github", "--allow-http-loopback=true", "--git-host=a.example"],
+                "a.example",
+                Trust::OursInTheClear,
+            ),
             (&["--git-host=127.0.0.1:8080"], "127.0.0.1:8080", Trust::OursInTheClear),
             (&["--git-host=127.0.0.1:8080", "--allow-http-loopback=true"], "127.0.0.1:8080", Trust::Ours),
             (&["--git-host=[::1]:8080", "--allow-http-loopback=true"], "[::1]:8080", Trust::Ours),
             (&["--git-host=localhost", "--allow-http-loopback=true"], "localhost:80", Trust::Ours),
-            (&["--git-host=127.0.0.1.evil.example", "--allow-http-loopback=true"], "127.0.0.1.evil.example", Trust::OursInTheClear),
+            (
+                &["--git-host=127.0.0.1.evil.example", "--allow-http-loopback=true"],
+                "127.0.0.1.evil.example",
+                Trust::OursInTheClear,
+            ),
         ] {
             assert_eq!(trust(words, "http", host), expected, "{words:?} {host}");
         }

@@ -56,7 +56,12 @@ fn wanted(info: Option<OsString>) -> Result<&'static str, End> {
         api_version: String,
     }
     let Some(info) = info.filter(|info| !info.is_empty()) else { return Ok(VERSIONS[0]) };
-    let wrong = |what: &str| End::Usage(format!("KUBERNETES_EXEC_INFO {what}; write one of these into the kubeconfig: {}, {}", VERSIONS[0], VERSIONS[1]));
+    let wrong = |what: &str| {
+        End::Usage(format!(
+            "KUBERNETES_EXEC_INFO {what}; write one of these into the kubeconfig: {}, {}",
+            VERSIONS[0], VERSIONS[1]
+        ))
+    };
     let info = info.to_str().and_then(|info| serde_json::from_str::<Info>(info).ok());
     let asked = info.ok_or_else(|| wrong("does not tell an apiVersion"))?.api_version;
     VERSIONS.into_iter().find(|version| *version == asked).ok_or_else(|| wrong(&format!("asks for {asked:?}")))
