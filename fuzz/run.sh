@@ -16,7 +16,7 @@ min_speed=${MIN_SPEED:-0}
 # optimisation across crates: it takes minutes per target.
 build() {
     RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_STRIP=none \
-        cargo fuzz build --sanitizer none --features libfuzzer
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo fuzz build --sanitizer none --features libfuzzer
     local host target_dir
     host=$(rustc -vV | sed -n 's/^host: //p')
     target_dir=$(cargo metadata --format-version 1 --no-deps | sed -E 's/.*"target_directory":"([^"]*)".*/\1/')

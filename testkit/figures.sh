@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints every figure that this project promises, each beside its limit. Counted, not timed, where that is possible.
 # Ends with 1 when a counted figure is over its limit; the CPU ratios and all times are aims, not limits.
-# Needs valgrind, and for the last table node with npm, and python3 with venv.
+# Needs valgrind and GNU time, and for the last table node with npm, and python3 with venv.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 failed=0
@@ -23,8 +23,7 @@ echo "== weight"
 limit "crates in the normal tree of the core" \
     "$(cargo tree -p device-flow-core -e normal --prefix none | sed 's/ (\*)$//' | sort -u | wc -l)" 60 crates
 cargo build -q --release -p device-flow-cli --bin device-flow
-binary="${CARGO_TARGET_DIR:-target}/release/device-flow"
-limit "release binary, stripped" "$(wc -c <"$binary")" $((6 * 1024 * 1024)) bytes
+python3 testkit/cli_figures.py "${CARGO_TARGET_DIR:-target}/release/device-flow" || failed=1
 
 echo "== CPU time of a poll beside oauth2-rs, same HTTP client, same run (aim: at most 1.00)"
 cargo bench -q -p device-flow-blocking --bench poll_cost | grep -vE '^$|running|test result'

@@ -3,7 +3,8 @@
 use crate::kept::{self, Held, NotRevoked, SignInError, SignedOut};
 use crate::{Cancel, Http, entropy, run};
 use device_flow_core::{
-    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
+    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenCache,
+    TokenResponse,
 };
 use device_flow_store::Store;
 use std::fmt;

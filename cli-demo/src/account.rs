@@ -67,11 +67,14 @@ impl Status {
             line("profile", profile);
         }
         line("client", &self.client_id);
-        line("access token", &match self.expires_on {
-            Some(end) => format!("expires at {} (in {})", local(end), left(end.saturating_since(today()))),
-            _ if self.signed_in && !self.scope.is_empty() => "lives, for how long is not known".to_owned(),
-            _ => "none that lives".to_owned(),
-        });
+        line(
+            "access token",
+            &match self.expires_on {
+                Some(end) => format!("expires at {} (in {})", local(end), left(end.saturating_since(today()))),
+                _ if self.signed_in && !self.scope.is_empty() => "lives, for how long is not known".to_owned(),
+                _ => "none that lives".to_owned(),
+            },
+        );
         line("refresh token", if self.refreshable { "stored" } else { "none" });
         if !self.scope.is_empty() {
             line("scopes", &self.scope);
@@ -112,12 +115,7 @@ struct SignedOut<'a> {
     reason: Option<String>,
 }
 
-pub(crate) async fn logout(
-    args: Logout,
-    flags: Settings,
-    global: &Global,
-    terminal: &mut Terminal,
-) -> Result<(), End> {
+pub(crate) async fn logout(args: Logout, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
     if !args.all {
         return sign_out(&Chosen::new(global, flags, Purpose::UseTokens)?, args.no_revoke, terminal).await;
     }

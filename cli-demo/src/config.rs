@@ -22,27 +22,40 @@ pub(crate) const DEFAULT: &str = "default";
 /// What the file says. No file says nothing.
 #[derive(Debug)]
 pub(crate) struct Config {
-    path: PathBuf,
+    /// `None`: the environment names no place for one.
+    path: Option<PathBuf>,
     document: DocumentMut,
 }
 
 impl Config {
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, End> {
-        let path = path.map_or_else(default_path, |path| Ok(path.to_owned()))?;
+        let Some(path) = path.map(Path::to_owned).or_else(default_path) else {
+            return Ok(Self { path: None, document: DocumentMut::new() });
+        };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(End::Usage(format!("cannot read the profiles in {}: {error}", path.display()))),
         };
         let document = parse(&path, &text)?;
-        let config = Self { path, document };
+        let config = Self { path: Some(path), document };
         // A file with a mistake in it is told of at once, not when the profile is needed.
         config.names().try_for_each(|name| config.profile(name).map(drop))?;
         Ok(config)
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Where it is, for a message.
+    pub(crate) fn place(&self) -> String {
+        self.path
+            .as_ref()
+            .map_or_else(|| "no file: no home folder is known".to_owned(), |path| path.display().to_string())
+    }
+
+    /// Somebody named one that is not there.
+    pub(crate) fn no_such(&self, name: &str) -> End {
+        let known = self.names().collect::<Vec<_>>().join(", ");
+        let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
+        End::Usage(format!("no profile is called {name:?} ({known})"))
     }
 
     /// In the order of the file.
@@ -57,7 +70,7 @@ impl Config {
 
     pub(crate) fn profile(&self, name: &str) -> Result<Option<Settings>, End> {
         let Some(item) = self.profiles().and_then(|profiles| profiles.get(name)) else { return Ok(None) };
-        let place = format!("profile {name} in {}", self.path.display());
+        let place = format!("profile {name} in {}", self.place());
         let wrong = || End::Usage(format!("{place} is no table"));
         let table = item.clone().into_table().map_err(|_| wrong())?;
         Settings::of_profile(&place, &table).map(Some)
@@ -85,9 +98,10 @@ impl Config {
                         old.iter().map(|(key, _)| key.to_owned()).filter(|key| !new.contains_key(key)).collect();
                     gone.iter().for_each(|key| drop(old.remove(key)));
                     for (key, item) in new {
-                        let same = old.get(&key).is_some_and(|before| is_same(before, &item));
-                        if !same {
-                            old.insert(&key, item);
+                        match old.get_mut(&key) {
+                            Some(before) if is_same(before, &item) => {}
+                            Some(before) => *before = item,
+                            None => drop(old.insert(&key, item)),
                         }
                     }
                 }
@@ -106,11 +120,15 @@ impl Config {
     /// Under a lock, since another sign-in may be remembered at the same time; and through a symbolic link, which is how many
     /// people keep such files.
     fn change(&self, change: impl Fn(&mut DocumentMut)) -> Result<(), End> {
-        let path = std::fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let Some(named) = &self.path else {
+            let text = "no home folder is known: set HOME to yours, or name the file of profiles with --config";
+            return Err(End::Usage(text.to_owned()));
+        };
+        let path = std::fs::canonicalize(named).unwrap_or_else(|_| named.clone());
         let mut wrong = None;
         FileStore::new(&path)?.update(&mut |stored| {
             let text = String::from_utf8_lossy(stored.unwrap_or_default());
-            match parse(&self.path, &text) {
+            match parse(named, &text) {
                 Ok(mut document) => {
                     change(&mut document);
                     let changed = document.to_string();
@@ -132,15 +150,28 @@ pub(crate) fn check_name(name: &str) -> Result<(), End> {
     if !name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.chars().all(plain) {
         return Ok(());
     }
-    Err(End::Usage(format!("{name:?} cannot be the name of a profile: use letters, digits, '-', '_' and '.', at most 64")))
+    Err(End::Usage(format!(
+        "{name:?} cannot be the name of a profile: use letters, digits, '-', '_' and '.', at most 64"
+    )))
 }
 
 fn set_current(document: &mut DocumentMut, name: &str) {
-    document.as_table_mut().insert("current", Item::Value(Value::from(name)));
+    let new = Item::Value(Value::from(name));
+    match document.get_mut("current") {
+        // In place, so that a comment above it stays.
+        Some(item) if is_same(item, &new) => {}
+        Some(item) => *item = new,
+        None => drop(document.insert("current", new)),
+    }
 }
 
+/// A list of one is what it holds.
 fn is_same(one: &Item, other: &Item) -> bool {
-    let bare = |item: &Item| item.as_value().map(|value| value.clone().decorated("", "").to_string());
+    let bare = |item: &Item| {
+        let value = item.as_value()?;
+        let only = value.as_array().filter(|list| list.len() == 1).and_then(|list| list.get(0));
+        Some(only.unwrap_or(value).clone().decorated("", "").to_string())
+    };
     bare(one) == bare(other)
 }
 
@@ -159,12 +190,12 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut, End> {
 }
 
 /// XDG Base Directory Specification; a relative path in the environment is ignored, as it asks for.
-fn default_path() -> Result<PathBuf, End> {
+fn default_path() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || absolute("HOME").map(|home| home.join(if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" }));
+    let home = || {
+        absolute("HOME")
+            .map(|home| home.join(if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" }))
+    };
     let folder = if cfg!(windows) { absolute("APPDATA") } else { absolute("XDG_CONFIG_HOME").or_else(home) };
-    let folder = folder.ok_or_else(|| {
-        End::Usage("no home folder is known: set HOME to yours, or name a file with --config".to_owned())
-    })?;
-    Ok(folder.join("device-flow").join("config.toml"))
+    Some(folder?.join("device-flow").join("config.toml"))
 }

@@ -16,7 +16,7 @@ pub(crate) enum End {
     Failed(#[from] Failure),
     /// Only a person can help, and this sub-command asks none.
     #[error("{failure}: {how}")]
-    SignInNeeded { failure: Failure, how: String },
+    SignInNeeded { failure: Box<Failure>, how: String },
     /// Tokens could not be read or kept.
     #[error("{0}")]
     Storage(String),
@@ -46,10 +46,8 @@ impl End {
             Self::Interrupted => (130, "cancelled", false),
             Self::Terminated => (143, "terminated", false),
             Self::Internal(_) | Self::Output(_) => (1, "internal", false),
-            Self::Failed(failure) | Self::SignInNeeded { failure, .. } => {
-                let (exit, code) = failed(failure);
-                (exit, code, failure.is_retryable())
-            }
+            Self::Failed(failure) => told(failure),
+            Self::SignInNeeded { failure, .. } => told(failure),
         }
     }
 
@@ -61,6 +59,11 @@ impl End {
 /// Which word on the command line helps.
 fn remedy(failure: &Failure) -> &'static str {
     if matches!(failure, Failure::WhichAccount(_)) { " (--account NAME)" } else { "" }
+}
+
+fn told(failure: &Failure) -> (u8, &str, bool) {
+    let (exit, code) = failed(failure);
+    (exit, code, failure.is_retryable())
 }
 
 fn failed(failure: &Failure) -> (u8, &str) {

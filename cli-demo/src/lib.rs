@@ -89,12 +89,19 @@ fn innermost(matches: &ArgMatches) -> &ArgMatches {
 /// Ctrl-C, or being told to end. Dropping the work is a clean cancel: nothing is written half.
 #[cfg(unix)]
 async fn signal() -> End {
+    use signal_hook::consts::SIGINT;
+    use std::sync::{Arc, atomic::AtomicBool};
     use tokio::signal::unix::{SignalKind, signal};
     let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
         // Signals cannot be heard here; the default of the system ends the process.
         return std::future::pending().await;
     };
+    // Whatever the end takes (a file is just being written): the second Ctrl-C does not wait for it.
+    let again = Arc::new(AtomicBool::new(false));
+    let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, again.clone());
+    // If that cannot be had, the first one still ends it, in its time.
+    let _ = at_once.and_then(|_| signal_hook::flag::register(SIGINT, again));
     tokio::select! {
         _ = interrupt.recv() => End::Interrupted,
         _ = terminate.recv() => End::Terminated,

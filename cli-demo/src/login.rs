@@ -7,10 +7,10 @@ use crate::settings::Settings;
 use crate::terminal::Terminal;
 use device_flow_tokio::core::{Client, Event, Prompt, SignedIn};
 use device_flow_tokio::{Http, SignInError, entropy};
-use std::time::Duration;
 use tokio::sync::mpsc;
 
 pub(crate) async fn login(args: Login, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+    terminal.look(args.look);
     if !terminal.can_be_seen() {
         return Err(End::NobodyCanSee);
     }
@@ -38,7 +38,7 @@ pub(crate) async fn login(args: Login, flags: Settings, global: &Global, termina
         let signed_in = before_the_person(&session.client, &session.http, terminal, |_| {}, sign_in).await?;
         let profile = chosen.remember(&session, &signed_in, global.profile.is_some())?;
         let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-        terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), Some(&profile))
+        terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
     };
     match args.timeout {
         None => work.await,
@@ -57,7 +57,6 @@ pub(crate) async fn before_the_person<W: Future<Output = Result<SignedIn, SignIn
     // The driver tells, the terminal shows: a channel between them lets the countdown run in between.
     let (tell, mut told) = mpsc::unbounded_channel();
     let mut driving = std::pin::pin!(sign_in(tell));
-    let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
             biased;
@@ -71,7 +70,7 @@ pub(crate) async fn before_the_person<W: Future<Output = Result<SignedIn, SignIn
                 _ => {}
             },
             outcome = &mut driving => return Ok(outcome?),
-            _ = second.tick(), if terminal.counts_down() => terminal.tick(),
+            () = terminal.attend() => {}
         }
     }
 }

@@ -44,7 +44,8 @@ pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), End> 
         text += &format!("{mark} {profile:<longest$}  {server}{client}\n");
     }
     if text.is_empty() {
-        terminal.note(&format!("There are no profiles yet in {}: `device-flow login` makes the first.", config.path().display()));
+        terminal
+            .note(&format!("There are no profiles yet in {}: `device-flow login` makes the first.", config.place()));
     }
     terminal.tell("profiles", &listed, &text)
 }
@@ -52,9 +53,7 @@ pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), End> 
 pub(crate) fn make_current(args: &Use, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
     let config = Config::load(global.config.as_deref())?;
     if config.profile(&args.name)?.is_none() {
-        let known = config.names().collect::<Vec<_>>().join(", ");
-        let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
-        return Err(End::Usage(format!("no profile is called {:?} ({known})", args.name)));
+        return Err(config.no_such(&args.name));
     }
     config.make_current(&args.name)?;
     #[derive(Serialize)]

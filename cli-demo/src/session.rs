@@ -7,12 +7,12 @@ use crate::servers::Servers;
 use crate::settings::{Said, Settings};
 use crate::terminal::{Terminal, warn};
 use device_flow_tokio::core::{
-    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason,
-    SignInRequest, SignedIn,
+    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason, SignInRequest,
+    SignedIn,
 };
 use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
 use device_flow_tokio::{Accounts, Http, run};
-use std::io::Read as _;
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -51,18 +51,17 @@ impl Chosen {
             None => config.current().map(str::to_owned),
         };
         let stored = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
-        if let (false, Some(name), None) = (said.names_server(), &global.profile, &stored) {
-            if purpose != Purpose::SignIn {
-                let known = config.names().collect::<Vec<_>>().join(", ");
-                let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
-                return Err(End::Usage(format!("no profile is called {name} ({known})")));
-            }
+        if let (Some(name), None) = (&global.profile, &stored)
+            && purpose != Purpose::SignIn
+            && !said.names_server()
+        {
+            return Err(config.no_such(name));
         }
         let settings = said.over_profile(stored.unwrap_or_default());
         if !settings.names_server() {
             return Err(match purpose {
                 Purpose::UseTokens | Purpose::SignOut => End::SignInNeeded {
-                    failure: Failure::SignInNeeded(SignInReason::NotSignedIn),
+                    failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
                     how: "device-flow login".to_owned(),
                 },
                 Purpose::SignIn => {
@@ -88,23 +87,24 @@ impl Chosen {
         self.profile.as_deref()
     }
 
-    pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
         &mut self.settings
     }
 
-    /// Remembers it as a profile, under the name that was given or a new one. Returns the name.
-    pub(crate) fn remember(&self, session: &Session, signed_in: &SignedIn, named: bool) -> Result<String, End> {
+    /// Remembers it as a profile, under the name that was given or a new one, unless its tokens are gone with this run. Returns
+    /// the name.
+    pub(crate) fn remember(&self, session: &Session, signed_in: &SignedIn, named: bool) -> Result<Option<String>, End> {
+        if session.storage == Storage::Memory {
+            return Ok(None);
+        }
         let name = match &self.profile {
             Some(name) => name.clone(),
             None => free_name(&self.config, &session.client),
         };
         let mut settings = self.settings.clone();
         settings.set("store".to_owned(), vec![session.storage.name().to_owned()]);
-        if let Some(account) = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty()) {
+        if let Some(account) = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty())
+        {
             settings.set("account".to_owned(), vec![account.to_owned()]);
         }
         // Stdin is not there the next time; files are found from any folder.
@@ -112,11 +112,12 @@ impl Chosen {
             settings.remove("client-secret-file");
         }
         for file in ["client-secret-file", "token-file", "ca-file"] {
-            let absolute = settings.get(file).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
+            let absolute =
+                settings.get(file).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
             settings.set(file.to_owned(), absolute.into_iter().collect());
         }
         self.config.remember(&name, &settings, !named)?;
-        Ok(name)
+        Ok(Some(name))
     }
 
     /// Where everything about it is said, for a message.
@@ -153,7 +154,7 @@ fn free_name(config: &Config, client: &Client) -> String {
     if !taken(DEFAULT) {
         return DEFAULT.to_owned();
     }
-    let host = client.authority().environment();
+    let host = client.authority().environment().split('/').next().unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '-' };
     let host: String = host.chars().take(48).map(plain).collect();
     let host = Some(host.trim_matches(['-', '.'])).filter(|host| !host.is_empty()).unwrap_or("server").to_owned();
@@ -231,7 +232,10 @@ impl Session {
         let Some(client_id) = &target.client_id else {
             return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));
         };
-        let secret = target.client_secret_file.as_deref().map(secret).transpose()?;
+        let secret = match &target.client_secret_file {
+            Some(file) => Some(secret(file, terminal).await?),
+            None => None,
+        };
         let storage = Storage::of(&target)?;
         let accounts = storage.accounts(&http)?;
         let servers = Servers::beside(&storage);
@@ -252,12 +256,11 @@ impl Session {
 
     /// The end of a run that may not ask the person: it says how they sign in.
     pub(crate) fn end(&self, error: impl Into<End>) -> End {
-        match error.into() {
-            End::Failed(failure @ Failure::SignInNeeded(_)) => {
-                End::SignInNeeded { failure, how: self.how_to_sign_in.clone() }
-            }
-            end => end,
+        let end = error.into();
+        if let End::Failed(failure @ Failure::SignInNeeded(_)) = end {
+            return End::SignInNeeded { failure: Box::new(failure), how: self.how_to_sign_in.clone() };
         }
+        end
     }
 }
 
@@ -372,16 +375,25 @@ async fn by_metadata(
 }
 
 /// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can read.
-fn secret(file: &Path) -> Result<Secret, End> {
+async fn secret(file: &Path, terminal: &mut Terminal) -> Result<Secret, End> {
     const MOST: u64 = 64 * 1024;
-    let mut text = Zeroizing::new(String::new());
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().take(MOST).read_to_string(&mut text)
-    } else {
-        std::fs::File::open(file).and_then(|open| open.take(MOST).read_to_string(&mut text))
+    let is_stdin = file == Path::new("-") || file == Path::new("/dev/stdin");
+    if is_stdin && std::io::stdin().is_terminal() {
+        terminal.note("Type the client secret, and press Enter.");
+    }
+    let path = file.to_owned();
+    let read = move || {
+        let mut text = Zeroizing::new(String::new());
+        let read = if is_stdin {
+            std::io::stdin().lock().take(MOST).read_line(&mut text)
+        } else {
+            std::fs::File::open(path).and_then(|open| open.take(MOST).read_to_string(&mut text))
+        };
+        read.map(|_| Secret::from(text.trim_end_matches(['\r', '\n'])))
     };
-    read.map_err(|error| cannot_read("--client-secret-file", file, &error))?;
-    Ok(Secret::from(text.trim_end_matches(['\r', '\n'])))
+    // In a thread: whoever types or pipes it may let it wait, and Ctrl-C ends that, too.
+    let read = tokio::task::spawn_blocking(read).await.map_err(|error| End::Internal(error.to_string()))?;
+    read.map_err(|error| cannot_read("--client-secret-file", file, &error))
 }
 
 fn cannot_read(flag: &str, file: &Path, error: &std::io::Error) -> End {

@@ -78,9 +78,10 @@ impl Settings {
                 Value::Integer(number) => Ok(number.value().to_string()),
                 Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::InlineTable(_) => Err(wrong()),
             };
-            let values = match item.as_value().ok_or_else(wrong)? {
-                Value::Array(list) if *many => list.iter().map(one).collect::<Result<_, _>>()?,
-                value => vec![one(value)?],
+            let value = item.as_value().ok_or_else(wrong)?;
+            let values = match value.as_array().filter(|_| *many) {
+                Some(list) => list.iter().map(one).collect::<Result<_, _>>()?,
+                None => vec![one(value)?],
             };
             found.set(name.clone(), values);
         }
@@ -165,7 +166,8 @@ impl Settings {
 
     /// What they say. `place`: where they were found, for the message.
     pub(crate) fn parse(&self, place: &str) -> Result<Said, End> {
-        let words = self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| format!("--{name}={value}")));
+        let words =
+            self.0.iter().flat_map(|(name, values)| values.iter().map(move |value| format!("--{name}={value}")));
         Said::try_parse_from(words).map_err(|error| {
             let text = error.to_string();
             let text = text.lines().next().unwrap_or_default();

@@ -79,7 +79,9 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
             return Ok(fresh);
         }
     }
-    Err(End::Usage("there is no ID token that lives: sign in with the scope openid (device-flow login --force)".to_owned()))
+    Err(End::Usage(
+        "there is no ID token that lives: sign in with the scope openid (device-flow login --force)".to_owned(),
+    ))
 }
 
 fn with_id_token(signed_in: SignedIn, least: Duration) -> Option<Fresh> {

@@ -26,6 +26,7 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
     if args.serve {
         return serve(&server, terminal).await;
     }
+    terminal.look(args.look);
     if !terminal.can_be_seen() {
         return Err(End::NobodyCanSee);
     }
@@ -85,7 +86,7 @@ async fn serve(server: &Server, terminal: &mut Terminal) -> Result<(), End> {
     terminal.server(
         url,
         &format!(
-            "A small authorization server runs at {url}, on this computer only. Every client id is accepted.\n\n  \
+            "A small authorization server runs at {url}, on this computer only. Every client id is accepted.\n\n    \
              device-flow login --issuer {url} --client-id my-app --scope openid --allow-http-loopback\n\n\
              Codes are entered at {url}/device. Press Ctrl-C to stop."
         ),

@@ -303,7 +303,8 @@ fn mistakes_on_the_command_line_end_with_2_before_any_request() {
     std::fs::write(&empty, "").unwrap();
     let empty_name = empty.to_str().unwrap();
     for (words, says) in [
-        (vec!["login"], "--client-id"),
+        (vec!["login"], "--provider"),
+        (vec!["login", "--issuer", &url, "--allow-http-loopback"], "--client-id"),
         (vec!["login", "--client-id", "x"], "--provider"),
         (vec!["login", "--client-id", "x", "--issuer", &url, "--provider", "github"], "cannot be used with"),
         (vec!["login", "--client-id", "x", "--device-endpoint", &url], "--token-endpoint"),

@@ -21,7 +21,12 @@ use std::time::Duration;
 /// `login`, with a home of its own and pipes for everything.
 fn login(home: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8").env("HOME", home);
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap())
+        .env("LANG", "C.UTF-8")
+        .env("HOME", home)
+        .env("DEVICE_FLOW_STORE", "file");
     command.args(["login", "--client-id", "my-app", "--allow-http-loopback"]).args(words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const ACCOUNTS: u32 = 1_000;
 const TENANT: &str = "11111111-1111-1111-1111-1111111111bb";
 const CLIENT: &str = "my-client";
-const INSTRUCTIONS: u64 = 3_500;
+const INSTRUCTIONS: u64 = 4_000;
 
 /// Other clients look at the real clock, so this does.
 fn now() -> UnixTime {
@@ -59,7 +59,10 @@ fn filled(authority: &Authority) -> TokenCache {
             cache.save(&granted(number), &SaveAs { client_id: CLIENT, authority, account: None, source }, now());
         assert_eq!(account.unwrap().home_account_id(), home(number));
     }
-    cache
+    // Under the name of the cloud that MSAL for Python writes: it looks twice for what stands under another.
+    let text = cache.to_json();
+    let text = text.expose().replace("login.windows.net", "login.microsoftonline.com");
+    TokenCache::from_json(text.as_bytes()).unwrap()
 }
 
 fn hit(cache: &TokenCache, home: &str, authority: &Authority, now: UnixTime) -> Secret {

@@ -21,7 +21,7 @@ mod transport;
 
 use device_flow_blocking as adapter;
 use device_flow_blocking::core::{
-    Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenResponse,
+    Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
 };
 use device_flow_blocking::store::Store;
 use device_flow_blocking::{Cancel, SignInError, SignedOut};
@@ -59,6 +59,14 @@ impl Accounts {
 
     fn list(&self) -> Result<Vec<Account>, SignInError> {
         self.0.list()
+    }
+
+    fn cache(&self) -> Result<TokenCache, SignInError> {
+        self.0.cache()
+    }
+
+    fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
+        self.0.forget(request)
     }
 
     fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {

@@ -304,8 +304,19 @@ fn f12_signing_out_removes_here_and_revokes_there_and_twice_is_no_error() {
     assert_eq!((signed_out.not_revoked, server.live()), (None, None));
     assert!(kept_tokens(&store).is_empty() && accounts.list().unwrap().is_empty());
     let asked = server.requests();
-    assert!(accounts.sign_out(&request).unwrap().is_none());
+    assert!(accounts.sign_out(&request).unwrap().is_none() && accounts.forget(&request).unwrap().is_none());
     assert_eq!(server.requests(), asked);
+
+    // Here alone. What is stored can be looked into meanwhile.
+    approved(&server, &accounts, &request).unwrap();
+    let asked = server.requests();
+    let now = crate::adapter::core::UnixTime::from_secs(
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
+    );
+    assert!(request.cached(&accounts.cache().unwrap(), now).is_some());
+    assert!(accounts.forget(&request).unwrap().is_some());
+    assert!(request.cached(&accounts.cache().unwrap(), now).is_none() && kept_tokens(&store).is_empty());
+    assert!(server.requests() == asked && server.live().is_some());
 
     // Offline, and at a server that cannot revoke: gone here, and told.
     let nowhere = device_flow_testkit::black_hole::ClosedPort::new();

@@ -17,7 +17,9 @@ mod transport;
 
 use device_flow_testkit::scaled::Scaled;
 use device_flow_tokio as adapter;
-use device_flow_tokio::core::{Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenResponse};
+use device_flow_tokio::core::{
+    Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
+};
 use device_flow_tokio::store::Store;
 use device_flow_tokio::{SignInError, SignedOut};
 use std::future::Future;
@@ -58,6 +60,14 @@ impl Accounts {
 
     fn list(&self) -> Result<Vec<Account>, SignInError> {
         block_on(self.0.list())
+    }
+
+    fn cache(&self) -> Result<TokenCache, SignInError> {
+        block_on(self.0.cache())
+    }
+
+    fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
+        block_on(self.0.forget(request))
     }
 
     fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {

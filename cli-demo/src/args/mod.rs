@@ -4,6 +4,7 @@ mod credential;
 mod examples;
 mod target;
 
+use crate::terminal::Look;
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -132,6 +133,8 @@ pub(crate) struct Login {
     pub(crate) insecure_storage: bool,
     #[command(flatten)]
     pub(crate) hosts: GitHosts,
+    #[command(flatten)]
+    pub(crate) look: Look,
 }
 
 #[derive(Debug, Args)]
@@ -214,6 +217,8 @@ pub(crate) struct Demo {
     /// How long a code lives.
     #[arg(long, value_parser = duration, default_value = "10m", value_name = "TIME")]
     pub(crate) lifetime: Duration,
+    #[command(flatten)]
+    pub(crate) look: Look,
 }
 
 #[derive(Debug, Args)]

@@ -2,49 +2,101 @@
 
 use crate::args::{Color, Global, Progress};
 use crate::end::End;
+use clipboard::Way;
+use countdown::{Countdown, Wait};
 use device_flow_tokio::core::{
     Client, Prompt, SignInReason, SignedIn, TokenResponse, TokenSource, WaitReason, Warning,
 };
 use event::{JsonEvent, Line, Told, named, source};
-use jiff::tz::TimeZone;
+use qr::{Ground, Picture};
 use serde::Serialize;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
-use text::{after, harmless, masked, name, one_line, wrapped};
+use std::time::Duration;
+use text::{after, folded, harmless, masked, name, one_line, width};
 pub(crate) use text::{left, local, today, when};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
+mod browser;
+mod clipboard;
+mod countdown;
 mod event;
+mod keys;
+mod look;
+mod qr;
 mod text;
+
+pub(crate) use look::Look;
 
 /// Where to print, and in which form.
 pub(crate) struct Terminal {
     json: bool,
     bold: bool,
+    /// Stderr is a terminal that understands escape sequences.
+    understands: bool,
+    /// And nobody asked for none (NO_COLOR).
+    escapes: bool,
     ascii: bool,
-    progress: Progress,
-    /// The end of the code and the length of the line that counts down to it.
-    countdown: Option<(Instant, usize)>,
+    wait: Wait,
+    input: bool,
+    look: Look,
+    countdown: Option<Countdown>,
+    /// What Enter opens, once.
+    to_open: Option<String>,
+    tells: mpsc::UnboundedSender<Happening>,
+    hears: mpsc::UnboundedReceiver<Happening>,
+}
+
+/// What happens beside the sign-in, none of which it waits for.
+enum Happening {
+    Enter,
+    Opened(Result<(), String>),
+    Copied(Result<(), String>),
 }
 
 impl Terminal {
     pub(crate) fn new(global: &Global) -> Self {
-        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let dumb = set("TERM").is_some_and(|term| term == "dumb");
+        let dumb = env("TERM").is_some_and(|term| term == "dumb");
         let is_terminal = io::stderr().is_terminal();
         let bold = match global.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto if set("NO_COLOR").is_some() || dumb => false,
-            Color::Auto => is_terminal || set("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
+            Color::Auto if env("NO_COLOR").is_some() || dumb => false,
+            Color::Auto => is_terminal || env("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
         };
-        let plain = !is_terminal || dumb || set("ACCESSIBLE").is_some();
-        let progress = if plain && global.progress == Progress::Auto { Progress::Plain } else { global.progress };
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+        let wait = match global.progress {
+            Progress::None => Wait::Silent,
+            Progress::Plain => Wait::Heartbeat,
+            Progress::Auto if !is_terminal => Wait::Once,
+            Progress::Auto if dumb || env("ACCESSIBLE").is_some() => Wait::Heartbeat,
+            Progress::Auto => Wait::Repaint,
+        };
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(env);
         let ascii = locale.is_some_and(|locale| {
             let locale = locale.to_string_lossy().to_ascii_lowercase();
             !locale.contains("utf-8") && !locale.contains("utf8")
         });
-        Self { json: global.json, bold, ascii, progress, countdown: None }
+        let (tells, hears) = mpsc::unbounded_channel();
+        Self {
+            json: global.json,
+            bold,
+            understands: is_terminal && !dumb,
+            escapes: is_terminal && !dumb && bold,
+            ascii,
+            wait,
+            input: !global.no_input,
+            look: Look::default(),
+            countdown: None,
+            to_open: None,
+            tells,
+            hears,
+        }
+    }
+
+    /// What is to be shown with the code.
+    pub(crate) fn look(&mut self, look: Look) {
+        self.look = look;
     }
 
     /// Whether a person can see what goes to stderr. (The standard library opens a closed stderr as the null device.)
@@ -54,7 +106,7 @@ impl Terminal {
 
     pub(crate) fn show_code(&mut self, client: &Client, prompt: &Prompt, lifetime: Duration) -> Result<(), End> {
         if self.json {
-            return self.event(JsonEvent::DeviceCode {
+            self.event(JsonEvent::DeviceCode {
                 verification_uri: prompt.verification_uri(),
                 verification_uri_complete: prompt.verification_uri_complete(),
                 user_code: prompt.user_code(),
@@ -64,13 +116,16 @@ impl Terminal {
                 interval: prompt.interval().as_secs(),
                 issuer: client.issuer(),
                 warnings: prompt.warnings().map(|warning| warning.to_string()).collect(),
-            });
+            })?;
+            self.copy(prompt.user_code());
+            return Ok(());
         }
         let server = name(client.issuer().unwrap_or_else(|| client.device_authorization_endpoint()));
         let scopes = if client.scope().is_empty() { String::new() } else { format!("   (scopes: {})", client.scope()) };
         self.say(&format!("Sign in to {server} as client \"{}\"{scopes}\n", client.client_id()));
-        self.say(&format!("  1. On any device, open   {}", self.strong(prompt.verification_uri())));
-        self.say(&format!("  2. Enter the code        {}\n", self.strong(prompt.user_code())));
+        self.step("  1. On any device, open   ", prompt.verification_uri());
+        self.step("  2. Enter the code        ", prompt.user_code());
+        self.say("");
         if let Some(complete) = prompt.verification_uri_complete() {
             self.say(&format!("  or open  {complete}  and check that it shows the same code.\n"));
         }
@@ -81,18 +136,23 @@ impl Terminal {
         self.say(
             "You started this sign-in. Never enter a code that someone sent you, and never send this one to anyone.",
         );
-        self.say("Press Ctrl-C to cancel.");
-        match self.progress {
-            Progress::None => {}
-            Progress::Plain => {
-                let clock = after(lifetime).to_zoned(TimeZone::system()).strftime("%H:%M").to_string();
-                self.say(&format!("Waiting for approval: code expires at {clock} (in {})", left(lifetime)));
-            }
-            Progress::Auto => {
-                self.countdown = Instant::now().checked_add(lifetime).map(|end| (end, 0));
-                self.tick();
-            }
+        self.copy(prompt.user_code());
+        let address = prompt.verification_uri_complete().unwrap_or_else(|| prompt.verification_uri());
+        let keys = if self.offer(address) {
+            "Press Enter to open the browser here, Ctrl-C to cancel."
+        } else {
+            "Press Ctrl-C to cancel."
+        };
+        if self.look.qr {
+            let and = if prompt.verification_uri_complete().is_some() { "check that it shows" } else { "enter" };
+            // The code once more: the one above may have scrolled away.
+            let below = format!("Scan it with a phone, and {and} the code {}\n{keys}", prompt.user_code());
+            self.draw(address, &below, keys);
+        } else {
+            self.say(keys);
         }
+        self.countdown = Some(Countdown::new(self.wait, self.escapes, Instant::now(), lifetime));
+        self.tick();
         Ok(())
     }
 
@@ -100,32 +160,143 @@ impl Terminal {
         self.say(&format!("Note: {warning}."));
     }
 
-    /// Repaints the countdown: a carriage return and spaces do, so no terminal needs to understand more.
-    pub(crate) fn tick(&mut self) {
-        let Some((end, painted)) = &mut self.countdown else { return };
-        let left_over = end.saturating_duration_since(Instant::now());
-        let clock = after(left_over).to_zoned(TimeZone::system()).strftime("%H:%M").to_string();
-        let long = format!("Waiting for approval: code expires at {clock} ({} left)", left(left_over));
-        let line =
-            if long.len() < columns().unwrap_or(80) { long } else { format!("Waiting, {} left", left(left_over)) };
-        let padding = " ".repeat(painted.saturating_sub(line.len()));
-        *painted = line.len();
-        let mut stderr = io::stderr();
-        // A terminal that is gone cannot be told so.
-        let _ = write!(stderr, "\r{line}{padding}\r").and_then(|()| stderr.flush());
+    /// A step with what it is about, which is never broken: it is to be read, copied or clicked as a whole.
+    fn step(&self, label: &str, what: &str) {
+        let what = self.shown(what);
+        let fits = |indent: usize| columns().is_none_or(|columns| width(&what).saturating_add(indent) <= columns);
+        let strong = self.strong(&what);
+        if fits(width(label)) {
+            return self.put(&format!("{label}{strong}\n"));
+        }
+        let label = folded(label.trim_end(), columns().unwrap_or(usize::MAX), 3);
+        self.put(&format!("{label}\n{}{strong}\n", if fits(5) { "     " } else { "" }));
     }
 
-    /// Whether [`tick`](Terminal::tick) has something to repaint.
-    pub(crate) fn counts_down(&self) -> bool {
-        self.countdown.is_some()
+    /// Puts the code into the clipboard, if that was asked for. Nothing waits for it.
+    fn copy(&mut self, code: &str) {
+        if !self.look.copy {
+            return;
+        }
+        match clipboard::way(self.understands && !self.json, &env) {
+            None => self.note("--copy: there is no clipboard here, neither of a desktop nor of a terminal."),
+            Some(Way::Terminal) => {
+                self.put(&clipboard::request(code));
+                self.note("The terminal was asked to copy the code (not every terminal does).");
+            }
+            Some(Way::Desktop) => {
+                let (tell, code) = (self.tells.clone(), code.to_owned());
+                tokio::spawn(async move {
+                    let _ = tell.send(Happening::Copied(clipboard::copy(code).await));
+                });
+            }
+        }
     }
 
-    /// Wipes the countdown, so that whatever comes next starts on a clean line.
+    /// Waits for Enter, if a browser that opens here is seen by the person. Whether it may be offered.
+    fn offer(&mut self, address: &str) -> bool {
+        let there_are_keys = self.input && io::stdin().is_terminal() && io::stderr().is_terminal();
+        let wished = !self.look.no_open && (self.look.open || browser::would_be_seen(&env));
+        let tell = self.tells.clone();
+        if !wished || !there_are_keys || !keys::on_enter(move || drop(tell.send(Happening::Enter))) {
+            return false;
+        }
+        self.to_open = Some(address.to_owned());
+        true
+    }
+
+    /// Draws a QR code, if a camera can read it here, with words below; else other words alone.
+    fn draw(&self, address: &str, below: &str, alone: &str) {
+        match self.picture(address, below) {
+            Ok(picture) => {
+                self.put(&picture.text);
+                self.say(below);
+            }
+            Err(why) => {
+                self.say(&format!("No QR code: {why}."));
+                self.say(alone);
+            }
+        }
+    }
+
+    fn picture(&self, address: &str, below: &str) -> Result<Picture, String> {
+        if self.ascii {
+            return Err("its characters are not in this locale (it is not UTF-8)".to_owned());
+        }
+        let (columns, rows) = size().ok_or("stderr is no terminal")?;
+        let light = |colours: OsString| matches!(colours.to_string_lossy().rsplit(';').next(), Some("7" | "15"));
+        let ground = match (self.escapes, env("COLORFGBG").is_some_and(light)) {
+            (true, _) => Ground::Painted,
+            (false, true) => Ground::Light,
+            (false, false) => Ground::Dark,
+        };
+        let picture = qr::drawn(address, ground).ok_or("the address is too long for one")?;
+        // All that stands below it, with the row of the countdown: what scrolls away cannot be photographed.
+        let below = folded(below, columns, 0).lines().count().saturating_add(1);
+        let (wide, high) = (picture.columns, picture.rows.saturating_add(below));
+        if wide > columns || high > rows {
+            return Err(format!("it needs {wide} columns and {high} rows, and the terminal has {columns} and {rows}"));
+        }
+        Ok(picture)
+    }
+
+    /// Keeps the terminal alive while others work: counts down, and acts on keys. Returns after each thing that it did, for ever
+    /// to be called again; nothing is lost when it is dropped before.
+    pub(crate) async fn attend(&mut self) {
+        let due = self.countdown.as_ref().and_then(Countdown::due);
+        let next_line = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(happening) = self.hears.recv() => self.happened(happening),
+            () = next_line => self.tick(),
+        }
+    }
+
+    fn happened(&mut self, happening: Happening) {
+        match happening {
+            Happening::Enter => {
+                let Some(address) = self.to_open.take() else { return };
+                if self.escapes && self.countdown.is_some() {
+                    // The terminal went on to the next line: back to the one of the countdown, and nothing below it.
+                    self.put("\u{1b}[A\r\u{1b}[J");
+                }
+                self.note("Opening the browser.");
+                let tell = self.tells.clone();
+                tokio::spawn(async move {
+                    let _ = tell.send(Happening::Opened(browser::open(address, &env).await));
+                });
+            }
+            Happening::Opened(Ok(())) => {}
+            Happening::Opened(Err(why)) => {
+                self.note(&format!("No browser could be opened here ({why}). Open the address yourself."));
+            }
+            Happening::Copied(Ok(())) => self.note("The code is in the clipboard."),
+            Happening::Copied(Err(why)) => self.note(&format!("The code could not be copied to the clipboard: {why}.")),
+        }
+    }
+
+    /// Says how long the code lives, when that is due.
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let Some(countdown) = &mut self.countdown else { return };
+        if keys::is_in_foreground() {
+            let line = countdown.line(now, columns());
+            self.put(&line);
+        } else {
+            countdown.skip(now);
+        }
+    }
+
+    /// Wipes the countdown, so that whatever comes next starts on a clean line. It is painted again afterwards.
     fn clear_line(&mut self) {
-        if let Some((_, painted)) = &mut self.countdown {
-            let mut stderr = io::stderr();
-            let _ = write!(stderr, "\r{}\r", " ".repeat(*painted)).and_then(|()| stderr.flush());
-            *painted = 0;
+        if let Some(countdown) = &mut self.countdown {
+            let wiped = countdown.wipe();
+            countdown.again(Instant::now());
+            self.put(&wiped);
         }
     }
 
@@ -153,7 +324,6 @@ impl Terminal {
         }
         self.clear_line();
         self.say(&text);
-        self.tick();
         Ok(())
     }
 
@@ -242,8 +412,7 @@ impl Terminal {
     pub(crate) fn note(&mut self, text: &str) {
         if !self.json {
             self.clear_line();
-            let text = one_line(text);
-            self.say(&columns().map_or_else(|| text.clone(), |columns| wrapped(&text, columns)));
+            self.say(&one_line(text));
         }
     }
 
@@ -267,6 +436,10 @@ impl Terminal {
             return;
         }
         self.clear_line();
+        if io::stderr().is_terminal() {
+            // Over the ^C that the terminal shows.
+            self.put("\r");
+        }
         self.say(&format!("device-flow: {end}"));
     }
 
@@ -285,9 +458,16 @@ impl Terminal {
         stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(End::Output)
     }
 
+    /// One or more whole lines for a person, broken between words where the terminal ends.
     fn say(&self, text: &str) {
+        let text = self.shown(text);
+        self.put(&(columns().map_or_else(|| text.clone(), |columns| folded(&text, columns, 0)) + "\n"));
+    }
+
+    fn put(&self, text: &str) {
+        let mut stderr = io::stderr();
         // Nothing is left to tell a failure on.
-        let _ = writeln!(io::stderr(), "{}", self.shown(text));
+        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
     }
 
     fn strong(&self, text: &str) -> String {
@@ -309,9 +489,19 @@ pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "device-flow: warning: {text}");
 }
 
-/// How wide the terminal is, if there is one.
+/// What the environment says, unless it is empty.
+fn env(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// How many columns and rows the terminal has, if there is one. (Some have not been told theirs, and say 0.)
+fn size() -> Option<(usize, usize)> {
+    let (columns, rows) = terminal_size::terminal_size_of(io::stderr())?;
+    Some((columns.0.into(), rows.0.into())).filter(|(columns, rows)| *columns > 0 && *rows > 0)
+}
+
 fn columns() -> Option<usize> {
-    terminal_size::terminal_size_of(io::stderr()).map(|(width, _)| width.0.into())
+    size().map(|(columns, _)| columns)
 }
 
 #[cfg(unix)]

@@ -65,23 +65,53 @@ pub(super) fn one_line(text: &str) -> String {
     harmless(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// Breaks a text between words, so that no line is wider than this. A word that is wider stays whole on a line of its own:
-/// the terminal breaks it without a line end in between, and an address can still be clicked and copied.
-pub(super) fn wrapped(text: &str, columns: usize) -> String {
-    let mut lines = vec![];
-    for paragraph in text.split('\n') {
-        let mut line = String::new();
-        for word in paragraph.split(' ') {
-            if !line.is_empty() && line.width().saturating_add(word.width()) >= columns {
-                lines.push(std::mem::take(&mut line));
-            } else if !line.is_empty() {
-                line.push(' ');
-            }
-            line += word;
-        }
-        lines.push(line);
-    }
+/// How many columns a text takes.
+pub(super) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as the line
+/// did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the terminal breaks it
+/// without a line end in between, and an address can still be clicked and copied. For the same reason a line that begins with
+/// four spaces stays whole: it is a command.
+pub(super) fn folded(text: &str, columns: usize, hang: usize) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| folded_line(line, columns, hang)).collect();
     lines.join("\n")
+}
+
+fn folded_line(line: &str, columns: usize, hang: usize) -> String {
+    if line.starts_with("    ") {
+        return line.to_owned();
+    }
+    let spaces = |count: usize| " ".repeat(count);
+    let words = line.trim_start_matches(' ');
+    let indent = line.len().saturating_sub(words.len());
+    let mut done = String::new();
+    let mut open = spaces(indent);
+    // How many spaces there are since the last word; none, while the line has no word.
+    let mut gap = None;
+    for word in words.split(' ') {
+        if word.is_empty() {
+            gap = gap.map(|gap: usize| gap.saturating_add(1));
+            continue;
+        }
+        let needed = |open: &String, gap| width(open).saturating_add(gap).saturating_add(width(word)) > columns;
+        if let Some(gap) = gap {
+            if needed(&open, gap) {
+                done += &open;
+                done.push('\n');
+                open = spaces(indent.saturating_add(hang));
+            } else {
+                open += &spaces(gap);
+            }
+        }
+        if open.trim_start().is_empty() && needed(&open, 0) {
+            open.clear();
+        }
+        open += word;
+        gap = Some(1);
+    }
+    done + &open
 }
 
 #[cfg(test)]
@@ -111,5 +141,42 @@ mod tests {
         {
             assert_eq!(left(Duration::from_secs(seconds)), text);
         }
+    }
+
+    // E06: at 20 columns and at any other.
+    #[test]
+    fn texts_are_broken_between_words() {
+        let text = "You started this sign-in. Never enter a code that someone sent you.";
+        assert_eq!(folded(text, 100, 0), text);
+        assert_eq!(folded("aaa bbb ccc", 7, 0), "aaa bbb\nccc");
+        assert_eq!(folded("aaa bbb ccc", 6, 0), "aaa\nbbb\nccc");
+        assert_eq!(folded("  1. aaa   bbb ccc", 12, 3), "  1. aaa\n     bbb ccc");
+        assert_eq!(folded("a   b\n\n  c", 80, 0), "a   b\n\n  c");
+        assert_eq!(folded("do\n    device-flow login --force", 9, 0), "do\n    device-flow login --force");
+        // Wide letters take two columns.
+        assert_eq!(folded("\u{4f60}\u{597d} \u{4f60}\u{597d}", 8, 0), "\u{4f60}\u{597d}\n\u{4f60}\u{597d}");
+        for columns in 0..80 {
+            let folded = folded(text, columns, 2);
+            assert!(folded.lines().all(|line| line.len() <= columns || !line.trim().contains(' ')), "{folded}");
+            assert_eq!(folded.split_whitespace().collect::<Vec<_>>(), text.split(' ').collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_address_is_never_broken() {
+        let address = "https://login.example.com/device?user_code=WDJB-MJHT";
+        let text = format!("  or open  {address}  and check that it shows the same code.");
+        for columns in 0..80 {
+            let folded = folded(&text, columns, 0);
+            let line = folded.lines().find(|line| line.contains("https")).unwrap_or_default();
+            assert!(line.contains(address), "{folded}");
+            assert!(width(line) <= columns || line == address, "{folded}");
+        }
+    }
+
+    #[test]
+    fn what_could_change_the_terminal_is_escaped() {
+        assert_eq!(harmless("a\nb\u{1b}[2J\u{202e}"), "a\nb\\u{1b}[2J\\u{202e}");
+        assert_eq!(one_line("a\r\n b\u{9b}"), "a b\\u{9b}");
     }
 }

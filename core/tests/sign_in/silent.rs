@@ -7,6 +7,7 @@ use device_flow_core::{
     TransportErrorKind,
 };
 use serde_json::json;
+use std::time::Duration;
 
 #[test]
 fn a_token_that_lives_five_minutes_yet_needs_no_request() {
@@ -288,4 +289,25 @@ fn a_short_life_has_a_short_margin() {
             assert!(request().cached(&short(), later(before)).is_some(), "{life}");
         }
     }
+}
+
+// Whoever knows how long a token is needed says so; that alone decides then.
+#[test]
+fn a_token_must_live_as_long_as_was_asked_for_and_no_longer() {
+    for (least, until) in [(0, HOUR), (1, HOUR - 1), (1_800, HOUR / 2), (3_600, 0)] {
+        let asked = || request().min_life(Duration::from_secs(least));
+        assert!(asked().cached(&ada(), later(until)).is_none(), "{least}");
+        assert!(silent(asked(), ada(), later(until)).go(), "a refresh: {least}");
+        if let Some(before) = until.checked_sub(1) {
+            // However much the server wishes it to be replaced.
+            for cache in [ada(), aging()] {
+                assert!(asked().cached(&cache, later(before)).is_some(), "{least}");
+                assert_eq!(token(silent(asked(), cache, later(before)).outcome()).1, TokenSource::Cache, "{least}");
+            }
+        }
+    }
+    let client = request().client().clone();
+    let asked = |least| SignInRequest::new(client.clone()).min_life(Duration::from_secs(least));
+    assert!(asked(1).is_same(&asked(1)) && !asked(1).is_same(&asked(2)));
+    assert!(!asked(1).is_same(&SignInRequest::new(client.clone())));
 }

@@ -1,0 +1,408 @@
+//! The binary on what an earlier `login` left: profiles, `token`, `status`, `refresh`, `logout`, `list`, `use`.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests panic to report"
+)]
+
+use device_flow_testkit::black_hole::ClosedPort;
+use device_flow_testkit::rotating::Rotating;
+use serde_json::Value;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// A person: a home, and what they type there.
+struct Person {
+    home: tempfile::TempDir,
+}
+
+impl Person {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
+        command.env("HOME", self.home.path()).args(line.split_whitespace());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Exit code, stdout, stderr.
+    fn types(&self, line: &str) -> (i32, String, String) {
+        ended(&mut self.command(line))
+    }
+
+    /// Signs in at this server for the first time, with more words.
+    fn signs_in(&self, server: &Rotating, more: &str) {
+        let (exit, _, stderr) = self.types(&format!("login {} --store file {more}", at(server)));
+        assert_eq!(exit, 0, "{stderr}");
+    }
+
+    fn config(&self) -> String {
+        std::fs::read_to_string(self.path(".config/device-flow/config.toml")).unwrap()
+    }
+
+    /// What is stored of every access token is changed.
+    fn set_of_access_tokens(&self, member: &str, value: &str) {
+        let path = self.path(".local/state/device-flow/tokens.json");
+        let mut cache: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token[member] = value.into());
+        std::fs::write(&path, cache.to_string()).unwrap();
+    }
+}
+
+fn ended(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The words that name a server and a client of it.
+fn at(server: &Rotating) -> String {
+    let url = |path| server.server.url(path);
+    let (device, token, revoke) = (url("/device"), url("/token"), url("/revoke"));
+    format!(
+        "--device-endpoint {device} --token-endpoint {token} --revocation-endpoint {revoke} --client-id my-app \
+         --scope mail --allow-http-loopback"
+    )
+}
+
+fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn what_login_was_told_is_remembered_and_the_others_need_no_more_words() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    // Before the first sign-in: how to sign in.
+    for words in ["token", "status", "refresh", "logout"] {
+        let (exit, stdout, stderr) = person.types(words);
+        assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in: device-flow login\n"));
+    }
+    person.signs_in(&server, "");
+    let config = person.config();
+    assert!(config.starts_with("current = \"default\"\n\n[profile.default]\n"), "{config}");
+    assert!(config.contains("client-id = \"my-app\"\n") && config.contains("store = \"file\"\n"), "{config}");
+    assert!(!config.contains("canary"), "{config}");
+    let folder = person.path(".config/device-flow");
+    assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+
+    let asked = server.requests();
+    assert_eq!(person.types("token"), (0, "AT-canary-1\n".into(), String::new()));
+    assert_eq!(person.types("token --format header").1, "Authorization: Bearer AT-canary-1\n");
+    let (_, env, _) = person.types("token --format env");
+    let expected = "export ACCESS_TOKEN='AT-canary-1'\nexport ACCESS_TOKEN_EXPIRES_AT='20";
+    assert!(env.starts_with(expected) && env.ends_with("Z'\n"), "{env}");
+    for words in ["token --format json", "token --json"] {
+        let token = json(&person.types(words).1);
+        assert_eq!(
+            (&token["access_token"], &token["scope"], &token["profile"], &token["token_type"]),
+            (&"AT-canary-1".into(), &"mail".into(), &"default".into(), &"Bearer".into())
+        );
+        assert!((3_000..=3_600).contains(&token["expires_in"].as_u64().unwrap()));
+    }
+    let (exit, status, _) = person.types("status");
+    assert!(
+        exit == 0 && status.contains("profile        default") && status.contains("refresh token  stored"),
+        "{status}"
+    );
+    assert!(status.contains(".local/state/device-flow/tokens.json") && !status.contains("canary"), "{status}");
+    let status = json(&person.types("status --json").1);
+    assert_eq!(
+        (&status["signed_in"], &status["refreshable"], &status["storage"]),
+        (&true.into(), &true.into(), &"file".into())
+    );
+    // And `login` is short from now on.
+    let success = json(&person.types("login --json").1);
+    assert_eq!((&success["source"], &success["profile"]), (&"cache".into(), &"default".into()));
+    assert_eq!(server.requests(), asked, "none of that asks the server");
+}
+
+#[test]
+fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "");
+    assert_eq!(person.types("token --min-ttl 59m").1, "AT-canary-1\n");
+    // It lives an hour, and two hours are asked for.
+    let (exit, stdout, stderr) = person.types("token --min-ttl 2h");
+    assert_eq!((exit, &*stdout), (0, "AT-canary-2\n"));
+    assert_eq!(
+        stderr,
+        "The server gives tokens that live for 3600 s; --min-ttl asks for 7200 s.\n".replace("3600", &stderr[38..42])
+    );
+    assert_eq!(person.types("refresh").0, 0);
+    assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-3\n", 2));
+
+    // A minute left: too little, unless nothing else is wanted.
+    let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 60;
+    person.set_of_access_tokens("expires_on", &soon.to_string());
+    person.set_of_access_tokens("cached_at", &(soon - 3_600).to_string());
+    assert_eq!(person.types("token --no-refresh").1, "AT-canary-3\n");
+    assert_eq!(person.types("token --min-ttl 30s").1, "AT-canary-3\n");
+    let (exit, stdout, stderr) = person.types("token --no-refresh --min-ttl 2m");
+    assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in: device-flow login\n"));
+    assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-4\n", 3));
+
+    // Taken back at the server: says so, and how to go on; with --json as one event.
+    server.revoke();
+    person.set_of_access_tokens("expires_on", "1");
+    let (exit, stdout, stderr) = person.types("token");
+    assert_eq!((exit, &*stdout), (4, ""));
+    assert!(
+        stderr.starts_with("device-flow: sign in again: invalid_grant") && stderr.ends_with("device-flow login\n"),
+        "{stderr}"
+    );
+    let error = json(&person.types("token --json").1);
+    assert_eq!((&error["event"], &error["exit"]), (&"error".into(), &4.into()));
+    assert_eq!(person.types("status").0, 4);
+}
+
+// F09, for what scripts call.
+#[test]
+fn f09_thirty_two_calls_of_token_make_one_refresh() {
+    let (server, person) = (Rotating::new(0), Person::new());
+    person.signs_in(&server, "");
+    server.set_lifetime(3_600);
+    server.set_slowness(Duration::from_millis(100));
+    let running: Vec<_> = (0..32).map(|_| person.command("token").spawn().unwrap()).collect();
+    for child in running {
+        let end = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&end.stdout), "AT-canary-2\n", "{}", String::from_utf8_lossy(&end.stderr));
+    }
+    assert_eq!((server.refreshes(), server.reuses()), (1, 0));
+}
+
+#[test]
+fn servers_become_profiles_side_by_side_and_one_is_in_use() {
+    let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
+    person.signs_in(&one, "");
+    person.signs_in(&other, "");
+    let port = other.server.url("").rsplit(':').next().unwrap().to_owned();
+    let name = format!("127.0.0.1-{port}");
+    let (exit, list, _) = person.types("list");
+    let lines: Vec<_> = list.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>()).collect();
+    assert_eq!((exit, lines.len()), (0, 2), "{list}");
+    assert_eq!(lines[0][0], "default");
+    assert_eq!(lines[1][0], "*", "who signed in last is in use: {list}");
+    let second = lines[1][1].to_owned();
+    assert_eq!(second, name);
+
+    // The other way round.
+    assert_eq!(person.types("use default"), (0, "Profile default is in use\n".into(), String::new()));
+    other.set_lifetime(3_601);
+    assert_eq!(person.types("refresh").0, 0);
+    assert_eq!((one.refreshes(), other.refreshes()), (1, 0));
+    assert_eq!(person.types(&format!("refresh --profile {second}")).0, 0);
+    assert_eq!((one.refreshes(), other.refreshes()), (1, 1));
+    assert_eq!(ended(person.command("refresh").env("DEVICE_FLOW_PROFILE", &second)).0, 0);
+    assert_eq!((one.refreshes(), other.refreshes()), (1, 2));
+
+    // A name of one's own is used again, and not made the one in use.
+    person.signs_in(&other, "--profile work");
+    let config = person.config();
+    assert!(config.starts_with("current = \"default\"") && config.contains("[profile.work]"), "{config}");
+    let listed = json(&person.types("list --json").1);
+    assert_eq!(listed["profiles"].as_array().unwrap().len(), 3);
+
+    for (words, text) in [
+        ("use nobody", "no profile is called \"nobody\" (there are: default,"),
+        ("token --profile nobody", "no profile is called \"nobody\" (there are: default,"),
+        ("login --profile a/b --issuer https://x.example", "\"a/b\" cannot be the name of a profile"),
+        ("login --profile new", "say where the server is"),
+    ] {
+        let (exit, stdout, stderr) = person.types(words);
+        assert_eq!((exit, &*stdout), (2, ""), "{words}");
+        assert!(stderr.contains(text), "{stderr}");
+    }
+}
+
+// F14.
+#[test]
+fn f14_a_token_goes_to_no_other_server_whatever_the_file_of_profiles_says() {
+    let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
+    person.signs_in(&one, "");
+    let path = person.path(".config/device-flow/config.toml");
+    std::fs::write(&path, person.config().replace(&one.server.url(""), &other.server.url(""))).unwrap();
+    for words in ["token", "refresh", "token --min-ttl 2h", "status"] {
+        assert_eq!((person.types(words).0, other.requests()), (4, 0), "{words}");
+    }
+    assert_eq!(person.types("logout"), (0, "Nobody was signed in (profile default)\n".into(), String::new()));
+    assert_eq!(other.requests(), 0);
+}
+
+#[test]
+fn a_flag_goes_before_the_environment_and_that_before_the_profile() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "");
+    let client = |command: &mut Command| {
+        let (exit, stdout, stderr) = ended(command.arg("--json"));
+        // Of another client nothing is there: the error tells which layer was asked.
+        if exit == 0 { json(&stdout)["client_id"].as_str().unwrap().to_owned() } else { stderr + &stdout }
+    };
+    assert_eq!(client(&mut person.command("status")), "my-app");
+    let other = client(person.command("status").env("DEVICE_FLOW_CLIENT_ID", "other"));
+    assert!(other.contains("sign_in_needed"), "{other}");
+    assert_eq!(client(person.command("status --client-id my-app").env("DEVICE_FLOW_CLIENT_ID", "other")), "my-app");
+    // An empty variable is none.
+    assert_eq!(client(person.command("status").env("DEVICE_FLOW_CLIENT_ID", "")), "my-app");
+    let (exit, _, stderr) = ended(person.command("status").env("DEVICE_FLOW_STORE", "cupboard"));
+    assert_eq!(exit, 2);
+    assert!(stderr.contains("the environment (DEVICE_FLOW_…): invalid value 'cupboard' for '--store"), "{stderr}");
+    // Another place for the file.
+    let config = person.path("elsewhere.toml");
+    std::fs::write(&config, "").unwrap();
+    assert_eq!(ended(person.command("status").env("DEVICE_FLOW_CONFIG", &config)).0, 4);
+}
+
+#[test]
+fn the_file_of_profiles_is_the_persons_and_a_mistake_in_it_is_told_with_its_line() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "");
+    let path = person.path(".config/device-flow/config.toml");
+    let url = server.server.url("");
+    for (text, complaint) in [
+        ("current = \"default\"\n[profile.default\n", "line 2: "),
+        ("[profile.default]\nclientid = \"x\"\n", "profile default in "),
+        ("[profile.default]\nclient-id = 1.5\n", "the value of client-id is neither a text nor a list of texts"),
+        ("[profile.default]\nstore = \"cupboard\"\n", "invalid value 'cupboard' for '--store <WHERE>'"),
+        ("[profiles.default]\n", "unknown key \"profiles\"; known are: current, profile"),
+        ("profile = 1\n", "write profiles as [profile.NAME]"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let (exit, stdout, stderr) = person.types("token");
+        assert_eq!((exit, &*stdout), (2, ""), "{text}");
+        assert!(stderr.contains(complaint), "{stderr}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing is lost");
+    }
+    // Comments stay, a symbolic link stays, further words are added.
+    let dotfiles = person.path("dotfiles.toml");
+    let text = format!(
+        "# mine\ncurrent = \"default\"\n\n[profile.default]\n# of the mail team\nclient-id = \"my-app\"\nscope = \"mail\"\n\
+         device-endpoint = \"{url}/device\"\ntoken-endpoint = \"{url}/token\"\nallow-http-loopback = true\nstore = \"file\"\n"
+    );
+    std::fs::write(&dotfiles, &text).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&dotfiles, &path).unwrap();
+    assert_eq!(person.types("token"), (0, "AT-canary-1\n".into(), String::new()));
+    assert_eq!(person.types("login --language de-DE").0, 0);
+    let kept = std::fs::read_to_string(&dotfiles).unwrap();
+    assert!(path.is_symlink() && kept.starts_with(&text), "{kept}");
+    assert_eq!(kept.strip_prefix(&text), Some("language = \"de-DE\"\n"));
+}
+
+#[test]
+fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "");
+    let (exit, stdout, _) = person.types("logout");
+    assert_eq!(exit, 0);
+    assert_eq!(stdout, "Signed out (profile default): the tokens are gone here, and the server has revoked them\n");
+    assert_eq!(server.live(), None);
+    let tokens = std::fs::read_to_string(person.path(".local/state/device-flow/tokens.json")).unwrap();
+    assert!(!tokens.contains("canary"), "{tokens}");
+    // Twice is no error; the profile is still there.
+    assert_eq!(person.types("logout"), (0, "Nobody was signed in (profile default)\n".into(), String::new()));
+    assert_eq!(person.types("token").0, 4);
+    assert_eq!(person.types("login").0, 0);
+
+    // Quietly.
+    let out = json(&person.types("logout --no-revoke --json").1);
+    assert_eq!(
+        (&out["event"], &out["revoked"], &out["reason"]),
+        (&"signed_out".into(), &false.into(), &"--no-revoke".into())
+    );
+    assert!(server.live().is_some());
+
+    // The server cannot be reached: gone here all the same.
+    assert_eq!(person.types("login").0, 0);
+    let path = person.path(".config/device-flow/config.toml");
+    let closed = ClosedPort::new();
+    let revoke = format!("revocation-endpoint = \"{}/revoke\"", server.server.url(""));
+    let nowhere = format!("revocation-endpoint = \"{}/revoke\"", closed.base());
+    std::fs::write(&path, person.config().replace(&revoke, &nowhere)).unwrap();
+    let out = json(&person.types("logout --json").1);
+    assert_eq!((&out["event"], &out["revoked"]), (&"signed_out".into(), &false.into()));
+    assert!(out["reason"].as_str().unwrap().contains("not revoked"), "{out}");
+    assert_eq!(person.types("token").0, 4);
+}
+
+// F12 where not even the server's metadata are remembered.
+#[test]
+fn f12_logout_needs_no_metadata() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    let closed = ClosedPort::new();
+    person.signs_in(&server, "");
+    // The same tokens under an issuer that is gone.
+    let path = person.path(".local/state/device-flow/tokens.json");
+    let host = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
+    let tokens = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, tokens.replace(&host(&server.server.url("")), &host(&closed.base()))).unwrap();
+    let config = person.path(".config/device-flow/config.toml");
+    std::fs::write(
+        &config,
+        format!(
+            "current = \"default\"\n[profile.default]\nissuer = \"{}/token\"\nclient-id = \"my-app\"\nscope = \"mail\"\n\
+             allow-http-loopback = true\nstore = \"file\"\n",
+            closed.base()
+        ),
+    )
+    .unwrap();
+    let out = json(person.types("logout --json").1.lines().last().unwrap());
+    assert_eq!((&out["event"], &out["revoked"]), (&"signed_out".into(), &false.into()), "{out}");
+    assert!(!std::fs::read_to_string(&path).unwrap().contains("canary"));
+}
+
+#[test]
+fn logout_of_all_profiles_goes_on_after_one_that_fails() {
+    let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
+    person.signs_in(&one, "--profile one");
+    person.signs_in(&other, "--profile other");
+    let broken = person.config().replace(
+        "[profile.one]",
+        "[profile.broken]\nissuer = \"ftp://x\"\nclient-id = \"x\"\nstore = \"file\"\n\n[profile.one]",
+    );
+    std::fs::write(person.path(".config/device-flow/config.toml"), broken).unwrap();
+    let (exit, stdout, stderr) = person.types("logout --all");
+    assert_eq!(exit, 2, "{stderr}");
+    assert_eq!(stdout.matches("the server has revoked them").count(), 2, "{stdout}");
+    assert_eq!((one.live(), other.live()), (None, None));
+    assert_eq!(person.types("logout --all --profile one").0, 2);
+}
+
+#[test]
+fn f05_a_profile_that_cannot_be_kept_ends_with_8_and_the_tokens_are() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    let folder = person.path(".config/device-flow");
+    std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
+    std::fs::write(&folder, "in the way").unwrap();
+    let (exit, stdout, stderr) = person.types(&format!("login --store file --json {}", at(&server)));
+    assert_eq!(exit, 2, "it is told before anybody is asked: {stdout}{stderr}");
+    assert_eq!(server.requests(), 0);
+}
+
+// F07: an absent keyring is told before anybody is asked; nothing goes into a file by itself.
+#[test]
+fn f07_without_a_keyring_it_ends_with_8_and_says_what_else_there_is() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    let mut login = person.command(&format!("login {}", at(&server)));
+    let (exit, stdout, stderr) = ended(login.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere"));
+    assert_eq!((exit, &*stdout, server.requests()), (8, "", 0), "{stderr}");
+    assert!(stderr.contains("the keyring is not there") && stderr.contains("--store file"), "{stderr}");
+    assert!(!person.path(".local").join("state/device-flow/tokens.json").exists());
+    // Whoever wants a file says so once.
+    let (exit, _, stderr) = person.types(&format!("login --insecure-storage {}", at(&server)));
+    assert_eq!(exit, 0, "{stderr}");
+    assert!(person.config().contains("store = \"file\""));
+    assert_eq!(person.types("token").0, 0);
+}
