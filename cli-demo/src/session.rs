@@ -87,6 +87,11 @@ impl Chosen {
         self.profile.as_deref()
     }
 
+    /// What it says, in all places together.
+    pub(crate) fn said(&self) -> Result<Said, End> {
+        self.settings.parse(&self.place())
+    }
+
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
         &mut self.settings
     }
@@ -227,7 +232,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn open(chosen: &Chosen, purpose: Purpose, terminal: &mut Terminal) -> Result<Self, End> {
-        let Said { target, network, .. } = chosen.settings.parse(&chosen.place())?;
+        let Said { target, network, .. } = chosen.said()?;
         let http = http(&network)?;
         let Some(client_id) = &target.client_id else {
             return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));

@@ -21,6 +21,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_device-flow");
@@ -301,20 +302,25 @@ impl Drop for World {
     }
 }
 
+/// Several at a time, since most of them wait for a server.
+fn all_work(lines: BTreeSet<String>) {
+    let (world, next) = (World::new(), Mutex::new(lines.into_iter()));
+    let work = || {
+        while let Some(line) = { next.lock().unwrap().next() } {
+            println!("{}: {line}", world.check(&line));
+        }
+    };
+    std::thread::scope(|threads| (0..4).for_each(|_| drop(threads.spawn(work))));
+}
+
 #[test]
 fn every_example_of_the_help_works() {
-    let world = World::new();
-    for line in examples() {
-        println!("{}: {line}", world.check(&line));
-    }
+    all_work(examples());
 }
 
 #[test]
 fn every_command_of_the_readme_works() {
-    let world = World::new();
     let lines = readme();
     assert!(lines.len() >= 3, "{lines:?}");
-    for line in lines {
-        println!("{}: {line}", world.check(&line));
-    }
+    all_work(lines);
 }

@@ -37,7 +37,7 @@ pub(crate) async fn git(args: Git, flags: Settings, global: &Global, terminal: &
     };
     let asked = read().await?;
     let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
-    let said = chosen.settings().parse("what is set for this sign-in")?;
+    let said = chosen.said()?;
     match Trust::of(&asked.protocol, &asked.host, &said) {
         Trust::Ours => {}
         // Nothing is said, so that git asks its next helper.
