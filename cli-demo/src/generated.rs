@@ -28,7 +28,7 @@ pub(crate) fn man(args: &Man, terminal: &mut Terminal) -> Result<(), End> {
     // The help of the help says nothing.
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
-    let Some(folder) = &args.to else { return terminal.raw(&text(page(root)?.1)?) };
+    let Some(folder) = &args.to else { return terminal.raw(&page(root)?.1) };
     #[derive(Serialize)]
     struct Written {
         pages: Vec<PathBuf>,
@@ -53,7 +53,7 @@ fn write(command: Command, folder: &Path, written: &mut Vec<PathBuf>) -> Result<
 }
 
 /// A page and the name of its file.
-fn page(command: Command) -> Result<(String, Vec<u8>), End> {
+fn page(command: Command) -> Result<(String, String), End> {
     let more = command.get_after_help().map(ToString::to_string);
     let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
     // The generator would fill the lines of examples like those of a text.
@@ -62,7 +62,8 @@ fn page(command: Command) -> Result<(String, Vec<u8>), End> {
     let rendered =
         man.render(&mut page).and_then(|()| more.map_or(Ok(()), |more| examples(&more).to_writer(&mut page)));
     rendered.map_err(|error| End::Internal(error.to_string()))?;
-    Ok((man.get_filename(), page))
+    // A date that is empty must be told as that (clap_mangen 0.3 does not), or the version would be taken for it.
+    Ok((man.get_filename(), text(page)?.replacen(" 1  \"", " 1 \"\" \"", 1)))
 }
 
 /// The end of a help text: lines that are set in stay as they are, the rest is text.

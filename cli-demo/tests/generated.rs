@@ -68,16 +68,16 @@ fn bash_completes_sub_commands_options_and_values() {
 
 #[test]
 fn every_shell_has_its_script() {
-    for (shell, check) in [
-        ("bash", &["bash", "-n"][..]),
-        ("zsh", &["zsh", "-n"]),
-        ("fish", &["fish", "-n"]),
-        ("elvish", &[]),
-        ("powershell", &[]),
+    for (shell, mark, check) in [
+        ("bash", "complete -F _device__flow", &["bash", "-n"][..]),
+        ("zsh", "#compdef device-flow", &["zsh", "-n"]),
+        ("fish", "complete -c device-flow", &["fish", "-n"]),
+        ("elvish", "edit:completion:arg-completer[device-flow]", &[]),
+        ("powershell", "Register-ArgumentCompleter", &[]),
     ] {
         let (exit, script, stderr) = device_flow(&["completions", shell]);
         assert_eq!((exit, &*stderr), (0, ""), "{shell}");
-        assert!(script.contains("device-flow") && script.contains("revocation-endpoint"), "{shell}");
+        assert!(script.contains(mark) && script.contains("revocation-endpoint"), "{shell}");
         // The environment wants JSON of what speaks it: a shell does not.
         let json = ended(Command::new(BINARY).args(["completions", shell]).env("DEVICE_FLOW_JSON", "1"));
         assert_eq!(json.1, script);
@@ -152,6 +152,9 @@ fn every_page_is_written_and_formatted_without_warnings() {
         for page in &written {
             let shown = formatted(&place.join(page));
             let name = page.strip_suffix(".1").unwrap();
+            let (first, last) =
+                (shown.lines().find(|line| !line.is_empty()).unwrap(), shown.trim_end().lines().last().unwrap());
+            assert!(first.contains("User Commands") && last.starts_with("device-flow 0."), "{first}\n{last}");
             for heading in ["NAME\n", "SYNOPSIS\n", "DESCRIPTION\n", "OPTIONS\n"] {
                 assert!(shown.lines().any(|line| line == heading.trim_end()), "{page}: no {heading}");
             }
