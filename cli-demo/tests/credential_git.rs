@@ -12,6 +12,8 @@
 use base64ct::{Base64, Encoding as _};
 use device_flow_testkit::loopback::{Asked, Authority, JSON, Loopback, Next, answer, device_answer, token_answer};
 use device_flow_testkit::rotating::Rotating;
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
@@ -20,6 +22,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+#[cfg(target_os = "linux")]
+use std::time::{Duration, Instant};
 
 /// A server of repositories. Whoever shows a good token, in the right way, may read and write.
 struct Repositories {
@@ -477,4 +481,24 @@ fn gitlab_is_told_the_name_that_it_wants() {
     let (exit, stdout, _) = helper(isolated("device-flow", home.path()).args(["credential", "git", "get"]), &said);
     assert_eq!(exit, 0);
     assert!(stdout.starts_with("username=oauth2\npassword=token-1-canary\npassword_expiry_utc="), "{stdout}");
+}
+
+// E01: somebody starts it by hand and wonders what it waits for.
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_the_wait_for_what_git_says() {
+    let home = tempfile::tempdir().unwrap();
+    let mut command = isolated("device-flow", home.path());
+    let mut child = command.args(["credential", "git", "get"]).stdin(Stdio::piped()).spawn().unwrap();
+    let _open = child.stdin.take().unwrap();
+    // A second thread reads; the first one listens for signals by then.
+    let threads = format!("/proc/{}/task", child.id());
+    let start = Instant::now();
+    while fs::read_dir(&threads).unwrap().count() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(30), "it reads on the thread that should listen");
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), &*ended.stdout), (Some(130), &b""[..]));
 }
