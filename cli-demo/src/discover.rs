@@ -56,7 +56,7 @@ pub(crate) async fn discover(
     terminal: &mut Terminal,
 ) -> Result<(), End> {
     let chosen = Chosen::new(global, flags, Purpose::SignIn)?;
-    let Said { target, network } = chosen.settings().parse(&chosen.place())?;
+    let Said { target, network, .. } = chosen.said()?;
     let found = match &target.issuer {
         Some(issuer) => by_metadata(issuer, &target, &http(&network)?, terminal).await?,
         None => without_asking(&target)?,

@@ -3,10 +3,12 @@
 mod account;
 mod args;
 mod config;
+mod credential;
 pub mod demo;
 mod discover;
 mod doctor;
 mod end;
+mod generated;
 mod logging;
 mod login;
 mod probe;
@@ -18,7 +20,7 @@ mod terminal;
 mod token;
 mod try_out;
 
-use args::{Cli, Command, Progress};
+use args::{Cli, Command, Man, Progress};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use end::End;
 use settings::Settings;
@@ -42,6 +44,9 @@ pub fn main() -> ExitCode {
         // A line that is repainted and lines that scroll do not go together.
         global.progress = Progress::Plain;
     }
+    // What git, kubectl or a shell reads on stdout is in their words, whatever the environment says.
+    global.json &=
+        !matches!(command, Command::Credential(_) | Command::Completions(_) | Command::Man(Man { to: None }));
     let mut terminal = Terminal::new(&global);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -65,6 +70,9 @@ pub fn main() -> ExitCode {
                 Command::Discover(args) => discover::discover(*args, flags()?, &global, &mut terminal).await,
                 Command::Doctor(args) => doctor::doctor(*args, flags()?, &global, &mut terminal).await,
                 Command::Demo(args) => try_out::demo(args, &global, &mut terminal).await,
+                Command::Credential(args) => credential::credential(args, flags()?, &global, &mut terminal).await,
+                Command::Completions(args) => generated::completions(&args, &mut terminal),
+                Command::Man(args) => generated::man(&args, &mut terminal),
             }
         };
         tokio::select! {

@@ -110,6 +110,11 @@ impl Chosen {
         &self.settings
     }
 
+    /// What it says, in all places together.
+    pub(crate) fn said(&self) -> Result<Said, End> {
+        self.settings.parse(&self.place())
+    }
+
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
         &mut self.settings
     }
@@ -144,7 +149,7 @@ impl Chosen {
     }
 
     /// Where everything about it is said, for a message.
-    pub(crate) fn place(&self) -> String {
+    fn place(&self) -> String {
         match &self.profile {
             Some(name) => format!("profile {name}"),
             None => "this call".to_owned(),
@@ -282,7 +287,7 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) async fn open(chosen: &Chosen, purpose: Purpose, terminal: &mut Terminal) -> Result<Self, End> {
-        let Said { target, network } = chosen.settings.parse(&chosen.place())?;
+        let Said { target, network, .. } = chosen.said()?;
         let net = Net { network, http: OnceCell::new() };
         if purpose == Purpose::SignIn {
             // What cannot work is told before anything else.

@@ -3,7 +3,7 @@
 //! Each place is a list of words, which one definition reads ([`Target`], [`Network`]): what can be written as a flag can stand
 //! in the environment and in a profile, with the same checks.
 
-use crate::args::{Network, Target};
+use crate::args::{GitHosts, Network, Target};
 use crate::end::End;
 use clap::{ArgAction, ArgMatches, CommandFactory as _, Parser};
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub(crate) struct Said {
     pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) network: Network,
+    #[command(flatten)]
+    pub(crate) hosts: GitHosts,
 }
 
 /// They name a server together: who names one sets aside what else was said of it.

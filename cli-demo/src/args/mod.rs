@@ -1,6 +1,8 @@
 //! Owns what can be written on the command line, and what each word means.
 
+mod credential;
 mod doctor;
+mod examples;
 mod target;
 
 use crate::terminal::Look;
@@ -9,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use credential::{Credential, Git, GitHosts, Kubernetes, Program};
 pub(crate) use doctor::{Discover, Doctor};
 pub(crate) use target::{ClientAuth, Network, ProviderName, StoreName, Target};
 
@@ -20,7 +23,7 @@ pub(crate) use target::{ClientAuth, Network, ProviderName, StoreName, Target};
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  device-flow demo                    try it here, with a server and a web page of its own
+  device-flow demo  try it here, with a server and a web page of its own
   device-flow login --provider github --client-id Iv1.0123456789abcdef --scope read:user
   device-flow login --issuer https://login.example.com --client-id my-app --scope openid
   curl -H \"$(device-flow token --format header)\" https://api.example.com/me
@@ -44,25 +47,41 @@ pub(crate) enum Command {
     /// Sign in: silently if the stored tokens still do, else show a code and wait until it is approved; tell what was granted.
     ///
     /// The tokens are kept for `token` and the next run, and shown masked. What was asked for is remembered as a profile.
+    #[command(after_help = examples::LOGIN)]
     Login(Box<Login>),
     /// Print an access token: the stored one while it lives, else a refreshed one. Never shows a code.
+    #[command(after_help = examples::TOKEN)]
     Token(Box<Token>),
     /// Tell who is signed in, until when, and where the tokens are. Asks no server.
+    #[command(after_help = examples::STATUS)]
     Status(Box<Which>),
     /// Replace the access token now. Never shows a code.
+    #[command(after_help = examples::REFRESH)]
     Refresh(Box<Which>),
     /// Sign out: remove the tokens here, then revoke them at the server.
+    #[command(after_help = examples::LOGOUT)]
     Logout(Box<Logout>),
     /// List the profiles.
+    #[command(after_help = examples::LIST)]
     List,
     /// Choose the profile that is meant when none is named.
+    #[command(after_help = examples::USE)]
     Use(Use),
     /// Tell what a server says of itself, and what that means for a sign-in.
     Discover(Box<Discover>),
     /// Look for what could keep a sign-in from working, and say what to do about it.
     Doctor(Box<Doctor>),
     /// Try the flow here: a small real authorization server on this computer, and a sign-in against it.
+    #[command(after_help = examples::DEMO)]
     Demo(Demo),
+    /// Give the token to another program in its own words: git, kubectl.
+    Credential(Credential),
+    /// Print what lets a shell complete the words of this program.
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(Completions),
+    /// Print the manual page, or write those of all sub-commands.
+    #[command(after_help = examples::MAN)]
+    Man(Man),
 }
 
 /// What every sub-command takes.
@@ -122,6 +141,8 @@ pub(crate) struct Login {
     /// Keep the tokens in a file, not encrypted: the same as --store file.
     #[arg(long, conflicts_with = "store")]
     pub(crate) insecure_storage: bool,
+    #[command(flatten)]
+    pub(crate) hosts: GitHosts,
     #[command(flatten)]
     pub(crate) look: Look,
 }
@@ -208,6 +229,20 @@ pub(crate) struct Demo {
     pub(crate) lifetime: Duration,
     #[command(flatten)]
     pub(crate) look: Look,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write a page for every sub-command into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// As the environment says it; an empty variable counts as unset.

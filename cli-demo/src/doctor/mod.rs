@@ -20,7 +20,7 @@ pub(crate) async fn doctor(args: Doctor, flags: Settings, global: &Global, termi
     let mut report = Report::on(terminal);
     let said = profile(&mut report, &flags, global)?;
     let (target, network) = match &said {
-        Some(Said { target, network }) => (Some(target), network),
+        Some(Said { target, network, .. }) => (Some(target), network),
         None => (None, &global.network),
     };
     match target {
@@ -50,8 +50,8 @@ fn skip(report: &mut Report<'_>, checks: &[&'static str], because: &str) -> Resu
 
 /// What is set, in whatever place; `None` if that cannot be read.
 fn profile(report: &mut Report<'_>, flags: &Settings, global: &Global) -> Result<Option<Said>, End> {
-    let read = Chosen::if_any(global, flags.clone(), Purpose::UseTokens)
-        .and_then(|chosen| Ok((chosen.settings().parse(&chosen.place())?, chosen)));
+    let read =
+        Chosen::if_any(global, flags.clone(), Purpose::UseTokens).and_then(|chosen| Ok((chosen.said()?, chosen)));
     let (said, chosen) = match read {
         Ok(read) => read,
         Err(end) => {

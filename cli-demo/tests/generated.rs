@@ -1,0 +1,205 @@
+//! Completions in a real shell, and manual pages before a real formatter.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests panic to report"
+)]
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_device-flow");
+
+fn ended(command: &mut Command) -> (i32, String, String) {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn device_flow(words: &[&str]) -> (i32, String, String) {
+    ended(Command::new(BINARY).args(words).env("LANG", "C.UTF-8"))
+}
+
+/// Whether a program is here; a test without it says so.
+fn have(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if found.is_err() {
+        println!("SKIPPED: there is no {program} here.");
+    }
+    found.is_ok()
+}
+
+/// What bash offers for the last of these words.
+fn offered(words: &[&str]) -> Vec<String> {
+    // As bash does it: the function that was registered gets the command, the word and the one before it.
+    let script = r#"
+        source <("$0" completions bash) || exit 1
+        completes=$(complete -p device-flow) || exit 1
+        [[ $completes =~ -F\ ([^ ]+) ]] || exit 1
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
+        "${BASH_REMATCH[1]}" device-flow "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let (exit, stdout, stderr) = ended(Command::new("bash").args(["--norc", "-c", script, BINARY]).args(words));
+    assert_eq!((exit, &*stderr), (0, ""));
+    stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_sub_commands_options_and_values() {
+    assert_eq!(offered(&["device-flow", "cred"]), ["credential"]);
+    assert_eq!(offered(&["device-flow", "credential", "g"]), ["git"]);
+    assert_eq!(offered(&["device-flow", "login", "--prov"]), ["--provider"]);
+    assert_eq!(offered(&["device-flow", "login", "--provider", ""]), ["entra", "github", "google", "gitlab"]);
+    assert_eq!(offered(&["device-flow", "token", "--provider", "git"]), ["github", "gitlab"]);
+    assert_eq!(offered(&["device-flow", "token", "--format", "h"]), ["header"]);
+    assert_eq!(offered(&["device-flow", "completions", "el"]), ["elvish"]);
+}
+
+#[test]
+fn every_shell_has_its_script() {
+    for (shell, mark, check) in [
+        ("bash", "complete -F _device__flow", &["bash", "-n"][..]),
+        ("zsh", "#compdef device-flow", &["zsh", "-n"]),
+        ("fish", "complete -c device-flow", &["fish", "-n"]),
+        ("elvish", "edit:completion:arg-completer[device-flow]", &[]),
+        ("powershell", "Register-ArgumentCompleter", &[]),
+    ] {
+        let (exit, script, stderr) = device_flow(&["completions", shell]);
+        assert_eq!((exit, &*stderr), (0, ""), "{shell}");
+        assert!(script.contains(mark) && script.contains("revocation-endpoint"), "{shell}");
+        // The environment wants JSON of what speaks it: a shell does not.
+        let json = ended(Command::new(BINARY).args(["completions", shell]).env("DEVICE_FLOW_JSON", "1"));
+        assert_eq!(json.1, script);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("script");
+        fs::write(&file, script).unwrap();
+        if let [program, words @ ..] = check
+            && have(program)
+        {
+            assert_eq!(
+                ended(Command::new(program).args(words).arg(&file)),
+                (0, String::new(), String::new()),
+                "{shell}"
+            );
+        }
+    }
+    let (exit, stdout, stderr) = device_flow(&["completions", "cmd"]);
+    assert_eq!((exit, &*stdout), (2, ""));
+    assert!(stderr.contains("powershell"), "{stderr}");
+}
+
+/// The names of all sub-commands, as `--help` lists them, with what leads to them.
+fn sub_commands(before: &[&str], found: &mut Vec<String>) {
+    let (exit, help, _) = device_flow(&[before, &["--help"]].concat());
+    assert_eq!(exit, 0);
+    found.push([&["device-flow"], before].concat().join("-"));
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| line.starts_with("  "));
+    for name in listed.filter_map(|line| line.strip_prefix("  ")?.split_once("  ").map(|(name, _)| name.trim())) {
+        if name != "help" && !name.is_empty() {
+            sub_commands(&[before, &[name]].concat(), found);
+        }
+    }
+}
+
+/// A page without warnings, as people see it on a terminal of 100 columns.
+fn formatted(page: &Path) -> String {
+    let mut groff = Command::new("groff");
+    let (exit, shown, warnings) = ended(groff.args(["-man", "-ww", "-Tutf8", "-rLL=100n", "-P-cbou"]).arg(page));
+    assert_eq!((exit, &*warnings), (0, ""), "{}", page.display());
+    shown
+}
+
+#[test]
+fn every_page_is_written_and_formatted_without_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    // It is made, if need be.
+    let place = folder.path().join("share/man/man1");
+    let (exit, stdout, stderr) = device_flow(&["man", "--to", place.to_str().unwrap()]);
+    assert_eq!((exit, &*stderr), (0, ""));
+    let mut expected = vec![];
+    sub_commands(&[], &mut expected);
+    let mut expected: Vec<_> = expected.iter().map(|name| format!("{name}.1")).collect();
+    expected.sort();
+    let mut written: Vec<_> =
+        fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    written.sort();
+    assert_eq!(written, expected);
+    assert!(expected.len() > 10 && expected.contains(&"device-flow-credential-git.1".to_owned()), "{expected:?}");
+    let mut told: Vec<_> = stdout.lines().map(|line| Path::new(line).file_name().unwrap().to_str().unwrap()).collect();
+    told.sort_unstable();
+    assert_eq!(told, written);
+    assert_eq!(device_flow(&["man"]).1, fs::read_to_string(place.join("device-flow.1")).unwrap());
+
+    let (exit, stdout, _) = device_flow(&["man", "--json", "--to", place.to_str().unwrap()]);
+    let event: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (exit, event["event"].as_str(), event["pages"].as_array().unwrap().len()),
+        (0, Some("man_pages"), written.len())
+    );
+
+    if have("groff") {
+        for page in &written {
+            let shown = formatted(&place.join(page));
+            let name = page.strip_suffix(".1").unwrap();
+            let (first, last) =
+                (shown.lines().find(|line| !line.is_empty()).unwrap(), shown.trim_end().lines().last().unwrap());
+            assert!(first.contains("User Commands") && last.starts_with("device-flow 0."), "{first}\n{last}");
+            for heading in ["NAME\n", "SYNOPSIS\n", "DESCRIPTION\n", "OPTIONS\n"] {
+                assert!(shown.lines().any(|line| line == heading.trim_end()), "{page}: no {heading}");
+            }
+            // An example is copied from here: as it is, on one line, with the quotes that shells know.
+            let words: Vec<_> = name.split('-').skip(2).chain(["--help"]).collect();
+            for example in device_flow(&words)
+                .1
+                .lines()
+                .skip_while(|line| *line != "Examples:")
+                .filter(|line| line.starts_with("  "))
+            {
+                assert!(shown.contains(example.trim()), "{page}: {example}\n{shown}");
+            }
+        }
+    }
+    if have("mandoc") {
+        for page in &written {
+            let mut mandoc = Command::new("mandoc");
+            let (exit, findings, _) = ended(mandoc.args(["-T", "lint", "-W", "error"]).arg(place.join(page)));
+            assert_eq!((exit, &*findings), (0, ""), "{page}");
+        }
+    }
+    if have("man") {
+        let mut man = Command::new("man");
+        let (exit, shown, _) = ended(man.arg("-l").arg(place.join("device-flow-token.1")).env("MANPAGER", "cat"));
+        assert!(exit == 0 && shown.contains("--min-ttl"), "{shown}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_ends_with_2_and_a_full_stdout_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    for place in [file.clone(), file.join("inside")] {
+        let (exit, stdout, stderr) = device_flow(&["man", "--to", place.to_str().unwrap()]);
+        assert_eq!((exit, &*stdout), (2, ""), "{stderr}");
+        assert!(stderr.contains("cannot be written"), "{stderr}");
+    }
+    fs::create_dir(folder.path().join("device-flow-login.1")).unwrap();
+    assert_eq!(device_flow(&["man", "--to", folder.path().to_str().unwrap()]).0, 2);
+    #[cfg(target_os = "linux")]
+    for words in [&["man"][..], &["completions", "bash"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let status = Command::new(BINARY).args(words).stdout(full).stderr(Stdio::null()).status().unwrap();
+        assert_eq!(status.code(), Some(1), "{words:?}");
+    }
+}

@@ -1,0 +1,326 @@
+//! Every example of every help text, and every command of the README, is run as it is written, in a home of its own.
+//!
+//! What an example is about is put in its place: `login.example.com` and `api.example.com` are the demo's server, whose person
+//! approves at once. A server that only exists outside (GitHub, Entra) is behind a closed proxy: the command must get as far as
+//! the network, and exit with 6. Everything else must succeed, and say what it is there to say.
+#![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests panic to report"
+)]
+
+use device_flow_cli::demo::{Options, Server};
+use device_flow_testkit::black_hole::ClosedPort;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_device-flow");
+
+/// All help texts.
+fn helps(before: &[String], found: &mut Vec<String>) {
+    let output = Command::new(BINARY).args(before).arg("--help").output().unwrap();
+    assert!(output.status.success(), "{before:?}");
+    let help = String::from_utf8(output.stdout).unwrap();
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let names: BTreeSet<_> = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    for name in names {
+        if !["", "help"].contains(&name) {
+            helps(&[before, &[name.to_owned()]].concat(), found);
+        }
+    }
+    assert!(
+        before.first().is_none_or(|_| help.contains("\nExamples:\n") || help.contains("\nCommands:\n")),
+        "{before:?} has no example"
+    );
+    found.push(help);
+}
+
+/// The commands among the lines of a text: what comes before two spaces.
+fn commands(lines: impl Iterator<Item = impl AsRef<str>>) -> Vec<String> {
+    let command = |line: &str| line.trim().split("  ").next().unwrap_or_default().to_owned();
+    lines.map(|line| command(line.as_ref())).filter(|line| line.contains("device-flow")).collect()
+}
+
+fn examples() -> BTreeSet<String> {
+    let mut texts = vec![];
+    helps(&[], &mut texts);
+    assert!(texts.len() > 10, "{}", texts.len());
+    let mut found = BTreeSet::new();
+    for text in texts {
+        let examples = text.lines().skip_while(|line| *line != "Examples:").filter(|line| line.starts_with("  "));
+        found.extend(commands(examples.map(str::to_owned)));
+    }
+    found
+}
+
+/// The commands in the shell blocks of the README. Cargo's own are those of `.ci/run`.
+fn readme() -> BTreeSet<String> {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let mut fence: Option<&str> = None;
+    let mut lines = vec![];
+    for line in readme.lines() {
+        match (line.strip_prefix("```"), fence) {
+            (Some(language), None) => fence = Some(language),
+            (Some(_), Some(_)) => fence = None,
+            (None, Some("sh" | "bash" | "console")) => {
+                let line = line.strip_prefix("$ ").unwrap_or(line);
+                let line = line.replace("cargo run --bin device-flow --", "device-flow");
+                lines.extend((!line.starts_with("cargo ")).then_some(line));
+            }
+            (None, _) => {}
+        }
+    }
+    assert_eq!(fence, None);
+    commands(lines.into_iter()).into_iter().collect()
+}
+
+/// Somebody's computer, and the server that they know.
+struct World {
+    server: Option<Server>,
+    runtime: tokio::runtime::Runtime,
+    nobody: ClosedPort,
+    /// Where somebody is signed in, to be copied for each line that leaves the server as it is.
+    home: tempfile::TempDir,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+#[allow(dead_code, reason = "what a person would see is shown when a test fails")]
+struct Ended {
+    exit: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let options = Options { interval: Duration::from_secs(1), ..Options::default() };
+        let server = Some(runtime.block_on(Server::start(options)).unwrap());
+        let world = Self { server, runtime, nobody: ClosedPort::new(), home: tempfile::tempdir().unwrap() };
+        world.sign_in(world.home.path());
+        world
+    }
+
+    fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// A line as a shell has it. It hears of the person's decisions through JSON lines where it shows a code.
+    fn shell(&self, home: &Path, line: &str) -> Command {
+        let ours = Path::new(BINARY).parent().unwrap().to_owned();
+        let others = std::env::var_os("PATH").unwrap();
+        let path = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&others))).unwrap();
+        let url = self.server().base_url();
+        let line = line.replace("https://api.example.com/me", &format!("{url}/userinfo"));
+        let line = line.replace("https://login.example.com", url);
+        // That port may be taken here.
+        let line = line.replace("--port 8628", "--port 0");
+        let mut shell = Command::new("bash");
+        shell.args(["--norc", "-c", &line]).env_clear().env("PATH", path).env("HOME", home).env("LANG", "C.UTF-8");
+        shell.env("DEVICE_FLOW_ALLOW_HTTP_LOOPBACK", "1").env("DEVICE_FLOW_STORE", "file");
+        shell.env("DEVICE_FLOW_PROXY", self.nobody.base()).env("KUBECONFIG", home.join("kubeconfig"));
+        shell.current_dir(home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
+    }
+
+    fn run(&self, home: &Path, line: &str) -> Ended {
+        let output = self.shell(home, line).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ended { exit: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
+
+    /// A line that shows a code, which the person approves.
+    fn approved(&self, home: &Path, line: &str) -> Ended {
+        let mut child = self.shell(home, line).env("DEVICE_FLOW_JSON", "1").spawn().unwrap();
+        let (mut stdout, mut codes) = (String::new(), 0);
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"] == "device_code" {
+                codes += 1;
+                assert!(self.server().approve(event["user_code"].as_str().unwrap()));
+            }
+            stdout += &(line + "\n");
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(codes, 1, "{line} shows one code: {stdout}");
+        Ended { exit: output.status.code().unwrap(), stdout, stderr: String::from_utf8(output.stderr).unwrap() }
+    }
+
+    /// A line that goes on until Ctrl-C; it must have said this before.
+    fn until(&self, home: &Path, line: &str, says: &str) -> Ended {
+        // In place of the shell, so that the signal gets there.
+        let mut child = self.shell(home, &format!("exec {line}")).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut told = String::new();
+        while !told.contains(says) {
+            assert_ne!(stderr.read_line(&mut told).unwrap(), 0, "{line} ended without {says}: {told}");
+        }
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        stderr.read_to_string(&mut told).unwrap();
+        Ended { exit: child.wait().unwrap().code().unwrap(), stdout: String::new(), stderr: told }
+    }
+
+    /// As the README says, with a second profile `work` that means the same.
+    fn sign_in(&self, home: &Path) {
+        let line = "device-flow login --issuer https://login.example.com --client-id my-app --scope 'openid profile offline_access'";
+        let ended = self.approved(home, line);
+        assert_eq!(ended.exit, 0, "{ended:?}");
+        let config = home.join(".config/device-flow/config.toml");
+        let text = fs::read_to_string(&config).unwrap();
+        let profile = text.split_once("[profile.default]").unwrap().1;
+        fs::write(&config, format!("{text}\n[profile.work]{profile}")).unwrap();
+        // Where shells look for completions, as those who use them have it.
+        for folder in [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"] {
+            fs::create_dir_all(home.join(folder)).unwrap();
+        }
+    }
+
+    /// Runs a line, and says what of it was seen to work.
+    fn check(&self, line: &str) -> &'static str {
+        let home = tempfile::tempdir().unwrap();
+        let home = home.path();
+        if ["login", "logout", "refresh"].iter().any(|word| line.split(' ').any(|found| found == *word)) {
+            self.sign_in(home);
+        } else {
+            let from = format!("{}/.", self.home.path().display());
+            assert!(Command::new("cp").args(["-a", &from]).arg(home).status().unwrap().success());
+        }
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let has = |word: &str| words.contains(&word);
+        let signs_in = line.starts_with("device-flow login");
+        if signs_in && (has("--provider") || line.contains("example.com") && !line.contains("login.example.com")) {
+            let ended = self.run(home, line);
+            assert_eq!(ended.exit, 6, "{line}: {ended:?}");
+            return "as far as the network";
+        }
+        if signs_in && (has("--force") || has("--issuer")) {
+            // Somebody new, unless a code is wanted again.
+            let other = tempfile::tempdir().unwrap();
+            let ended = self.approved(if has("--force") { home } else { other.path() }, line);
+            assert_eq!(ended.exit, 0, "{line}: {ended:?}");
+            return "with a code that was approved";
+        }
+        if line.starts_with("device-flow demo") && !has("--yes") {
+            let says = if has("--serve") { "http://127.0.0.1:" } else { "Enter the code" };
+            let ended = self.until(home, line, says);
+            assert_eq!(ended.exit, 130, "{line}: {ended:?}");
+            return "until it had said where it is, and Ctrl-C";
+        }
+        if line.starts_with("kubectl") && Command::new("kubectl").args(["version", "--client"]).output().is_err() {
+            return "SKIPPED: there is no kubectl here";
+        }
+        let tokens = home.join(".local/state/device-flow/tokens.json");
+        let before = fs::read_to_string(&tokens).unwrap();
+        let ended = self.run(home, line);
+        assert_eq!(ended.exit, 0, "{line}: {ended:?}");
+        self.check_effect(line, home, &ended, &before);
+        "to its end"
+    }
+
+    /// That a line did what it is there for.
+    fn check_effect(&self, line: &str, home: &Path, ended: &Ended, before: &str) {
+        let now = fs::read_to_string(home.join(".local/state/device-flow/tokens.json")).unwrap();
+        let says = |text: &str| assert!(ended.stdout.contains(text), "{line}: {ended:?}");
+        let is_token = |text: &str| before.contains(text) && text.len() == 43;
+        let first = line.split(['|', '>']).next().unwrap().trim();
+        match first.split_whitespace().collect::<Vec<_>>()[..] {
+            ["curl", ..] => says("Ada Demo"),
+            ["git", "config", ..] => {
+                let set = fs::read_to_string(home.join(".gitconfig")).unwrap();
+                assert!(
+                    set.contains("helper = ") && (line.ends_with("''") || set.contains("!device-flow credential git")),
+                    "{set}"
+                );
+            }
+            ["kubectl", ..] => {
+                let set = fs::read_to_string(home.join("kubeconfig")).unwrap();
+                assert!(set.contains("command: device-flow") && set.contains("- kubernetes"), "{set}");
+            }
+            // The host of the example is not the one of this profile.
+            ["printf", ..] => assert_eq!(ended.stdout, "", "{line}"),
+            ["eval", ..] => {
+                let ended = self.run(home, &format!("{line}; printf %s \"$ACCESS_TOKEN\""));
+                assert!(is_token(&ended.stdout), "{line}");
+            }
+            ["source", ..] => {
+                assert!(self.run(home, &format!("{line}; complete -p device-flow")).stdout.contains("-F"))
+            }
+            ["device-flow", "token", "--format", "json"] => says("\"access_token\":\""),
+            ["device-flow", "token", ..] => {
+                assert!(ended.stdout.lines().all(is_token) && !ended.stdout.is_empty(), "{line}")
+            }
+            ["device-flow", "credential", "kubernetes", ..] => says("\"kind\":\"ExecCredential\""),
+            ["device-flow", "status", ..] if line.contains("/dev/null") => assert_eq!(ended.stdout, ""),
+            ["device-flow", "status", ..] => says(self.server().base_url()),
+            ["device-flow", "refresh", ..] => {
+                assert!(now != before && ended.stdout.contains("(refreshed)"), "{line}: {ended:?}")
+            }
+            ["device-flow", "logout", ..] => assert!(!now.contains("\"secret\""), "{line}: {now}"),
+            ["device-flow", "list", ..] => says("work"),
+            ["device-flow", "use", name] => {
+                let config = fs::read_to_string(home.join(".config/device-flow/config.toml")).unwrap();
+                assert!(config.contains(&format!("current = \"{name}\"")), "{config}");
+            }
+            ["device-flow", "demo", ..] => says("Ada Demo"),
+            ["device-flow", "login", ..] => says("stored earlier, still good"),
+            ["device-flow", "completions", ..] => {
+                let file = line.split('>').nth(1).map(|file| file.trim().replacen('~', home.to_str().unwrap(), 1));
+                let script = file.map_or_else(|| ended.stdout.clone(), |file| fs::read_to_string(file).unwrap());
+                assert!(script.contains("revocation-endpoint"), "{line}");
+            }
+            ["device-flow", "man", "--to", folder] => {
+                let folder = folder.replacen('~', home.to_str().unwrap(), 1);
+                assert!(Path::new(&folder).join("device-flow-login.1").exists(), "{line}");
+            }
+            ["device-flow", "man"] => says("SUBCOMMANDS"),
+            ["device-flow", "--version"] => says("device-flow 0."),
+            // It succeeded; what it said is for the tests of that sub-command.
+            ["device-flow", "discover" | "doctor", ..] => assert_ne!(ended.stdout, "", "{line}"),
+            ["mkdir", "-p", ..] => {}
+            _ => panic!("say here how to see that this did what it is there for: {line}"),
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.shutdown());
+        }
+    }
+}
+
+/// Several at a time, since most of them wait for a server.
+fn all_work(lines: BTreeSet<String>) {
+    let (world, next) = (World::new(), Mutex::new(lines.into_iter()));
+    let work = || {
+        while let Some(line) = { next.lock().unwrap().next() } {
+            println!("{}: {line}", world.check(&line));
+        }
+    };
+    std::thread::scope(|threads| (0..4).for_each(|_| drop(threads.spawn(work))));
+}
+
+#[test]
+fn every_example_of_the_help_works() {
+    all_work(examples());
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let lines = readme();
+    assert!(lines.len() >= 3, "{lines:?}");
+    all_work(lines);
+}
