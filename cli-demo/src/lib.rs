@@ -6,6 +6,7 @@ mod config;
 pub mod demo;
 mod end;
 mod login;
+mod pending;
 mod profiles;
 mod servers;
 mod session;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(async {
+        let ended = signal();
         let work = async {
             let flags = || Settings::of_flags(innermost(&matches));
             match command {
@@ -58,8 +60,9 @@ pub fn main() -> ExitCode {
         };
         tokio::select! {
             biased;
-            end = signal() => Err(end),
+            // First, since some of it hears signals, too, and has to tidy up.
             outcome = work => outcome,
+            end = ended => Err(end),
         }
     });
     // A name look-up that hangs in a thread of its own must not hold up the end.
@@ -78,24 +81,26 @@ fn innermost(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
-/// Ctrl-C, or being told to end. Dropping the work is a clean cancel: nothing is written half.
+/// Ctrl-C, or being told to end: heard from this call on. Dropping the work is a clean cancel: nothing is written half.
 #[cfg(unix)]
-async fn signal() -> End {
+pub(crate) fn signal() -> impl Future<Output = End> {
     use tokio::signal::unix::{SignalKind, signal};
     let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
-        // Signals cannot be heard here; the default of the system ends the process.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => End::Interrupted,
-        _ = terminate.recv() => End::Terminated,
-        _ = hangup.recv() => End::Terminated,
+    async move {
+        let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
+            // Signals cannot be heard here; the default of the system ends the process.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => End::Interrupted,
+            _ = terminate.recv() => End::Terminated,
+            _ = hangup.recv() => End::Terminated,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn signal() -> End {
+pub(crate) async fn signal() -> End {
     match tokio::signal::ctrl_c().await {
         Ok(()) => End::Interrupted,
         Err(_) => std::future::pending().await,

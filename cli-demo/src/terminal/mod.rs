@@ -52,7 +52,15 @@ impl Terminal {
         self.json || !leads_nowhere()
     }
 
-    pub(crate) fn show_code(&mut self, client: &Client, prompt: &Prompt, lifetime: Duration) -> Result<(), End> {
+    /// `resume_id`: by which another run can go on. `waits`: whether this one does.
+    pub(crate) fn show_code(
+        &mut self,
+        client: &Client,
+        prompt: &Prompt,
+        lifetime: Duration,
+        resume_id: Option<&str>,
+        waits: bool,
+    ) -> Result<(), End> {
         if self.json {
             return self.event(JsonEvent::DeviceCode {
                 verification_uri: prompt.verification_uri(),
@@ -64,6 +72,7 @@ impl Terminal {
                 interval: prompt.interval().as_secs(),
                 issuer: client.issuer(),
                 warnings: prompt.warnings().map(|warning| warning.to_string()).collect(),
+                resume_id,
             });
         }
         let server = name(client.issuer().unwrap_or_else(|| client.device_authorization_endpoint()));
@@ -81,6 +90,9 @@ impl Terminal {
         self.say(
             "You started this sign-in. Never enter a code that someone sent you, and never send this one to anyone.",
         );
+        if !waits {
+            return Ok(());
+        }
         self.say("Press Ctrl-C to cancel.");
         match self.progress {
             Progress::None => {}
