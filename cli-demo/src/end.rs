@@ -20,8 +20,14 @@ pub(crate) enum End {
     /// Tokens could not be read or kept.
     #[error("{0}")]
     Storage(String),
-    #[error("nobody approved the sign-in within {} seconds (--timeout): start again for a new code", .0.as_secs())]
+    #[error("nobody approved the sign-in within {} seconds (--timeout)", .0.as_secs())]
     TimedOut(Duration),
+    /// Of a sign-in that an earlier run began.
+    #[error("the code of the sign-in {0} has expired: start again for a new one")]
+    CodeExpired(String),
+    /// The run is over, the sign-in is not.
+    #[error("{end}. To go on: {how}")]
+    Resumable { end: Box<End>, how: String },
     #[error("stderr leads nowhere, so nobody could see the code: connect it to a terminal, or use --json")]
     NobodyCanSee,
     /// What `doctor` found, told already.
@@ -47,6 +53,8 @@ impl End {
             Self::NobodyCanSee => (9, "interaction_required", false),
             Self::TimedOut(_) => (5, "timeout", true),
             Self::Unwell { exit, .. } => (*exit, "unwell", false),
+            Self::CodeExpired(_) => (5, "expired", true),
+            Self::Resumable { end, .. } => end.facts(),
             Self::Interrupted => (130, "cancelled", false),
             Self::Terminated => (143, "terminated", false),
             Self::Internal(_) | Self::Output(_) => (1, "internal", false),

@@ -11,6 +11,7 @@ mod end;
 mod generated;
 mod logging;
 mod login;
+mod pending;
 mod probe;
 mod profiles;
 mod servers;
@@ -57,6 +58,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = runtime.block_on(async {
+        let ended = signal();
         let work = async {
             let flags = || Settings::of_flags(innermost(&matches));
             match command {
@@ -77,8 +79,9 @@ pub fn main() -> ExitCode {
         };
         tokio::select! {
             biased;
-            end = signal() => Err(end),
+            // First, since some of it hears signals, too, and has to tidy up.
             outcome = work => outcome,
+            end = ended => Err(end),
         }
     });
     // A name look-up that hangs in a thread of its own must not hold up the end.
@@ -97,31 +100,33 @@ fn innermost(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, inner)| innermost(inner))
 }
 
-/// Ctrl-C, or being told to end. Dropping the work is a clean cancel: nothing is written half.
+/// Ctrl-C, or being told to end: heard from this call on. Dropping the work is a clean cancel: nothing is written half.
 #[cfg(unix)]
-async fn signal() -> End {
+pub(crate) fn signal() -> impl Future<Output = End> {
     use signal_hook::consts::SIGINT;
     use std::sync::{Arc, atomic::AtomicBool};
     use tokio::signal::unix::{SignalKind, signal};
     let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
-        // Signals cannot be heard here; the default of the system ends the process.
-        return std::future::pending().await;
-    };
     // Whatever the end takes (a file is just being written): the second Ctrl-C does not wait for it.
     let again = Arc::new(AtomicBool::new(false));
     let at_once = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, again.clone());
     // If that cannot be had, the first one still ends it, in its time.
     let _ = at_once.and_then(|_| signal_hook::flag::register(SIGINT, again));
-    tokio::select! {
-        _ = interrupt.recv() => End::Interrupted,
-        _ = terminate.recv() => End::Terminated,
-        _ = hangup.recv() => End::Terminated,
+    async move {
+        let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else {
+            // Signals cannot be heard here; the default of the system ends the process.
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = interrupt.recv() => End::Interrupted,
+            _ = terminate.recv() => End::Terminated,
+            _ = hangup.recv() => End::Terminated,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn signal() -> End {
+pub(crate) async fn signal() -> End {
     match tokio::signal::ctrl_c().await {
         Ok(()) => End::Interrupted,
         Err(_) => std::future::pending().await,

@@ -18,6 +18,7 @@ use std::cell::OnceCell;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use tracing::info;
 use zeroize::Zeroizing;
 
@@ -29,6 +30,9 @@ pub(crate) struct Chosen {
     profile: Option<String>,
     settings: Settings,
 }
+
+/// The longest that a request takes, unless somebody says otherwise.
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
 /// Whether somebody may have to sign in for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +90,16 @@ impl Chosen {
         Ok(Self { config, profile, settings })
     }
 
+    /// The profile that is meant when none is named.
+    pub(crate) fn current(global: &Global) -> Result<Option<String>, End> {
+        Ok(Config::load(global.config.as_deref())?.current().map(str::to_owned))
+    }
+
+    /// What was said in an earlier run.
+    pub(crate) fn again(config: Option<&Path>, profile: Option<String>, settings: Settings) -> Result<Self, End> {
+        Ok(Self { config: Config::load(config)?, profile, settings })
+    }
+
     /// Every profile of the file.
     pub(crate) fn all(global: &Global) -> Result<Vec<Self>, End> {
         let names: Vec<_> = Config::load(global.config.as_deref())?.names().map(str::to_owned).collect();
@@ -129,14 +143,24 @@ impl Chosen {
             Some(name) => name.clone(),
             None => free_name(&self.config, &session.client),
         };
-        let mut settings = self.settings.clone();
+        let mut settings = self.settings_for_later();
+        if self.reads_secret_from_stdin() {
+            // They say nothing without a secret.
+            ["client-auth", "client-id-in-body"].iter().for_each(|name| settings.remove(name));
+        }
         settings.set("store".to_owned(), vec![session.storage.name().to_owned()]);
         if let Some(account) = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty())
         {
             settings.set("account".to_owned(), vec![account.to_owned()]);
         }
-        // Stdin is not there the next time; files are found from any folder.
-        if settings.get("client-secret-file") == Some("-") {
+        self.config.remember(&name, &settings, !named)?;
+        Ok(Some(name))
+    }
+
+    /// What is said, for another run: stdin is not there then, and files are found from any folder.
+    pub(crate) fn settings_for_later(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        if self.reads_secret_from_stdin() {
             settings.remove("client-secret-file");
         }
         for file in ["client-secret-file", "token-file", "ca-file"] {
@@ -144,8 +168,11 @@ impl Chosen {
                 settings.get(file).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
             settings.set(file.to_owned(), absolute.into_iter().collect());
         }
-        self.config.remember(&name, &settings, !named)?;
-        Ok(Some(name))
+        settings
+    }
+
+    pub(crate) fn reads_secret_from_stdin(&self) -> bool {
+        self.settings.get("client-secret-file") == Some("-")
     }
 
     /// Where everything about it is said, for a message.
@@ -281,6 +308,8 @@ pub(crate) struct Session {
     pub(crate) client: Arc<Client>,
     store: Opened,
     pub(crate) storage: Storage,
+    /// The longest that a request takes.
+    pub(crate) request_limit: Duration,
     account: Option<String>,
     how_to_sign_in: String,
 }
@@ -308,7 +337,8 @@ impl Session {
             Storage::Keyring | Storage::Memory => info!("tokens are kept in the {}", storage.name()),
         }
         let how_to_sign_in = chosen.how_to_sign_in();
-        Ok(Self { net, client, store, storage, account: target.account, how_to_sign_in })
+        let request_limit = net.network.request_timeout.unwrap_or(REQUEST_LIMIT);
+        Ok(Self { net, client, store, storage, request_limit, account: target.account, how_to_sign_in })
     }
 
     pub(crate) fn http(&self) -> Result<&Http, End> {
@@ -388,10 +418,8 @@ pub(crate) fn http(network: &Network) -> Result<Http, End> {
 }
 
 pub(crate) fn http_builder(network: &Network) -> Result<HttpBuilder, End> {
-    let mut http = Http::builder().on_exchange(|exchange| info!("{exchange}"));
-    if let Some(limit) = network.request_timeout {
-        http = http.timeout(limit);
-    }
+    let http = Http::builder().on_exchange(|exchange| info!("{exchange}"));
+    let mut http = http.timeout(network.request_timeout.unwrap_or(REQUEST_LIMIT));
     if let Some(limit) = network.connect_timeout {
         http = http.connect_timeout(limit);
     }

@@ -154,6 +154,13 @@ impl Settings {
         names.iter().all(|name| self.0.get(*name).is_none_or(|values| other.0.get(*name) == Some(values)))
     }
 
+    /// The first that says more than where tokens are kept, how the network is reached and what the client secret is: what a
+    /// sign-in that has begun cannot change any more.
+    pub(crate) fn about_the_sign_in(&self) -> Option<&str> {
+        let free = |name: &str| ANYWHERE.contains(&name) || name == "client-secret-file";
+        self.0.keys().map(String::as_str).find(|name| !free(name))
+    }
+
     /// Whether a server is named.
     pub(crate) fn names_server(&self) -> bool {
         ["provider", "issuer", "device-endpoint"].iter().any(|name| self.0.contains_key(*name))

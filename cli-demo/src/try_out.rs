@@ -6,7 +6,7 @@ use crate::end::End;
 use crate::login::before_the_person;
 use crate::session::http;
 use crate::terminal::Terminal;
-use device_flow_tokio::core::{Client, Discovery, Event, Prompt, Provider, SignInRequest};
+use device_flow_tokio::core::{Client, Discovery, Event, Provider, SignInRequest};
 use device_flow_tokio::store::MemoryStore;
 use device_flow_tokio::{Accounts, run};
 use std::convert::Infallible;
@@ -60,14 +60,17 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
     };
     let (tell, shown) = tokio::sync::oneshot::channel();
     let mut tell = Some(tell);
-    let on_code = |prompt: &Prompt| {
-        if let Some(tell) = tell.take() {
+    let hear = |event: &Event, _: &mut Terminal| {
+        if let Event::ShowCode(prompt) = event
+            && let Some(tell) = tell.take()
+        {
             // Without `--yes` nobody listens.
             let _ = tell.send(prompt.user_code().to_owned());
         }
+        None
     };
     tokio::select! {
-        outcome = before_the_person(&client, &http, terminal, on_code, sign_in) => {
+        outcome = before_the_person(&client, &http, terminal, hear, sign_in) => {
             let signed_in = outcome?;
             // Exposed to ask the server whose it is, as an API would.
             let account = server.account(signed_in.access_token().expose());

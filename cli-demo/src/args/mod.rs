@@ -26,6 +26,7 @@ Examples:
   device-flow demo  try it here, with a server and a web page of its own
   device-flow login --provider github --client-id Iv1.0123456789abcdef --scope read:user
   device-flow login --issuer https://login.example.com --client-id my-app --scope openid
+  device-flow login --no-wait         show the code and end; device-flow login --resume goes on
   curl -H \"$(device-flow token --format header)\" https://api.example.com/me
 
 What `login` was told is remembered as a profile; `token` and the others need no more words. Every option that says which
@@ -135,6 +136,12 @@ pub(crate) struct Login {
     /// Show a code even if somebody is signed in.
     #[arg(long, conflicts_with = "account")]
     pub(crate) force: bool,
+    /// Show the code and end: `login --resume` goes on once it is approved.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Go on with a sign-in that --no-wait has begun, or a run that was ended: the one of this id, or the only one.
+    #[arg(long, num_args = 0..=1, value_name = "ID", conflicts_with_all = ["no_wait", "force"])]
+    pub(crate) resume: Option<Option<String>>,
     /// Give up after this time, even if the code lives longer.
     #[arg(long, value_parser = duration, env = "DEVICE_FLOW_TIMEOUT", value_name = "TIME")]
     pub(crate) timeout: Option<Duration>,

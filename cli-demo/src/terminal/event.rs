@@ -37,6 +37,8 @@ pub(super) enum JsonEvent<'a> {
         interval: u64,
         issuer: Option<&'a str>,
         warnings: Vec<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        resume_id: Option<&'a str>,
     },
     SignInNeeded {
         reason: String,

@@ -104,7 +104,15 @@ impl Terminal {
         self.json || !leads_nowhere()
     }
 
-    pub(crate) fn show_code(&mut self, client: &Client, prompt: &Prompt, lifetime: Duration) -> Result<(), End> {
+    /// `resume_id`: by which another run can go on. `waits`: whether this one does.
+    pub(crate) fn show_code(
+        &mut self,
+        client: &Client,
+        prompt: &Prompt,
+        lifetime: Duration,
+        resume_id: Option<&str>,
+        waits: bool,
+    ) -> Result<(), End> {
         if self.json {
             self.event(JsonEvent::DeviceCode {
                 verification_uri: prompt.verification_uri(),
@@ -116,6 +124,7 @@ impl Terminal {
                 interval: prompt.interval().as_secs(),
                 issuer: client.issuer(),
                 warnings: prompt.warnings().map(|warning| warning.to_string()).collect(),
+                resume_id,
             })?;
             self.copy(prompt.user_code());
             return Ok(());
@@ -138,18 +147,21 @@ impl Terminal {
         );
         self.copy(prompt.user_code());
         let address = prompt.verification_uri_complete().unwrap_or_else(|| prompt.verification_uri());
-        let keys = if self.offer(address) {
-            "Press Enter to open the browser here, Ctrl-C to cancel."
-        } else {
-            "Press Ctrl-C to cancel."
+        let keys = match waits {
+            false => "",
+            true if self.offer(address) => "Press Enter to open the browser here, Ctrl-C to cancel.",
+            true => "Press Ctrl-C to cancel.",
         };
         if self.look.qr {
             let and = if prompt.verification_uri_complete().is_some() { "check that it shows" } else { "enter" };
             // The code once more: the one above may have scrolled away.
             let below = format!("Scan it with a phone, and {and} the code {}\n{keys}", prompt.user_code());
-            self.draw(address, &below, keys);
-        } else {
+            self.draw(address, below.trim_end(), keys);
+        } else if waits {
             self.say(keys);
+        }
+        if !waits {
+            return Ok(());
         }
         self.countdown = Some(Countdown::new(self.wait, self.escapes, Instant::now(), lifetime));
         self.tick();
