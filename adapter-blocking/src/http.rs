@@ -1,6 +1,7 @@
 //! Owns the HTTP client: its safe settings, the one way to send a request, and what each of its failures means.
 
 use crate::clock::Clock;
+use crate::exchange::{Exchange, Watch};
 use crate::proxy::{Proxy, authority};
 use crate::roots;
 use device_flow_core::{Method, Request, Response, Timestamp, TransportError, TransportErrorKind};
@@ -27,6 +28,7 @@ pub struct Http {
     client: Agent,
     proxy: Option<(Agent, Proxy)>,
     clock: Clock,
+    watch: Watch,
 }
 
 impl Http {
@@ -43,12 +45,28 @@ impl Http {
         self.clock.now()
     }
 
+    /// The proxy that a request to this URL goes through, if any: its host and port, without credentials.
+    #[must_use]
+    pub fn proxy_for(&self, url: &str) -> Option<String> {
+        let url = Url::parse(url).ok()?;
+        self.proxy.as_ref().map(|(_, proxy)| proxy).filter(|proxy| proxy.serves(&url)).map(Proxy::address)
+    }
+
     pub(crate) fn clock(&self) -> Clock {
         self.clock
     }
 
     /// Sends one request, once, and reads the answer to its end or to one byte more than the machine wants.
     pub(crate) fn send(&self, request: &Request) -> Result<Answer, TransportError> {
+        let watched = self.watch.begins(request);
+        let answer = self.exchange(request);
+        if let Some(watched) = watched {
+            watched.ends(&answer);
+        }
+        answer
+    }
+
+    fn exchange(&self, request: &Request) -> Result<Answer, TransportError> {
         let max = request.max_response().saturating_add(1);
         let mut response = self.execute(request)?;
         let status = response.status().as_u16();
@@ -104,6 +122,7 @@ pub struct HttpBuilder {
     user_agent: String,
     roots: Option<Vec<u8>>,
     route: Route,
+    watch: Watch,
 }
 
 /// Where the proxy comes from.
@@ -122,6 +141,7 @@ impl HttpBuilder {
             user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,
             route: Route::Environment,
+            watch: Watch::default(),
         }
     }
 
@@ -174,6 +194,14 @@ impl HttpBuilder {
         self
     }
 
+    /// Who is told of every request as it ends: for a log, since no secret is in an [`Exchange`]. It is called where the request
+    /// was made, and the next step waits for it; a request that is given up on its way is told of, too.
+    #[must_use]
+    pub fn on_exchange(mut self, watcher: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        self.watch = Watch::new(watcher);
+        self
+    }
+
     /// The client; its timeline starts now.
     ///
     /// # Errors
@@ -216,7 +244,12 @@ impl HttpBuilder {
             let address = address.map_err(|_| HttpError::Setup(format!("{proxy} is not understood")))?;
             Ok((client(Some(address)), proxy))
         };
-        Ok(Http { client: client(None), proxy: proxy.map(through).transpose()?, clock: Clock::start() })
+        Ok(Http {
+            client: client(None),
+            proxy: proxy.map(through).transpose()?,
+            clock: Clock::start(),
+            watch: self.watch,
+        })
     }
 }
 

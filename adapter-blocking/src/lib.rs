@@ -36,12 +36,13 @@
 //!
 //! # Logs
 //!
-//! This crate logs nothing. ureq does, through the crate `log`: up to the level debug without a secret, but **at trace level it
+//! This crate logs nothing itself: [`HttpBuilder::on_exchange`] tells of every request. ureq does, through the crate `log`: up to the level debug without a secret, but **at trace level it
 //! dumps every byte of every connection**, tokens and passwords included. Keep it at debug where everything else may be at
 //! trace: `RUST_LOG=trace,ureq=debug,ureq_proto=debug`.
 
 mod accounts;
 mod clock;
+mod exchange;
 mod http;
 mod kept;
 mod proxy;
@@ -51,6 +52,7 @@ pub use accounts::Accounts;
 pub use clock::Cancel;
 pub use device_flow_core as core;
 pub use device_flow_store as store;
+pub use exchange::Exchange;
 pub use http::{Http, HttpBuilder, HttpError};
 pub use kept::{NotRevoked, SignInError, SignedOut};
 

@@ -1,6 +1,7 @@
 //! Owns the HTTP client: its safe settings, the one way to send a request, and what each of its failures means.
 
 use crate::clock::Clock;
+use crate::exchange::{Exchange, Watch};
 use crate::proxy::{Proxy, authority};
 use crate::roots;
 use bytes::Bytes;
@@ -24,6 +25,7 @@ pub struct Http {
     client: reqwest::Client,
     proxy: Option<Proxy>,
     clock: Clock,
+    watch: Watch,
 }
 
 impl Http {
@@ -40,6 +42,13 @@ impl Http {
         self.clock.now()
     }
 
+    /// The proxy that a request to this URL goes through, if any: its host and port, without credentials.
+    #[must_use]
+    pub fn proxy_for(&self, url: &str) -> Option<String> {
+        let url = Url::parse(url).ok()?;
+        self.proxy.as_ref().filter(|proxy| proxy.serves(&url)).map(Proxy::address)
+    }
+
     pub(crate) fn clock(&self) -> Clock {
         self.clock
     }
@@ -47,6 +56,15 @@ impl Http {
     /// Sends one request, once, and reads the answer to its end or to one byte more than the machine wants. `last` is the URL
     /// of the request before, for most are sent to the same one again and again.
     pub(crate) async fn send(&self, request: Request, last: &mut Option<Url>) -> Result<Answer, TransportError> {
+        let watched = self.watch.begins(&request);
+        let answer = self.exchange(request, last).await;
+        if let Some(watched) = watched {
+            watched.ends(&answer);
+        }
+        answer
+    }
+
+    async fn exchange(&self, request: Request, last: &mut Option<Url>) -> Result<Answer, TransportError> {
         let url = match last.take().filter(|last| last.as_str() == request.url()) {
             Some(last) => last,
             None => Url::parse(request.url()).map_err(|error| other(&error))?,
@@ -95,6 +113,7 @@ pub struct HttpBuilder {
     user_agent: String,
     roots: Option<Vec<u8>>,
     route: Route,
+    watch: Watch,
 }
 
 /// Where the proxy comes from.
@@ -113,6 +132,7 @@ impl HttpBuilder {
             user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,
             route: Route::Environment,
+            watch: Watch::default(),
         }
     }
 
@@ -165,6 +185,14 @@ impl HttpBuilder {
         self
     }
 
+    /// Who is told of every request as it ends: for a log, since no secret is in an [`Exchange`]. It is called where the request
+    /// was made, and the next step waits for it; a request that is given up on its way is told of, too.
+    #[must_use]
+    pub fn on_exchange(mut self, watcher: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        self.watch = Watch::new(watcher);
+        self
+    }
+
     /// The client; its timeline starts now.
     ///
     /// # Errors
@@ -206,7 +234,7 @@ impl HttpBuilder {
                 client.proxy(reqwest::Proxy::custom(move |target| proxy.serves(target).then(|| proxy.url().clone())));
         }
         let client = refine(client).build().map_err(|error| HttpError::Setup(error.to_string()))?;
-        Ok(Http { client, proxy, clock: Clock::start() })
+        Ok(Http { client, proxy, clock: Clock::start(), watch: self.watch })
     }
 }
 

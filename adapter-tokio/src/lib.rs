@@ -41,10 +41,11 @@
 //!
 //! # Logs
 //!
-//! This crate logs nothing. What reqwest, hyper and rustls log holds no secret, at trace level either.
+//! This crate logs nothing itself: [`HttpBuilder::on_exchange`] tells of every request. What reqwest, hyper and rustls log holds no secret, at trace level either.
 
 mod accounts;
 mod clock;
+mod exchange;
 mod http;
 mod kept;
 mod proxy;
@@ -53,6 +54,7 @@ mod roots;
 pub use accounts::Accounts;
 pub use device_flow_core as core;
 pub use device_flow_store as store;
+pub use exchange::Exchange;
 pub use http::{Http, HttpBuilder, HttpError};
 pub use kept::{NotRevoked, SignInError, SignedOut};
 

@@ -44,6 +44,12 @@ impl Proxy {
         &self.url
     }
 
+    /// Host and port, without credentials.
+    pub(crate) fn address(&self) -> String {
+        let port = self.url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
+        format!("{}{port}", self.url.host_str().unwrap_or_default())
+    }
+
     /// Whether a request to this URL goes through the proxy.
     pub(crate) fn serves(&self, target: &Url) -> bool {
         let direct = match target.host() {
@@ -115,7 +121,10 @@ mod tests {
             assert_eq!((proxy.url().as_str(), &*proxy.to_string()), ("http://u:p@h:1/", "the proxy h:1"));
         }
         let proxy = from(&[("ALL_PROXY", "a:1"), ("HTTPS_PROXY", "b:1")]).unwrap().unwrap();
-        assert_eq!(proxy.url().as_str(), "http://b:1/");
+        assert_eq!((proxy.url().as_str(), &*proxy.address()), ("http://b:1/", "b:1"));
+        let default_ports =
+            ["http://u:canary@[::1]", "https://u:canary@h"].map(|url| Proxy::new(url, "").unwrap().address());
+        assert_eq!(default_ports, ["[::1]:80", "h:443"]);
         assert_eq!(from(&[("HTTPS_PROXY", "socks5://h:1")]).err(), Some(HttpError::BadProxy("HTTPS_PROXY")));
     }
 

@@ -87,7 +87,7 @@ impl Status {
 pub(crate) async fn status(_: Which, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
     let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
     let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
-    let cache = session.accounts.cache().await?;
+    let cache = session.cache().await?;
     let status = Status::of(&session, chosen.profile(), &cache)?;
     if !status.signed_in {
         return Err(session.end(Failure::SignInNeeded(SignInReason::NotSignedIn)));
@@ -99,7 +99,7 @@ pub(crate) async fn refresh(_: Which, flags: Settings, global: &Global, terminal
     let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
     let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
     let request = session.request().force_refresh(true);
-    let signed_in = session.accounts.silent(&request).await.map_err(|error| session.end(error))?;
+    let signed_in = session.accounts()?.silent(&request).await.map_err(|error| session.end(error))?;
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
     terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), chosen.profile())
 }
@@ -131,9 +131,9 @@ async fn sign_out(chosen: &Chosen, no_revoke: bool, terminal: &mut Terminal) -> 
     let session = Session::open(chosen, Purpose::SignOut, terminal).await?;
     let request = session.request();
     let (account, not_revoked) = if no_revoke {
-        (session.accounts.forget(&request).await?, Some("--no-revoke".to_owned()))
+        (session.accounts()?.forget(&request).await?, Some("--no-revoke".to_owned()))
     } else {
-        match session.accounts.sign_out(&request).await? {
+        match session.accounts()?.sign_out(&request).await? {
             None => (None, None),
             Some(out) => (Some(out.account), out.not_revoked.map(|why| why.to_string())),
         }

@@ -24,6 +24,9 @@ pub(crate) enum End {
     TimedOut(Duration),
     #[error("stderr leads nowhere, so nobody could see the code: connect it to a terminal, or use --json")]
     NobodyCanSee,
+    /// What `doctor` found, told already.
+    #[error("failed: {failed}")]
+    Unwell { exit: u8, failed: String },
     #[error("cancelled")]
     Interrupted,
     #[error("terminated")]
@@ -43,6 +46,7 @@ impl End {
             Self::Storage(_) => (8, "storage", false),
             Self::NobodyCanSee => (9, "interaction_required", false),
             Self::TimedOut(_) => (5, "timeout", true),
+            Self::Unwell { exit, .. } => (*exit, "unwell", false),
             Self::Interrupted => (130, "cancelled", false),
             Self::Terminated => (143, "terminated", false),
             Self::Internal(_) | Self::Output(_) => (1, "internal", false),

@@ -5,9 +5,13 @@ mod args;
 mod config;
 mod credential;
 pub mod demo;
+mod discover;
+mod doctor;
 mod end;
 mod generated;
+mod logging;
 mod login;
+mod probe;
 mod profiles;
 mod servers;
 mod session;
@@ -16,7 +20,7 @@ mod terminal;
 mod token;
 mod try_out;
 
-use args::{Cli, Command, Man};
+use args::{Cli, Command, Man, Progress};
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _};
 use end::End;
 use settings::Settings;
@@ -38,6 +42,11 @@ pub fn main() -> ExitCode {
     // What git, kubectl or a shell reads on stdout is in their words, whatever the environment says.
     global.json &=
         !matches!(command, Command::Credential(_) | Command::Completions(_) | Command::Man(Man { to: None }));
+    logging::start(global.verbose);
+    if global.verbose > 0 && global.progress == Progress::Auto {
+        // A line that is repainted and lines that scroll do not go together.
+        global.progress = Progress::Plain;
+    }
     let mut terminal = Terminal::new(&global);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -58,6 +67,8 @@ pub fn main() -> ExitCode {
                 Command::Logout(args) => account::logout(*args, flags()?, &global, &mut terminal).await,
                 Command::List => profiles::list(&global, &mut terminal),
                 Command::Use(args) => profiles::make_current(&args, &global, &mut terminal),
+                Command::Discover(args) => discover::discover(*args, flags()?, &global, &mut terminal).await,
+                Command::Doctor(args) => doctor::doctor(*args, flags()?, &global, &mut terminal).await,
                 Command::Demo(args) => try_out::demo(args, &global, &mut terminal).await,
                 Command::Credential(args) => credential::credential(args, flags()?, &global, &mut terminal).await,
                 Command::Completions(args) => generated::completions(&args, &mut terminal),

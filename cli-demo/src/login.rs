@@ -5,9 +5,10 @@ use crate::end::End;
 use crate::session::{Chosen, Purpose, Session};
 use crate::settings::Settings;
 use crate::terminal::Terminal;
-use device_flow_tokio::core::{Client, Event, Prompt, SignedIn};
+use device_flow_tokio::core::{Client, Event, Prompt, SignedIn, TokenSource, WaitReason};
 use device_flow_tokio::{Http, SignInError, entropy};
 use tokio::sync::mpsc;
+use tracing::info;
 
 pub(crate) async fn login(args: Login, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
     terminal.look(args.look);
@@ -24,7 +25,7 @@ pub(crate) async fn login(args: Login, flags: Settings, global: &Global, termina
     }
     let work = async {
         let session = Session::open(&chosen, Purpose::SignIn, terminal).await?;
-        let (request, accounts) = (session.request(), session.accounts.clone());
+        let (request, accounts) = (session.request(), session.accounts()?);
         let sign_in = |tell: mpsc::UnboundedSender<Event>| async move {
             // Who hears it lives as long as this future.
             let tell = |event| drop(tell.send(event));
@@ -35,7 +36,7 @@ pub(crate) async fn login(args: Login, flags: Settings, global: &Global, termina
                 accounts.sign_in(&request, tell).await
             }
         };
-        let signed_in = before_the_person(&session.client, &session.http, terminal, |_| {}, sign_in).await?;
+        let signed_in = before_the_person(&session.client, session.http()?, terminal, |_| {}, sign_in).await?;
         let profile = chosen.remember(&session, &signed_in, global.profile.is_some())?;
         let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
         terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
@@ -60,17 +61,57 @@ pub(crate) async fn before_the_person<W: Future<Output = Result<SignedIn, SignIn
     loop {
         tokio::select! {
             biased;
-            Some(event) = told.recv() => match event {
-                Event::SignInNeeded(reason) => terminal.sign_in_needed(&reason)?,
-                Event::ShowCode(prompt) => {
-                    terminal.show_code(client, &prompt, prompt.expires_in(http.now()))?;
-                    on_code(&prompt);
+            Some(event) = told.recv() => {
+                log(&event, http);
+                match event {
+                    Event::SignInNeeded(reason) => terminal.sign_in_needed(&reason)?,
+                    Event::ShowCode(prompt) => {
+                        terminal.show_code(client, &prompt, prompt.expires_in(http.now()))?;
+                        on_code(&prompt);
+                    }
+                    Event::Waiting { wait, reason, .. } => terminal.waiting(wait, reason)?,
+                    _ => {}
                 }
-                Event::Waiting { wait, reason, .. } => terminal.waiting(wait, reason)?,
-                _ => {}
-            },
-            outcome = &mut driving => return Ok(outcome?),
+            }
+            outcome = &mut driving => {
+                let signed_in = outcome?;
+                info!("the token is from {}", from(&signed_in));
+                return Ok(signed_in);
+            }
             () = terminal.attend() => {}
         }
+    }
+}
+
+/// For `-v`: of the code itself not a letter.
+fn log(event: &Event, http: &Http) {
+    match event {
+        Event::SignInNeeded(reason) => info!("a code is needed: {reason}"),
+        Event::ShowCode(prompt) => {
+            let (life, every) = (prompt.expires_in(http.now()).as_secs(), prompt.interval().as_secs());
+            info!("a code came, which lives for {life} s; polling every {every} s");
+        }
+        Event::Waiting { wait, reason, .. } => {
+            let wait = wait.as_secs_f64();
+            match reason {
+                WaitReason::Interval => info!("waiting {wait:.1} s, the interval"),
+                WaitReason::SlowDown { interval } => {
+                    info!("waiting {wait:.1} s: slow_down, the interval is now {interval} s")
+                }
+                WaitReason::Backoff { cause, attempt } => info!("waiting {wait:.1} s after failure {attempt}: {cause}"),
+                WaitReason::RetryAfter => info!("waiting {wait:.1} s, as Retry-After asks for"),
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Where a token came from.
+pub(crate) fn from(signed_in: &SignedIn) -> &'static str {
+    match signed_in.source() {
+        TokenSource::Cache => "the store, no request was needed",
+        TokenSource::Refresh => "a refresh",
+        // And places that this version does not know.
+        TokenSource::DeviceFlow | _ => "a code",
     }
 }

@@ -8,13 +8,17 @@ use crate::settings::{Said, Settings};
 use crate::terminal::{Terminal, warn};
 use device_flow_tokio::core::{
     Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason, SignInRequest,
-    SignedIn,
+    SignedIn, TokenCache,
 };
-use device_flow_tokio::store::{FileStore, KeyringStore, MemoryStore, StoreError, default_path};
-use device_flow_tokio::{Accounts, Http, run};
+use device_flow_tokio::store::{
+    Contents, FileStore, KeyringStore, Locked, MemoryStore, Store, StoreError, default_path,
+};
+use device_flow_tokio::{Accounts, Http, HttpBuilder, run};
+use std::cell::OnceCell;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tracing::info;
 use zeroize::Zeroizing;
 
 /// The sign-in that is meant: its profile and what is said of it in all places.
@@ -40,6 +44,23 @@ pub(crate) enum Purpose {
 impl Chosen {
     /// What the flags, the environment and the file of profiles say together.
     pub(crate) fn new(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, End> {
+        let chosen = Self::if_any(global, flags, purpose)?;
+        if chosen.settings.names_server() {
+            return Ok(chosen);
+        }
+        Err(match purpose {
+            Purpose::UseTokens | Purpose::SignOut => End::SignInNeeded {
+                failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
+                how: "device-flow login".to_owned(),
+            },
+            Purpose::SignIn => {
+                End::Usage("say where the server is: --provider, --issuer, or both endpoints".to_owned())
+            }
+        })
+    }
+
+    /// The same, even if none of them names a server.
+    pub(crate) fn if_any(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, End> {
         let config = Config::load(global.config.as_deref())?;
         let said = flags.over(Settings::of_environment()?);
         let profile = match &global.profile {
@@ -58,16 +79,9 @@ impl Chosen {
             return Err(config.no_such(name));
         }
         let settings = said.over_profile(stored.unwrap_or_default());
-        if !settings.names_server() {
-            return Err(match purpose {
-                Purpose::UseTokens | Purpose::SignOut => End::SignInNeeded {
-                    failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
-                    how: "device-flow login".to_owned(),
-                },
-                Purpose::SignIn => {
-                    End::Usage("say where the server is: --provider, --issuer, or both endpoints".to_owned())
-                }
-            });
+        match &profile {
+            Some(name) => info!("profile {name} ({})", config.place()),
+            None => info!("no profile is used ({})", config.place()),
         }
         Ok(Self { config, profile, settings })
     }
@@ -90,6 +104,15 @@ impl Chosen {
     /// What it says, in all places together.
     pub(crate) fn said(&self) -> Result<Said, End> {
         self.settings.parse(&self.place())
+    }
+
+    /// Where the profiles are, for a message.
+    pub(crate) fn config_place(&self) -> String {
+        self.config.place()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
@@ -126,7 +149,7 @@ impl Chosen {
     }
 
     /// Where everything about it is said, for a message.
-    fn place(&self) -> String {
+    pub(crate) fn place(&self) -> String {
         match &self.profile {
             Some(name) => format!("profile {name}"),
             None => "this call".to_owned(),
@@ -176,7 +199,7 @@ pub(crate) enum Storage {
 }
 
 impl Storage {
-    fn of(target: &Target) -> Result<Self, End> {
+    pub(crate) fn of(target: &Target) -> Result<Self, StoreError> {
         let file = || match &target.token_file {
             Some(path) => Ok(path.clone()),
             None => default_path("device-flow", "tokens.json"),
@@ -198,33 +221,65 @@ impl Storage {
     }
 
     /// A keyring that is not there is told of before anybody is asked for anything; nothing else takes its place by itself.
-    fn accounts(&self, http: &Http) -> Result<Accounts, End> {
-        Ok(match self {
-            Self::Keyring => Accounts::new(http.clone(), keyring()?),
-            Self::File(path) => {
-                Accounts::new(http.clone(), FileStore::new(path)?.on_warning(|found| warn(&found.to_string())))
-            }
-            Self::Memory => Accounts::new(http.clone(), MemoryStore::new()),
-        })
+    fn open(&self) -> Result<Opened, End> {
+        Ok(Opened(match self {
+            Self::Keyring => Arc::new(keyring()?),
+            Self::File(path) => Arc::new(FileStore::new(path)?.on_warning(|found| warn(&found.to_string()))),
+            Self::Memory => Arc::new(MemoryStore::new()),
+        }))
     }
 }
 
+/// Any of them.
+#[derive(Clone)]
+struct Opened(Arc<dyn Store>);
+
+impl Store for Opened {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        self.0.load()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        self.0.lock()
+    }
+}
+
+/// What to do without one.
+pub(crate) const NO_KEYRING: &str = "Start or unlock the keyring; or say --store file to keep the tokens in a file that only \
+    you can read (not encrypted), or --store memory to keep them nowhere";
+
+pub(crate) fn open_keyring() -> Result<KeyringStore, StoreError> {
+    KeyringStore::open("device-flow", "tokens", default_path("device-flow", "keyring")?)
+}
+
 fn keyring() -> Result<KeyringStore, End> {
-    let lock = default_path("device-flow", "keyring")?;
-    KeyringStore::open("device-flow", "tokens", lock).map_err(|error| {
+    open_keyring().map_err(|error| {
         let StoreError::Keyring { .. } = error else { return error.into() };
-        End::Storage(format!(
-            "{error}. Start or unlock the keyring; or say --store file to keep the tokens in a file that only you can read \
-             (not encrypted), or --store memory to keep them nowhere"
-        ))
+        End::Storage(format!("{error}. {NO_KEYRING}"))
     })
+}
+
+/// The way into the network, made when it is needed first: the certificates that a system trusts are many.
+struct Net {
+    network: Network,
+    http: OnceCell<Http>,
+}
+
+impl Net {
+    fn http(&self) -> Result<&Http, End> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let made = http(&self.network)?;
+        Ok(self.http.get_or_init(|| made))
+    }
 }
 
 /// A client, and where its tokens are.
 pub(crate) struct Session {
-    pub(crate) http: Http,
+    net: Net,
     pub(crate) client: Arc<Client>,
-    pub(crate) accounts: Accounts,
+    store: Opened,
     pub(crate) storage: Storage,
     account: Option<String>,
     how_to_sign_in: String,
@@ -233,21 +288,47 @@ pub(crate) struct Session {
 impl Session {
     pub(crate) async fn open(chosen: &Chosen, purpose: Purpose, terminal: &mut Terminal) -> Result<Self, End> {
         let Said { target, network, .. } = chosen.said()?;
-        let http = http(&network)?;
+        let net = Net { network, http: OnceCell::new() };
+        if purpose == Purpose::SignIn {
+            // What cannot work is told before anything else.
+            net.http()?;
+        }
         let Some(client_id) = &target.client_id else {
             return Err(End::Usage("say which client is meant: --client-id, as registered with the server".to_owned()));
         };
-        let secret = match &target.client_secret_file {
-            Some(file) => Some(secret(file, terminal).await?),
-            None => None,
-        };
+        let secret = secret(&target, terminal).await?;
         let storage = Storage::of(&target)?;
-        let accounts = storage.accounts(&http)?;
+        let store = storage.open()?;
         let servers = Servers::beside(&storage);
-        let provider = provider(&target, purpose, &http, &servers, terminal).await?;
+        let provider = provider(&target, purpose, &net, &servers, terminal).await?;
         let client = Arc::new(client(&target, client_id, provider, secret).build()?);
+        info!("client {} of {}", client.client_id(), client.issuer().unwrap_or_else(|| client.token_endpoint()));
+        match &storage {
+            Storage::File(path) => info!("tokens are kept in {}", path.display()),
+            Storage::Keyring | Storage::Memory => info!("tokens are kept in the {}", storage.name()),
+        }
         let how_to_sign_in = chosen.how_to_sign_in();
-        Ok(Self { http, client, accounts, storage, account: target.account, how_to_sign_in })
+        Ok(Self { net, client, store, storage, account: target.account, how_to_sign_in })
+    }
+
+    pub(crate) fn http(&self) -> Result<&Http, End> {
+        self.net.http()
+    }
+
+    pub(crate) fn accounts(&self) -> Result<Accounts, End> {
+        Ok(Accounts::new(self.http()?.clone(), self.store.clone()))
+    }
+
+    /// What is stored now. Most runs need no more, so no more is made for them.
+    pub(crate) async fn cache(&self) -> Result<TokenCache, End> {
+        let store = self.store.clone();
+        let stored = tokio::task::spawn_blocking(move || store.load()).await;
+        let stored = stored.map_err(|error| End::Internal(error.to_string()))??;
+        match TokenCache::from_json(stored.as_deref().unwrap_or_default()) {
+            Ok(cache) => Ok(cache),
+            // Another program may be writing it just now: this waits for the lock.
+            Err(_) => Ok(self.accounts()?.cache().await?),
+        }
     }
 
     /// A token of whom is meant.
@@ -269,7 +350,7 @@ impl Session {
     }
 }
 
-fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {
+pub(crate) fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {
     let mut builder = Client::builder(provider, client_id);
     for scope in &target.scope {
         builder = builder.scope(scope);
@@ -303,7 +384,11 @@ fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<S
 }
 
 pub(crate) fn http(network: &Network) -> Result<Http, End> {
-    let mut http = Http::builder();
+    Ok(http_builder(network)?.build()?)
+}
+
+pub(crate) fn http_builder(network: &Network) -> Result<HttpBuilder, End> {
+    let mut http = Http::builder().on_exchange(|exchange| info!("{exchange}"));
     if let Some(limit) = network.request_timeout {
         http = http.timeout(limit);
     }
@@ -317,20 +402,25 @@ pub(crate) fn http(network: &Network) -> Result<Http, End> {
     if let Some(proxy) = &network.proxy {
         http = http.proxy(proxy);
     }
-    Ok(http.build()?)
+    Ok(http)
 }
 
 /// The endpoints: by name, by metadata or by hand. (The definition of the arguments lets exactly one of the three through.)
 async fn provider(
     target: &Target,
     purpose: Purpose,
-    http: &Http,
+    net: &Net,
     servers: &Servers,
     terminal: &mut Terminal,
 ) -> Result<Provider, End> {
     if let Some(issuer) = &target.issuer {
-        return by_metadata(issuer, target.allow_http_loopback == Some(true), purpose, http, servers, terminal).await;
+        return by_metadata(issuer, target.allow_http_loopback == Some(true), purpose, net, servers, terminal).await;
     }
+    named(target)
+}
+
+/// Those that are known without asking: by name or by hand.
+pub(crate) fn named(target: &Target) -> Result<Provider, End> {
     let host = |default: &str| target.host.clone().unwrap_or_else(|| default.to_owned());
     let tenant = || target.tenant.clone().unwrap_or_else(|| "common".to_owned());
     Ok(match (target.provider, &target.device_endpoint, &target.token_endpoint) {
@@ -355,16 +445,17 @@ async fn by_metadata(
     issuer: &str,
     allow_http_loopback: bool,
     purpose: Purpose,
-    http: &Http,
+    net: &Net,
     servers: &Servers,
     terminal: &mut Terminal,
 ) -> Result<Provider, End> {
     let known = servers.known(issuer, allow_http_loopback);
     if let Some((metadata, _)) = known.as_ref().filter(|(_, fresh)| *fresh || purpose != Purpose::SignIn) {
+        info!("what the server said of itself is remembered");
         return Ok(Provider::from(metadata.clone()));
     }
     let mut discovery = Discovery::new(issuer, allow_http_loopback)?;
-    let found = run(http, &mut discovery, |event| {
+    let found = run(net.http()?, &mut discovery, |event| {
         if let Event::Waiting { wait, reason, .. } = event {
             // Only a note on the way: if it cannot be written, the result cannot be either, and that is told.
             let _ = terminal.waiting(wait, reason);
@@ -380,13 +471,14 @@ async fn by_metadata(
 }
 
 /// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can read.
-async fn secret(file: &Path, terminal: &mut Terminal) -> Result<Secret, End> {
+pub(crate) async fn secret(target: &Target, terminal: &mut Terminal) -> Result<Option<Secret>, End> {
     const MOST: u64 = 64 * 1024;
+    let Some(file) = target.client_secret_file.clone() else { return Ok(None) };
     let is_stdin = file == Path::new("-") || file == Path::new("/dev/stdin");
     if is_stdin && std::io::stdin().is_terminal() {
         terminal.note("Type the client secret, and press Enter.");
     }
-    let path = file.to_owned();
+    let path = file.clone();
     let read = move || {
         let mut text = Zeroizing::new(String::new());
         let read = if is_stdin {
@@ -398,7 +490,7 @@ async fn secret(file: &Path, terminal: &mut Terminal) -> Result<Secret, End> {
     };
     // In a thread: whoever types or pipes it may let it wait, and Ctrl-C ends that, too.
     let read = tokio::task::spawn_blocking(read).await.map_err(|error| End::Internal(error.to_string()))?;
-    read.map_err(|error| cannot_read("--client-secret-file", file, &error))
+    read.map(Some).map_err(|error| cannot_read("--client-secret-file", &file, &error))
 }
 
 fn cannot_read(flag: &str, file: &Path, error: &std::io::Error) -> End {

@@ -2,12 +2,14 @@
 
 use crate::args::{Format, Global, Life, Token};
 use crate::end::End;
+use crate::login::from;
 use crate::session::{Chosen, Purpose, Session};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, today, when};
 use device_flow_tokio::core::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
+use tracing::info;
 use zeroize::Zeroizing;
 
 /// A token that may be handed out.
@@ -55,13 +57,16 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
     if let Some(least) = life.min_ttl.or(life.no_refresh.then_some(Duration::ZERO)) {
         request = request.min_life(least);
     }
-    let signed_in = if life.no_refresh {
-        let cache = session.accounts.cache().await.map_err(|error| session.end(error))?;
-        let stored = request.cached(&cache, today());
-        stored.ok_or_else(|| session.end(Failure::SignInNeeded(SignInReason::NotSignedIn)))?
-    } else {
-        session.accounts.silent(&request).await.map_err(|error| session.end(error))?
+    let cache = session.cache().await?;
+    let signed_in = match request.cached(&cache, today()) {
+        Some(stored) => stored,
+        None if life.no_refresh => {
+            let nobody = Failure::SignInNeeded(SignInReason::NotSignedIn);
+            return Err(session.end(request.whose(&cache).err().unwrap_or(nobody)));
+        }
+        None => session.accounts()?.silent(&request).await.map_err(|error| session.end(error))?,
     };
+    info!("the token is from {}", from(&signed_in));
     if !life.id_token {
         let (token, expires_on) = (signed_in.access_token().clone(), signed_in.expires_on());
         warn_if_short(life.min_ttl, expires_on, terminal);
@@ -73,7 +78,7 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
         return Ok(fresh);
     }
     if !life.no_refresh {
-        let refreshed = session.accounts.silent(&session.request().force_refresh(true)).await;
+        let refreshed = session.accounts()?.silent(&session.request().force_refresh(true)).await;
         if let Some(fresh) = with_id_token(refreshed.map_err(|error| session.end(error))?, Duration::ZERO) {
             warn_if_short(life.min_ttl, fresh.expires_on, terminal);
             return Ok(fresh);

@@ -30,8 +30,15 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
     if !terminal.can_be_seen() {
         return Err(End::NobodyCanSee);
     }
-    let url = server.base_url();
-    terminal.server(url, &format!("A small authorization server runs at {url}, on this computer only.\n"))?;
+    let (url, live) = (server.base_url(), server.live_url());
+    terminal.server(
+        url,
+        &live,
+        &format!(
+            "A small authorization server runs at {url}, on this computer only.\n\
+             Watch it, and make it misbehave, at {live}\n"
+        ),
+    )?;
     let outcome = sign_in_here(&server, args.yes, global, terminal).await;
     server.shutdown().await;
     outcome
@@ -82,11 +89,13 @@ async fn approve_by_itself(server: &Server, shown: oneshot::Receiver<String>) ->
 
 /// Only the server, until a signal comes.
 async fn serve(server: &Server, terminal: &mut Terminal) -> Result<(), End> {
-    let url = server.base_url();
+    let (url, live) = (server.base_url(), server.live_url());
     terminal.server(
         url,
+        &live,
         &format!(
-            "A small authorization server runs at {url}, on this computer only. Every client id is accepted.\n\n    \
+            "A small authorization server runs at {url}, on this computer only. Every client id is accepted.\n\
+             Watch it, and make it misbehave, at {live}\n\n    \
              device-flow login --issuer {url} --client-id my-app --scope openid --allow-http-loopback\n\n\
              Codes are entered at {url}/device. Press Ctrl-C to stop."
         ),

@@ -1,184 +1,32 @@
 //! Proves the demo server's pages in a real browser: headless Chromium through chromedriver (feature `browser-tests`).
 //!
 //! With `DEMO_SCREENSHOTS=folder` it also leaves pictures of the pages there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests panic to report"
+)]
 
+#[allow(dead_code, reason = "each test program uses its part")]
+#[path = "support/stage.rs"]
+mod stage;
 mod support;
+#[path = "support/window.rs"]
+mod window;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use device_flow_cli::demo::{Options, Server};
-use fantoccini::actions::{InputSource as _, KeyAction, KeyActions, MouseActions, PointerAction};
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::{Value, json};
-
-const TAB: char = '\u{e004}';
-const ENTER: char = '\u{e007}';
-
-/// One browser with one window, in front of one server.
-#[derive(Clone)]
-struct Window {
-    client: Client,
-    server: std::sync::Arc<Server>,
-}
-
-/// What a test may want to be different about its browser.
-#[derive(Default)]
-struct Setup {
-    arguments: Vec<&'static str>,
-    /// Members of `goog:chromeOptions`.
-    chrome: Vec<(&'static str, Value)>,
-    server: Options,
-}
-
-impl Setup {
-    fn phone(width: u32) -> Self {
-        let metrics = json!({ "width": width, "height": 780, "pixelRatio": 2.0, "mobile": true, "touch": true });
-        Self { chrome: vec![("mobileEmulation", json!({ "deviceMetrics": metrics }))], ..Self::default() }
-    }
-
-    /// Runs a test and cleans up behind it, whether it passes or panics.
-    async fn run<T: Future<Output = ()> + Send + 'static>(self, test: impl FnOnce(Window) -> T) {
-        let driver = Driver::start();
-        let profile = driver.profile.display().to_string();
-        let mut arguments: Vec<String> = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
-            --disable-background-networking --disable-component-update --disable-sync --disable-dev-shm-usage"
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
-        arguments.push(format!("--user-data-dir={profile}"));
-        arguments.extend(self.arguments.into_iter().map(str::to_owned));
-        let mut chrome = json!({ "args": arguments });
-        for (name, value) in self.chrome {
-            chrome[name] = value;
-        }
-        let capabilities = json!({ "goog:chromeOptions": chrome }).as_object().unwrap().clone();
-        let client = ClientBuilder::new(HttpConnector::new())
-            .capabilities(capabilities)
-            .connect(&format!("http://127.0.0.1:{}", driver.port))
-            .await
-            .expect("chromedriver starts Chromium");
-        let server = std::sync::Arc::new(Server::start(self.server).await.unwrap());
-        let outcome = tokio::spawn(test(Window { client: client.clone(), server })).await;
-        client.close().await.unwrap();
-        outcome.unwrap();
-    }
-}
-
-struct Driver {
-    process: Child,
-    port: u16,
-    profile: PathBuf,
-}
-
-impl Driver {
-    fn start() -> Self {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let profile =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("profile-{}-{number}", std::process::id()));
-        std::fs::create_dir(&profile).unwrap();
-        let mut process = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("chromedriver is needed for the feature browser-tests (Debian: apt install chromium-driver)");
-        let port = BufReader::new(process.stdout.take().unwrap())
-            .lines()
-            .find_map(|line| {
-                line.unwrap().split_once("started successfully on port ")?.1.trim_end_matches('.').parse().ok()
-            })
-            .expect("chromedriver tells its port");
-        Self { process, port, profile }
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-        // Chromium may still be writing its last words.
-        let _ = std::fs::remove_dir_all(&self.profile);
-    }
-}
-
-impl Window {
-    /// A device asks to sign in; its user code.
-    async fn begin(&self) -> String {
-        self.begin_as("living-room-tv").await
-    }
-
-    async fn begin_as(&self, client_id: &str) -> String {
-        let response = support::http_client()
-            .post(format!("{}/device_authorization", self.server.base_url()))
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("client_id={client_id}&scope=openid+profile+offline_access+photos:read"))
-            .send()
-            .await
-            .unwrap();
-        let answer: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-        answer["user_code"].as_str().unwrap().to_owned()
-    }
-
-    async fn open(&self, path: &str) {
-        self.client.goto(&format!("{}{path}", self.server.base_url())).await.unwrap();
-    }
-
-    /// Opens the entry page and types a code into it.
-    async fn enter(&self, code: &str) {
-        self.open("/device").await;
-        self.client.find(Locator::Id("user_code")).await.unwrap().send_keys(code).await.unwrap();
-        self.press_button("Continue").await;
-    }
-
-    async fn press_button(&self, name: &str) {
-        let button = format!("//button[normalize-space()='{name}']");
-        self.client.find(Locator::XPath(&button)).await.unwrap().click().await.unwrap();
-    }
-
-    async fn key(&self, key: char) {
-        let keys = KeyActions::new("keyboard".to_owned());
-        let keys = keys.then(KeyAction::Down { value: key }).then(KeyAction::Up { value: key });
-        self.client.perform_actions(keys).await.unwrap();
-    }
-
-    async fn text(&self, selector: &str) -> String {
-        self.client.find(Locator::Css(selector)).await.unwrap().text().await.unwrap()
-    }
-
-    /// Waits for the page with this heading: a click returns before the next page is there.
-    async fn heading(&self, heading: &str) {
-        let heading = format!("//h1[normalize-space()='{heading}']");
-        let patience = self.client.wait().at_most(Duration::from_secs(10));
-        patience.for_element(Locator::XPath(&heading)).await.unwrap_or_else(|_| panic!("no page {heading}"));
-    }
-
-    async fn confirm_page(&self) {
-        self.heading("Let living-room-tv use your account?").await;
-    }
-
-    async fn problem(&self, words: &str) {
-        let patience = self.client.wait().at_most(Duration::from_secs(10));
-        let problem = patience.for_element(Locator::Css("[role=alert]")).await.unwrap().text().await.unwrap();
-        assert!(problem.contains(words), "{problem}");
-        assert_eq!(self.text("label").await, "Enter the code that your device or terminal shows.", "one can try again");
-    }
-
-    async fn script(&self, expression: &str) -> Value {
-        self.client.execute(&format!("return {expression}"), vec![]).await.unwrap()
-    }
-
-    async fn screenshot(&self, name: &str) {
-        if let Some(folder) = std::env::var_os("DEMO_SCREENSHOTS") {
-            std::fs::write(PathBuf::from(folder).join(name), self.client.screenshot().await.unwrap()).unwrap();
-        }
-    }
-}
+use device_flow_cli::demo::Options;
+use fantoccini::Locator;
+use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
+use serde_json::json;
+use stage::{Adapter, Stage, Told};
+use window::{DARK, ENTER, PATIENCE, Setup, TAB, Window};
 
 #[tokio::test]
 async fn a_person_enters_the_code_and_approves() {
@@ -332,9 +180,12 @@ async fn the_keyboard_is_enough_and_its_focus_is_seen() {
 async fn nothing_scrolls_sideways_at_320_pixels() {
     let test = async |window: Window| {
         let code = window.begin().await;
+        window.poll().await;
         let long = window.begin_as(&"W".repeat(300)).await;
         for (path, name) in [
             ("/".to_owned(), "home"),
+            ("/live/1".to_owned(), "live"),
+            ("/live/2".to_owned(), "live-long-name"),
             ("/device".to_owned(), "enter"),
             (format!("/device?user_code={code}"), "confirm"),
             (format!("/device?user_code={}", "W".repeat(300)), "wrong"),
@@ -345,6 +196,11 @@ async fn nothing_scrolls_sideways_at_320_pixels() {
             assert_eq!(window.script("document.documentElement.scrollWidth").await, 320, "{path}");
             window.screenshot(&format!("{name}-320.png")).await;
         }
+        window.open("/live/1").await;
+        window.client.execute("document.querySelector('.act').scrollIntoView()", vec![]).await.unwrap();
+        window.screenshot("live-buttons-320.png").await;
+        window.client.execute("scrollTo(0, 99999)", vec![]).await.unwrap();
+        window.screenshot("live-polls-320.png").await;
         // Smaller text in a field makes phones zoom in.
         window.open("/device").await;
         let size = window.script("parseFloat(getComputedStyle(document.getElementById('user_code')).fontSize)").await;
@@ -379,9 +235,14 @@ async fn the_dark_is_dark_and_legible() {
         let code = window.begin().await;
         window.open(&format!("/device?user_code={code}")).await;
         window.screenshot("confirm-dark-phone.png").await;
+        window.poll().await;
+        window.open("/live").await;
+        window.screenshot("live-dark-phone.png").await;
+        let card = window.script("getComputedStyle(document.querySelector('.card')).backgroundColor").await;
+        assert_eq!(card, "rgb(25, 32, 29)");
     };
     let mut phone = Setup::phone(390);
-    phone.arguments.push("--blink-settings=preferredColorScheme=0");
+    phone.arguments.push(DARK);
     phone.run(test).await;
 }
 
@@ -395,7 +256,219 @@ async fn the_pages_work_without_javascript() {
         window.confirm_page().await;
         window.press_button("Approve").await;
         window.heading("Approved").await;
+
+        let code = window.begin().await;
+        window.open("/live").await;
+        window.shows("polls", "No poll yet").await;
+        window.poll().await;
+        window.shows("polls", "too soon").await; // The page loads itself again.
+        window.open("/live/2?still").await;
+        window.misbehave("deny").await;
+        window.shows("standing", "Denied").await;
+        assert!(window.server.deny(&code) && !window.server.approve(&code));
     };
     let prefs = json!({ "profile.managed_default_content_settings.javascript": 2 });
     Setup { chrome: vec![("prefs", prefs)], ..Setup::default() }.run(test).await;
+}
+
+#[tokio::test]
+async fn a_watcher_sees_each_poll_as_it_comes_and_makes_the_server_misbehave() {
+    let test = async |window: Window| {
+        window.open("/live").await;
+        window.heading("No sign-in yet").await;
+        let code = window.begin().await;
+        window.heading("living-room-tv signs in").await; // By itself.
+        assert_eq!(window.text(".person .code").await, code);
+        window.script("window.same = true").await;
+        window.shows("facts", "none no poll yet").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        window.misbehave("unavailable").await;
+        window.shows("ahead", "503 at the next 3 polls").await;
+        assert_eq!(window.poll().await, 503);
+        window.shows("polls", "503 Service unavailable.").await;
+        window.shows("ahead", "503 at the next 2 polls").await;
+        assert_eq!(window.poll().await, 503);
+        window.shows("polls", "too soon").await;
+        window.shows("polls", "It did not back off.").await;
+        window.shows("facts", "1 of 2 polls").await;
+        window.shows("news", "Poll 2 came after 0.").await;
+        window.misbehave("expire").await;
+        window.shows("standing", "Code expired The client does not know yet").await;
+        window.misbehave("slow_down").await; // Instead of the third 503.
+        window.shows("ahead", "slow_down at the next poll").await;
+        assert_eq!(window.poll().await, 400);
+        window.shows("polls", "expired_token").await;
+        window.shows("ahead", "This sign-in is over.").await;
+        let form = window.client.find(Locator::Css("form.misbehave")).await.unwrap();
+        assert!(!form.is_displayed().await.unwrap(), "there is nothing left to do to it");
+        assert_eq!(window.script("window.same").await, true, "nothing of this loaded the page again");
+        window.open(&format!("/device?user_code={code}")).await;
+        window.problem("This code has expired").await;
+    };
+    let server = Options { interval: Duration::from_secs(1), ..Options::default() };
+    Setup { server, ..Setup::default() }.run(test).await;
+}
+
+#[tokio::test]
+async fn the_keyboard_is_enough_for_the_live_view_and_keeps_its_place() {
+    let test = async |window: Window| {
+        window.begin().await;
+        window.open("/live").await;
+        let stops = ["device-flow", "All sign-ins", "Approve or deny", "slow_down", "Retry-After", "503", "Hang up"];
+        for stop in stops {
+            window.key(TAB).await;
+            let focused = window.script("document.activeElement.textContent.trim()").await;
+            assert!(focused.as_str().unwrap().starts_with(stop), "{focused} where {stop} should be");
+            let outline = window.script("getComputedStyle(document.activeElement).outlineStyle").await;
+            assert_eq!(outline, "solid", "the focus on {stop} is visible");
+        }
+        window.key(ENTER).await;
+        window.shows("ahead", "No answer at the next 3 polls").await;
+        assert_eq!(window.script("document.activeElement.value").await, "hang_up", "the focus stays on the button");
+        for _ in ["Expire", "Deny"] {
+            window.key(TAB).await;
+        }
+        window.key(ENTER).await;
+        window.shows("standing", "Denied").await;
+    };
+    Setup::default().run(test).await;
+}
+
+// A page elsewhere sends our own forms. The browser sends no cookie along, and says whose form it is.
+#[tokio::test]
+async fn rfc6749_10_12_a_form_from_another_page_is_refused() {
+    let test = async |window: Window| {
+        let code = window.begin().await;
+        let base_url = window.server.base_url();
+        window.open(&format!("/device?user_code={code}")).await;
+        let token = window.script("document.querySelector('[name=form_token]').value").await;
+        let token = token.as_str().unwrap();
+        for (action, fields, heading) in [
+            (
+                "/device/decide",
+                format!("<input name=user_code value={code}><input name=decision value=approve>"),
+                "Connect a device",
+            ),
+            ("/live/1/misbehave", "<input name=what value=deny>".to_owned(), "living-room-tv signs in"),
+        ] {
+            let form = format!(
+                "data:text/html,<form method=post action={base_url}{action}><input name=form_token value={token}>{fields}\
+                <button>Win a prize</button></form>"
+            );
+            window.client.goto(&form).await.unwrap();
+            window.press_button("Win a prize").await;
+            window.heading(heading).await;
+            let said = window.text("[role=alert]").await;
+            assert!(said.starts_with("That did not come from this page"), "{said}");
+        }
+        window.open("/live/1").await;
+        window.shows("standing", "Waiting for the person").await;
+        assert!(window.server.deny(&code), "nothing was decided");
+    };
+    Setup::default().run(test).await;
+}
+
+/// From the first line of the demo to its end, which the page outlives.
+#[tokio::test]
+async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gone() {
+    let test = async |window: Window| {
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_device-flow"));
+        let demo = demo.args(["demo", "--interval", "1s"]).stdin(Stdio::null());
+        let mut demo = demo.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(demo.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let live = told.nth(1).unwrap();
+        window.client.goto(live.split_once(" at ").expect("an address in the second line").1.trim()).await.unwrap();
+        window.heading("device-flow-demo signs in").await;
+        window.shows("polls", "authorization_pending").await;
+        let watching = window.client.window().await.unwrap();
+        let door = window.script("document.querySelector('.person a').href").await;
+        window.client.switch_to_window(window.client.new_window(true).await.unwrap().handle).await.unwrap();
+        window.client.goto(door.as_str().unwrap()).await.unwrap();
+        window.press_button("Approve").await;
+        window.heading("Approved").await;
+        window.client.switch_to_window(watching).await.unwrap();
+        window.shows("standing", "Signed in").await;
+        window.shows("polls", "tokens Signed in.").await;
+        let patience = window.client.wait().at_most(PATIENCE);
+        let gone = patience.for_element(Locator::Css(".gone:not([hidden])")).await.unwrap();
+        assert_eq!(gone.text().await.unwrap(), "The demo server has stopped. This is the last that was seen.");
+        drop(told);
+        assert_eq!(demo.wait().unwrap().code(), Some(0));
+    };
+    Setup::default().run(test).await;
+}
+
+const DESK: &str = "--window-size=1120,1290";
+
+/// A real client through all kinds of trouble, on a clock that is told what time it is, as a watcher sees it.
+async fn story(mut window: Window, light: &str) {
+    let stage = Stage::start(5);
+    window.server = Arc::clone(&stage.server);
+    let (pause, mut paused) = tokio::sync::mpsc::unbounded_channel();
+    let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
+    let story = tokio::task::spawn_blocking(move || {
+        let (mut code, mut waits) = (String::new(), 0);
+        let outcome = stage.sign_in(Adapter::Tokio, "living-room-tv", |told| match told {
+            Told::Code(shown) => shown.clone_into(&mut code),
+            Told::Wait(..) => {
+                waits += 1;
+                match waits {
+                    3 => assert_eq!(stage.press(1, "unavailable"), 303),
+                    5 => assert_eq!(stage.press(1, "slow_down"), 303),
+                    8 => {
+                        stage.advance(Duration::from_secs(4));
+                        assert_eq!(stage.press(1, "hang_up"), 303);
+                        pause.send(()).unwrap();
+                        gone_on.recv().unwrap();
+                        assert_eq!(stage.press(1, "slow_down"), 303);
+                        assert!(stage.server.approve(&code));
+                    }
+                    _ => {}
+                }
+            }
+        });
+        assert!(outcome.is_ok(), "{outcome:?}");
+        stage // It stands as long as somebody watches.
+    });
+    paused.recv().await.expect("seven polls");
+    window.open("/live").await;
+    window.shows("standing", "Waiting for the person").await;
+    window.shows("facts", "7 of 7 polls").await;
+    window.shows("facts", "10 s 5 s more than at first").await;
+    window.shows("polls", "It slowed down.").await;
+    let marks = window.script("[...document.querySelectorAll('#timeline svg svg')].length").await;
+    assert_eq!(marks, 7, "each poll has its mark on the line of time");
+    window.screenshot(&format!("live-{light}.png")).await;
+    go_on.send(()).unwrap();
+    let stage = story.await.unwrap();
+    window.shows("standing", "Signed in").await;
+    window.shows("polls", "15 s").await;
+    window.shows("facts", "9 of 9 polls").await;
+    window.screenshot(&format!("live-over-{light}.png")).await;
+    window.begin().await;
+    window.open("/").await;
+    for words in ["living-room-tv no. 1", "9 of 9", "Signed in", "living-room-tv no. 2", "no poll yet"] {
+        window.shows("sign-ins", words).await;
+    }
+    window.shows("clients", "living-room-tv asked twice, signed in once").await;
+    window.screenshot(&format!("home-live-{light}.png")).await;
+    drop(stage);
+}
+
+#[tokio::test]
+async fn the_live_view_shows_how_a_real_client_takes_it() {
+    let test = async |window: Window| story(window, "light").await;
+    Setup { arguments: vec![DESK, "--hide-scrollbars"], ..Setup::default() }.run(test).await;
+}
+
+#[tokio::test]
+async fn the_live_view_shows_it_in_the_dark() {
+    let test = async |window: Window| {
+        story(window.clone(), "dark").await;
+        for (element, colour) in [(".card", "rgb(25, 32, 29)"), (".badge.good", "rgb(126, 211, 178)")] {
+            let ground = format!("getComputedStyle(document.querySelector('{element}')).backgroundColor");
+            assert_eq!(window.script(&ground).await, colour, "{element}");
+        }
+    };
+    Setup { arguments: vec![DESK, DARK, "--hide-scrollbars"], ..Setup::default() }.run(test).await;
 }

@@ -369,11 +369,24 @@ async fn only_the_loopback_address_is_answered() {
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
     let demo = Demo::start().await;
-    for path in
-        ["/", "/device", "/device?user_code=x", "/style.css", "/nowhere", "/token", "/.well-known/openid-configuration"]
-    {
+    for path in [
+        "/",
+        "/live",
+        "/live/9",
+        "/device",
+        "/device?user_code=x",
+        "/style.css",
+        "/nowhere",
+        "/token",
+        "/.well-known/openid-configuration",
+    ] {
         let answer = demo.get(path).await;
-        let csp = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+        // Where codes are entered and approved no script runs at all, elsewhere our own alone.
+        let scripts =
+            if path == "/" || path.starts_with("/live") { "script-src 'self'; connect-src 'self'; " } else { "" };
+        let csp = format!(
+            "default-src 'none'; style-src 'self'; {scripts}form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        );
         assert_eq!(header(&answer, "content-security-policy"), csp, "{path}");
         assert_eq!(header(&answer, "x-frame-options"), "DENY");
         assert_eq!(header(&answer, "x-content-type-options"), "nosniff");
@@ -391,7 +404,7 @@ async fn bodies_over_16_kib_are_refused() {
     let demo = Demo::start().await;
     let fits = format!("client_id=tv&x={}", "x".repeat(16 * 1024 - 15));
     assert_eq!(demo.post("/device_authorization", &fits).send().await.unwrap().status(), 200);
-    for path in ["/device_authorization", "/token", "/revoke", "/device", "/device/decide"] {
+    for path in ["/device_authorization", "/token", "/revoke", "/device", "/device/decide", "/live/1/misbehave"] {
         assert_eq!(demo.post(path, &format!("{fits}x")).send().await.unwrap().status(), 413, "{path}");
     }
 }

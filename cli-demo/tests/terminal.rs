@@ -323,17 +323,28 @@ fn e03_in_the_background_it_polls_and_keeps_silent() {
     let site = Site::start();
     let (browser, opened, _) = site.browser("");
     let login = site.words(&["--open"]).join(" ");
-    let script = format!("set -m; {PROGRAM} {login} & read -r line; echo \"got $line\"; wait $!; echo ended with $?");
+    let script = format!(
+        "set -m; {PROGRAM} {login} & read -r line; echo \"got $line\"; read -r line; fg > /dev/null; echo ended with $?"
+    );
     let mut terminal = site.run(WIDE, &["bash", "-c", &script], &[("BROWSER", browser.to_str().unwrap())], |_| {});
     let code = terminal.code();
     terminal.until_it_says("Press Enter");
     terminal.press("\n");
     terminal.until_it_says("got");
+    let polled = site.server().requests_to("/token");
+    let until = Instant::now() + Duration::from_secs(60);
+    while site.server().requests_to("/token") == polled {
+        assert!(Instant::now() < until, "it does not poll");
+        std::thread::yield_now();
+    }
+    assert!(!terminal.text().contains("Waiting"), "{}", terminal.text());
+    // Brought to the foreground, it counts down.
+    terminal.press("\n");
+    terminal.until_it_says("left)");
     assert!(site.server().approve(&code));
     terminal.until_it_says("ended with 0");
     terminal.end();
     assert!(!opened.exists(), "the key was meant for the shell");
-    assert!(!terminal.text().contains("Waiting"), "{}", terminal.text());
 }
 
 // E06: no escape byte where none is wanted; where colours are, the code is bold.

@@ -293,13 +293,14 @@ pub struct Response<'a> {
     content_type: Option<&'a [u8]>,
     retry_after: Option<&'a [u8]>,
     date: Option<&'a [u8]>,
+    age: Option<&'a [u8]>,
 }
 
 impl<'a> Response<'a> {
     /// An answer without headers.
     #[must_use]
     pub fn new(status: u16, body: &'a [u8]) -> Self {
-        Self { status, body, content_type: None, retry_after: None, date: None }
+        Self { status, body, content_type: None, retry_after: None, date: None, age: None }
     }
 
     /// Adds a header. Hand in all of them: names are compared without regard to case, the ones that matter are kept (the
@@ -312,6 +313,8 @@ impl<'a> Response<'a> {
             &mut self.retry_after
         } else if name.eq_ignore_ascii_case("date") {
             &mut self.date
+        } else if name.eq_ignore_ascii_case("age") {
+            &mut self.age
         } else {
             return self;
         };
@@ -325,7 +328,9 @@ impl<'a> Response<'a> {
         self.status
     }
 
-    pub(crate) fn body(&self) -> &'a [u8] {
+    /// The body, as far as it was read. It may hold tokens.
+    #[must_use]
+    pub fn body(&self) -> &'a [u8] {
         self.body
     }
 
@@ -337,8 +342,16 @@ impl<'a> Response<'a> {
         core::str::from_utf8(self.retry_after?).ok()
     }
 
-    pub(crate) fn date(&self) -> Option<&'a str> {
+    /// When the server wrote it, in its own words: the header `date` (RFC 9110 §6.6.1).
+    #[must_use]
+    pub fn date(&self) -> Option<&'a str> {
         core::str::from_utf8(self.date?).ok()
+    }
+
+    /// For how many seconds a cache on the way has kept it, in the cache's own words: the header `age` (RFC 9111 §5.1).
+    #[must_use]
+    pub fn age(&self) -> Option<&'a str> {
+        core::str::from_utf8(self.age?).ok()
     }
 }
 

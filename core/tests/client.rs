@@ -116,6 +116,9 @@ fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
         for id_in_body in [false, true] {
             let configured = way(client("my-app").scope("a"));
             let configured = if id_in_body { configured.client_id_in_body() } else { configured };
+            let told =
+                ["none", "client_secret_basic", "client_secret_basic", "client_secret_basic", "client_secret_post"];
+            assert_eq!(configured.clone().build().unwrap().authentication_method(), told[index]);
             let sent = requests(configured);
             let first = &sent[0];
             for sent in &sent {

@@ -167,6 +167,15 @@ fn a_request_prints_its_method_and_url_alone() {
     assert_eq!(format!("{response:?}"), "HTTP 200 (6 bytes)");
 }
 
+// C19, RFC 9110 §6.6.1, RFC 9111 §5.1: a driver, or a machine around another, may look at what was handed in.
+#[test]
+fn an_answer_has_its_body_date_and_age() {
+    let response = Response::new(200, b"{}").header("DATE", b"today").header("Age", b"7").header("age", b"8");
+    assert_eq!((response.body(), response.date(), response.age()), (&b"{}"[..], Some("today"), Some("7")));
+    let silent = Response::new(200, b"").header("date", b"\xff");
+    assert_eq!((silent.body(), silent.date(), silent.age()), (&b""[..], None, None));
+}
+
 #[cfg(feature = "http")]
 #[test]
 fn into_http_moves_everything_and_marks_the_secret() {

@@ -232,12 +232,15 @@ pub fn tunnel_to(port: u16, check: impl Fn(&str) + Send + 'static) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let own = listener.local_addr().unwrap().port();
     thread::spawn(move || {
-        for near in listener.incoming() {
+        'connections: for near in listener.incoming() {
             let mut near = near.unwrap();
             let mut head = Vec::new();
             while !head.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];
-                near.read_exact(&mut byte).unwrap();
+                if near.read_exact(&mut byte).is_err() {
+                    // Somebody who only looks whether there is a proxy.
+                    continue 'connections;
+                }
                 head.extend(byte);
             }
             check(&String::from_utf8(head).unwrap());

@@ -148,7 +148,7 @@ fn rooms_are_small_and_say_what_they_own() {
         }
     }
     println!("core: {core} lines of code");
-    assert!(core < 6_000, "the core has {core} lines of code");
+    assert!(core < 6_400, "the core has {core} lines of code");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn adapters_are_the_same_house_twice() {
     };
     assert_eq!(files("adapter-tokio/src"), files("adapter-blocking/src"));
     // What has nothing to do with the way of waiting stands in both to the letter, so that each crate stays whole by itself.
-    for file in ["kept.rs", "proxy.rs", "roots.rs"] {
+    for file in ["exchange.rs", "kept.rs", "proxy.rs", "roots.rs"] {
         let text = |folder: &str| fs::read_to_string(root().join(folder).join("src").join(file)).unwrap();
         assert_eq!(text("adapter-tokio"), text("adapter-blocking"), "{file} has drifted apart");
     }

@@ -14,6 +14,7 @@ use device_flow_testkit::scaled::Scaled;
 use std::future::Future as _;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -68,7 +69,10 @@ async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_g
         }
         play(asked, wire)
     });
-    let http = Http::builder().build().unwrap();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let tell = Arc::clone(&told);
+    let http = Http::builder().on_exchange(move |exchange| tell.lock().unwrap().push(exchange.outcome()));
+    let http = http.build().unwrap();
     let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
     let mut reasons = Vec::new();
     let mut runs = 0;
@@ -106,6 +110,10 @@ async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_g
         matches!(reason, WaitReason::Backoff { cause: Cause::Transport(TransportErrorKind::Abandoned), .. })
     });
     assert_eq!(abandoned.count(), 2);
+    // And whoever watches is told of them at their place.
+    let (given_up, told) = (Err(TransportErrorKind::Abandoned), told.lock().unwrap());
+    assert_eq!((&told[..3], told.last()), (&[given_up, Ok(200), given_up][..], Some(&Ok(200))));
+    assert_eq!(told.len(), server.requests().len());
     // One second of interval is 50 ms here.
     let polls = server.polls();
     for (before, after) in polls.iter().zip(&polls[1..]) {

@@ -2,14 +2,15 @@
 //! each request is a table of the testkit's (`tests/faults.rs`).
 
 use crate::adapter::core::{
-    Client, DeviceFlow, Failure, Provider, Stopped, TransportError, TransportErrorKind as Kind,
+    Client, DeviceFlow, Failure, Method, Provider, Stopped, TransportError, TransportErrorKind as Kind,
 };
-use crate::adapter::{Http, HttpBuilder, entropy};
+use crate::adapter::{Exchange, Http, HttpBuilder, entropy};
 use crate::sign_in;
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,15 @@ fn transport_error(http: HttpBuilder, client: Client) -> TransportError {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// What is told of the exchanges of a client.
+type Told = Arc<Mutex<Vec<Exchange>>>;
+
+fn watched(http: HttpBuilder) -> (Http, Told) {
+    let told = Told::default();
+    let tell = told.clone();
+    (http.on_exchange(move |exchange| tell.lock().unwrap().push(exchange.clone())).build().unwrap(), told)
 }
 
 fn impatient() -> HttpBuilder {
@@ -208,7 +218,52 @@ fn c01_a_tls_handshake_that_hangs_ends_with_the_limit_for_connecting() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
+// Logs
+
+// G11: whoever logs is told where requests went and what came of them, and nothing that was in them.
+#[test]
+fn g11_every_exchange_is_told_without_what_was_in_it() {
+    let server = Loopback::http(loopback::sign_in(&["authorization_pending"]));
+    let (http, told) = watched(Http::builder());
+    let (start, base) = (Instant::now(), server.url(""));
+    assert!(sign_in(&http, flow(client_at(&base))).is_ok());
+    let took = start.elapsed();
+    let told = told.lock().unwrap();
+    let seen: Vec<_> = told.iter().map(|told| (told.method(), told.url().to_owned(), told.outcome())).collect();
+    let poll = |status| (Method::Post, format!("{base}/token"), Ok(status));
+    assert_eq!(seen, [(Method::Post, format!("{base}/device"), Ok(200)), poll(400), poll(200)]);
+    assert!(told.iter().all(|told| !told.elapsed().is_zero()));
+    assert!(told.iter().map(Exchange::elapsed).sum::<Duration>() < took, "two waits lie in between");
+    assert!(told[1].to_string().starts_with(&format!("POST {base}/token: HTTP status 400, ")), "{}", told[1]);
+    let all = format!("{told:?}");
+    assert!(!all.contains("canary") && !all.contains("tenant"), "{}", all.len());
+}
+
+// C02.
+#[test]
+fn a_request_without_an_answer_is_told_with_the_kind_of_its_failure() {
+    let server = Loopback::https(loopback::self_signed(&["localhost"]), loopback::sign_in(&[]));
+    let base = format!("https://localhost:{}", server.port());
+    let (http, told) = watched(Http::builder());
+    assert!(matches!(failure(&http, client_at(&base)), Failure::Transport(_)));
+    let told = told.lock().unwrap();
+    assert_eq!(told.iter().map(Exchange::outcome).collect::<Vec<_>>(), [Err(Kind::UntrustedCertificate)]);
+    let line = told[0].to_string();
+    assert!(line.starts_with(&format!("POST {base}/device: the server's certificate is not trusted, ")), "{line}");
+}
+
 // Proxies
+
+// C14, C15.
+#[test]
+fn c15_which_proxy_serves_a_server_is_told_without_its_password() {
+    let http = Http::builder().proxy("http://user:hunter2-canary@127.0.0.1").build().unwrap();
+    assert_eq!(http.proxy_for("https://as.example/token").as_deref(), Some("127.0.0.1:80"));
+    for direct in ["http://127.0.0.1:1/", "https://localhost/", "nonsense"] {
+        assert_eq!(http.proxy_for(direct), None, "{direct}");
+    }
+    assert_eq!(Http::builder().no_proxy().build().unwrap().proxy_for("https://as.example"), None);
+}
 
 // C14.
 #[test]

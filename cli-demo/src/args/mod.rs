@@ -1,16 +1,18 @@
 //! Owns what can be written on the command line, and what each word means.
 
 mod credential;
+mod doctor;
 mod examples;
 mod target;
 
 use crate::terminal::Look;
 use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use credential::{Credential, Git, GitHosts, Kubernetes, Program};
+pub(crate) use doctor::{Discover, Doctor};
 pub(crate) use target::{ClientAuth, Network, ProviderName, StoreName, Target};
 
 /// Sign in on another device (OAuth 2.0 Device Authorization Grant, RFC 8628).
@@ -65,6 +67,10 @@ pub(crate) enum Command {
     /// Choose the profile that is meant when none is named.
     #[command(after_help = examples::USE)]
     Use(Use),
+    /// Tell what a server says of itself, and what that means for a sign-in.
+    Discover(Box<Discover>),
+    /// Look for what could keep a sign-in from working, and say what to do about it.
+    Doctor(Box<Doctor>),
     /// Try the flow here: a small real authorization server on this computer, and a sign-in against it.
     #[command(after_help = examples::DEMO)]
     Demo(Demo),
@@ -97,6 +103,10 @@ pub(crate) struct Global {
     /// How to show the wait: a countdown on a terminal, plain lines, or nothing.
     #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, env = "DEVICE_FLOW_PROGRESS", value_name = "HOW")]
     pub(crate) progress: Progress,
+    /// Tell on stderr what happens: every request and every decision; twice (-vv), what the libraries below say, too. Never a
+    /// secret.
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "DEVICE_FLOW_VERBOSE", value_parser = verbosity)]
+    pub(crate) verbose: u8,
     /// Never wait for a key: leave stdin alone.
     #[arg(long, global = true, env = "DEVICE_FLOW_NO_INPUT", value_parser = FalseyValueParser::new())]
     pub(crate) no_input: bool,
@@ -233,6 +243,12 @@ pub(crate) struct Man {
     /// Write a page for every sub-command into this folder.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) to: Option<PathBuf>,
+}
+
+/// As the environment says it; an empty variable counts as unset.
+fn verbosity(text: &str) -> Result<u8, String> {
+    let number = if text.is_empty() { "0" } else { text };
+    number.parse().map_err(|_| "write 1 or 2".to_owned())
 }
 
 /// `90`, `90s`, `15m` or `1h`.

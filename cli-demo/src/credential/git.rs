@@ -104,7 +104,7 @@ fn answer(bearer: bool, is_gitlab: bool, asked: &Asked, fresh: &Fresh) -> Result
 /// The server did not take a token. If it is the one that the next `get` would give, the next `get` must not: a refresh brings
 /// another, or says that only the person can help; then nobody is signed in here any more.
 async fn erase(session: &Session, asked: &Asked) -> Result<(), End> {
-    let cache = session.accounts.cache().await.map_err(|error| session.end(error))?;
+    let cache = session.cache().await?;
     let stored = session.request().min_life(Duration::ZERO).cached(&cache, today());
     let is_current = stored.is_some_and(|stored| {
         let token = stored.access_token().expose();
@@ -113,10 +113,11 @@ async fn erase(session: &Session, asked: &Asked) -> Result<(), End> {
     if !is_current {
         return Ok(());
     }
-    match session.accounts.silent(&session.request().force_refresh(true)).await {
+    let accounts = session.accounts()?;
+    match accounts.silent(&session.request().force_refresh(true)).await {
         Ok(_) => Ok(()),
         Err(SignInError::Stopped(Stopped::Failed(failure @ Failure::SignInNeeded(_)))) => {
-            session.accounts.forget(&session.request()).await.map_err(|error| session.end(error))?;
+            accounts.forget(&session.request()).await.map_err(|error| session.end(error))?;
             Err(session.end(failure))
         }
         Err(error) => Err(session.end(error)),

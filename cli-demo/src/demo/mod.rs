@@ -3,14 +3,19 @@
 //! It forgets everything when it stops, believes every public client's name, and knows one person, who is always signed
 //! in: right for a demo and for tests, wrong for anything else.
 
+mod answer;
 mod browser;
 mod form;
+mod grant;
 mod http;
+mod live;
 mod oauth;
 mod pages;
 mod random;
-mod refusal;
+mod setting;
+mod site;
 mod state;
+mod visitor;
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -22,40 +27,13 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use http::Site;
-use state::Decision;
-
-/// The one client that has a secret, to try client authentication with. Every other client is public.
-pub const CONFIDENTIAL_CLIENT_ID: &str = "demo-confidential";
-/// The secret of [`CONFIDENTIAL_CLIENT_ID`], full of characters that clients forget to encode (RFC 6749 §2.3.1).
-pub const CONFIDENTIAL_CLIENT_SECRET: &str = "s3cret+/= %:canary";
+use grant::Decision;
+pub use setting::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options};
+use setting::{EMAIL, PERSON};
+use site::Site;
 
 /// How long an open connection may keep [`Server::shutdown`] waiting.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
-
-/// How the server behaves. The wire knows whole seconds only, so all durations must be whole and not zero.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The port on 127.0.0.1; 0 takes a free one.
-    pub port: u16,
-    /// How long clients must wait between polls (RFC 8628 §3.2 `interval`); 5 s by default.
-    pub interval: Duration,
-    /// How long a device code and its user code live; 10 minutes by default.
-    pub code_lifetime: Duration,
-    /// How long an access token lives; one hour by default.
-    pub access_token_lifetime: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            port: 0,
-            interval: Duration::from_secs(5),
-            code_lifetime: Duration::from_secs(600),
-            access_token_lifetime: Duration::from_secs(3600),
-        }
-    }
-}
 
 /// A running server. Dropping it stops it; [`shutdown`](Self::shutdown) also waits until it has stopped.
 #[derive(Debug)]
@@ -88,10 +66,12 @@ impl Server {
             // Answers are small: waiting to fill a packet only makes them late. Failing to ask for that harms nothing.
             let _ = stream.set_nodelay(true);
         });
+        let ending = Arc::clone(&site);
         let (stop, stopped) = oneshot::channel();
-        let serving = axum::serve(listener, http::router(Arc::clone(&site))).with_graceful_shutdown(async {
+        let serving = axum::serve(listener, http::router(Arc::clone(&site))).with_graceful_shutdown(async move {
             // An error here means that `stop` was dropped, which is how it is told.
             let _ = stopped.await;
+            ending.tell_end();
         });
         let task = tokio::spawn(serving.into_future());
         Ok(Self { site, stop, task })
@@ -101,6 +81,12 @@ impl Server {
     #[must_use]
     pub fn base_url(&self) -> &str {
         self.site.base_url()
+    }
+
+    /// Where a person watches the sign-ins, poll by poll, and makes the server misbehave.
+    #[must_use]
+    pub fn live_url(&self) -> String {
+        format!("{}/live", self.base_url())
     }
 
     /// Approves a code as the person would on the page. True also when it already was, false when no such code waits.
@@ -119,13 +105,13 @@ impl Server {
     #[must_use]
     pub fn account(&self, access_token: &str) -> Option<String> {
         let authority = self.site.authority();
-        authority.scope_of(access_token, self.site.now()).map(|_| format!("{} <{}>", pages::PERSON, pages::EMAIL))
+        authority.scope_of(access_token, self.site.now()).map(|_| format!("{} <{}>", PERSON, EMAIL))
     }
 
-    /// When each poll for this code arrived, since the server started; their differences are the gaps.
+    /// When each of the last hundred polls for this code arrived, since the server started; their differences are the gaps.
     #[must_use]
     pub fn polls(&self, user_code: &str) -> Vec<Duration> {
-        self.site.authority().polls(user_code).to_vec()
+        self.site.authority().polls(user_code)
     }
 
     /// How many connections were opened so far.
@@ -154,6 +140,8 @@ impl Server {
     }
 
     fn decide(&self, user_code: &str, decision: Decision) -> bool {
-        self.site.authority().decide(user_code, decision, self.site.now()).is_ok()
+        let decided = self.site.authority().decide(user_code, decision, self.site.now()).is_ok();
+        self.site.tell_change();
+        decided
     }
 }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64ct::{Base64, Encoding as _};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::answer::{Refusal, json};
 use super::form::Form;
-use super::http::{Arrival, Site};
-use super::refusal::Refusal;
-use super::state::{Ask, same_secret};
-use super::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, pages};
+use super::grant::Ask;
+use super::random::same_secret;
+use super::setting::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, EMAIL, PERSON, SCOPES};
+use super::site::{Arrival, Site};
 
 const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -100,11 +101,11 @@ pub(super) async fn userinfo(
     let Some(scope) = authority.scope_of(token, now) else {
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")]).into_response();
     };
-    let mut person = json!({ "sub": "ada", "name": pages::PERSON });
+    let mut person = json!({ "sub": "ada", "name": PERSON });
     if let Some(person) = person.as_object_mut()
         && scope.split(' ').any(|token| token == "email")
     {
-        person.insert("email".to_owned(), json!(pages::EMAIL));
+        person.insert("email".to_owned(), json!(EMAIL));
     }
     json(StatusCode::OK, &person)
 }
@@ -123,17 +124,12 @@ pub(super) async fn metadata(State(site): State<Arc<Site>>) -> Response {
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "grant_types_supported": [DEVICE_CODE_GRANT, "refresh_token"],
             "response_types_supported": [],
-            "scopes_supported": pages::SCOPES.map(|(scope, _)| scope),
+            "scopes_supported": SCOPES.map(|(scope, _)| scope),
             "token_endpoint_auth_methods_supported": authentication,
             "revocation_endpoint_auth_methods_supported": authentication,
             "code_challenge_methods_supported": ["S256"],
         }),
     )
-}
-
-/// An answer in JSON.
-pub(super) fn json(status: StatusCode, value: &Value) -> Response {
-    (status, [(CONTENT_TYPE, "application/json")], value.to_string()).into_response()
 }
 
 /// The client that sent a form (RFC 6749 §2.3, §3.2.1), and the form.

@@ -1,49 +1,44 @@
-//! Owns what the demo server knows and decides: codes, tokens and the polling law; it reads no clock and no wire form.
+//! Owns what the demo server knows and decides: sign-ins, tokens, and how much of both it keeps; it reads no clock and no wire form.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use base64ct::{Base64UrlUnpadded, Encoding as _};
-use sha2::{Digest as _, Sha256};
-
-use super::Options;
+use super::answer::Refusal;
+use super::grant::{Ask, Decision, Grant, Trouble};
 use super::random;
-use super::refusal::Refusal;
+use super::setting::Options;
 
 #[cfg(test)]
 mod tests;
 
-/// RFC 8628 §3.5: what each `slow_down` adds to the interval, for good.
-const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// How long a dead code is remembered, so that a person reads "expired" and not "unknown".
+/// How long a dead code is remembered at most, so that a person reads "expired" and not "unknown".
 const REMEMBER_CODE: Duration = Duration::from_secs(60 * 60);
 /// How long a sign-in outlives its last refresh.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// RFC 8628 §5.1: this many wrong user codes in [`WRONG_CODE_WINDOW`] close the pages for a while.
 const WRONG_CODE_LIMIT: usize = 10;
 const WRONG_CODE_WINDOW: Duration = Duration::from_secs(60);
+/// How many sign-ins that are over are kept, to be looked at.
+const MOST_OVER: usize = 50;
+/// How many sign-ins, and how many families of tokens, there may be in all.
+const MOST: usize = 5_000;
+/// How many tokens of each kind a family keeps. Of the spent ones, the last are worth catching.
+const MOST_TOKENS: usize = 32;
 
 /// The authorization server without its sockets. `now` is the time since the server started.
 pub(super) struct Authority {
     options: Options,
-    grants: HashMap<UserCode, Grant>,
-    device_codes: HashMap<String, UserCode>,
-    families: HashMap<u64, Family>,
+    /// By number: the newest is the last.
+    grants: BTreeMap<u64, Grant>,
+    grants_made: u64,
+    user_codes: HashMap<UserCode, u64>,
+    device_codes: HashMap<String, u64>,
+    families: BTreeMap<u64, Family>,
     families_made: u64,
     refresh_tokens: HashMap<String, RefreshToken>,
     access_tokens: HashMap<String, AccessToken>,
     wrong_codes: Vec<Duration>,
     next_sweep: Duration,
-}
-
-/// What a client asks for: the request of RFC 8628 §3.1.
-#[derive(Debug, Clone)]
-pub(super) struct Ask {
-    pub(super) client_id: String,
-    /// Scope tokens, separated by spaces; may be empty.
-    pub(super) scope: String,
-    /// The S256 challenge of RFC 7636, when the client sent one.
-    pub(super) code_challenge: Option<String>,
 }
 
 /// The codes of one new sign-in.
@@ -60,13 +55,6 @@ pub(super) struct Tokens {
     pub(super) scope: String,
 }
 
-/// What a person said on the page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
-    Approve,
-    Deny,
-}
-
 /// Why a code that a person typed leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CodeProblem {
@@ -76,33 +64,25 @@ pub(super) enum CodeProblem {
     TooManyWrong,
 }
 
+/// What a button on the live view does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Misbehaviour {
+    Trouble(Trouble),
+    Expire,
+    Deny,
+}
+
 /// A user code as it is compared: RFC 8628 §6.1 wants case and punctuation ignored.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct UserCode(String);
-
-struct Grant {
-    ask: Ask,
-    user_code: String,
-    issued: Duration,
-    expires: Duration,
-    interval: Duration,
-    polls: Vec<Duration>,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Waiting,
-    Approved,
-    Denied,
-    Redeemed,
-}
 
 /// All tokens that descend from one approval; without its family a token is worth nothing.
 struct Family {
     client_id: String,
     scope: String,
     expires: Duration,
+    /// Pairs of an access and a refresh token, the oldest first.
+    tokens: VecDeque<(String, String)>,
 }
 
 struct RefreshToken {
@@ -120,9 +100,11 @@ impl Authority {
     pub(super) fn new(options: Options) -> Self {
         Self {
             options,
-            grants: HashMap::new(),
+            grants: BTreeMap::new(),
+            grants_made: 0,
+            user_codes: HashMap::new(),
             device_codes: HashMap::new(),
-            families: HashMap::new(),
+            families: BTreeMap::new(),
             families_made: 0,
             refresh_tokens: HashMap::new(),
             access_tokens: HashMap::new(),
@@ -135,24 +117,23 @@ impl Authority {
     pub(super) fn issue(&mut self, ask: Ask, now: Duration) -> Result<Issued, Refusal> {
         check_scope(&ask.scope)?;
         self.sweep(now);
+        self.keep_few_that_are_over(now);
+        if self.grants.len() >= MOST {
+            return Err(Refusal::Unavailable);
+        }
         let device_code = random::secret()?;
         let user_code = loop {
             let candidate = random::user_code()?;
-            if !self.grants.contains_key(&UserCode::typed(&candidate)) {
+            if !self.user_codes.contains_key(&UserCode::typed(&candidate)) {
                 break candidate;
             }
         };
-        let grant = Grant {
-            ask,
-            user_code: user_code.clone(),
-            issued: now,
-            expires: now.saturating_add(self.options.code_lifetime),
-            interval: self.options.interval,
-            polls: Vec::new(),
-            phase: Phase::Waiting,
-        };
-        self.device_codes.insert(device_code.clone(), UserCode::typed(&user_code));
-        self.grants.insert(UserCode::typed(&user_code), grant);
+        self.grants_made += 1;
+        let number = self.grants_made;
+        let times = (self.options.interval, self.options.code_lifetime);
+        self.device_codes.insert(device_code.clone(), number);
+        self.user_codes.insert(UserCode::typed(&user_code), number);
+        self.grants.insert(number, Grant::new(number, ask, user_code.clone(), now, times));
         Ok(Issued { device_code, user_code })
     }
 
@@ -167,7 +148,7 @@ impl Authority {
         let grant = self
             .device_codes
             .get(device_code)
-            .and_then(|user_code| self.grants.get_mut(user_code))
+            .and_then(|number| self.grants.get_mut(number))
             .filter(|grant| grant.ask.client_id == client_id)
             .ok_or(Refusal::InvalidGrant("no such device code"))?;
         grant.poll(verifier, now)?;
@@ -176,7 +157,11 @@ impl Authority {
         self.families_made = family.saturating_add(1);
         let Ask { client_id, scope, .. } = grant.ask.clone();
         let expires = now.saturating_add(REFRESH_LIFETIME);
-        self.families.insert(family, Family { client_id, scope: scope.clone(), expires });
+        if self.families.len() >= MOST {
+            self.families.pop_first();
+        }
+        let tokens = VecDeque::new();
+        self.families.insert(family, Family { client_id, scope: scope.clone(), expires, tokens });
         self.mint(family, scope, now)
     }
 
@@ -241,29 +226,44 @@ impl Authority {
     /// What a waiting code asks for, with the code as the device shows it.
     pub(super) fn look_up(&mut self, typed: &str, now: Duration) -> Result<(Ask, String), CodeProblem> {
         let grant = self.find(typed, now)?;
-        match grant.phase {
-            Phase::Waiting => Ok((grant.ask.clone(), grant.user_code.clone())),
-            Phase::Approved | Phase::Denied | Phase::Redeemed => Err(CodeProblem::AlreadyUsed),
+        if grant.is_undecided() {
+            Ok((grant.ask.clone(), grant.user_code.clone()))
+        } else {
+            Err(CodeProblem::AlreadyUsed)
         }
     }
 
-    /// Records what the person said and returns what it was about. Saying the same twice is a double click, not a mistake.
+    /// Records what the person said and returns what it was about.
     pub(super) fn decide(&mut self, typed: &str, decision: Decision, now: Duration) -> Result<Ask, CodeProblem> {
         let grant = self.find(typed, now)?;
-        grant.phase = match (grant.phase, decision) {
-            (Phase::Waiting, Decision::Approve) => Phase::Approved,
-            (Phase::Waiting, Decision::Deny) => Phase::Denied,
-            (Phase::Approved | Phase::Redeemed, Decision::Approve) | (Phase::Denied, Decision::Deny) => grant.phase,
-            (Phase::Approved | Phase::Redeemed, Decision::Deny) | (Phase::Denied, Decision::Approve) => {
-                return Err(CodeProblem::AlreadyUsed);
-            }
-        };
-        Ok(grant.ask.clone())
+        if grant.decide(decision) { Ok(grant.ask.clone()) } else { Err(CodeProblem::AlreadyUsed) }
     }
 
-    /// When the polls for this code arrived.
-    pub(super) fn polls(&self, user_code: &str) -> &[Duration] {
-        self.grants.get(&UserCode::typed(user_code)).map_or(&[], |grant| &grant.polls)
+    /// When the last polls for this code arrived.
+    pub(super) fn polls(&self, user_code: &str) -> Vec<Duration> {
+        let grant = self.user_codes.get(&UserCode::typed(user_code)).and_then(|number| self.grants.get(number));
+        grant.map_or_else(Vec::new, |grant| grant.polls().map(|poll| poll.at).collect())
+    }
+
+    /// Every sign-in that is still known, the newest first.
+    pub(super) fn grants(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.values().rev()
+    }
+
+    pub(super) fn grant(&self, number: u64) -> Option<&Grant> {
+        self.grants.get(&number)
+    }
+
+    /// Does to a sign-in what a button says; false when it is over.
+    pub(super) fn misbehave(&mut self, number: u64, what: Misbehaviour, now: Duration) -> bool {
+        let Some(grant) = self.grants.get_mut(&number).filter(|grant| !grant.is_over(now)) else { return false };
+        match what {
+            Misbehaviour::Trouble(trouble) => grant.trouble(trouble),
+            Misbehaviour::Expire => grant.expire(now),
+            // Too late is no harm: what was decided before stays.
+            Misbehaviour::Deny => return grant.decide(Decision::Deny),
+        }
+        true
     }
 
     fn find(&mut self, typed: &str, now: Duration) -> Result<&mut Grant, CodeProblem> {
@@ -272,8 +272,8 @@ impl Authority {
         if self.wrong_codes.len() >= WRONG_CODE_LIMIT {
             return Err(CodeProblem::TooManyWrong);
         }
-        match self.grants.get_mut(&UserCode::typed(typed)) {
-            Some(grant) if grant.phase == Phase::Waiting && now >= grant.expires => Err(CodeProblem::Expired),
+        match self.user_codes.get(&UserCode::typed(typed)).and_then(|number| self.grants.get_mut(number)) {
+            Some(grant) if grant.is_undecided() && now >= grant.expires => Err(CodeProblem::Expired),
             Some(grant) => Ok(grant),
             None => {
                 self.wrong_codes.push(now);
@@ -288,7 +288,32 @@ impl Authority {
         let access = AccessToken { family, scope: tokens.scope.clone(), expires };
         self.access_tokens.insert(tokens.access_token.clone(), access);
         self.refresh_tokens.insert(tokens.refresh_token.clone(), RefreshToken { family, spent: false });
+        if let Some(family) = self.families.get_mut(&family) {
+            family.tokens.push_back((tokens.access_token.clone(), tokens.refresh_token.clone()));
+            if family.tokens.len() > MOST_TOKENS
+                && let Some((access_token, refresh_token)) = family.tokens.pop_front()
+            {
+                self.access_tokens.remove(&access_token);
+                self.refresh_tokens.remove(&refresh_token);
+            }
+        }
         Ok(tokens)
+    }
+
+    /// Of the sign-ins that are over, the newest are enough.
+    fn keep_few_that_are_over(&mut self, now: Duration) {
+        let over: Vec<u64> =
+            self.grants.values().filter(|grant| grant.is_over(now)).map(|grant| grant.number).collect();
+        let Some(too_many) = over.len().checked_sub(MOST_OVER).filter(|count| *count > 0) else { return };
+        for number in over.into_iter().take(too_many) {
+            self.grants.remove(&number);
+        }
+        self.forget_codes();
+    }
+
+    fn forget_codes(&mut self) {
+        self.user_codes.retain(|_, number| self.grants.contains_key(number));
+        self.device_codes.retain(|_, number| self.grants.contains_key(number));
     }
 
     /// Forgets what is dead, at most once a minute, so that a server left running does not grow.
@@ -298,61 +323,16 @@ impl Authority {
         }
         self.next_sweep = now.saturating_add(Duration::from_secs(60));
         self.grants.retain(|_, grant| now < grant.expires.saturating_add(REMEMBER_CODE));
-        self.device_codes.retain(|_, user_code| self.grants.contains_key(user_code));
+        self.forget_codes();
         self.families.retain(|_, family| now < family.expires);
         self.refresh_tokens.retain(|_, token| self.families.contains_key(&token.family));
         self.access_tokens.retain(|_, token| now < token.expires && self.families.contains_key(&token.family));
     }
 }
 
-impl Grant {
-    /// `Ok` once, when the code is redeemed by this poll.
-    fn poll(&mut self, verifier: Option<&str>, now: Duration) -> Result<(), Refusal> {
-        let waited = now.saturating_sub(self.polls.last().copied().unwrap_or(self.issued));
-        self.polls.push(now);
-        if self.phase == Phase::Redeemed {
-            return Err(Refusal::InvalidGrant("the device code was redeemed before"));
-        }
-        if now >= self.expires {
-            return Err(Refusal::ExpiredToken);
-        }
-        if waited < self.interval {
-            self.interval = self.interval.saturating_add(SLOW_DOWN);
-            return Err(Refusal::SlowDown);
-        }
-        if !proves_possession(self.ask.code_challenge.as_deref(), verifier) {
-            return Err(Refusal::InvalidGrant("the code verifier does not match"));
-        }
-        match self.phase {
-            Phase::Waiting => Err(Refusal::AuthorizationPending),
-            Phase::Denied => Err(Refusal::AccessDenied),
-            Phase::Approved | Phase::Redeemed => {
-                self.phase = Phase::Redeemed;
-                Ok(())
-            }
-        }
-    }
-}
-
 impl UserCode {
     fn typed(text: &str) -> Self {
         Self(text.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_uppercase()).collect())
-    }
-}
-
-/// Compares secrets in a time that says nothing about them, by their digests.
-pub(super) fn same_secret(one: &str, other: &str) -> bool {
-    Sha256::digest(one) == Sha256::digest(other)
-}
-
-/// RFC 7636 §4.6; a verifier without a challenge is a downgrade (RFC 9700 §2.1.1).
-fn proves_possession(challenge: Option<&str>, verifier: Option<&str>) -> bool {
-    match (challenge, verifier) {
-        (None, None) => true,
-        (Some(challenge), Some(verifier)) => {
-            same_secret(challenge, &Base64UrlUnpadded::encode_string(&Sha256::digest(verifier)))
-        }
-        (Some(_), None) | (None, Some(_)) => false,
     }
 }
 

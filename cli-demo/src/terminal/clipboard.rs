@@ -64,6 +64,7 @@ pub(super) async fn copy(_: String) -> Result<(), String> {
 mod tests {
     use super::*;
 
+    #[cfg(all(target_os = "linux", feature = "clipboard"))]
     fn way_with(escapes: bool, names: &[&str]) -> Option<Way> {
         way(escapes, &|name| names.contains(&name).then(|| OsString::from("x")))
     }

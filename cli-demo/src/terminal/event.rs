@@ -25,6 +25,7 @@ pub(super) struct Told<'a, T> {
 pub(super) enum JsonEvent<'a> {
     Server {
         base_url: &'a str,
+        live_url: &'a str,
     },
     DeviceCode {
         verification_uri: &'a str,

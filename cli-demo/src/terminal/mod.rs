@@ -416,9 +416,9 @@ impl Terminal {
         }
     }
 
-    pub(crate) fn server(&mut self, base_url: &str, text: &str) -> Result<(), End> {
+    pub(crate) fn server(&mut self, base_url: &str, live_url: &str, text: &str) -> Result<(), End> {
         if self.json {
-            return self.event(JsonEvent::Server { base_url });
+            return self.event(JsonEvent::Server { base_url, live_url });
         }
         self.say(text);
         Ok(())
@@ -515,4 +515,23 @@ fn leads_nowhere() -> bool {
 #[cfg(not(unix))]
 fn leads_nowhere() -> bool {
     false
+}
+
+/// Where the lines of `-v` go, each written whole: on stderr, harmless and one line whatever is in it.
+pub(crate) fn log_writer() -> impl io::Write {
+    LogWriter
+}
+
+struct LogWriter;
+
+impl io::Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // In one piece, and without a word if nobody can hear it.
+        let _ = io::stderr().write_all((one_line(&String::from_utf8_lossy(line)) + "\n").as_bytes());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

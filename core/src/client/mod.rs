@@ -133,6 +133,17 @@ impl Client {
         self.revocation_endpoint.as_deref().ok()
     }
 
+    /// How it authenticates, as metadata call it (RFC 8414 §2): `client_secret_basic`, `client_secret_post`, or `none` without a
+    /// secret.
+    #[must_use]
+    pub fn authentication_method(&self) -> &'static str {
+        match &self.authorization {
+            Some(_) => "client_secret_basic",
+            None if self.poll_form.has("client_secret") => "client_secret_post",
+            None => "none",
+        }
+    }
+
     /// The claims of a request that asks for these, a JSON object or nothing.
     pub(crate) fn claims(&self, asked: &str) -> Box<str> {
         if self.capabilities.is_empty() {

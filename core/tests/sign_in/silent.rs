@@ -9,6 +9,7 @@ use device_flow_core::{
 use serde_json::json;
 use std::time::Duration;
 
+// D12.
 #[test]
 fn a_token_that_lives_five_minutes_yet_needs_no_request() {
     let hit = ("AT-canary-1".to_owned(), TokenSource::Cache);

@@ -234,3 +234,56 @@ fn rfc6749_3_3_malformed_scopes_are_refused() {
         assert_eq!(authority.issue(ask(scope), s(0)).err(), Some(Refusal::InvalidScope), "{scope:?}");
     }
 }
+
+// A server that is left running does not grow, whatever comes.
+#[test]
+fn of_sign_ins_that_are_over_the_last_fifty_are_kept() {
+    let mut authority = authority();
+    let waiting = authority.issue(ask(""), s(0)).unwrap();
+    for _ in 0..200 {
+        signed_in(&mut authority, "");
+    }
+    // The last one ended after room was made for it.
+    assert_eq!(authority.grants().count(), 1 + MOST_OVER + 1);
+    assert_eq!((authority.user_codes.len(), authority.device_codes.len()), (52, 52));
+    assert_eq!(authority.grants().next().unwrap().number, 201, "the newest is the first");
+    assert!(authority.look_up(&waiting.user_code, s(1)).is_ok(), "who still waits is never forgotten");
+}
+
+#[test]
+fn too_many_sign_ins_at_once_are_turned_away_and_room_comes_back() {
+    let mut authority = authority();
+    for _ in 0..MOST {
+        authority.issue(ask(""), s(0)).unwrap();
+    }
+    assert_eq!(authority.issue(ask(""), s(1)).err(), Some(Refusal::Unavailable));
+    assert!(authority.issue(ask(""), s(700)).is_ok());
+    assert_eq!(authority.grants().count(), MOST_OVER + 1);
+}
+
+#[test]
+fn a_family_keeps_its_last_tokens_only() {
+    let mut authority = authority();
+    let first = signed_in(&mut authority, "");
+    let mut newest = authority.refresh(CLIENT, &first.refresh_token, None, s(6)).unwrap();
+    for second in 7..1_000 {
+        newest = authority.refresh(CLIENT, &newest.refresh_token, None, s(second)).unwrap();
+    }
+    assert_eq!((authority.refresh_tokens.len(), authority.access_tokens.len()), (MOST_TOKENS, MOST_TOKENS));
+    assert!(authority.refresh(CLIENT, &first.refresh_token, None, s(1_000)).is_err(), "forgotten is refused, too");
+    assert!(authority.scope_of(&newest.access_token, s(1_000)).is_some());
+}
+
+#[test]
+fn buttons_work_until_it_is_over_and_denying_does_not_undo() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    let number = authority.grants().next().unwrap().number;
+    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    assert!(!authority.misbehave(number, Misbehaviour::Deny, s(2)), "it was approved");
+    assert!(authority.misbehave(number, Misbehaviour::Trouble(Trouble::SlowDown), s(2)));
+    assert_eq!(poll(&mut authority, &issued, s(5)).unwrap_err(), Refusal::SlowDown);
+    assert!(poll(&mut authority, &issued, s(15)).is_ok());
+    assert!(!authority.misbehave(number, Misbehaviour::Expire, s(16)), "it is over");
+    assert!(!authority.misbehave(number + 1, Misbehaviour::Expire, s(16)), "there is no such sign-in");
+}

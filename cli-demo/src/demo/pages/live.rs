@@ -1,0 +1,316 @@
+//! Owns the words and the HTML of the live view of one sign-in: how it stands, its polls, and the buttons to misbehave.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use super::frame::{Refresh, hidden, live_page};
+use super::timeline::{Mark, bar, clock, seconds, timeline};
+use crate::demo::answer::Refusal;
+use crate::demo::grant::{Grant, OUTAGE, Poll, RETRY_AFTER, Standing, Trouble};
+
+/// How many polls the table shows.
+const ROWS: usize = 20;
+/// How often a page without scripts loads itself again, in seconds.
+const RELOAD: u8 = 3;
+
+pub(in crate::demo) const BROKEN: &str = "That did not arrive whole. Nothing was changed.";
+pub(in crate::demo) const FOREIGN: &str =
+    "That did not come from this page, or your browser keeps no cookies. Nothing was changed.";
+pub(in crate::demo) const TOO_LATE: &str = "It is too late for that: this sign-in is decided.";
+
+/// Parts of a page, by their ids, that are told again whenever they change.
+pub(in crate::demo) type Parts = Vec<(&'static str, Markup)>;
+
+/// The buttons: value, name, and what it does.
+const BUTTONS: [(&str, &str, &str); 6] = [
+    ("slow_down", "slow_down", "at the next poll"),
+    ("retry_after", "Retry-After", "429, 10 s"),
+    ("unavailable", "503", "at three polls"),
+    ("hang_up", "Hang up", "at three polls"),
+    ("expire", "Expire", "the code, now"),
+    ("deny", "Deny", "as the person"),
+];
+
+/// The whole page. `newest` is the number of the newest sign-in; `still` holds a page without scripts still.
+pub(in crate::demo) fn page(
+    grant: &Grant,
+    newest: u64,
+    form_token: &str,
+    now: Duration,
+    (still, problem): (bool, Option<&str>),
+) -> Markup {
+    let number = grant.number;
+    let parts = parts(grant, newest, now);
+    let part = |id: &str| parts.iter().find(|(known, _)| *known == id).map(|(_, part)| part);
+    let refresh = Refresh { events: &format!("/live/{number}/events"), seconds: (!still).then_some(RELOAD) };
+    live_page(
+        &format!("Sign-in {number} live"),
+        &refresh,
+        html! {
+            @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
+            div.top {
+                p.crumb { a href="/" { "All sign-ins" } " / " (number) }
+                h1 { span.client { (grant.ask.client_id) } " signs in" }
+                div #standing data-live { (part("standing").unwrap_or(&html! {})) }
+            }
+            p.visually-hidden #news role="status" data-live { (part("news").unwrap_or(&html! {})) }
+            p.gone role="alert" hidden { "The demo server has stopped. This is the last that was seen." }
+            div.columns {
+                section.facts aria-label="In figures" #facts data-live { (part("facts").unwrap_or(&html! {})) }
+                section.card.time {
+                    h2 { "Polls over time" }
+                    div #timeline data-live { (part("timeline").unwrap_or(&html! {})) }
+                    (legend())
+                }
+                div.act {
+                    div.card.person {
+                        h2 { "Be the person" }
+                        p.code { (grant.user_code) }
+                        a.button.primary href={ "/device?user_code=" (grant.user_code) } { "Approve or deny" }
+                    }
+                    div.card.server {
+                        h2 { "Be a bad server" }
+                        p.quiet { "Press a button and watch how the client takes it." }
+                        div #ahead data-live { (part("ahead").unwrap_or(&html! {})) }
+                        form.misbehave method="post" action={ "/live/" (number) "/misbehave" } {
+                            (hidden("form_token", form_token))
+                            @for (value, name, what) in BUTTONS {
+                                button type="submit" name="what" value=(value) { strong { (name) } " " span { (what) } }
+                            }
+                        }
+                    }
+                }
+                section.card.list {
+                    h2 { "Poll by poll" }
+                    div #polls data-live { (part("polls").unwrap_or(&html! {})) }
+                }
+            }
+            noscript {
+                p.quiet {
+                    @if still { a href={ "/live/" (number) } { "Load again every " (RELOAD) " seconds" } }
+                    @else { "Without scripts this page loads again every " (RELOAD) " seconds. "
+                        a href={ "/live/" (number) "?still" } { "Hold it still" } }
+                }
+            }
+        },
+    )
+}
+
+/// While there is nothing to watch.
+pub(in crate::demo) fn nothing_yet(base_url: &str) -> Markup {
+    let refresh = Refresh { events: "/live/events", seconds: Some(RELOAD) };
+    live_page(
+        "Waiting for a sign-in",
+        &refresh,
+        html! {
+            div.card.empty {
+                h1 { "No sign-in yet" }
+                p { "As soon as a client asks for a code, this page shows its every poll." }
+                p.quiet { "To try it, in a terminal:" }
+                pre.address tabindex="0" { "device-flow login --issuer " (base_url) " --client-id my-app --allow-http-loopback" }
+            }
+        },
+    )
+}
+
+/// What changes while one looks.
+pub(in crate::demo) fn parts(grant: &Grant, newest: u64, now: Duration) -> Parts {
+    let over = grant.is_over(now);
+    let ahead = (!over).then(|| grant.due());
+    vec![
+        ("standing", standing(grant, newest, now)),
+        ("news", news(grant, now)),
+        ("facts", facts(grant, now)),
+        ("timeline", timeline(grant.polls(), grant.issued, now, ahead)),
+        ("ahead", trouble_ahead(grant, now)),
+        ("polls", polls(grant)),
+    ]
+}
+
+/// How it stands, in few words.
+pub(super) fn badge(standing: Standing) -> Markup {
+    let (class, words) = match standing {
+        Standing::Waiting => ("badge waiting", "Waiting for the person"),
+        Standing::Approved => ("badge waiting", "Approved"),
+        Standing::SignedIn => ("badge good", "Signed in"),
+        Standing::Denied => ("badge bad", "Denied"),
+        Standing::Expired => ("badge bad", "Code expired"),
+    };
+    html! { span class=(class) { (words) } }
+}
+
+fn standing(grant: &Grant, newest: u64, now: Duration) -> Markup {
+    let over = grant.is_over(now);
+    let unheard = match grant.standing(now) {
+        Standing::Approved | Standing::Denied | Standing::Expired => !over,
+        Standing::Waiting | Standing::SignedIn => false,
+    };
+    html! {
+        p.standing.over[over] {
+            (badge(grant.standing(now)))
+            @if unheard { " " span.quiet { "The client does not know yet: it hears it at its next poll." } }
+            @if newest != grant.number { " " a href="/live" { "A newer sign-in has begun" } }
+        }
+    }
+}
+
+/// The last thing that happened, as one sentence for those who listen.
+fn news(grant: &Grant, now: Duration) -> Markup {
+    let how = match grant.standing(now) {
+        Standing::Waiting => "",
+        Standing::Approved => "Approved. ",
+        Standing::SignedIn => "Signed in. ",
+        Standing::Denied => "Denied. ",
+        Standing::Expired => "The code has expired. ",
+    };
+    html! {
+        (how)
+        @match grant.polls().next_back() {
+            None => { "No poll yet." }
+            Some(poll) => {
+                "Poll " (poll.number) " came after " (seconds(poll.waited)) ", "
+                (if poll.is_lawful() { "in time" } else { "too soon" }) ". The answer: " (name(poll)) "."
+            }
+        }
+    }
+}
+
+fn facts(grant: &Grant, now: Duration) -> Markup {
+    let (counted, over) = (grant.counted(), grant.is_over(now));
+    let silent = now.saturating_sub(grant.last_heard());
+    let left = grant.expires.saturating_sub(now);
+    let (next, next_note) = match grant.due().checked_sub(silent).filter(|rest| !rest.is_zero()) {
+        _ if over => ("none".to_owned(), "it is over".to_owned()),
+        Some(rest) => (format!("in {} s", rest.as_secs_f64().ceil()), "at the earliest".to_owned()),
+        None => ("may come".to_owned(), format!("silent for {} s", silent.as_secs())),
+    };
+    let (life, life_note) = match grant.standing(now) {
+        Standing::SignedIn => ("used".to_owned(), "good for one token"),
+        Standing::Expired => ("dead".to_owned(), "the person was too late"),
+        Standing::Waiting | Standing::Approved | Standing::Denied => (clock(left), "left to live"),
+    };
+    let grown = match grant.interval.saturating_sub(grant.first_interval).as_secs() {
+        0 => "as at first".to_owned(),
+        seconds => format!("{seconds} s more than at first"),
+    };
+    let polls = match counted.polls {
+        0 => ("none".to_owned(), "no poll yet"),
+        1 => (format!("{} of 1", counted.lawful), "poll"),
+        polls => (format!("{} of {polls}", counted.lawful), "polls"),
+    };
+    html! {
+        dl {
+            (fact("Within the law", &polls.0, polls.1, counted.lawful < counted.polls))
+            (fact("Interval", &format!("{} s", grant.interval.as_secs()), &grown, false))
+            (fact("Next poll", &next, &next_note, false))
+            (fact("Code", &life, life_note, false))
+        }
+    }
+}
+
+fn fact(name: &str, figure: &str, note: &str, wrong: bool) -> Markup {
+    html! {
+        div.fact.wrong[wrong] { dt { (name) } dd { strong { (figure) } " " span { (note) } } }
+    }
+}
+
+fn trouble_ahead(grant: &Grant, now: Duration) -> Markup {
+    html! {
+        @if grant.is_over(now) {
+            p.ahead { "This sign-in is over." }
+        } @else if let Some((trouble, times)) = grant.trouble_ahead() {
+            p.ahead.set {
+                (match trouble {
+                    Trouble::SlowDown => "slow_down",
+                    Trouble::RetryAfter => "Retry-After",
+                    Trouble::Unavailable => "503",
+                    Trouble::HangUp => "No answer",
+                })
+                @if times == 1 { " at the next poll" } @else { " at the next " (times) " polls" }
+            }
+        } @else {
+            p.ahead { "Well-behaved for now." }
+        }
+    }
+}
+
+fn legend() -> Markup {
+    html! {
+        ul.legend {
+            @for (mark, words) in [
+                (Mark::Pending, "pending"), (Mark::Slow, "slower, please"), (Mark::Trouble, "outage"),
+                (Mark::Good, "tokens"), (Mark::Bad, "the end"),
+            ] { li { (mark.icon()) (words) } }
+            li { span.swatch aria-hidden="true" {} "too soon for a poll" }
+        }
+    }
+}
+
+fn polls(grant: &Grant) -> Markup {
+    let shown: Vec<&Poll> = grant.polls().rev().take(ROWS).collect();
+    let longest = shown.iter().map(|poll| poll.waited.max(poll.due)).max().unwrap_or_default();
+    let befores = shown.iter().skip(1).map(|poll| Some(*poll)).chain([None]);
+    html! {
+        @if shown.is_empty() {
+            p.quiet { "No poll yet. A client that knows the law waits one interval before its first." }
+        } @else {
+            table {
+                thead { tr { th scope="col" { "Poll" } th scope="col" { "Waited" } th scope="col" { "Answer" } } }
+                tbody {
+                    @for (poll, before) in shown.iter().zip(befores) {
+                        tr {
+                            th scope="row" { (poll.number) }
+                            td.waited {
+                                strong { (seconds(poll.waited)) } " "
+                                @if poll.is_lawful() { span.quiet { "of " (poll.due.as_secs()) " s" } }
+                                @else { span.early { (seconds(poll.due.saturating_sub(poll.waited))) " too soon" } }
+                                (bar(poll, longest))
+                                @if let Some(words) = before.and_then(|before| reaction(before, poll)) { p.reaction { (words) } }
+                            }
+                            td { div.answer { (Mark::of(poll.answer).icon()) div { code { (name(poll)) } " " span.quiet { (meaning(poll)) } } } }
+                        }
+                    }
+                }
+            }
+            @if grant.counted().polls > ROWS as u64 { p.quiet { "Polls before these are not shown." } }
+        }
+    }
+}
+
+/// How the client took what it was answered before.
+fn reaction(before: &Poll, after: &Poll) -> Option<String> {
+    let longer = after.waited > before.due.saturating_add(before.due / 2);
+    Some(match before.answer {
+        Err(Refusal::SlowDown) if after.is_lawful() => "It slowed down.".to_owned(),
+        Err(Refusal::SlowDown) => "It did not slow down.".to_owned(),
+        Err(Refusal::RetryLater(seconds)) if after.is_lawful() => format!("It stayed away for {seconds} s, as asked."),
+        Err(Refusal::RetryLater(seconds)) => format!("It did not stay away for {seconds} s."),
+        Err(Refusal::Unavailable | Refusal::HungUp) if longer => "It backed off.".to_owned(),
+        Err(Refusal::Unavailable | Refusal::HungUp) => "It did not back off.".to_owned(),
+        Ok(()) => "It asked again after it had its tokens.".to_owned(),
+        Err(_) => return None,
+    })
+}
+
+fn name(poll: &Poll) -> &'static str {
+    poll.answer.err().map_or("tokens", Refusal::name)
+}
+
+fn meaning(poll: &Poll) -> &'static str {
+    match poll.answer {
+        Ok(()) => "Signed in.",
+        Err(Refusal::AuthorizationPending) => "Nobody has decided yet.",
+        Err(Refusal::SlowDown) => "5 s more from now on.",
+        Err(Refusal::AccessDenied) => "The person said no.",
+        Err(Refusal::ExpiredToken) => "The code is dead.",
+        Err(Refusal::Unavailable) => "Service unavailable.",
+        Err(Refusal::RetryLater(_)) => "Too many requests.",
+        Err(Refusal::HungUp) => "The connection was closed.",
+        Err(Refusal::InvalidGrant(_)) => "The code is good no more, or its verifier is wrong.",
+        Err(_) => "",
+    }
+}
+
+// What the buttons promise in words.
+const _: () = assert!(OUTAGE == 3 && RETRY_AFTER == 10);

@@ -1,0 +1,430 @@
+//! Owns the checks on the way to the server and at the server: certificates, proxy, name, connection, clock, metadata, grant.
+
+use super::finding::{Finding, Report};
+use crate::args::{Network, Target};
+use crate::discover::look_up;
+use crate::end::End;
+use crate::probe::{Answered, FirstAnswer, Places, UntilCode};
+use crate::session::{client, http_builder, secret};
+use crate::terminal::today;
+use device_flow_tokio::core::{DeviceFlow, Failure, Metadata, Prompt, Provider, Stopped, TransportErrorKind, UnixTime};
+use device_flow_tokio::{Http, HttpError, entropy, run};
+use jiff::fmt::rfc2822::DateTimeParser;
+use std::future::Future;
+use std::io;
+use std::time::{Duration, Instant};
+use url::{Host, Url};
+
+/// What the ways to a server end with.
+const EXIT: u8 = 6;
+
+/// From here on a look-up of a name is a nuisance.
+const SLOW: Duration = Duration::from_secs(2);
+
+/// The lives of tokens are told in calendar time. From here on it is worth a word, in seconds.
+const SKEW: i64 = 60;
+
+/// From here on servers and certificates are misjudged, in seconds.
+const MUCH_SKEW: i64 = 300;
+
+/// Scheme, host and port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    origin: String,
+    /// `None`: an IP address.
+    name: Option<String>,
+    port: u16,
+}
+
+impl Address {
+    pub(super) fn of(url: &str) -> Option<Self> {
+        let url = Url::parse(url).ok()?;
+        let name = match url.host()? {
+            Host::Domain(name) => Some(name.to_owned()),
+            Host::Ipv4(_) | Host::Ipv6(_) => None,
+        };
+        Some(Self { origin: url.origin().ascii_serialization(), name, port: url.port_or_known_default()? })
+    }
+}
+
+/// What is set for the network, before anything is sent. `None`: it cannot work.
+pub(super) fn settings(report: &mut Report<'_>, network: &Network) -> Result<Option<Http>, End> {
+    let trusted = match &network.ca_file {
+        Some(file) => format!("those in {} alone", file.display()),
+        None => "those of this system".to_owned(),
+    };
+    let ca = |end: &End| {
+        let remedy =
+            "Name a file with root certificates in PEM (--ca-file), or leave it out to trust those of this system.";
+        Finding::fail("ca", EXIT, end.to_string(), remedy)
+    };
+    let builder = match http_builder(network) {
+        Ok(builder) => builder,
+        Err(end) => {
+            report.tell(ca(&end))?;
+            report.tell(Finding::skipped("proxy", "the root certificates cannot be read"))?;
+            return Ok(None);
+        }
+    };
+    match builder.build() {
+        Ok(http) => {
+            report.tell(Finding::ok("ca", format!("root certificates: {trusted}")))?;
+            Ok(Some(http))
+        }
+        Err(error @ HttpError::BadProxy(_)) => {
+            report.tell(Finding::skipped("ca", "the proxy setting cannot work"))?;
+            let remedy = "Correct it; or leave it out (--proxy, HTTPS_PROXY, ALL_PROXY) if there is none.";
+            report.tell(Finding::fail("proxy", EXIT, error.to_string(), remedy))?;
+            Ok(None)
+        }
+        Err(error) => {
+            report.tell(ca(&End::from(error)))?;
+            report.tell(Finding::skipped("proxy", "the root certificates cannot be used"))?;
+            Ok(None)
+        }
+    }
+}
+
+/// Which proxy, and whether it is there.
+pub(super) async fn proxy(
+    report: &mut Report<'_>,
+    http: &Http,
+    address: Option<&Address>,
+    network: &Network,
+) -> Result<(), End> {
+    // Any host that no list of exceptions names.
+    let target = address.map_or("https://server.example", |address| &address.origin);
+    let Some(proxy) = http.proxy_for(target) else {
+        return report.tell(Finding::ok("proxy", "none is used")).map(drop);
+    };
+    let finding = match within(network, tokio::net::TcpStream::connect(&proxy)).await {
+        Ok(_) => Finding::ok("proxy", format!("requests go through {proxy}, which can be reached")),
+        Err(error) => Finding::fail(
+            "proxy",
+            EXIT,
+            format!("requests go through {proxy}, which cannot be reached: {error}"),
+            "Check --proxy, HTTPS_PROXY and ALL_PROXY; name the server in NO_PROXY if it is reached without one.",
+        ),
+    };
+    report.tell(finding).map(drop)
+}
+
+/// Name, connection, TLS, and for the first server the clock.
+pub(super) async fn reach(
+    report: &mut Report<'_>,
+    http: &Http,
+    address: &Address,
+    network: &Network,
+    allow_http_loopback: bool,
+    is_first: bool,
+) -> Result<bool, End> {
+    if !report.tell(dns(http, address, network).await)?
+        && address.name.is_some()
+        && http.proxy_for(&address.origin).is_none()
+    {
+        report.tell(Finding::skipped("connection", "the name of the server is not known"))?;
+        if is_first {
+            report.tell(Finding::skipped("clock", "the server was not reached"))?;
+        }
+        return Ok(false);
+    }
+    let start = Instant::now();
+    let mut first = match FirstAnswer::of(&address.origin, allow_http_loopback) {
+        Ok(first) => first,
+        Err(error) => {
+            let remedy = "Use https; http is for loopback alone, with --allow-http-loopback.";
+            report.tell(Finding::fail("connection", 2, error.to_string(), remedy))?;
+            if is_first {
+                report.tell(Finding::skipped("clock", "the server was not asked"))?;
+            }
+            return Ok(false);
+        }
+    };
+    let outcome = run(http, &mut first, |_| {}).await;
+    let (took, arrived) = (start.elapsed(), today());
+    let answered = match outcome {
+        Ok(answered) => answered,
+        Err(stopped) => {
+            let finding = Finding::fail("connection", EXIT, stopped.to_string(), remedy(&stopped, LATER));
+            report.tell(finding)?;
+            if is_first {
+                report.tell(Finding::skipped("clock", "the server was not reached"))?;
+            }
+            return Ok(false);
+        }
+    };
+    let trust =
+        if address.origin.starts_with("https:") { "its certificate is trusted" } else { "without TLS, on loopback" };
+    let answers =
+        format!("{} answers after {} ms (HTTP status {}), {trust}", address.origin, took.as_millis(), answered.status);
+    report.tell(Finding::ok("connection", answers))?;
+    if is_first {
+        report.tell(clock(&answered, arrived))?;
+    }
+    Ok(true)
+}
+
+async fn dns(http: &Http, address: &Address, network: &Network) -> Finding {
+    let Some(name) = &address.name else {
+        return Finding::skipped("dns", "the server is named by its address");
+    };
+    if let Some(proxy) = http.proxy_for(&address.origin) {
+        return Finding::skipped("dns", &format!("the proxy {proxy} looks the name up"));
+    }
+    let start = Instant::now();
+    let found = within(network, async { Ok(tokio::net::lookup_host((&**name, address.port)).await?.count()) }).await;
+    let took = start.elapsed();
+    match found {
+        Ok(number) if took < SLOW => {
+            let addresses = if number == 1 { "address" } else { "addresses" };
+            Finding::ok("dns", format!("{name} has {number} {addresses}, found after {} ms", took.as_millis()))
+        }
+        Ok(_) => Finding::warn(
+            "dns",
+            format!("{name} was found after {:.1} s only", took.as_secs_f64()),
+            "Look at the name servers of this computer (/etc/resolv.conf, resolvectl): the first may not answer.",
+        ),
+        Err(error) => Finding::fail(
+            "dns",
+            EXIT,
+            format!("{name} could not be looked up: {error}"),
+            "Check the spelling; the network and its name servers; and the VPN, if the name is known only there.",
+        ),
+    }
+}
+
+/// Within the time limit for connections.
+async fn within<T>(network: &Network, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let limit = network.connect_timeout.unwrap_or(Duration::from_secs(10));
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
+}
+
+const LATER: &str = "Try again later.";
+
+fn remedy(stopped: &Stopped, otherwise: &'static str) -> &'static str {
+    let Stopped::Failed(failure) = stopped else { return otherwise };
+    if let Failure::Transport(error) = failure {
+        unreached(error.kind())
+    } else if failure.is_retryable() {
+        LATER
+    } else {
+        otherwise
+    }
+}
+
+fn unreached(kind: TransportErrorKind) -> &'static str {
+    match kind {
+        TransportErrorKind::UntrustedCertificate => {
+            "If your organisation signs its own certificates or looks into TLS, get its root certificate and name it: --ca-file \
+             FILE. If the certificate has expired, check this computer's clock, too. Nothing was sent."
+        }
+        TransportErrorKind::Tls => {
+            "The server speaks no TLS 1.2 or later here: check host and port, and whatever stands in between."
+        }
+        TransportErrorKind::Timeout => {
+            "A firewall may swallow what is sent: check the network, the VPN and whether a proxy is needed (--proxy)."
+        }
+        TransportErrorKind::Proxy => {
+            "Check the proxy, and its user name and password: --proxy http://user:password@host:port."
+        }
+        TransportErrorKind::InvalidHttp => "Something else than a web server listens there: check host and port.",
+        // And kinds that this version does not know.
+        TransportErrorKind::Dns
+        | TransportErrorKind::Connect
+        | TransportErrorKind::Closed
+        | TransportErrorKind::Abandoned
+        | TransportErrorKind::Other
+        | _ => "Check host and port, the network, the VPN, and whether a proxy is needed (--proxy).",
+    }
+}
+
+/// C19: no wait and no poll hangs on this clock, but the lives of stored tokens do.
+fn clock(answered: &Answered, now: UnixTime) -> Finding {
+    let date = answered.date.as_deref().and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
+    let Some(date) = date else {
+        return Finding::skipped("clock", "the server did not tell the time (no Date header)");
+    };
+    // A cache passes on the date of the answer that it keeps (RFC 9111 §4.2.3).
+    let server = date.as_second().saturating_add(i64::try_from(answered.age).unwrap_or(i64::MAX));
+    let ahead = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_sub(server);
+    let direction = if ahead > 0 { "ahead of" } else { "behind" };
+    let message = format!("this computer's clock is {} {direction} the server's", span(ahead.unsigned_abs()));
+    let remedy =
+        "Let it be set by the network (Linux: timedatectl set-ntp true): tokens are refreshed too early or too late.";
+    match ahead.saturating_abs() {
+        0..=SKEW => Finding::ok("clock", format!("within {SKEW} s of the server's")),
+        _ if ahead.saturating_abs() <= MUCH_SKEW => Finding::warn("clock", message, remedy),
+        _ => Finding::fail("clock", EXIT, message, remedy),
+    }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..7_200 => format!("{seconds} s"),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// What the server says of itself. `None`: no device authorization endpoint.
+pub(super) async fn discovery(
+    report: &mut Report<'_>,
+    http: &Http,
+    issuer: &str,
+    allow_http_loopback: bool,
+) -> Result<Option<Provider>, End> {
+    let found = match Places::of(issuer, allow_http_loopback) {
+        Ok(mut places) => look_up(&mut places, http).await,
+        Err(error) => Err(error.into()),
+    };
+    let finding = match &found {
+        Ok(metadata) => described(metadata),
+        Err(end) => Finding::fail(
+            "discovery",
+            end.facts().0,
+            end.to_string(),
+            "Check the issuer: `device-flow discover` with it shows what each place answers. Without metadata, name the endpoints: \
+             --device-endpoint, --token-endpoint.",
+        ),
+    };
+    let is_usable = report.tell(finding)?;
+    Ok(found.ok().filter(|_| is_usable).map(Provider::from))
+}
+
+fn described(metadata: &Metadata) -> Finding {
+    if metadata.device_authorization_endpoint().is_none() {
+        let remedy = format!(
+            "If the server has one, look it up in its documentation: --device-endpoint URL --token-endpoint {}",
+            metadata.token_endpoint()
+        );
+        return Finding::fail("discovery", 7, "the metadata name no device authorization endpoint", remedy);
+    }
+    if metadata.lists_device_grant() {
+        return Finding::ok("discovery", "the metadata name the endpoints and list the device grant");
+    }
+    let remedy = "The endpoint counts more than the list: --try shows whether it works.";
+    Finding::warn("discovery", "the metadata name a device authorization endpoint, but do not list the grant", remedy)
+}
+
+/// Whether this client gets a code, and what the server says with it.
+pub(super) async fn grant(
+    report: &mut Report<'_>,
+    http: &Http,
+    target: &Target,
+    provider: Provider,
+    ask: bool,
+) -> Result<(), End> {
+    let because = match (&target.client_id, ask) {
+        (_, false) => "it was not tried: --try asks the server for a code, which nobody is to enter",
+        (None, true) => "no client is named: say --client-id",
+        (Some(client_id), true) => return try_out(report, http, target, client_id, provider).await,
+    };
+    report.tell(Finding::skipped("grant", because))?;
+    report.tell(Finding::skipped("interval", because)).map(drop)
+}
+
+async fn try_out(
+    report: &mut Report<'_>,
+    http: &Http,
+    target: &Target,
+    client_id: &str,
+    provider: Provider,
+) -> Result<(), End> {
+    let secret = secret(target, report.terminal).await;
+    let client = secret.and_then(|secret| Ok(client(target, client_id, provider, secret).build()?));
+    let mut until_code = match client {
+        Ok(client) => {
+            UntilCode::of(DeviceFlow::new(client, entropy().map_err(|error| End::Internal(error.to_string()))?))
+        }
+        Err(end) => {
+            report.tell(Finding::fail(
+                "grant",
+                end.facts().0,
+                end.to_string(),
+                "Correct what is set for the client.",
+            ))?;
+            return report.tell(Finding::skipped("interval", "no code could be asked for")).map(drop);
+        }
+    };
+    match run(http, &mut until_code, |_| {}).await {
+        Ok(prompt) => {
+            report.tell(granted(&prompt, http))?;
+            report.tell(interval(&until_code, &prompt)).map(drop)
+        }
+        Err(stopped) => {
+            let remedy = remedy(
+                &stopped,
+                "Look at the client's registration: is it the right id, and is the device grant allowed for it?",
+            );
+            let end = End::from(stopped);
+            report.tell(Finding::fail("grant", end.facts().0, end.to_string(), remedy))?;
+            report.tell(Finding::skipped("interval", "there is no code")).map(drop)
+        }
+    }
+}
+
+fn granted(prompt: &Prompt, http: &Http) -> Finding {
+    let life = prompt.expires_in(http.now()).as_secs();
+    let message = format!(
+        "the server gives this client codes, to be entered at {}; they live for {life} s",
+        prompt.verification_uri()
+    );
+    let odd: Vec<_> = prompt.warnings().map(|warning| warning.to_string()).collect();
+    if odd.is_empty() {
+        return Finding::ok("grant", message);
+    }
+    Finding::warn("grant", format!("{message}. But {}", odd.join("; ")), "Tell who runs the server.")
+}
+
+fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
+    let used = prompt.interval().as_secs();
+    Finding::ok(
+        "interval",
+        match asked.sent.as_ref().map(|sent| &sent.interval) {
+            Some(Some(sent)) => format!("the server sends {sent}: polling every {used} s"),
+            Some(None) => format!("the server sends none: polling every {used} s (RFC 8628 §3.2)"),
+            None => format!("polling every {used} s"),
+        },
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, reason = "a panic is how a test reports")]
+mod tests {
+    use super::*;
+
+    fn told(date: Option<&str>, age: u64, now: u64) -> serde_json::Value {
+        let answered = Answered { status: 200, date: date.map(str::to_owned), age };
+        serde_json::to_value(clock(&answered, UnixTime::from_secs(now))).unwrap_or_default()
+    }
+
+    // C19.
+    #[test]
+    fn c19_a_clock_that_is_off_is_told_of_by_how_much_and_in_which_direction() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        const SERVER: u64 = 784_111_777;
+        for (now, status, text) in [
+            (SERVER, "ok", "within 60 s"),
+            (SERVER + 60, "ok", "within 60 s"),
+            (SERVER - 60, "ok", "within 60 s"),
+            (SERVER + 61, "warn", "61 s ahead of the server's"),
+            (SERVER - 300, "warn", "300 s behind the server's"),
+            (SERVER + 301, "fail", "301 s ahead of"),
+            (SERVER - 3 * 3_600, "fail", "3 hours behind"),
+            (SERVER + 10 * 365 * 86_400, "fail", "3650 days ahead of"),
+            (0, "fail", "days behind"),
+            (u64::MAX, "fail", "days ahead of"),
+        ] {
+            let found = told(Some(DATE), 0, now);
+            assert_eq!(found["status"], status, "{found}");
+            assert!(found["message"].as_str().is_some_and(|message| message.contains(text)), "{found}");
+            assert_eq!(found["remedy"].is_null(), status == "ok", "{found}");
+        }
+        // What a cache has kept for an hour is an hour old.
+        assert_eq!(told(Some(DATE), 3_600, SERVER + 3_600)["status"], "ok");
+        for none in [None, Some(""), Some("yesterday")] {
+            assert_eq!(told(none, 0, SERVER)["status"], "skipped");
+        }
+    }
+}
