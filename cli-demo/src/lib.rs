@@ -39,14 +39,14 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    // What git, kubectl or a shell reads on stdout is in their words, whatever the environment says.
-    global.json &=
-        !matches!(command, Command::Credential(_) | Command::Completions(_) | Command::Man(Man { to: None }));
     logging::start(global.verbose);
     if global.verbose > 0 && global.progress == Progress::Auto {
         // A line that is repainted and lines that scroll do not go together.
         global.progress = Progress::Plain;
     }
+    // What git, kubectl or a shell reads on stdout is in their words, whatever the environment says.
+    global.json &=
+        !matches!(command, Command::Credential(_) | Command::Completions(_) | Command::Man(Man { to: None }));
     let mut terminal = Terminal::new(&global);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,

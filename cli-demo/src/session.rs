@@ -101,11 +101,6 @@ impl Chosen {
         self.profile.as_deref()
     }
 
-    /// What it says, in all places together.
-    pub(crate) fn said(&self) -> Result<Said, End> {
-        self.settings.parse(&self.place())
-    }
-
     /// Where the profiles are, for a message.
     pub(crate) fn config_place(&self) -> String {
         self.config.place()
@@ -113,6 +108,11 @@ impl Chosen {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What it says, in all places together.
+    pub(crate) fn said(&self) -> Result<Said, End> {
+        self.settings.parse(&self.place())
     }
 
     pub(crate) fn settings_mut(&mut self) -> &mut Settings {
@@ -149,7 +149,7 @@ impl Chosen {
     }
 
     /// Where everything about it is said, for a message.
-    pub(crate) fn place(&self) -> String {
+    fn place(&self) -> String {
         match &self.profile {
             Some(name) => format!("profile {name}"),
             None => "this call".to_owned(),

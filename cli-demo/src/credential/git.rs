@@ -113,11 +113,10 @@ async fn erase(session: &Session, asked: &Asked) -> Result<(), End> {
     if !is_current {
         return Ok(());
     }
-    let accounts = session.accounts()?;
-    match accounts.silent(&session.request().force_refresh(true)).await {
+    match session.accounts()?.silent(&session.request().force_refresh(true)).await {
         Ok(_) => Ok(()),
         Err(SignInError::Stopped(Stopped::Failed(failure @ Failure::SignInNeeded(_)))) => {
-            accounts.forget(&session.request()).await.map_err(|error| session.end(error))?;
+            session.accounts()?.forget(&session.request()).await.map_err(|error| session.end(error))?;
             Err(session.end(failure))
         }
         Err(error) => Err(session.end(error)),
