@@ -70,6 +70,9 @@ fn page(command: Command) -> Result<(String, String), End> {
 fn examples(more: &str) -> Roff {
     let mut roff = Roff::new();
     let mut verbatim = false;
+    if !more.starts_with("Examples:") {
+        roff.control("SH", ["NOTES"]);
+    }
     for line in more.lines() {
         if line.starts_with(' ') != verbatim {
             verbatim = !verbatim;
