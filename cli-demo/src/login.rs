@@ -89,6 +89,7 @@ async fn begin(
     } else {
         match session.accounts()?.silent(&request).await {
             Err(SignInError::Stopped(Stopped::Failed(Failure::SignInNeeded(reason)))) => {
+                info!("a code is needed: {reason}");
                 terminal.sign_in_needed(&reason)?;
                 request.device_flow_after(&reason, random()?)
             }
