@@ -102,6 +102,11 @@ struct Ended {
     stderr: String,
 }
 
+fn is_installed(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).any(|folder| folder.join(tool).is_file())
+}
+
 impl World {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -218,8 +223,13 @@ impl World {
             assert_eq!(ended.exit, 130, "{line}: {ended:?}");
             return "until it had said where it is, and Ctrl-C";
         }
-        if line.starts_with("kubectl") && Command::new("kubectl").args(["version", "--client"]).output().is_err() {
-            return "SKIPPED: there is no kubectl here";
+        // What a line runs besides this program has to be here.
+        let commands = line.split(['|', '&', ';']).filter_map(|part| part.split_whitespace().next());
+        for tool in ["curl", "git", "jq", "kubectl", "man"] {
+            if commands.clone().any(|command| command == tool) && !is_installed(tool) {
+                println!("SKIPPED: there is no {tool} here");
+                return "not at all";
+            }
         }
         let tokens = home.join(".local/state/device-flow/tokens.json");
         let before = fs::read_to_string(&tokens).unwrap();
