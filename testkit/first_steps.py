@@ -121,6 +121,8 @@ def tell(text):
 def shell(line, exit_code=0, approve=False, kill=None):
     """Types a line at a shell and shows what comes. The person on the phone approves the code, or the process is killed."""
     tell(f"$ {line}")
+    # So that a signal reaches the program itself.
+    line = f"exec {line}" if kill else line
     child = subprocess.Popen(
         ["bash", "-c", line],
         env=environment,
@@ -140,7 +142,7 @@ def shell(line, exit_code=0, approve=False, kill=None):
             child.send_signal(kill)
     ended = child.wait()
     if ended:
-        tell(f"(exit code {ended})" if ended > 0 else f"(killed: {signal.Signals(-ended).name})")
+        tell(f"(exit code {ended})" if ended > 0 else "(kill -9, from another terminal)")
     assert ended == (exit_code if not kill else -kill), (line, ended)
     return code
 
@@ -233,7 +235,7 @@ With git. The token goes to the host of the server that gave it, and to those th
     code = shell("device-flow login --force --no-wait")
     person(code)
     shell("device-flow login --resume")
-    code = shell("exec device-flow login --force", kill=signal.SIGKILL)
+    code = shell("device-flow login --force", kill=signal.SIGKILL)
     person(code)
     shell("device-flow login --resume")
     tell("""```

@@ -15,7 +15,7 @@ pub(crate) enum End {
     #[error("{0}{remedy}", remedy = remedy(.0))]
     Failed(#[from] Failure),
     /// Only a person can help, and this sub-command asks none.
-    #[error("{failure}: {how}")]
+    #[error("{failure} (to sign in: {how})")]
     SignInNeeded { failure: Box<Failure>, how: String },
     /// Tokens could not be read or kept.
     #[error("{0}")]

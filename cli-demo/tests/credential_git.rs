@@ -270,7 +270,7 @@ fn a_life_with_git(scheme: &'static str, words: &str) {
     let before = repositories.server.requests().len();
     let (exit, _, stderr) = desk.git_there(&["fetch"]);
     assert_eq!(exit, 128, "{stderr}");
-    assert!(stderr.contains("device-flow: nobody is signed in: device-flow login"), "{stderr}");
+    assert!(stderr.contains("device-flow: nobody is signed in (to sign in: device-flow login)"), "{stderr}");
     assert!(stderr.contains("told us to quit"), "{stderr}");
     let shown = repositories.server.requests().split_off(before);
     assert!(shown.iter().all(|asked| !asked.head.contains("\r\nauthorization:")), "nothing is shown any more");

@@ -88,7 +88,7 @@ fn what_login_was_told_is_remembered_and_the_others_need_no_more_words() {
     // Before the first sign-in: how to sign in.
     for words in ["token", "status", "refresh", "logout"] {
         let (exit, stdout, stderr) = person.types(words);
-        assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in: device-flow login\n"));
+        assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in (to sign in: device-flow login)\n"));
     }
     person.signs_in(&server, "");
     let config = person.config();
@@ -151,7 +151,7 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     assert_eq!(person.types("token --no-refresh").1, "AT-canary-3\n");
     assert_eq!(person.types("token --min-ttl 30s").1, "AT-canary-3\n");
     let (exit, stdout, stderr) = person.types("token --no-refresh --min-ttl 2m");
-    assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in: device-flow login\n"));
+    assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in (to sign in: device-flow login)\n"));
     assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-4\n", 3));
 
     // Taken back at the server: says so, and how to go on; with --json as one event.
@@ -160,7 +160,7 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     let (exit, stdout, stderr) = person.types("token");
     assert_eq!((exit, &*stdout), (4, ""));
     assert!(
-        stderr.starts_with("device-flow: sign in again: invalid_grant") && stderr.ends_with("device-flow login\n"),
+        stderr.starts_with("device-flow: sign in again: invalid_grant") && stderr.ends_with("(to sign in: device-flow login)\n"),
         "{stderr}"
     );
     let error = json(&person.types("token --json").1);
