@@ -120,11 +120,31 @@ pub(crate) async fn logout(args: Logout, flags: Settings, global: &Global, termi
         return sign_out(&Chosen::new(global, flags, Purpose::UseTokens)?, args.no_revoke, terminal).await;
     }
     // One that cannot be signed out does not keep the others signed in.
-    let mut outcome = Ok(());
+    let (mut outcome, mut profiles) = (Ok(()), 0);
     for chosen in Chosen::all(global)? {
-        outcome = outcome.and(sign_out(&chosen, args.no_revoke, terminal).await);
+        let Err(end) = sign_out(&chosen, args.no_revoke, terminal).await else {
+            profiles += 1;
+            continue;
+        };
+        let (profile, message) = (chosen.profile().unwrap_or_default(), end.to_string());
+        terminal.note(&format!("Profile {profile} was not signed out: {message}"));
+        terminal.tell("not_signed_out", &NotSignedOut { profile, message }, "")?;
+        outcome = outcome.and(Err(end));
     }
-    outcome
+    outcome?;
+    terminal.tell("all_signed_out", &AllSignedOut { profiles }, "")
+}
+
+#[derive(Serialize)]
+struct NotSignedOut<'a> {
+    profile: &'a str,
+    message: String,
+}
+
+/// The last event of `logout --all`.
+#[derive(Serialize)]
+struct AllSignedOut {
+    profiles: u32,
 }
 
 async fn sign_out(chosen: &Chosen, no_revoke: bool, terminal: &mut Terminal) -> Result<(), End> {

@@ -14,7 +14,11 @@ use crate::end::End;
 use crate::settings::Settings;
 use device_flow_tokio::store::{Change, FileStore, Store as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+
+/// Nobody keeps this file locked for longer than a write takes.
+const PATIENCE: Duration = Duration::from_secs(6);
 
 /// The profile of a first sign-in that names none.
 pub(crate) const DEFAULT: &str = "default";
@@ -42,6 +46,14 @@ impl Config {
         // A file with a mistake in it is told of at once, not when the profile is needed.
         config.names().try_for_each(|name| config.profile(name).map(drop))?;
         Ok(config)
+    }
+
+    /// What it says by now.
+    pub(crate) fn reload(&self) -> Result<Self, End> {
+        match &self.path {
+            Some(path) => Self::load(Some(path)),
+            None => Ok(Self { path: None, document: self.document.clone() }),
+        }
     }
 
     /// Where it is, for a message.
@@ -124,9 +136,15 @@ impl Config {
             let text = "no home folder is known: set HOME to yours, or name the file of profiles with --config";
             return Err(End::Usage(text.to_owned()));
         };
+        let mut as_read = self.document.clone();
+        change(&mut as_read);
+        if as_read.to_string() == self.document.to_string() {
+            // Nothing new: who may not write to it need not.
+            return Ok(());
+        }
         let path = std::fs::canonicalize(named).unwrap_or_else(|_| named.clone());
         let mut wrong = None;
-        FileStore::new(&path)?.update(&mut |stored| {
+        FileStore::new(&path)?.patience(PATIENCE).update(&mut |stored| {
             let text = String::from_utf8_lossy(stored.unwrap_or_default());
             match parse(named, &text) {
                 Ok(mut document) => {
@@ -165,14 +183,22 @@ fn set_current(document: &mut DocumentMut, name: &str) {
     }
 }
 
-/// A list of one is what it holds.
+/// However it is written. A list of one is what it holds.
 fn is_same(one: &Item, other: &Item) -> bool {
-    let bare = |item: &Item| {
-        let value = item.as_value()?;
-        let only = value.as_array().filter(|list| list.len() == 1).and_then(|list| list.get(0));
-        Some(only.unwrap_or(value).clone().decorated("", "").to_string())
+    let word = |value: &Value| match value {
+        Value::String(text) => Some(text.value().clone()),
+        Value::Boolean(yes) => Some(yes.value().to_string()),
+        Value::Integer(number) => Some(number.value().to_string()),
+        Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::InlineTable(_) => None,
     };
-    bare(one) == bare(other)
+    let words = |item: &Item| {
+        let value = item.as_value()?;
+        match value.as_array() {
+            Some(list) => list.iter().map(word).collect::<Option<Vec<_>>>(),
+            None => word(value).map(|word| vec![word]),
+        }
+    };
+    words(one).is_some() && words(one) == words(other)
 }
 
 fn parse(path: &Path, text: &str) -> Result<DocumentMut, End> {

@@ -163,8 +163,8 @@ async fn go_on(
     if secret_from_stdin && flags.get("client-secret-file").is_none() {
         return Err(End::Usage("this sign-in needs the client secret again, which was read from stdin".to_owned()));
     }
-    let config = global.config.as_deref().or(config.as_deref().map(Path::new));
-    let chosen = Chosen::again(config, profile, flags.over(settings))?;
+    // The file of profiles is the one of then.
+    let chosen = Chosen::again(config.as_deref().map(Path::new), profile, flags.over(settings))?;
     let session = Session::open(&chosen, Purpose::SignIn, terminal).await?;
     let (mut flow, deadline) = match left.resume(&session.client, session.http()?.now()) {
         Ok(resumed) => resumed,
@@ -232,6 +232,7 @@ async fn show(session: &Session, kept: &mut Kept<'_>, pending: &Pending, termina
     let life = prompt.expires_in(session.http()?.now());
     let (resume_id, how) = (pending.id().unwrap_or_default(), pending.how_to_resume().unwrap_or_default());
     terminal.show_code(&session.client, &prompt, life, Some(resume_id), false)?;
+    terminal.settle().await;
     let begun = Begun { resume_id, profile: pending.words().profile.as_deref() };
     let end = local(today().saturating_add(life));
     terminal.tell("pending", &begun, &format!("Go on before {end} with:  {how}\n"))
@@ -268,7 +269,12 @@ fn signed_in(
     terminal: &mut Terminal,
 ) -> Result<(), End> {
     info!("the token is from {}", from(signed_in));
-    let profile = chosen.remember(session, signed_in, named)?;
+    let profile = chosen
+        .remember(session, signed_in, named)
+        .map_err(|end| End::Storage(format!("signed in, and the tokens are kept; but the profile is not: {end}")))?;
+    if chosen.has_proxy_password() {
+        terminal.note("The proxy's address has a password in it, so it is not remembered: keep it in HTTPS_PROXY.");
+    }
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
     terminal.signed_in(&session.client, signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
 }

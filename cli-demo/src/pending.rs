@@ -76,10 +76,11 @@ pub(crate) struct Pending {
 /// A sign-in as another run has left it.
 pub(crate) struct Left {
     snapshot: Snapshot,
-    /// For the schedule: with a request that may have been under way, less than for the life of the code.
-    away: Duration,
-    /// Of the code's life.
-    life: Duration,
+    taken: Reading,
+    /// Of the code's life, when it was taken.
+    expires_in: Duration,
+    /// For how long after that a request may have been under way.
+    in_flight: Duration,
 }
 
 impl Pending {
@@ -107,18 +108,14 @@ impl Pending {
         })?;
         let stored = locked.current().ok_or_else(|| unknown(&id))?;
         let Stored { words, taken, expires_in, in_flight, flow: snapshot, .. } = read(&id, stored)?;
-        let away = taken.until(&Reading::now());
         let words = words.into_owned();
         let pending = Self::held(id, words, locked);
-        let life = Duration::from_millis(expires_in).saturating_sub(away);
-        if life.is_zero() {
+        let (expires_in, in_flight) = (Duration::from_millis(expires_in), Duration::from_millis(in_flight));
+        if taken.until(&Reading::now()) >= expires_in {
             pending.forget();
             return Err(End::CodeExpired(pending.id.to_string()));
         }
-        // The answer to a poll in flight is lost, and the wait after it counts from the moment that its process died: at the
-        // latest, from the end of the longest request.
-        let away = away.saturating_sub(Duration::from_millis(in_flight));
-        Ok((pending, Left { snapshot, away, life }))
+        Ok((pending, Left { snapshot, taken, expires_in, in_flight }))
     }
 
     pub(crate) fn words(&self) -> &Words {
@@ -192,8 +189,12 @@ impl Drop for Pending {
 impl Left {
     /// Goes on. The moment is the end of its code, on the same timeline.
     pub(crate) fn resume(self, client: &Arc<Client>, now: Timestamp) -> Result<(DeviceFlow, Timestamp), SnapshotError> {
-        let flow = DeviceFlow::resume(Arc::clone(client), self.snapshot, self.away, now)?;
-        Ok((flow, now.saturating_add(self.life)))
+        let gone = self.taken.until(&Reading::now());
+        // The answer to a poll in flight is lost, and the wait after it counts from the moment that its process died: at the
+        // latest, from the end of the longest request.
+        let away = gone.saturating_sub(self.in_flight);
+        let flow = DeviceFlow::resume(Arc::clone(client), self.snapshot, away, now)?;
+        Ok((flow, now.saturating_add(self.expires_in.saturating_sub(gone))))
     }
 }
 

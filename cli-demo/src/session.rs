@@ -66,7 +66,8 @@ impl Chosen {
     /// The same, even if none of them names a server.
     pub(crate) fn if_any(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, End> {
         let config = Config::load(global.config.as_deref())?;
-        let said = flags.over(Settings::of_environment()?);
+        let by_flags = flags.names_server();
+        let said = flags.over_environment(Settings::of_environment()?);
         let profile = match &global.profile {
             Some(name) => {
                 check_name(name)?;
@@ -76,13 +77,26 @@ impl Chosen {
             None => config.current().map(str::to_owned),
         };
         let stored = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
-        if let (Some(name), None) = (&global.profile, &stored)
-            && purpose != Purpose::SignIn
-            && !said.names_server()
-        {
-            return Err(config.no_such(name));
+        match (&global.profile, &stored) {
+            (Some(name), None) if purpose != Purpose::SignIn && !by_flags => return Err(config.no_such(name)),
+            // Who names a profile does not mean another server that some variable names.
+            (Some(name), Some(stored)) if !by_flags && !said.agrees_on_server(stored) => {
+                return Err(End::Usage(format!(
+                    "the environment (DEVICE_FLOW_…) names another server than profile {name}: unset it, or name the server \
+                     by a flag"
+                )));
+            }
+            _ => {}
         }
-        let settings = said.over_profile(stored.unwrap_or_default());
+        let stored = stored.unwrap_or_default();
+        let mut settings = said.over_profile(stored.clone());
+        let mut profile = profile;
+        if purpose == Purpose::SignIn && global.profile.is_none() && profile.is_some() && !settings.is_about(&stored) {
+            // Another client than that of the profile in use: it is not to be overwritten by the way.
+            profile = the_one_about(&config, &settings)?;
+            let other = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
+            settings = settings.over_profile(other.unwrap_or_default());
+        }
         match &profile {
             Some(name) => info!("profile {name} ({})", config.place()),
             None => info!("no profile is used ({})", config.place()),
@@ -141,7 +155,11 @@ impl Chosen {
         }
         let name = match &self.profile {
             Some(name) => name.clone(),
-            None => free_name(&self.config, &session.client),
+            // Another first sign-in may have been remembered while this one waited.
+            None => {
+                let now = self.config.reload()?;
+                the_one_about(&now, &self.settings)?.unwrap_or_else(|| free_name(&now, &session.client))
+            }
         };
         let mut settings = self.settings_for_later();
         if self.reads_secret_from_stdin() {
@@ -163,6 +181,9 @@ impl Chosen {
         if self.reads_secret_from_stdin() {
             settings.remove("client-secret-file");
         }
+        if self.has_proxy_password() {
+            settings.remove("proxy");
+        }
         for file in ["client-secret-file", "token-file", "ca-file"] {
             let absolute =
                 settings.get(file).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
@@ -172,7 +193,13 @@ impl Chosen {
     }
 
     pub(crate) fn reads_secret_from_stdin(&self) -> bool {
-        self.settings.get("client-secret-file") == Some("-")
+        self.settings.get("client-secret-file").is_some_and(|file| is_stdin(Path::new(file)))
+    }
+
+    /// A password is for no file of ours.
+    pub(crate) fn has_proxy_password(&self) -> bool {
+        let proxy = self.settings.get("proxy").and_then(|proxy| url::Url::parse(proxy).ok());
+        proxy.is_some_and(|url| url.password().is_some() || !url.username().is_empty())
     }
 
     /// Where everything about it is said, for a message.
@@ -195,12 +222,15 @@ impl Chosen {
 
 /// The profile about the same client of the same server, the one in use first.
 fn the_one_about(config: &Config, said: &Settings) -> Result<Option<String>, End> {
+    let mut found = None;
     for name in config.current().into_iter().chain(config.names()) {
-        if config.profile(name)?.is_some_and(|profile| said.is_about(&profile)) {
+        let Some(profile) = config.profile(name)?.filter(|profile| said.is_about(profile)) else { continue };
+        if profile.is_in_same_place(said) {
             return Ok(Some(name.to_owned()));
         }
+        found = found.or_else(|| Some(name.to_owned()));
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// Short and telling: the first is the default, the next are called as their server.
@@ -502,7 +532,7 @@ async fn by_metadata(
 pub(crate) async fn secret(target: &Target, terminal: &mut Terminal) -> Result<Option<Secret>, End> {
     const MOST: u64 = 64 * 1024;
     let Some(file) = target.client_secret_file.clone() else { return Ok(None) };
-    let is_stdin = file == Path::new("-") || file == Path::new("/dev/stdin");
+    let is_stdin = is_stdin(&file);
     if is_stdin && std::io::stdin().is_terminal() {
         terminal.note("Type the client secret, and press Enter.");
     }
@@ -519,6 +549,10 @@ pub(crate) async fn secret(target: &Target, terminal: &mut Terminal) -> Result<O
     // In a thread: whoever types or pipes it may let it wait, and Ctrl-C ends that, too.
     let read = tokio::task::spawn_blocking(read).await.map_err(|error| End::Internal(error.to_string()))?;
     read.map(Some).map_err(|error| cannot_read("--client-secret-file", &file, &error))
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-") || file == Path::new("/dev/stdin")
 }
 
 fn cannot_read(flag: &str, file: &Path, error: &std::io::Error) -> End {

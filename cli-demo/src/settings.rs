@@ -114,6 +114,11 @@ impl Settings {
         }
     }
 
+    /// Whether each says of the place in a server what the other says.
+    pub(crate) fn is_in_same_place(&self, other: &Self) -> bool {
+        PLACE.iter().all(|name| self.get(name) == other.get(name))
+    }
+
     pub(crate) fn remove(&mut self, name: &str) {
         self.0.remove(name);
     }
@@ -125,11 +130,28 @@ impl Settings {
 
     /// These before those.
     pub(crate) fn over(self, mut lower: Self) -> Self {
-        if SERVER.iter().any(|name| self.0.contains_key(*name)) && !self.agrees_on_server(&lower) {
+        if self.names_server() && lower.names_server() && !self.agrees_on_server(&lower) {
             lower.0.retain(|name, _| !SERVER.contains(&&**name) && !PLACE.contains(&&**name));
+        }
+        if self.0.contains_key("token-file") && !self.0.contains_key("store") {
+            // A file is named, so a file is meant.
+            lower.remove("store");
         }
         lower.0.extend(self.0);
         lower
+    }
+
+    /// These before the environment. A secret there belongs to the client there, if it names one, and to the server there.
+    pub(crate) fn over_environment(self, mut environment: Self) -> Self {
+        let other_server = environment.names_server() && !self.agrees_on_server(&environment);
+        let other_client = environment.0.contains_key("client-id") && !self.agrees(&environment, &["client-id"]);
+        if other_server || other_client {
+            environment.0.retain(|name, _| !SECRET.contains(&&**name));
+        }
+        if other_server {
+            environment.remove("git-host");
+        }
+        self.over(environment)
     }
 
     /// These before a profile. It is about one client of one server: what it says of that client goes to no other server, and
@@ -145,8 +167,11 @@ impl Settings {
         self.over(profile)
     }
 
-    fn agrees_on_server(&self, other: &Self) -> bool {
-        self.agrees(other, &SERVER) && self.agrees(other, &["host"])
+    /// Where no server is named, every one is meant; where one is named without a host, it is the one without a host.
+    pub(crate) fn agrees_on_server(&self, other: &Self) -> bool {
+        let whole = self.names_server() && other.names_server();
+        let host = if whole { self.get("host") == other.get("host") } else { self.agrees(other, &["host"]) };
+        host && self.agrees(other, &SERVER)
     }
 
     /// Whether the other says the same of all of these that are set here.
@@ -192,4 +217,69 @@ fn definitions() -> Vec<(String, bool)> {
 
 fn text(value: OsString, name: &str) -> Result<String, End> {
     value.into_string().map_err(|value| End::Usage(format!("{name}: {value:?} is not UTF-8")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(words: &[(&str, &str)]) -> Settings {
+        Settings(words.iter().map(|(name, value)| ((*name).to_owned(), vec![(*value).to_owned()])).collect())
+    }
+
+    #[test]
+    fn who_names_another_server_sets_aside_what_was_said_of_the_first() {
+        let lower =
+            || settings(&[("provider", "entra"), ("tenant", "contoso.com"), ("scope", "mail"), ("store", "file")]);
+        let flags = || settings(&[("issuer", "https://b.example")]);
+        let over = settings(&[("issuer", "https://b.example"), ("scope", "mail"), ("store", "file")]);
+        assert_eq!(flags().over(lower()), over);
+        // Of a profile nothing about the client is left.
+        assert_eq!(flags().over_profile(lower()), settings(&[("issuer", "https://b.example"), ("store", "file")]));
+        // The same server keeps its tenant, and a tenant alone is another place in it.
+        assert_eq!(settings(&[("provider", "entra")]).over_profile(lower()), lower());
+        assert_eq!(settings(&[("tenant", "x")]).over_profile(lower()).get("tenant"), Some("x"));
+        // A host alone goes with the provider from below.
+        let host = settings(&[("host", "git.example.com")]);
+        assert_eq!(settings(&[("provider", "gitlab")]).over(host).get("host"), Some("git.example.com"));
+    }
+
+    // A secret goes to no other client, and to no other server.
+    #[test]
+    fn f14_a_secret_stays_with_its_client_and_server() {
+        let secret =
+            [("issuer", "https://a.example"), ("client-id", "a"), ("client-secret-file", "s"), ("git-host", "g")];
+        let gone = |over: Settings| over.get("client-secret-file").is_none();
+        for flags in [
+            &[("issuer", "https://b.example")][..],
+            &[("client-id", "b")],
+            &[("issuer", "https://b.example"), ("client-id", "b")],
+            &[("provider", "github")],
+        ] {
+            assert!(gone(settings(flags).over_environment(settings(&secret))), "{flags:?}");
+            assert!(gone(settings(flags).over_profile(settings(&secret))), "{flags:?}");
+        }
+        assert!(settings(&[("provider", "github")]).over_environment(settings(&secret)).get("git-host").is_none());
+        for flags in [&[("issuer", "https://a.example")][..], &[("client-id", "a")], &[("scope", "mail")], &[]] {
+            assert!(!gone(settings(flags).over_environment(settings(&secret))), "{flags:?}");
+            assert!(!gone(settings(flags).over_profile(settings(&secret))), "{flags:?}");
+        }
+        // A secret that stands alone in the environment is for the client that the flags name.
+        let alone = settings(&[("client-secret-file", "s")]);
+        assert!(!gone(settings(&[("issuer", "https://b.example"), ("client-id", "b")]).over_environment(alone)));
+    }
+
+    #[test]
+    fn a_provider_without_a_host_is_the_one_without_a_host() {
+        let of_company = settings(&[("provider", "github"), ("host", "ghe.example.com"), ("client-id", "a")]);
+        let public = settings(&[("provider", "github")]);
+        assert!(!public.is_about(&of_company));
+        assert!(public.over_profile(of_company).get("host").is_none());
+    }
+
+    #[test]
+    fn a_named_file_is_where_the_tokens_are() {
+        let over = settings(&[("token-file", "t.json")]).over_profile(settings(&[("store", "keyring")]));
+        assert_eq!((over.get("token-file"), over.get("store")), (Some("t.json"), None));
+    }
 }

@@ -11,6 +11,7 @@
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::rotating::Rotating;
 use serde_json::Value;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -88,7 +89,10 @@ fn what_login_was_told_is_remembered_and_the_others_need_no_more_words() {
     // Before the first sign-in: how to sign in.
     for words in ["token", "status", "refresh", "logout"] {
         let (exit, stdout, stderr) = person.types(words);
-        assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in (to sign in: device-flow login)\n"));
+        assert_eq!(
+            (exit, &*stdout, &*stderr),
+            (4, "", "device-flow: nobody is signed in (to sign in: device-flow login)\n")
+        );
     }
     person.signs_in(&server, "");
     let config = person.config();
@@ -151,7 +155,10 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     assert_eq!(person.types("token --no-refresh").1, "AT-canary-3\n");
     assert_eq!(person.types("token --min-ttl 30s").1, "AT-canary-3\n");
     let (exit, stdout, stderr) = person.types("token --no-refresh --min-ttl 2m");
-    assert_eq!((exit, &*stdout, &*stderr), (4, "", "device-flow: nobody is signed in (to sign in: device-flow login)\n"));
+    assert_eq!(
+        (exit, &*stdout, &*stderr),
+        (4, "", "device-flow: nobody is signed in (to sign in: device-flow login)\n")
+    );
     assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-4\n", 3));
 
     // Taken back at the server: says so, and how to go on; with --json as one event.
@@ -160,7 +167,8 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     let (exit, stdout, stderr) = person.types("token");
     assert_eq!((exit, &*stdout), (4, ""));
     assert!(
-        stderr.starts_with("device-flow: sign in again: invalid_grant") && stderr.ends_with("(to sign in: device-flow login)\n"),
+        stderr.starts_with("device-flow: sign in again: invalid_grant")
+            && stderr.ends_with("(to sign in: device-flow login)\n"),
         "{stderr}"
     );
     let error = json(&person.types("token --json").1);
@@ -288,7 +296,8 @@ fn the_file_of_profiles_is_the_persons_and_a_mistake_in_it_is_told_with_its_line
     // Comments stay, a symbolic link stays, further words are added.
     let dotfiles = person.path("dotfiles.toml");
     let text = format!(
-        "# mine\ncurrent = \"default\"\n\n[profile.default]\n# of the mail team\nclient-id = \"my-app\"\nscope = \"mail\"\n\
+        "# mine\ncurrent = 'default' # for now\n\n[profile.default]\n# of the mail team\nclient-id = 'my-app' # theirs\n\
+         scope = [\n  \"mail\", # all of it\n]\nrequest-timeout = 30 # slow\n\
          device-endpoint = \"{url}/device\"\ntoken-endpoint = \"{url}/token\"\nallow-http-loopback = true\nstore = \"file\"\n"
     );
     std::fs::write(&dotfiles, &text).unwrap();
@@ -381,7 +390,7 @@ fn logout_of_all_profiles_goes_on_after_one_that_fails() {
 }
 
 #[test]
-fn f05_a_profile_that_cannot_be_kept_ends_with_8_and_the_tokens_are() {
+fn f13_a_place_for_profiles_that_does_not_do_is_told_before_anybody_is_asked() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     let folder = person.path(".config/device-flow");
     std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
@@ -405,4 +414,106 @@ fn f07_without_a_keyring_it_ends_with_8_and_says_what_else_there_is() {
     assert_eq!(exit, 0, "{stderr}");
     assert!(person.config().contains("store = \"file\""));
     assert_eq!(person.types("token").0, 0);
+}
+
+// F14: whoever names a profile means its server, and no variable means another.
+#[test]
+fn f14_a_named_profile_and_another_server_in_the_environment_do_not_go_together() {
+    let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
+    person.signs_in(&one, "--profile work");
+    let config = person.config();
+    let in_environment = |words: &str| {
+        let mut command = person.command(words);
+        command.env("DEVICE_FLOW_DEVICE_ENDPOINT", other.server.url("/device"));
+        ended(command.env("DEVICE_FLOW_TOKEN_ENDPOINT", other.server.url("/token")))
+    };
+    for words in ["token --profile work", "login --profile work", "logout --profile work", "token --profile nobody"] {
+        let (exit, stdout, stderr) = in_environment(words);
+        assert_eq!((exit, &*stdout), (2, ""), "{words}");
+        let complaint =
+            if words.ends_with("work") { "names another server than profile work" } else { "no profile is" };
+        assert!(stderr.contains(complaint), "{stderr}");
+    }
+    assert_eq!((other.requests(), person.config()), (0, config));
+}
+
+#[test]
+fn another_client_is_another_profile_and_two_first_sign_ins_at_once_are_two() {
+    let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
+    let start = |server| person.command(&format!("login --store file {}", at(server))).spawn().unwrap();
+    for child in [start(&one), start(&other)] {
+        let end = child.wait_with_output().unwrap();
+        assert!(end.status.success(), "{}", String::from_utf8_lossy(&end.stderr));
+    }
+    let names = || {
+        let listed = json(&person.types("list --json").1);
+        let of = |profile: &Value| profile["client_id"].as_str().unwrap().to_owned();
+        listed["profiles"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    assert_eq!(names(), ["my-app", "my-app"]);
+    let (exit, _, stderr) = person.types("login --client-id another");
+    assert_eq!(exit, 0, "{stderr}");
+    assert_eq!(names(), ["my-app", "my-app", "another"]);
+}
+
+// F14: what is for one run is in no file.
+#[test]
+fn f14_neither_a_secret_from_stdin_nor_a_proxys_password_is_remembered() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    let words = format!("login --store file --client-auth post {}", at(&server));
+    let mut login = person.command(&format!("{words} --client-secret-file /dev/stdin"));
+    login.env("DEVICE_FLOW_PROXY", "http://me:canary-password@127.0.0.1:1").stdin(Stdio::piped());
+    let mut child = login.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"canary-secret\n").unwrap();
+    let end = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&end.stderr);
+    assert!(end.status.success() && errors.contains("keep it in HTTPS_PROXY"), "{errors}");
+    let config = person.config();
+    for word in ["canary", "stdin", "proxy", "client-auth"] {
+        assert!(!config.contains(word), "{word}: {config}");
+    }
+    assert_eq!(person.types("token").0, 0);
+}
+
+// F02, F05: a file of profiles that this program may not change.
+#[test]
+fn f05_a_profile_that_cannot_be_changed_is_told_with_what_is_kept() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "");
+    let path = person.path(".config/device-flow/config.toml");
+    // As an editor leaves it where the group shares files.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
+    assert_eq!(person.types("login").0, 0, "nothing is new");
+    let (exit, _, stderr) = person.types("login --language de-DE --force");
+    assert_eq!(exit, 8);
+    let told = "signed in, and the tokens are kept; but the profile is not: others may write to";
+    assert!(stderr.contains(told), "{stderr}");
+    assert_eq!(person.types("token").1, "AT-canary-2\n");
+}
+
+// E12: a file of profiles that somebody else has written cannot act on the terminal either.
+#[test]
+fn e12_what_is_quoted_of_a_file_is_harmless() {
+    let person = Person::new();
+    let path = person.path(".config/device-flow");
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("config.toml"), "[profile.\"a\\u001b]0;x\\u0007\"]\nstore = \"\\u001b[2J\"\n").unwrap();
+    let (exit, _, stderr) = person.types("token");
+    assert_eq!(exit, 2);
+    assert!(stderr.contains("store") && !stderr.chars().any(|c| c.is_control() && c != '\n'), "{stderr:?}");
+}
+
+// E13: one last event, whatever happens.
+#[test]
+fn e13_logout_of_all_and_mistakes_end_with_one_event() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    assert_eq!(json(&person.types("logout --all --json").1)["profiles"], 0);
+    person.signs_in(&server, "");
+    let (exit, stdout, _) = person.types("logout --all --json");
+    let events: Vec<_> = stdout.lines().map(|line| json(line)["event"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((exit, events), (0, vec!["signed_out".to_owned(), "all_signed_out".to_owned()]));
+    let (exit, stdout, stderr) = person.types("login --json --bogus");
+    let error = json(&stdout);
+    assert_eq!((exit, &error["event"], &error["exit"]), (2, &"error".into(), &2.into()));
+    assert!(error["message"].as_str().unwrap().contains("--bogus") && stderr.contains("--bogus"));
 }

@@ -226,7 +226,7 @@ fn unreached(kind: TransportErrorKind) -> &'static str {
             "A firewall may swallow what is sent: check the network, the VPN and whether a proxy is needed (--proxy)."
         }
         TransportErrorKind::Proxy => {
-            "Check the proxy, and its user name and password: --proxy http://user:password@host:port."
+            "Check the proxy, and its user name and password: HTTPS_PROXY=http://user:password@host:port."
         }
         TransportErrorKind::InvalidHttp => "Something else than a web server listens there: check host and port.",
         // And kinds that this version does not know.

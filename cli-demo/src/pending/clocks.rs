@@ -1,4 +1,5 @@
-//! Owns how long ago something was, by clocks that may have been set, stopped or exchanged meanwhile: never longer than it was.
+//! Owns how long ago something was, by clocks that may have been set, stopped or exchanged meanwhile: never longer
+//! than it was where the system counts the time since its start (Linux); elsewhere a wall clock that was put forward is believed.
 
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};

@@ -42,6 +42,7 @@ pub(crate) struct Terminal {
     input: bool,
     look: Look,
     countdown: Option<Countdown>,
+    copying: bool,
     /// What Enter opens, once.
     to_open: Option<String>,
     tells: mpsc::UnboundedSender<Happening>,
@@ -88,6 +89,7 @@ impl Terminal {
             input: !global.no_input,
             look: Look::default(),
             countdown: None,
+            copying: false,
             to_open: None,
             tells,
             hears,
@@ -196,6 +198,7 @@ impl Terminal {
                 self.note("The terminal was asked to copy the code (not every terminal does).");
             }
             Some(Way::Desktop) => {
+                self.copying = true;
                 let (tell, code) = (self.tells.clone(), code.to_owned());
                 tokio::spawn(async move {
                     let _ = tell.send(Happening::Copied(clipboard::copy(code).await));
@@ -265,6 +268,13 @@ impl Terminal {
             biased;
             Some(happening) = self.hears.recv() => self.happened(happening),
             () = next_line => self.tick(),
+        }
+    }
+
+    /// Before the end of a run that does not wait: what was begun for the person is let come to its end.
+    pub(crate) async fn settle(&mut self) {
+        if self.copying {
+            let _ = tokio::time::timeout(Duration::from_secs(1), self.attend()).await;
         }
     }
 
@@ -452,7 +462,7 @@ impl Terminal {
             // Over the ^C that the terminal shows.
             self.put("\r");
         }
-        self.say(&format!("device-flow: {end}"));
+        self.say(&harmless(&format!("device-flow: {end}")));
     }
 
     fn event(&self, event: JsonEvent<'_>) -> Result<(), End> {
@@ -493,6 +503,14 @@ impl Terminal {
         }
         let escape = |c: char| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() };
         text.chars().map(escape).collect()
+    }
+}
+
+/// A mistake on the command line, for whoever reads lines of JSON.
+pub(crate) fn mistake(text: &str) {
+    let error = JsonEvent::Error { code: "usage", exit: 2, message: one_line(text), retryable: false };
+    if let Ok(line) = serde_json::to_string(&Line { v: 1, event: error }) {
+        let _ = writeln!(io::stdout(), "{line}");
     }
 }
 
