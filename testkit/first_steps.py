@@ -175,8 +175,9 @@ try:
 
     tell("""# First steps
 
-A session from nothing to signing out, as it was: `testkit/first_steps.py` types it, a scripted person approves the codes, and the servers
-are real (an oidc-provider and a git server on this computer; yours have https). Install with `cargo install --path cli-demo`.
+A session from nothing to signing out, as `testkit/first_steps.py` typed it and it was answered (the home folder is written `~`; on a
+terminal the last line counts down, here it stands still). A scripted person approves the codes, and the servers are real: an oidc-provider
+and a git server on this computer; yours have https. Install with `cargo install --path cli-demo`.
 
 ## Try it with nothing
 
@@ -187,6 +188,9 @@ The demo brings its own server. `--yes` approves by itself; leave it out and be 
     tell("""```
 
 ## Sign in to a server
+
+To type along, leave `device-flow demo --serve --port 8628` running and take `--issuer http://127.0.0.1:8628 --client-id device-flow-demo`
+for the two that are named here. (It knows no account name and has no git.)
 
 What is wrong, if something is:
 

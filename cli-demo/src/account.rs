@@ -117,7 +117,12 @@ struct SignedOut<'a> {
 
 pub(crate) async fn logout(args: Logout, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
     if !args.all {
-        return sign_out(&Chosen::new(global, flags, Purpose::UseTokens)?, args.no_revoke, terminal).await;
+        let chosen = Chosen::if_any(global, flags, Purpose::SignOut)?;
+        if !chosen.settings().names_server() {
+            let nobody = SignedOut { profile: None, account: None, revoked: None, reason: None };
+            return terminal.tell("signed_out", &nobody, "Nobody was signed in: there is no profile yet\n");
+        }
+        return sign_out(&chosen, args.no_revoke, terminal).await;
     }
     // One that cannot be signed out does not keep the others signed in.
     let (mut outcome, mut profiles) = (Ok(()), 0);

@@ -20,8 +20,14 @@ pub(crate) enum End {
     /// Tokens could not be read or kept.
     #[error("{0}")]
     Storage(String),
-    #[error("nobody approved the sign-in within {} seconds (--timeout)", .0.as_secs())]
+    #[error("nobody approved the sign-in within {} s (--timeout)", .0.as_secs())]
     TimedOut(Duration),
+    /// The time was over before there was anything to approve.
+    #[error("no code came within {} s (--timeout): the server was not reached, or not in time", .0.as_secs())]
+    NoCode(Duration),
+    /// There is no token of the kind that was asked for.
+    #[error("{text}")]
+    NoToken { exit: u8, text: String },
     /// Of a sign-in that an earlier run began.
     #[error("the code of the sign-in {0} has expired: start again for a new one")]
     CodeExpired(String),
@@ -52,6 +58,8 @@ impl End {
             Self::Storage(_) => (8, "storage", false),
             Self::NobodyCanSee => (9, "interaction_required", false),
             Self::TimedOut(_) => (5, "timeout", true),
+            Self::NoCode(_) => (6, "timeout", true),
+            Self::NoToken { exit, .. } => (*exit, "no_token", false),
             Self::Unwell { exit, .. } => (*exit, "unwell", false),
             Self::CodeExpired(_) => (5, "expired", true),
             Self::Resumable { end, .. } => end.facts(),

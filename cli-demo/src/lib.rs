@@ -37,7 +37,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout and end with 0, mistakes to stderr with 2.
             let _ = error.print();
-            if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+            if error.exit_code() != 0 && std::env::args_os().any(|word| word == "--json") {
                 terminal::mistake(&error.to_string());
             }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));

@@ -41,6 +41,10 @@ pub(crate) async fn login(args: Login, flags: Settings, global: &Global, termina
         end = ended => Err(end),
         never = too_late(args.timeout) => never.map(|never| match never {}),
     };
+    let outcome = match outcome {
+        Err(End::TimedOut(limit)) if !terminal.has_shown_code() => Err(End::NoCode(limit)),
+        outcome => outcome,
+    };
     let Some(pending) = pending.get() else { return outcome };
     match (outcome, pending.how_to_resume()) {
         (Err(End::Interrupted), _) => {
@@ -96,15 +100,16 @@ async fn begin(
             outcome => return signed_in(&chosen, &session, &outcome?, named, terminal),
         }
     };
-    for other in Waiting::all() {
-        let same = other.is_of(chosen.profile()) && other.is_about(chosen.settings());
-        if same && !other.is_expired() && other.is_free() {
-            let how = other.how_to_resume();
-            terminal.note(&format!(
-                "An earlier sign-in still waits (until {}): {how}. This is a new one.",
-                local(other.ends())
-            ));
-        }
+    let is_same = |other: &Waiting| other.is_of(chosen.profile()) && other.is_about(chosen.settings());
+    let lives = |other: &Waiting| !other.is_expired() && other.is_free();
+    let mut others: Vec<_> = Waiting::all().into_iter().filter(|other| is_same(other) && lives(other)).collect();
+    others.sort_by_key(Waiting::ends);
+    if let Some(newest) = others.last() {
+        let (how, until) = (newest.how_to_resume(), local(newest.ends()));
+        terminal.note(&match others.len() {
+            1 => format!("An earlier sign-in still waits (until {until}): {how}. This is a new one."),
+            many => format!("{many} earlier sign-ins still wait, the newest until {until}: {how}. This is a new one."),
+        });
     }
     let words = || Words {
         profile: chosen.profile().map(str::to_owned),

@@ -312,7 +312,7 @@ pub(crate) fn open_keyring() -> Result<KeyringStore, StoreError> {
 fn keyring() -> Result<KeyringStore, End> {
     open_keyring().map_err(|error| {
         let StoreError::Keyring { .. } = error else { return error.into() };
-        End::Storage(format!("{error}. {NO_KEYRING}"))
+        End::Storage(format!("no keyring can be used here. {NO_KEYRING} ({error})"))
     })
 }
 

@@ -61,8 +61,12 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
     let signed_in = match request.cached(&cache, today()) {
         Some(stored) => stored,
         None if life.no_refresh => {
-            let nobody = Failure::SignInNeeded(SignInReason::NotSignedIn);
-            return Err(session.end(request.whose(&cache).err().unwrap_or(nobody)));
+            let whose = request.whose(&cache).map_err(|failure| session.end(failure))?;
+            let text = "no stored token lives long enough, and --no-refresh forbids a new one".to_owned();
+            return Err(match whose {
+                Some(_) => End::NoToken { exit: 4, text },
+                None => session.end(Failure::SignInNeeded(SignInReason::NotSignedIn)),
+            });
         }
         None => session.accounts()?.silent(&request).await.map_err(|error| session.end(error))?,
     };
@@ -84,9 +88,16 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
             return Ok(fresh);
         }
     }
-    Err(End::Usage(
-        "there is no ID token that lives: sign in with the scope openid (device-flow login --force)".to_owned(),
-    ))
+    let asked = session.client.scope().split(' ').any(|scope| scope == "openid");
+    Err(if asked && !life.no_refresh {
+        End::NoToken {
+            exit: 7,
+            text: "the server gave no ID token, although the scope openid was asked for".to_owned(),
+        }
+    } else {
+        let text = "there is no ID token that lives: sign in with the scope openid (device-flow login --force)";
+        End::NoToken { exit: 4, text: text.to_owned() }
+    })
 }
 
 fn with_id_token(signed_in: SignedIn, least: Duration) -> Option<Fresh> {

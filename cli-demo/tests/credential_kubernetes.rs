@@ -131,7 +131,7 @@ fn the_answer_is_what_client_go_reads() {
     // The server gives no ID token; and then it gives nothing any more.
     let (exit, stdout, stderr) =
         ended(isolated("device-flow", home.path()).args(["credential", "kubernetes", "--id-token"]));
-    assert_eq!((exit, &*stdout), (2, ""));
+    assert_eq!((exit, &*stdout), (4, ""));
     assert!(stderr.contains("scope openid"), "{stderr}");
     authority.revoke();
     outlive(home.path());

@@ -29,9 +29,10 @@ Examples:
   device-flow login --no-wait         show the code and end; device-flow login --resume goes on
   curl -H \"$(device-flow token --format header)\" https://api.example.com/me
 
-What `login` was told is remembered as a profile; `token` and the others need no more words. Every option that says which
-sign-in is meant can stand in the environment, too: --client-id as DEVICE_FLOW_CLIENT_ID. A flag goes before the environment,
-that before the profile.
+What `login` was told is remembered as a profile; `token` and the others need no more words. The options about the server, the
+client, what is asked for, the tokens and the network can stand in the environment, too: --client-id as DEVICE_FLOW_CLIENT_ID; so can
+those that are marked [env]. A flag goes before the environment, that before the profile. TIME is a number with s, m or h (90s,
+15m, 1h); without one of these it is seconds.
 
 Exit codes: 0 ok, 1 internal, 2 usage, 3 denied, 4 sign-in needed, 5 code expired or --timeout, 6 network or TLS,
 7 server broke the protocol or refused, 8 tokens could not be read or kept, 9 nobody can see the code, 130 Ctrl-C, 143 terminated."
@@ -90,26 +91,26 @@ pub(crate) enum Command {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The profile that is meant [default: the one in use].
-    #[arg(long, global = true, env = "DEVICE_FLOW_PROFILE", value_name = "NAME")]
+    #[arg(long, global = true, env = "DEVICE_FLOW_PROFILE", hide_env_values = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
     /// The file of the profiles [default: device-flow/config.toml among your configuration files].
-    #[arg(long, global = true, env = "DEVICE_FLOW_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "DEVICE_FLOW_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Tell everything as one JSON object a line on stdout.
-    #[arg(long, global = true, env = "DEVICE_FLOW_JSON", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "DEVICE_FLOW_JSON", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
     /// Colours in messages.
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, env = "DEVICE_FLOW_COLOR", value_name = "WHEN")]
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, env = "DEVICE_FLOW_COLOR", hide_env_values = true, value_name = "WHEN")]
     pub(crate) color: Color,
     /// How to show the wait: a countdown on a terminal, plain lines, or nothing.
-    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, env = "DEVICE_FLOW_PROGRESS", value_name = "HOW")]
+    #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, env = "DEVICE_FLOW_PROGRESS", hide_env_values = true, value_name = "HOW")]
     pub(crate) progress: Progress,
     /// Tell on stderr what happens: every request and every decision; twice (-vv), what the libraries below say, too. Never a
     /// secret.
-    #[arg(short, long, global = true, action = ArgAction::Count, env = "DEVICE_FLOW_VERBOSE", value_parser = verbosity)]
+    #[arg(short, long, global = true, action = ArgAction::Count, env = "DEVICE_FLOW_VERBOSE", hide_env_values = true, value_parser = verbosity)]
     pub(crate) verbose: u8,
     /// Never wait for a key: leave stdin alone.
-    #[arg(long, global = true, env = "DEVICE_FLOW_NO_INPUT", value_parser = FalseyValueParser::new())]
+    #[arg(long, global = true, env = "DEVICE_FLOW_NO_INPUT", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) no_input: bool,
     #[command(flatten)]
     pub(crate) network: Network,
@@ -143,7 +144,7 @@ pub(crate) struct Login {
     #[arg(long, num_args = 0..=1, value_name = "ID", conflicts_with_all = ["no_wait", "force"])]
     pub(crate) resume: Option<Option<String>>,
     /// Give up after this time, even if the code lives longer.
-    #[arg(long, value_parser = duration, env = "DEVICE_FLOW_TIMEOUT", value_name = "TIME")]
+    #[arg(long, value_parser = duration, env = "DEVICE_FLOW_TIMEOUT", hide_env_values = true, value_name = "TIME")]
     pub(crate) timeout: Option<Duration>,
     /// Keep the tokens in a file, not encrypted: the same as --store file.
     #[arg(long, conflicts_with = "store")]

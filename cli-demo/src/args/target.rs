@@ -113,7 +113,7 @@ pub(crate) enum StoreName {
     Keyring,
     /// A file that only you can read, not encrypted
     File,
-    /// Nowhere: they are gone when the program ends
+    /// Nowhere (`none` is the same): they are gone when the program ends
     #[value(alias = "none")]
     Memory,
 }

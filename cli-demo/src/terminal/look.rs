@@ -7,10 +7,10 @@ use clap::builder::FalseyValueParser;
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct Look {
     /// Draw the address as a QR code, for the camera of a phone.
-    #[arg(long, env = "DEVICE_FLOW_QR", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "DEVICE_FLOW_QR", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) qr: bool,
     /// Copy the code to the clipboard (over SSH, to that of the terminal: OSC 52).
-    #[arg(long, env = "DEVICE_FLOW_COPY", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "DEVICE_FLOW_COPY", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) copy: bool,
     /// Offer to open a browser here even if it looks as if nobody would see it. It opens when Enter is pressed.
     #[arg(long, overrides_with = "no_open")]

@@ -43,6 +43,7 @@ pub(crate) struct Terminal {
     look: Look,
     countdown: Option<Countdown>,
     copying: bool,
+    shown: bool,
     /// What Enter opens, once.
     to_open: Option<String>,
     tells: mpsc::UnboundedSender<Happening>,
@@ -90,6 +91,7 @@ impl Terminal {
             look: Look::default(),
             countdown: None,
             copying: false,
+            shown: false,
             to_open: None,
             tells,
             hears,
@@ -115,6 +117,7 @@ impl Terminal {
         resume_id: Option<&str>,
         waits: bool,
     ) -> Result<(), End> {
+        self.shown = true;
         if self.json {
             self.event(JsonEvent::DeviceCode {
                 verification_uri: prompt.verification_uri(),
@@ -269,6 +272,10 @@ impl Terminal {
             Some(happening) = self.hears.recv() => self.happened(happening),
             () = next_line => self.tick(),
         }
+    }
+
+    pub(crate) fn has_shown_code(&self) -> bool {
+        self.shown
     }
 
     /// Before the end of a run that does not wait: what was begun for the person is let come to its end.

@@ -93,7 +93,7 @@ fn a_person_is_told_how_to_go_on_and_needs_no_id() {
     );
     // And so they are two, of which one has to be named.
     let last = stderr.lines().last().unwrap().to_owned();
-    assert!(last.contains("within 1 seconds (--timeout). To go on: device-flow login --resume "), "{last}");
+    assert!(last.contains("within 1 s (--timeout). To go on: device-flow login --resume "), "{last}");
     let other = last.rsplit(' ').next().unwrap();
     assert_ne!(other, id);
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume"]));
