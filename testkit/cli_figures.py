@@ -102,7 +102,7 @@ try:
     # The law of polling adds up to a tenth of the interval at random: so the least of them.
     tell("login, over the server's interval, wall", min(over), "ms", 30, False)
     tell("login while it waits, memory", memory / 1024, "MiB", 12, True)
-    measure("token from a file", 30, 10, 12, "token")
+    measure("token from a file", 8, 10, 12, "token")
 finally:
     server.terminate()
     server.wait()
