@@ -6,8 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a panic is how a bench reports")]
 
-use device_flow_blocking::core::{Client, DeviceFlow, Provider};
-use device_flow_blocking::{Cancel, Http, entropy, run};
+use device_flow_blocking::{Cancel, Client, DeviceFlow, Http, Provider, entropy, run};
 use device_flow_testkit::loopback::{self, Loopback};
 use device_flow_testkit::scaled::{Scaled, Skipping};
 use oauth2::basic::BasicClient;

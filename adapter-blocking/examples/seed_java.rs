@@ -7,9 +7,10 @@
 //!
 //! The demo server takes any client: `device-flow demo --serve` prints its ISSUER. FILE is where the code goes; stdout when left out.
 
-use device_flow_blocking::core::{Client, Discovery, Event, Failure, Prompt, Provider, SignInRequest, Stopped};
-use device_flow_blocking::store::FileStore;
-use device_flow_blocking::{Accounts, Cancel, Http, SignInError, run};
+use device_flow_blocking::{
+    Accounts, Cancel, Client, Discovery, Event, Failure, FileStore, Http, Prompt, Provider, SignInError, SignInRequest,
+    Stopped, run,
+};
 use std::error::Error;
 use std::fs::OpenOptions;
 use std::io::Write;

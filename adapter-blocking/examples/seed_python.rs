@@ -7,9 +7,9 @@
 //!
 //! The demo server takes any client: `device-flow demo --serve` prints its ISSUER. After POLLS questions it gives up.
 
-use device_flow_blocking::core::{Client, Discovery, Event, Provider, SignInRequest, Stopped};
-use device_flow_blocking::store::MemoryStore;
-use device_flow_blocking::{Accounts, Cancel, Http, run};
+use device_flow_blocking::{
+    Accounts, Cancel, Client, Discovery, Event, Http, MemoryStore, Provider, SignInRequest, Stopped, run,
+};
 use std::error::Error;
 use std::io::Write as _;
 

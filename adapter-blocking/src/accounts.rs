@@ -19,9 +19,7 @@ use std::sync::Arc;
 /// the other. A service with many people gives each a store of their own.
 ///
 /// ```no_run
-/// use device_flow_blocking::core::{Client, Event, Provider, SignInRequest};
-/// use device_flow_blocking::store::{FileStore, default_path};
-/// use device_flow_blocking::{Accounts, Cancel, Http};
+/// use device_flow_blocking::{Accounts, Cancel, Client, Event, FileStore, Http, Provider, SignInRequest, default_path};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = Client::builder(Provider::gitlab(), "my-client-id").scope("openid read_api").build()?;

@@ -1,8 +1,8 @@
-//! Signs a person in on another device (RFC 8628), without an async runtime, on ureq: the driver for the machines of [`core`].
+//! Signs a person in on another device (RFC 8628), without an async runtime, on ureq: the driver for the machines of
+//! [`device_flow_core`].
 //!
 //! ```no_run
-//! use device_flow_blocking::core::{Client, DeviceFlow, Event, Provider};
-//! use device_flow_blocking::{Cancel, Http, entropy, run};
+//! use device_flow_blocking::{Cancel, Client, DeviceFlow, Event, Http, Provider, entropy, run};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder(Provider::github(), "Iv1.0123456789abcdef").scope("read:user").build()?;
@@ -50,13 +50,13 @@ mod roots;
 
 pub use accounts::Accounts;
 pub use clock::Cancel;
-pub use device_flow_core as core;
-pub use device_flow_store as store;
+#[doc(inline)]
+pub use device_flow_core::*;
+#[doc(inline)]
+pub use device_flow_store::*;
 pub use exchange::Exchange;
 pub use http::{Http, HttpBuilder, HttpError};
 pub use kept::{NotRevoked, SignInError, SignedOut};
-
-use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, TransportError, TransportErrorKind};
 
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
 ///

@@ -19,13 +19,13 @@ use std::time::Duration;
 pub struct FileStore {
     place: Arc<Place>,
     patience: Duration,
-    on_warning: Arc<dyn Fn(&Warning) + Send + Sync>,
+    on_warning: Arc<dyn Fn(&FileWarning) + Send + Sync>,
 }
 
 /// Something that was put right, and that a person may want to know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Warning {
+pub enum FileWarning {
     /// Others could read the file. They no longer can, but may have.
     #[error("others could read {path:?}, which holds tokens; it is now readable by you alone")]
     Tightened {
@@ -60,7 +60,7 @@ impl FileStore {
 
     /// Whom to tell of what was put right. Called on the thread that loads.
     #[must_use]
-    pub fn on_warning(mut self, on_warning: impl Fn(&Warning) + Send + Sync + 'static) -> Self {
+    pub fn on_warning(mut self, on_warning: impl Fn(&FileWarning) + Send + Sync + 'static) -> Self {
         self.on_warning = Arc::new(on_warning);
         self
     }
@@ -74,7 +74,7 @@ impl FileStore {
     fn read(&self, dir: &Dir) -> Result<(Option<Contents>, Option<Stamp>), StoreError> {
         let Some((contents, stamp, tightened)) = dir.read(&self.place.name)? else { return Ok((None, None)) };
         if tightened {
-            (self.on_warning)(&Warning::Tightened { path: self.path() });
+            (self.on_warning)(&FileWarning::Tightened { path: self.path() });
         }
         Ok((contents, Some(stamp)))
     }

@@ -30,7 +30,7 @@
 //!
 //! A store never reads or writes through something that is not its own plain file: symbolic and hard links, pipes, devices,
 //! folders, files of other users, files that others may write to, folders that everybody may write to. A file that others
-//! may read is tightened to 0600 and [reported](Warning). Every [`StoreError`] has an [advice](StoreError::advice).
+//! may read is tightened to 0600 and [reported](FileWarning). Every [`StoreError`] has an [advice](StoreError::advice).
 //!
 //! # Memory
 //!
@@ -88,7 +88,7 @@ mod place;
 
 pub use contents::Contents;
 pub use error::{FileKind, Holder, KeyringFailure, StoreError};
-pub use file::{FileStore, Warning};
+pub use file::{FileStore, FileWarning};
 #[cfg(feature = "keyring")]
 pub use keyring::KeyringStore;
 pub use memory::MemoryStore;

@@ -2,7 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
-use device_flow_store::{Change, Contents, FileKind, FileStore, Store, StoreError, Warning};
+use device_flow_store::{Change, Contents, FileKind, FileStore, FileWarning, Store, StoreError};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -139,14 +139,14 @@ fn f02_readable_by_others_is_tightened_and_told_writable_is_refused() {
     for mode in [0o640, 0o604, 0o644, 0o755, 0o601] {
         private(&path);
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-        let told: Arc<Mutex<Vec<Warning>>> = Arc::default();
+        let told: Arc<Mutex<Vec<FileWarning>>> = Arc::default();
         let store = FileStore::new(&path).unwrap().on_warning({
             let told = Arc::clone(&told);
             move |warning| told.lock().unwrap().push(warning.clone())
         });
         assert_eq!(store.load().unwrap().as_deref(), Some(SECRET));
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600, "{mode:o}");
-        assert_eq!(*told.lock().unwrap(), [Warning::Tightened { path: path.clone() }], "{mode:o}");
+        assert_eq!(*told.lock().unwrap(), [FileWarning::Tightened { path: path.clone() }], "{mode:o}");
         store.load().unwrap();
         assert_eq!(told.lock().unwrap().len(), 1, "once");
     }

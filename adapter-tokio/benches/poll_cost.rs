@@ -8,8 +8,7 @@
 
 use device_flow_testkit::loopback::{self, Loopback};
 use device_flow_testkit::scaled::{Scaled, Skipping};
-use device_flow_tokio::core::{Client, DeviceFlow, Provider};
-use device_flow_tokio::{Http, entropy, run};
+use device_flow_tokio::{Client, DeviceFlow, Http, Provider, entropy, run};
 use oauth2::basic::BasicClient;
 use oauth2::{
     ClientId, DeviceAuthorizationUrl, HttpRequest, HttpResponse, StandardDeviceAuthorizationResponse,

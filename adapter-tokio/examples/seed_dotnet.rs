@@ -7,9 +7,10 @@
 //!
 //! The demo server takes any client: `device-flow demo --serve` prints its ISSUER. Ctrl-C cancels, and so does the end of SECONDS.
 
-use device_flow_tokio::core::{Client, Discovery, Event, Failure, Provider, SignInRequest, SignedIn, Stopped};
-use device_flow_tokio::store::FileStore;
-use device_flow_tokio::{Accounts, Http, SignInError, run};
+use device_flow_tokio::{
+    Accounts, Client, Discovery, Event, Failure, FileStore, Http, Provider, SignInError, SignInRequest, SignedIn,
+    Stopped, run,
+};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;

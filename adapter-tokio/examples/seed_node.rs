@@ -6,9 +6,7 @@
 //!
 //! The demo server takes any client: `device-flow demo --serve` prints its ISSUER.
 
-use device_flow_tokio::core::{Client, Discovery, Event, Provider, SignInRequest};
-use device_flow_tokio::store::MemoryStore;
-use device_flow_tokio::{Accounts, Http, run};
+use device_flow_tokio::{Accounts, Client, Discovery, Event, Http, MemoryStore, Provider, SignInRequest, run};
 use serde_json::json;
 use std::error::Error;
 use std::process::ExitCode;

@@ -21,9 +21,7 @@ use tokio::sync::watch;
 /// the other. A service with many people gives each a store of their own.
 ///
 /// ```no_run
-/// use device_flow_tokio::core::{Client, Event, Provider, SignInRequest};
-/// use device_flow_tokio::store::{FileStore, default_path};
-/// use device_flow_tokio::{Accounts, Http};
+/// use device_flow_tokio::{Accounts, Client, Event, FileStore, Http, Provider, SignInRequest, default_path};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {

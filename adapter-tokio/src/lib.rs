@@ -1,8 +1,8 @@
-//! Signs a person in on another device (RFC 8628), on tokio and reqwest: the driver for the machines of [`core`].
+//! Signs a person in on another device (RFC 8628), on tokio and reqwest: the driver for the machines of
+//! [`device_flow_core`].
 //!
 //! ```no_run
-//! use device_flow_tokio::core::{Client, DeviceFlow, Event, Provider};
-//! use device_flow_tokio::{Http, entropy, run};
+//! use device_flow_tokio::{Client, DeviceFlow, Event, Http, Provider, entropy, run};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,14 +52,15 @@ mod proxy;
 mod roots;
 
 pub use accounts::Accounts;
-pub use device_flow_core as core;
-pub use device_flow_store as store;
+#[doc(inline)]
+pub use device_flow_core::*;
+#[doc(inline)]
+pub use device_flow_store::*;
 pub use exchange::Exchange;
 pub use http::{Http, HttpBuilder, HttpError};
 pub use kept::{NotRevoked, SignInError, SignedOut};
 
 use clock::Clock;
-use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, Ticket, TransportError, TransportErrorKind};
 use http::Answer;
 
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.

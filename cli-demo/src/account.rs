@@ -5,7 +5,7 @@ use crate::end::End;
 use crate::session::{Chosen, Purpose, Session, Storage};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, left, local, today, when};
-use device_flow_tokio::core::{Failure, SignInReason, TokenCache, UnixTime};
+use device_flow_tokio::{Failure, SignInReason, TokenCache, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
 

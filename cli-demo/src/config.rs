@@ -12,7 +12,7 @@
 
 use crate::end::End;
 use crate::settings::Settings;
-use device_flow_tokio::store::{Change, FileStore, Store as _};
+use device_flow_tokio::{Change, FileStore, Store as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};

@@ -6,8 +6,7 @@ use crate::probe::{Place, Places};
 use crate::session::{Chosen, Purpose, client, http, named};
 use crate::settings::{Said, Settings};
 use crate::terminal::Terminal;
-use device_flow_tokio::core::{Client, ConfigError, Metadata, Provider, Secret};
-use device_flow_tokio::{Http, run};
+use device_flow_tokio::{Client, ConfigError, Http, Metadata, Provider, Secret, run};
 use serde::Serialize;
 
 /// What is known of a server.

@@ -1,8 +1,8 @@
 //! Owns how a run ends: the one table from a cause to its exit code, its name for programs and its text for people.
 
-use device_flow_tokio::core::{ConfigError, Failure, ProtocolFault, SignInReason, Stopped, TransportErrorKind};
-use device_flow_tokio::store::StoreError;
-use device_flow_tokio::{HttpError, SignInError};
+use device_flow_tokio::{
+    ConfigError, Failure, HttpError, ProtocolFault, SignInError, SignInReason, Stopped, StoreError, TransportErrorKind,
+};
 use std::process::ExitCode;
 use std::time::Duration;
 

@@ -9,10 +9,10 @@ use crate::session::{Chosen, Purpose, Session, Storage};
 use crate::settings::Settings;
 use crate::signal;
 use crate::terminal::{Terminal, local, today};
-use device_flow_tokio::core::{
-    Client, Event, Failure, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource, WaitReason,
+use device_flow_tokio::{
+    Client, Event, Failure, Http, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource,
+    WaitReason, entropy, run,
 };
-use device_flow_tokio::{Http, SignInError, entropy, run};
 use serde::Serialize;
 use std::cell::OnceCell;
 use std::convert::Infallible;

@@ -13,9 +13,10 @@ pub(crate) use kept::{Kept, Shown};
 use crate::end::End;
 use crate::settings::Settings;
 use clocks::Reading;
-use device_flow_tokio::core::{Client, DeviceFlow, Snapshot, SnapshotError, Timestamp, UnixTime};
-use device_flow_tokio::store::{FileStore, Holder, Locked, Store as _, StoreError, default_path};
-use device_flow_tokio::{SignInError, entropy};
+use device_flow_tokio::{
+    Client, DeviceFlow, FileStore, Holder, Locked, SignInError, Snapshot, SnapshotError, Store as _, StoreError,
+    Timestamp, UnixTime, default_path, entropy,
+};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};

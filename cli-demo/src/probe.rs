@@ -1,6 +1,6 @@
 //! Owns machines around the machines of the core, for what `discover` and `doctor` want to see of an exchange and no sign-in needs.
 
-use device_flow_tokio::core::{
+use device_flow_tokio::{
     Action, ConfigError, DeviceFlow, Discovery, Failure, Machine, Metadata, Misuse, Prompt, Response, Ticket,
     Timestamp, TransportError,
 };

@@ -1,8 +1,9 @@
 //! Owns what is remembered of servers, so that a run that has its token makes no request for metadata either.
 
 use crate::session::Storage;
-use device_flow_tokio::core::{Action, Discovery, Machine as _, Metadata, Response, Timestamp};
-use device_flow_tokio::store::{Change, FileStore, Store as _, default_path};
+use device_flow_tokio::{
+    Action, Change, Discovery, FileStore, Machine as _, Metadata, Response, Store as _, Timestamp, default_path,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

@@ -6,14 +6,11 @@ use crate::end::End;
 use crate::servers::Servers;
 use crate::settings::{Said, Settings};
 use crate::terminal::{Terminal, warn};
-use device_flow_tokio::core::{
-    Client, ClientBuilder, Discovery, EntraCloud, Event, Failure, Provider, Secret, SignInReason, SignInRequest,
-    SignedIn, TokenCache,
+use device_flow_tokio::{
+    Accounts, Client, ClientBuilder, Contents, Discovery, EntraCloud, Event, Failure, FileStore, Http, HttpBuilder,
+    KeyringStore, Locked, MemoryStore, Provider, Secret, SignInReason, SignInRequest, SignedIn, Store, StoreError,
+    TokenCache, default_path, run,
 };
-use device_flow_tokio::store::{
-    Contents, FileStore, KeyringStore, Locked, MemoryStore, Store, StoreError, default_path,
-};
-use device_flow_tokio::{Accounts, Http, HttpBuilder, run};
 use std::cell::OnceCell;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};

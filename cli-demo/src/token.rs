@@ -6,7 +6,7 @@ use crate::login::from;
 use crate::session::{Chosen, Purpose, Session};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, today, when};
-use device_flow_tokio::core::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
+use device_flow_tokio::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
 use tracing::info;

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use device_flow_cli::demo::{Options, Server};
-use device_flow_tokio::core::{Failure, Stopped, TokenResponse, WaitReason};
+use device_flow_tokio::{Failure, Stopped, TokenResponse, WaitReason};
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Client, Response};
 use serde_json::Value;

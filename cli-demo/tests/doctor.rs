@@ -12,7 +12,7 @@
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use device_flow_testkit::secrets::none_in;
-use device_flow_tokio::store::{FileStore, Store as _};
+use device_flow_tokio::{FileStore, Store as _};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

@@ -25,7 +25,7 @@ use device_flow_core::{
 };
 use device_flow_testkit::abreast::side_by_side;
 use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
-use device_flow_tokio::store::{MemoryStore, Store as _};
+use device_flow_tokio::{MemoryStore, Store as _};
 use serde_json::Value;
 use support::plain_http::{json, post};
 use support::tap::Tap;

@@ -1,8 +1,7 @@
 //! The blocking driver where it does not belong, inside an async runtime: it holds its thread up, and nothing worse.
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
-use device_flow_blocking::core::DeviceFlow;
-use device_flow_blocking::{Cancel, Http, entropy, run};
+use device_flow_blocking::{Cancel, DeviceFlow, Http, entropy, run};
 use device_flow_testkit::loopback::{Loopback, sign_in};
 use device_flow_testkit::scaled::Scaled;
 

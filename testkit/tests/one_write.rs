@@ -1,9 +1,9 @@
 //! How often a sign-in writes what it keeps: once, whatever it keeps (row 6.23 of `docs/msal.md`).
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
-use device_flow_blocking::core::SignInRequest;
-use device_flow_blocking::store::{Contents, Locked, MemoryStore, Store, StoreError};
-use device_flow_blocking::{Accounts, Cancel, Http, run};
+use device_flow_blocking::{
+    Accounts, Cancel, Contents, Http, Locked, MemoryStore, SignInRequest, Store, StoreError, run,
+};
 use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::scaled::Scaled;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
-use device_flow_blocking::core::{DeviceFlow, Event, Stopped, TokenResponse};
+use device_flow_blocking::{DeviceFlow, Event, Stopped, TokenResponse};
 use device_flow_core::{Client, ClientBuilder, Provider};
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test reports")]
 
 use super::Http;
-use crate::core::{Action, Client, DeviceFlow, Machine, Provider};
+use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider};
 use device_flow_testkit::black_hole::BlackHole;
 use device_flow_testkit::loopback::{Loopback, sign_in};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

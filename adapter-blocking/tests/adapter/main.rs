@@ -20,11 +20,10 @@ mod stopping;
 mod transport;
 
 use device_flow_blocking as adapter;
-use device_flow_blocking::core::{
-    Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
+use device_flow_blocking::{
+    Account, Cancel, DeviceFlow, Event, Machine, SignInError, SignInRequest, SignedIn, SignedOut, Stopped, Store,
+    TokenCache, TokenResponse,
 };
-use device_flow_blocking::store::Store;
-use device_flow_blocking::{Cancel, SignInError, SignedOut};
 use device_flow_testkit::scaled::Scaled;
 
 /// Runs a machine to its end, and tells what went on.

@@ -1,10 +1,9 @@
 //! Stopping without a runtime: a flag that is set from elsewhere ends a wait at once, and the machine goes on later.
 
-use crate::adapter::core::{
-    Action, DeviceFlow, Event, Machine, Misuse, Outgoing, Response, Stopped, Ticket, Timestamp, TransportError,
-    WaitReason,
+use crate::adapter::{
+    Action, Cancel, DeviceFlow, Event, Http, Machine, Misuse, Outgoing, Response, Stopped, Ticket, Timestamp,
+    TransportError, WaitReason, entropy, run,
 };
-use crate::adapter::{Cancel, Http, entropy, run};
 use device_flow_testkit::loopback::{self, Loopback, Next};
 use device_flow_testkit::scaled::Scaled;
 use std::sync::Arc;

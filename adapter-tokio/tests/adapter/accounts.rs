@@ -1,10 +1,9 @@
 //! Accounts on a store: what is asked of the server, of the person and of nobody, and what is kept when something breaks.
 
-use crate::adapter::core::{
-    CacheError, Event, Failure, SignInReason, SignInRequest, SignedIn, Stopped, TokenCache, TokenSource,
+use crate::adapter::{
+    CacheError, Contents, Event, Failure, FileStore, Http, Locked, MemoryStore, NotRevoked, SignInError, SignInReason,
+    SignInRequest, SignedIn, Stopped, Store, StoreError, TokenCache, TokenSource,
 };
-use crate::adapter::store::{Contents, FileStore, Locked, MemoryStore, Store, StoreError};
-use crate::adapter::{Http, NotRevoked, SignInError};
 use crate::{Accounts, drive};
 use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::scaled::Scaled;
@@ -310,7 +309,7 @@ fn f12_signing_out_removes_here_and_revokes_there_and_twice_is_no_error() {
     // Here alone. What is stored can be looked into meanwhile.
     approved(&server, &accounts, &request).unwrap();
     let asked = server.requests();
-    let now = crate::adapter::core::UnixTime::from_secs(
+    let now = crate::adapter::UnixTime::from_secs(
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(),
     );
     assert!(request.cached(&accounts.cache().unwrap(), now).is_some());
@@ -321,10 +320,9 @@ fn f12_signing_out_removes_here_and_revokes_there_and_twice_is_no_error() {
     // Offline, and at a server that cannot revoke: gone here, and told.
     let nowhere = device_flow_testkit::black_hole::ClosedPort::new();
     let provider = |revoke: Option<String>| {
-        let provider =
-            crate::adapter::core::Provider::endpoints(server.server.url("/device"), server.server.url("/token"));
+        let provider = crate::adapter::Provider::endpoints(server.server.url("/device"), server.server.url("/token"));
         let provider = if let Some(url) = revoke { provider.revocation_endpoint(url) } else { provider };
-        let client = crate::adapter::core::Client::builder(provider, "client").scope("mail").allow_http_loopback();
+        let client = crate::adapter::Client::builder(provider, "client").scope("mail").allow_http_loopback();
         SignInRequest::new(client.build().unwrap())
     };
     for (request, text) in [

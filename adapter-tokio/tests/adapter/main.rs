@@ -17,11 +17,10 @@ mod transport;
 
 use device_flow_testkit::scaled::Scaled;
 use device_flow_tokio as adapter;
-use device_flow_tokio::core::{
-    Account, DeviceFlow, Event, Machine, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
+use device_flow_tokio::{
+    Account, DeviceFlow, Event, Machine, SignInError, SignInRequest, SignedIn, SignedOut, Stopped, Store, TokenCache,
+    TokenResponse,
 };
-use device_flow_tokio::store::Store;
-use device_flow_tokio::{SignInError, SignedOut};
 use std::future::Future;
 
 /// Runs a machine to its end, and tells what went on.

@@ -1,7 +1,6 @@
 //! Whole sign-ins: what is sent, what is told, which connections carry it.
 
-use crate::adapter::core::{DeviceFlow, Event, Stopped, WaitReason};
-use crate::adapter::{Http, entropy};
+use crate::adapter::{DeviceFlow, Event, Http, Stopped, WaitReason, entropy};
 use crate::drive;
 use device_flow_testkit::loopback::{self, Loopback, Next};
 use device_flow_testkit::scaled::Scaled;

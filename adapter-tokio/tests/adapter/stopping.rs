@@ -1,13 +1,10 @@
 //! Stopping on tokio: a future that is dropped anywhere leaves a machine that goes on, and never early.
 
 use crate::accounts::{NOTHING, approved, kept_tokens, request};
-use crate::adapter::SignInError;
-use crate::adapter::core::{
-    Action, Cause, DeviceFlow, Event, Machine, Misuse, Outgoing, Response, Stopped, Ticket, Timestamp, TransportError,
-    TransportErrorKind, WaitReason,
+use crate::adapter::{
+    Action, Cause, DeviceFlow, Event, Http, Machine, MemoryStore, Misuse, Outgoing, Response, SignInError, Stopped,
+    Ticket, Timestamp, TransportError, TransportErrorKind, WaitReason, entropy, run,
 };
-use crate::adapter::store::MemoryStore;
-use crate::adapter::{Http, entropy, run};
 use device_flow_testkit::loopback::{self, Loopback};
 use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::scaled::Scaled;

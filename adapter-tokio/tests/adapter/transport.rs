@@ -1,10 +1,10 @@
 //! What goes wrong below OAuth: bodies, connections, certificates, proxies, and how each is told. What each fault comes to at
 //! each request is a table of the testkit's (`tests/faults.rs`).
 
-use crate::adapter::core::{
-    Client, DeviceFlow, Failure, Method, Provider, Stopped, TransportError, TransportErrorKind as Kind,
+use crate::adapter::{
+    Client, DeviceFlow, Exchange, Failure, Http, HttpBuilder, Method, Provider, Stopped, TransportError,
+    TransportErrorKind as Kind, entropy,
 };
-use crate::adapter::{Exchange, Http, HttpBuilder, entropy};
 use crate::sign_in;
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};

@@ -9,8 +9,7 @@ use crate::end::End;
 use crate::session::{Chosen, Purpose, named};
 use crate::settings::{Said, Settings};
 use crate::terminal::Terminal;
-use device_flow_tokio::Http;
-use device_flow_tokio::core::{Client, Provider};
+use device_flow_tokio::{Client, Http, Provider};
 use finding::{Finding, Report};
 use network::Address;
 

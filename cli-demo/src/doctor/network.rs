@@ -7,8 +7,10 @@ use crate::end::End;
 use crate::probe::{Answered, FirstAnswer, Places, UntilCode};
 use crate::session::{client, http_builder, secret};
 use crate::terminal::today;
-use device_flow_tokio::core::{DeviceFlow, Failure, Metadata, Prompt, Provider, Stopped, TransportErrorKind, UnixTime};
-use device_flow_tokio::{Http, HttpError, entropy, run};
+use device_flow_tokio::{
+    DeviceFlow, Failure, Http, HttpError, Metadata, Prompt, Provider, Stopped, TransportErrorKind, UnixTime, entropy,
+    run,
+};
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::future::Future;
 use std::io;

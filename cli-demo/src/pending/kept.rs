@@ -1,7 +1,7 @@
 //! Owns the flow that writes down how far it has come before each step, so that whoever goes on with it keeps to the polling law.
 
 use super::Pending;
-use device_flow_tokio::core::{
+use device_flow_tokio::{
     Action, DeviceFlow, Expired, Failure, Machine, Misuse, Prompt, Response, Ticket, Timestamp, TokenResponse,
     TransportError, TransportErrorKind,
 };
@@ -130,7 +130,7 @@ impl Machine for Shown<'_, '_> {
 #[allow(clippy::unwrap_used, reason = "tests panic to report")]
 mod tests {
     use super::*;
-    use device_flow_tokio::core::{Client, Provider};
+    use device_flow_tokio::{Client, Provider};
 
     /// A flow whose code was shown at the start, to be polled for every `interval` seconds.
     fn shown(interval: u32) -> DeviceFlow {

@@ -1,6 +1,6 @@
 //! Owns the lines of `--json`: their fields, and how programs call what happens.
 
-use device_flow_tokio::core::{Cause, TokenSource, TransportErrorKind};
+use device_flow_tokio::{Cause, TokenSource, TransportErrorKind};
 use serde::Serialize;
 
 /// One line of `--json`. No secret is ever in it.

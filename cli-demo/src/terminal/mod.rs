@@ -4,9 +4,7 @@ use crate::args::{Color, Global, Progress};
 use crate::end::End;
 use clipboard::Way;
 use countdown::{Countdown, Wait};
-use device_flow_tokio::core::{
-    Client, Prompt, SignInReason, SignedIn, TokenResponse, TokenSource, WaitReason, Warning,
-};
+use device_flow_tokio::{Client, Prompt, SignInReason, SignedIn, TokenResponse, TokenSource, WaitReason, Warning};
 use event::{JsonEvent, Line, Told, named, source};
 use qr::{Ground, Picture};
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Owns how things are written for people: lengths of time, clocks, servers, tokens, and lines that fit.
 
-use device_flow_tokio::core::UnixTime;
+use device_flow_tokio::UnixTime;
 use jiff::{SignedDuration, Timestamp as Calendar, tz::TimeZone};
 use std::time::Duration;
 use unicode_general_category::{GeneralCategory, get_general_category};

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use device_flow_cli::demo::{Options, Server};
-use device_flow_tokio::core::{
+use device_flow_tokio::{
     Action, Client, DeviceFlow, Event, Machine, Misuse, Provider, Response, Stopped, Ticket, Timestamp, TokenResponse,
     TransportError, WaitReason,
 };

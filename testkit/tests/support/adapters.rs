@@ -59,7 +59,7 @@ type Outcome<T> = Result<T, String>;
 
 impl Adapter {
     /// Accounts on this store, with a client of their own.
-    pub(crate) fn accounts(self, store: impl device_flow_tokio::store::Store + 'static) -> Accounts {
+    pub(crate) fn accounts(self, store: impl device_flow_tokio::Store + 'static) -> Accounts {
         let roots = AUTHORITY.pem();
         match self {
             Self::Tokio => {
