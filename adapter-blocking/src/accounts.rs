@@ -1,10 +1,10 @@
 //! Owns the accounts of a program: silent sign-in, sign-in, sign-out, on one store, with one refresh at a time for all callers.
 
-use crate::kept::{self, Held, NotRevoked, SignInError, SignedOut};
-use crate::{Cancel, Http, entropy, run};
+use crate::{Cancel, Http, Transport, run};
+use device_flow_adapter::account_store::{self, RemovedAccount};
+use device_flow_adapter::{SignInError, SignedOut, entropy};
 use device_flow_core::{
-    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenCache,
-    TokenResponse,
+    Account, DeviceFlow, Event, Failure, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
 };
 use device_flow_store::Store;
 use std::fmt;
@@ -33,17 +33,15 @@ use std::sync::Arc;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
-pub struct Accounts {
-    http: Http,
-    store: Arc<dyn Store>,
+pub struct Accounts<T = Http> {
+    shared: Arc<(T, Box<dyn Store>)>,
 }
 
-impl Accounts {
-    /// The accounts of this store.
+impl<T: Transport> Accounts<T> {
+    /// The accounts of this store, with this way to the servers.
     #[must_use]
-    pub fn new(http: Http, store: impl Store + 'static) -> Self {
-        Self { http, store: Arc::new(store) }
+    pub fn new(transport: T, store: impl Store + 'static) -> Self {
+        Self { shared: Arc::new((transport, Box::new(store))) }
     }
 
     /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, of the code, and of
@@ -71,16 +69,15 @@ impl Accounts {
     /// # Errors
     /// [`SignInError`]; [`Failure::SignInNeeded`] in it when only the person can help.
     pub fn silent(&self, request: &SignInRequest, cancel: &Cancel) -> Result<SignedIn, SignInError> {
-        if let Some(outcome) = kept::at_once(&*self.store, request)? {
+        if let Some(outcome) = account_store::silent_from_cache(self.store(), request)? {
             return Ok(outcome?);
         }
-        let (held, cache) = Held::lock(&*self.store)?;
-        let mut sign_in = SignIn::silent(request.clone(), cache, kept::now());
-        let outcome = run(&self.http, &mut sign_in, cancel, |_| {});
-        kept::settled(outcome, held.save(sign_in.into_cache()))
+        let (locked, mut sign_in) = account_store::silent_under_lock(self.store(), request.clone())?;
+        let outcome = run(self.transport(), &mut sign_in, cancel, |_| {});
+        locked.settle(outcome, sign_in)
     }
 
-    /// A token by this flow, [new](SignInRequest::device_flow) or resumed, whoever is signed in.
+    /// A token by this flow, [new](SignInRequest::device_flow) or resumed, even if somebody is signed in.
     ///
     /// # Errors
     /// [`SignInError`].
@@ -91,24 +88,24 @@ impl Accounts {
         cancel: &Cancel,
         on_event: impl FnMut(Event),
     ) -> Result<SignedIn, SignInError> {
-        let response = run(&self.http, flow, cancel, on_event)?;
+        let response = run(self.transport(), flow, cancel, on_event)?;
         self.keep(request, &response)
     }
 
-    /// Checks and keeps what a device flow brought that something else has driven.
+    /// Checks and stores what a device flow brought that something else has driven.
     ///
     /// # Errors
     /// [`SignInError`]; [`NotKept`](SignInError::NotKept) has the token in it.
     pub fn keep(&self, request: &SignInRequest, response: &TokenResponse) -> Result<SignedIn, SignInError> {
-        kept::keep(&*self.store, request, response)
+        account_store::keep(self.store(), request, response)
     }
 
-    /// Everyone who is signed in, whatever the server.
+    /// Every account that is signed in, whatever the server.
     ///
     /// # Errors
     /// [`SignInError`] when the store cannot be read.
     pub fn list(&self) -> Result<Vec<Account>, SignInError> {
-        Ok(kept::load(&*self.store)?.accounts())
+        Ok(self.cache()?.accounts())
     }
 
     /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::whose`] ask it without a request.
@@ -116,7 +113,7 @@ impl Accounts {
     /// # Errors
     /// [`SignInError`] when the store cannot be read.
     pub fn cache(&self) -> Result<TokenCache, SignInError> {
-        kept::load(&*self.store)
+        account_store::load(self.store())
     }
 
     /// Signs an account out here alone: the server honours its tokens until they end by themselves. `None`: it was not signed in.
@@ -124,7 +121,7 @@ impl Accounts {
     /// # Errors
     /// [`SignInError`] when the store cannot be changed.
     pub fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
-        Ok(kept::forget(&*self.store, request)?.map(|(account, _)| account))
+        Ok(account_store::remove(self.store(), request)?.map(|removed| removed.signed_out.account))
     }
 
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
@@ -132,23 +129,34 @@ impl Accounts {
     /// # Errors
     /// [`SignInError`] when the store cannot be changed. What the server does not do is told in [`SignedOut`].
     pub fn sign_out(&self, request: &SignInRequest, cancel: &Cancel) -> Result<Option<SignedOut>, SignInError> {
-        let Some((account, tokens)) = kept::forget(&*self.store, request)? else { return Ok(None) };
-        let mut not_revoked = None;
-        for (token, kind) in tokens {
-            let revoked = match Revocation::new(request.client().clone(), token) {
-                Ok(revocation) => {
-                    run(&self.http, &mut revocation.kind(kind), cancel, |_| {}).map_err(NotRevoked::Stopped)
-                }
-                Err(error) => Err(NotRevoked::NoEndpoint(error)),
-            };
-            not_revoked = revoked.err().or(not_revoked);
+        let removed = account_store::remove(self.store(), request)?;
+        let Some(RemovedAccount { mut signed_out, revocations }) = removed else { return Ok(None) };
+        for mut revocation in revocations {
+            if let Err(stopped) = run(self.transport(), &mut revocation, cancel, |_| {}) {
+                signed_out.not_revoked = Some(stopped.into());
+            }
         }
-        Ok(Some(SignedOut { account, not_revoked }))
+        Ok(Some(signed_out))
+    }
+
+    fn transport(&self) -> &T {
+        &self.shared.0
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.shared.1
     }
 }
 
-impl fmt::Debug for Accounts {
+// Not derived: a clone is the same accounts, whether the transport can be cloned or not.
+impl<T> Clone for Accounts<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> fmt::Debug for Accounts<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("http", &self.http).finish_non_exhaustive()
+        f.debug_struct("Accounts").finish_non_exhaustive()
     }
 }

@@ -1,44 +1,35 @@
-//! Owns time: the system's monotonic clock as a `Timestamp`, the sleep that never ends early, and what interrupts it.
+//! Owns time: the system's monotonic clock on the process's timeline, the sleep that never ends early, and what interrupts it.
 
+use device_flow_adapter::timeline;
 use device_flow_core::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A timeline that starts when it is made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    start: Instant,
+/// The time on which [`run`](crate::run) drives every machine of this process, whatever transport it has: for whatever else
+/// needs a `now`, such as the snapshot of a flow.
+#[must_use]
+pub fn now() -> Timestamp {
+    timeline::rounded_down(Instant::now())
 }
 
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
-    }
+/// The time for what is counted from the arrival of an answer.
+pub(crate) fn arrival() -> Timestamp {
+    timeline::rounded_up(Instant::now())
+}
 
-    /// The time in whole milliseconds, rounded down: what was waited for is never reached early.
-    pub(crate) fn now(self) -> Timestamp {
-        Timestamp::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// The time in whole milliseconds, rounded up: what is counted from an arrival never starts before it.
-    pub(crate) fn arrival(self) -> Timestamp {
-        Timestamp::ZERO.saturating_add(self.start.elapsed())
-    }
-
-    /// Sleeps until then, in slices, and tells whether it got there: `false` when it was cancelled.
-    pub(crate) fn sleep_until(self, until: Timestamp, cancel: &Cancel) -> bool {
-        loop {
-            if cancel.is_cancelled() {
-                return false;
-            }
-            let rest = Duration::from_millis(until.as_millis()).saturating_sub(self.start.elapsed());
-            if rest.is_zero() {
-                return true;
-            }
-            thread::sleep(rest.min(SLICE));
+/// Sleeps until then, in slices, and tells whether it got there: `false` when it was cancelled.
+pub(crate) fn sleep_until(until: Timestamp, cancel: &Cancel) -> bool {
+    loop {
+        if cancel.is_cancelled() {
+            return false;
         }
+        let rest = timeline::rest(Instant::now(), until);
+        if rest.is_zero() {
+            return true;
+        }
+        thread::sleep(rest.min(SLICE));
     }
 }
 

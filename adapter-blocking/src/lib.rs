@@ -42,32 +42,30 @@
 
 mod accounts;
 mod clock;
-mod exchange;
 mod http;
-mod kept;
-mod proxy;
-mod roots;
+mod transport;
 
 pub use accounts::Accounts;
-pub use clock::Cancel;
+pub use clock::{Cancel, now};
+pub use device_flow_adapter::{Answer, Exchange, HttpError, NotRevoked, SignInError, SignedOut, entropy};
 #[doc(inline)]
 pub use device_flow_core::*;
 #[doc(inline)]
 pub use device_flow_store::*;
-pub use exchange::Exchange;
-pub use http::{Http, HttpBuilder, HttpError};
-pub use kept::{NotRevoked, SignInError, SignedOut};
+pub use http::{Http, HttpBuilder};
+pub use transport::Transport;
 
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
 ///
-/// `on_event` is called on this thread, between two steps: at once with what to show, and once for every wait.
+/// `on_event` is called on this thread, between two steps: at once with what to show, and once for every wait. A machine may be
+/// run over one transport and later over another: all time is told on one timeline, that of [`now`].
 ///
 /// # Errors
 /// [`Stopped::Failed`] when the machine ended with a failure; [`Stopped::Interrupted`] when `cancel` was called;
 /// [`Stopped::AlreadyEnded`] when the machine had handed out its outcome before; [`Stopped::NotOurs`] when it waits for an
 /// answer that another driver has asked for.
 pub fn run<M: Machine>(
-    http: &Http,
+    transport: &(impl Transport + ?Sized),
     machine: &mut M,
     cancel: &Cancel,
     mut on_event: impl FnMut(Event),
@@ -75,22 +73,20 @@ pub fn run<M: Machine>(
     if cancel.is_cancelled() {
         return Err(Stopped::Interrupted);
     }
-    let clock = http.clock();
     let mut told = None;
     loop {
-        let now = clock.now();
+        let now = now();
         match machine.next_action(now) {
             Action::SendRequest(Outgoing { request, ticket }) => {
-                // Set during the request before this one, for a wait looks by itself.
+                // Cancelled during the request before this one: a wait looks for itself.
                 let given_up = cancel.is_cancelled();
                 let abandoned = || Err(TransportError::new(TransportErrorKind::Abandoned));
-                let answer = if given_up { abandoned() } else { http.send(&request) };
-                let now = clock.arrival();
+                let answer = if given_up { abandoned() } else { transport.send(request) };
                 match answer {
-                    Ok(answer) => machine.response(ticket, answer.as_response(), now),
-                    Err(error) => machine.transport_failed(ticket, error, now),
+                    Ok(answer) => machine.response(ticket, answer.as_response(), clock::arrival()),
+                    Err(error) => machine.transport_failed(ticket, error, clock::arrival()),
                 }
-                // The machine takes it from whom it gave the ticket, so a refusal means that it is not ours.
+                // The machine takes back its own ticket, so a refusal means that another driver's is outstanding.
                 .map_err(|_| Stopped::NotOurs)?;
                 if given_up {
                     return Err(Stopped::Interrupted);
@@ -101,7 +97,7 @@ pub fn run<M: Machine>(
                 if told.replace(until) != Some(until) {
                     on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
                 }
-                if !clock.sleep_until(until, cancel) {
+                if !clock::sleep_until(until, cancel) {
                     return Err(Stopped::Interrupted);
                 }
             }
@@ -110,14 +106,4 @@ pub fn run<M: Machine>(
             Action::Ended => return Err(Stopped::AlreadyEnded),
         }
     }
-}
-
-/// 32 bytes from the system's random source, for [`DeviceFlow::new`](device_flow_core::DeviceFlow::new).
-///
-/// # Errors
-/// When the system has no random bytes to give.
-pub fn entropy() -> std::io::Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
 }

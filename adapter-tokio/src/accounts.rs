@@ -1,10 +1,10 @@
 //! Owns the accounts of a program: silent sign-in, sign-in, sign-out, on one store, with one refresh at a time for all callers.
 
-use crate::kept::{self, Forgotten, Held, NotRevoked, SignInError, SignedOut};
-use crate::{Http, entropy, run};
+use crate::{Http, Transport, run};
+use device_flow_adapter::account_store::{self, RemovedAccount};
+use device_flow_adapter::{SignInError, SignedOut, entropy};
 use device_flow_core::{
-    Account, DeviceFlow, Event, Failure, Revocation, SignIn, SignInRequest, SignedIn, Stopped, TokenCache,
-    TokenResponse,
+    Account, DeviceFlow, Event, Failure, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
 };
 use device_flow_store::Store;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,28 +38,32 @@ use tokio::sync::watch;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
-pub struct Accounts {
-    http: Http,
+pub struct Accounts<T = Http> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    transport: T,
     store: Arc<dyn Store>,
-    running: Arc<Mutex<Vec<Running>>>,
-    /// Whoever wants the store's lock: each of them would wait in a thread, and there are only so many.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    refreshing: Mutex<Vec<Refreshing>>,
+    /// Taken before the store's lock, for which each caller would wait in a thread of its own, and there are only so many.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// A refresh that goes on, and where its outcome will be.
-struct Running {
+struct Refreshing {
     request: SignInRequest,
-    outcome: Told,
+    outcome: Outcome,
 }
 
-type Told = watch::Receiver<Option<Result<SignedIn, SignInError>>>;
+type Outcome = watch::Receiver<Option<Result<SignedIn, SignInError>>>;
 
-impl Accounts {
-    /// The accounts of this store.
+impl<T: Transport + 'static> Accounts<T> {
+    /// The accounts of this store, with this way to the servers.
     #[must_use]
-    pub fn new(http: Http, store: impl Store + 'static) -> Self {
-        Self { http, store: Arc::new(store), running: Arc::default(), turn: Arc::default() }
+    pub fn new(transport: T, store: impl Store + 'static) -> Self {
+        let (refreshing, turn) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { shared: Arc::new(Shared { transport, store: Arc::new(store), refreshing, turn }) }
     }
 
     /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, of the code, and of
@@ -87,16 +91,16 @@ impl Accounts {
     /// [`SignInError`]; [`Failure::SignInNeeded`] in it when only the person can help.
     pub async fn silent(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
         let asked = request.clone();
-        if let Some(outcome) = self.with_store(move |store| kept::at_once(store, &asked)).await? {
+        if let Some(outcome) = self.with_store(move |store| account_store::silent_from_cache(store, &asked)).await? {
             return Ok(outcome?);
         }
         let mut outcome = self.refreshed(request);
-        let told = outcome.wait_for(Option::is_some).await;
-        // Nobody is left to tell when the runtime is being shut down.
-        told.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(Stopped::Interrupted.into()))
+        let arrived = outcome.wait_for(Option::is_some).await;
+        // The refresh is gone when the runtime is being shut down.
+        arrived.ok().and_then(|outcome| outcome.clone()).unwrap_or(Err(Stopped::Interrupted.into()))
     }
 
-    /// A token by this flow, [new](SignInRequest::device_flow) or resumed, whoever is signed in.
+    /// A token by this flow, [new](SignInRequest::device_flow) or resumed, even if somebody is signed in.
     ///
     /// # Errors
     /// [`SignInError`].
@@ -106,26 +110,26 @@ impl Accounts {
         flow: &mut DeviceFlow,
         on_event: impl FnMut(Event),
     ) -> Result<SignedIn, SignInError> {
-        let response = run(&self.http, flow, on_event).await?;
+        let response = run(&self.shared.transport, flow, on_event).await?;
         self.keep(request, response).await
     }
 
-    /// Checks and keeps what a device flow brought that something else has driven.
+    /// Checks and stores what a device flow brought that something else has driven.
     ///
     /// # Errors
     /// [`SignInError`]; [`NotKept`](SignInError::NotKept) has the token in it.
     pub async fn keep(&self, request: &SignInRequest, response: TokenResponse) -> Result<SignedIn, SignInError> {
         let request = request.clone();
-        let _turn = self.turn.lock().await;
-        self.with_store(move |store| kept::keep(store, &request, &response)).await
+        let _turn = self.shared.turn.lock().await;
+        self.with_store(move |store| account_store::keep(store, &request, &response)).await
     }
 
-    /// Everyone who is signed in, whatever the server.
+    /// Every account that is signed in, whatever the server.
     ///
     /// # Errors
     /// [`SignInError`] when the store cannot be read.
     pub async fn list(&self) -> Result<Vec<Account>, SignInError> {
-        self.with_store(|store| Ok(kept::load(store)?.accounts())).await
+        Ok(self.cache().await?.accounts())
     }
 
     /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::whose`] ask it without a request.
@@ -133,7 +137,7 @@ impl Accounts {
     /// # Errors
     /// [`SignInError`] when the store cannot be read.
     pub async fn cache(&self) -> Result<TokenCache, SignInError> {
-        self.with_store(kept::load).await
+        self.with_store(account_store::load).await
     }
 
     /// Signs an account out here alone: the server honours its tokens until they end by themselves. `None`: it was not signed in.
@@ -141,7 +145,7 @@ impl Accounts {
     /// # Errors
     /// [`SignInError`] when the store cannot be changed.
     pub async fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
-        Ok(self.forgotten(request).await?.map(|(account, _)| account))
+        Ok(self.remove(request).await?.map(|removed| removed.signed_out.account))
     }
 
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
@@ -149,61 +153,56 @@ impl Accounts {
     /// # Errors
     /// [`SignInError`] when the store cannot be changed. What the server does not do is told in [`SignedOut`].
     pub async fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
-        let Some((account, tokens)) = self.forgotten(request).await? else { return Ok(None) };
-        let mut not_revoked = None;
-        for (token, kind) in tokens {
-            let revoked = match Revocation::new(request.client().clone(), token) {
-                Ok(revocation) => {
-                    run(&self.http, &mut revocation.kind(kind), |_| {}).await.map_err(NotRevoked::Stopped)
-                }
-                Err(error) => Err(NotRevoked::NoEndpoint(error)),
-            };
-            not_revoked = revoked.err().or(not_revoked);
+        let Some(RemovedAccount { mut signed_out, revocations }) = self.remove(request).await? else { return Ok(None) };
+        for mut revocation in revocations {
+            if let Err(stopped) = run(&self.shared.transport, &mut revocation, |_| {}).await {
+                signed_out.not_revoked = Some(stopped.into());
+            }
         }
-        Ok(Some(SignedOut { account, not_revoked }))
+        Ok(Some(signed_out))
     }
 
-    async fn forgotten(&self, request: &SignInRequest) -> Result<Option<Forgotten>, SignInError> {
+    async fn remove(&self, request: &SignInRequest) -> Result<Option<RemovedAccount>, SignInError> {
         let asked = request.clone();
-        let _turn = self.turn.lock().await;
-        self.with_store(move |store| kept::forget(store, &asked)).await
+        let _turn = self.shared.turn.lock().await;
+        self.with_store(move |store| account_store::remove(store, &asked)).await
     }
 
     /// Joins the refresh that goes on for the same request, or starts one that no caller can stop.
-    fn refreshed(&self, request: &SignInRequest) -> Told {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = running.iter().find(|running| running.request.is_same(request)) {
+    fn refreshed(&self, request: &SignInRequest) -> Outcome {
+        let mut refreshing = self.shared.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = refreshing.iter().find(|other| other.request.is_same(request)) {
             return same.outcome.clone();
         }
-        let (tell, outcome) = watch::channel(None);
-        running.push(Running { request: request.clone(), outcome: outcome.clone() });
+        let (sender, outcome) = watch::channel(None);
+        refreshing.push(Refreshing { request: request.clone(), outcome: outcome.clone() });
         let (this, request) = (self.clone(), request.clone());
         tokio::spawn(async move {
-            let over = Over { accounts: &this, request: &request };
+            let listed = Listed { refreshing: &this.shared.refreshing, request: &request };
             let outcome = this.refresh(&request).await;
-            // Who asks from now on asks anew.
-            drop(over);
-            tell.send_replace(Some(outcome));
+            // A caller who asks from now on starts a new one.
+            drop(listed);
+            sender.send_replace(Some(outcome));
         });
         outcome
     }
 
     async fn refresh(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
-        let _turn = self.turn.lock().await;
-        let (held, cache) = self.with_store(Held::lock).await?;
-        let mut sign_in = SignIn::silent(request.clone(), cache, kept::now());
-        let outcome = run(&self.http, &mut sign_in, |_| {}).await;
-        let cache = sign_in.into_cache();
-        kept::settled(outcome, self.with_store(move |_| held.save(cache)).await)
+        let _turn = self.shared.turn.lock().await;
+        let asked = request.clone();
+        let (locked, mut sign_in) =
+            self.with_store(move |store| account_store::silent_under_lock(store, asked)).await?;
+        let outcome = run(&self.shared.transport, &mut sign_in, |_| {}).await;
+        self.with_store(move |_| locked.settle(outcome, sign_in)).await
     }
 
     /// Stores block their thread.
-    async fn with_store<T: Send + 'static>(
+    async fn with_store<R: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Store) -> Result<T, SignInError> + Send + 'static,
-    ) -> Result<T, SignInError> {
+        work: impl FnOnce(&dyn Store) -> Result<R, SignInError> + Send + 'static,
+    ) -> Result<R, SignInError> {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Err(Stopped::NoRuntime.into()) };
-        let store = Arc::clone(&self.store);
+        let store = Arc::clone(&self.shared.store);
         match runtime.spawn_blocking(move || work(&*store)).await {
             Ok(outcome) => outcome,
             Err(error) => match error.try_into_panic() {
@@ -215,21 +214,28 @@ impl Accounts {
     }
 }
 
-/// Takes a refresh off the list, even if it panics.
-struct Over<'a> {
-    accounts: &'a Accounts,
+/// The place of a refresh on the list, which it leaves even if it panics.
+struct Listed<'a> {
+    refreshing: &'a Mutex<Vec<Refreshing>>,
     request: &'a SignInRequest,
 }
 
-impl Drop for Over<'_> {
+impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        let mut running = self.accounts.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.retain(|running| !running.request.is_same(self.request));
+        let mut refreshing = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
+        refreshing.retain(|other| !other.request.is_same(self.request));
     }
 }
 
-impl fmt::Debug for Accounts {
+// Not derived: a clone is the same accounts, whether the transport can be cloned or not.
+impl<T> Clone for Accounts<T> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<T> fmt::Debug for Accounts<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Accounts").field("http", &self.http).finish_non_exhaustive()
+        f.debug_struct("Accounts").finish_non_exhaustive()
     }
 }

@@ -1,35 +1,25 @@
-//! Owns time: tokio's monotonic clock as a `Timestamp`, and the sleep that never ends early.
+//! Owns time: tokio's monotonic clock on the process's timeline, and the sleep that never ends early.
 
+use device_flow_adapter::timeline;
 use device_flow_core::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A timeline that starts when it is made. It is tokio's own clock, so that tests may pause it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Clock {
-    start: Instant,
+/// The time on which [`run`](crate::run) drives every machine of this process, whatever transport it has: for whatever else
+/// needs a `now`, such as the snapshot of a flow. It is tokio's clock, so tests may pause it.
+#[must_use]
+pub fn now() -> Timestamp {
+    timeline::rounded_down(Instant::now().into_std())
 }
 
-impl Clock {
-    pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
-    }
+/// The time for what is counted from the arrival of an answer.
+pub(crate) fn arrival() -> Timestamp {
+    timeline::rounded_up(Instant::now().into_std())
+}
 
-    /// The time in whole milliseconds, rounded down: what was waited for is never reached early.
-    pub(crate) fn now(self) -> Timestamp {
-        Timestamp::from_millis(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
-    /// The time in whole milliseconds, rounded up: what is counted from an arrival never starts before it.
-    pub(crate) fn arrival(self) -> Timestamp {
-        Timestamp::ZERO.saturating_add(self.start.elapsed())
-    }
-
-    /// Sleeps until then, or for a day when it is longer than that: whoever waits asks again anyway.
-    pub(crate) async fn sleep_until(self, until: Timestamp) {
-        let rest = Duration::from_millis(until.as_millis()).saturating_sub(self.start.elapsed());
-        tokio::time::sleep(rest.min(A_DAY)).await;
-    }
+/// Sleeps until then, or for a day when it is longer than that: a driver asks its machine again anyway.
+pub(crate) async fn sleep_until(until: Timestamp) {
+    tokio::time::sleep(timeline::rest(Instant::now().into_std(), until).min(A_DAY)).await;
 }
 
 /// Far below what an `Instant` can hold, so that no time from a server overflows it.

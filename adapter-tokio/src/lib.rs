@@ -45,48 +45,43 @@
 
 mod accounts;
 mod clock;
-mod exchange;
 mod http;
-mod kept;
-mod proxy;
-mod roots;
+mod transport;
 
 pub use accounts::Accounts;
+pub use clock::now;
+pub use device_flow_adapter::{Answer, Exchange, HttpError, NotRevoked, SignInError, SignedOut, entropy};
 #[doc(inline)]
 pub use device_flow_core::*;
 #[doc(inline)]
 pub use device_flow_store::*;
-pub use exchange::Exchange;
-pub use http::{Http, HttpBuilder, HttpError};
-pub use kept::{NotRevoked, SignInError, SignedOut};
-
-use clock::Clock;
-use http::Answer;
+pub use http::{Http, HttpBuilder};
+pub use transport::Transport;
 
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
 ///
-/// `on_event` is called on this task, between two steps: at once with what to show, and once for every wait.
+/// `on_event` is called on this task, between two steps: at once with what to show, and once for every wait. A machine may be run
+/// over one transport and later over another: all time is told on one timeline, that of [`now`].
 ///
 /// # Errors
 /// [`Stopped::Failed`] when the machine ended with a failure; [`Stopped::NoRuntime`] when there is no tokio runtime here;
 /// [`Stopped::AlreadyEnded`] when it had handed out its outcome before; [`Stopped::NotOurs`] when it waits for an answer that
 /// another driver has asked for. [`Stopped::Interrupted`] does not occur: to stop, drop the future.
 pub async fn run<M: Machine>(
-    http: &Http,
+    transport: &(impl Transport + ?Sized),
     machine: &mut M,
     mut on_event: impl FnMut(Event),
 ) -> Result<M::Output, Stopped> {
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(Stopped::NoRuntime);
     }
-    let clock = http.clock();
-    let (mut told, mut last) = (None, None);
+    let mut told = None;
     loop {
-        let now = clock.now();
+        let now = now();
         match machine.next_action(now) {
             Action::SendRequest(Outgoing { request, ticket }) => {
-                let flight = Flight { machine: &mut *machine, clock, ticket: Some(ticket) };
-                let answer = http.send(request, &mut last).await;
+                let flight = Flight { machine: &mut *machine, ticket: Some(ticket) };
+                let answer = transport.send(request).await;
                 flight.land(answer)?;
             }
             Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
@@ -94,7 +89,7 @@ pub async fn run<M: Machine>(
                 if told.replace(until) != Some(until) {
                     on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
                 }
-                clock.sleep_until(until).await;
+                clock::sleep_until(until).await;
             }
             Action::AwaitResponse => return Err(Stopped::NotOurs),
             Action::Done(outcome) => return Ok(outcome?),
@@ -103,31 +98,19 @@ pub async fn run<M: Machine>(
     }
 }
 
-/// 32 bytes from the system's random source, for [`DeviceFlow::new`](device_flow_core::DeviceFlow::new).
-///
-/// # Errors
-/// When the system has no random bytes to give.
-pub fn entropy() -> std::io::Result<[u8; 32]> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
-}
-
 /// A request on its way. Dropped before it has landed, because the future of [`run`] was, it tells the machine so.
 struct Flight<'a, M: Machine> {
     machine: &'a mut M,
-    clock: Clock,
     ticket: Option<Ticket>,
 }
 
 impl<M: Machine> Flight<'_, M> {
-    /// Hands over what came. The machine takes it from whom it gave the ticket, so a refusal means that it is not ours.
+    /// Hands over what came. The machine takes back its own ticket, so a refusal means that another driver's is outstanding.
     fn land(mut self, answer: Result<Answer, TransportError>) -> Result<(), Stopped> {
         let Some(ticket) = self.ticket.take() else { return Ok(()) };
-        let now = self.clock.arrival();
         match answer {
-            Ok(answer) => self.machine.response(ticket, answer.as_response(), now),
-            Err(error) => self.machine.transport_failed(ticket, error, now),
+            Ok(answer) => self.machine.response(ticket, answer.as_response(), clock::arrival()),
+            Err(error) => self.machine.transport_failed(ticket, error, clock::arrival()),
         }
         .map_err(|_| Stopped::NotOurs)
     }
@@ -137,8 +120,8 @@ impl<M: Machine> Drop for Flight<'_, M> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let abandoned = TransportError::new(TransportErrorKind::Abandoned);
-            // Nobody is left to hear of a refusal.
-            let _ = self.machine.transport_failed(ticket, abandoned, self.clock.arrival());
+            // There is no caller left to tell of a refusal.
+            let _ = self.machine.transport_failed(ticket, abandoned, clock::arrival());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::signal;
 use crate::terminal::{Terminal, local, today};
 use device_flow_tokio::{
     Client, Event, Failure, Http, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource,
-    WaitReason, entropy, run,
+    WaitReason, entropy, now, run,
 };
 use serde::Serialize;
 use std::cell::OnceCell;
@@ -171,7 +171,7 @@ async fn go_on(
     // The file of profiles is the one of then.
     let chosen = Chosen::again(config.as_deref().map(Path::new), profile, flags.over(settings))?;
     let session = Session::open(&chosen, Purpose::SignIn, terminal).await?;
-    let (mut flow, deadline) = match left.resume(&session.client, session.http()?.now()) {
+    let (mut flow, deadline) = match left.resume(&session.client, now()) {
         Ok(resumed) => resumed,
         Err(error @ SnapshotError::OtherClient) => return Err(End::Usage(error.to_string())),
         Err(error) => {
@@ -234,7 +234,7 @@ async fn show(session: &Session, kept: &mut Kept<'_>, pending: &Pending, termina
     if let Some(error) = pending.trouble() {
         return Err(not_kept(&error));
     }
-    let life = prompt.expires_in(session.http()?.now());
+    let life = prompt.expires_in(now());
     let (resume_id, how) = (pending.id().unwrap_or_default(), pending.how_to_resume().unwrap_or_default());
     terminal.show_code(&session.client, &prompt, life, Some(resume_id), false)?;
     terminal.settle().await;
@@ -263,7 +263,7 @@ async fn wait(
         let response = run(http, kept, |event| drop(tell.send(event))).await?;
         accounts.keep(request, response).await
     };
-    before_the_person(&session.client, http, terminal, hear, sign_in).await
+    before_the_person(&session.client, terminal, hear, sign_in).await
 }
 
 fn signed_in(
@@ -300,7 +300,6 @@ fn absolute(path: &Path) -> Option<String> {
 /// another run can go on.
 pub(crate) async fn before_the_person<W: Future<Output = Result<SignedIn, SignInError>>>(
     client: &Client,
-    http: &Http,
     terminal: &mut Terminal,
     mut hear: impl FnMut(&Event, &mut Terminal) -> Option<String>,
     sign_in: impl FnOnce(mpsc::UnboundedSender<Event>) -> W,
@@ -312,12 +311,12 @@ pub(crate) async fn before_the_person<W: Future<Output = Result<SignedIn, SignIn
         tokio::select! {
             biased;
             Some(event) = told.recv() => {
-                log(&event, http);
+                log(&event);
                 let resume_id = hear(&event, terminal);
                 match event {
                     Event::SignInNeeded(reason) => terminal.sign_in_needed(&reason)?,
                     Event::ShowCode(prompt) => {
-                        let life = prompt.expires_in(http.now());
+                        let life = prompt.expires_in(now());
                         terminal.show_code(client, &prompt, life, resume_id.as_deref(), true)?;
                     }
                     Event::Waiting { wait, reason, .. } => terminal.waiting(wait, reason)?,
@@ -331,11 +330,11 @@ pub(crate) async fn before_the_person<W: Future<Output = Result<SignedIn, SignIn
 }
 
 /// For `-v`: of the code itself not a letter.
-fn log(event: &Event, http: &Http) {
+fn log(event: &Event) {
     match event {
         Event::SignInNeeded(reason) => info!("a code is needed: {reason}"),
         Event::ShowCode(prompt) => {
-            let (life, every) = (prompt.expires_in(http.now()).as_secs(), prompt.interval().as_secs());
+            let (life, every) = (prompt.expires_in(now()).as_secs(), prompt.interval().as_secs());
             info!("a code came, which lives for {life} s; polling every {every} s");
         }
         Event::Waiting { wait, reason, .. } => {

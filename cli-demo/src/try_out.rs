@@ -68,7 +68,7 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
         None
     };
     tokio::select! {
-        outcome = before_the_person(&client, &http, terminal, hear, sign_in) => {
+        outcome = before_the_person(&client, terminal, hear, sign_in) => {
             let signed_in = outcome?;
             // Exposed to ask the server whose it is, as an API would.
             let account = server.account(signed_in.access_token().expose());

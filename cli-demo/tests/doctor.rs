@@ -406,7 +406,7 @@ fn c14_a_proxy_is_named_without_its_password_and_looked_for() {
 
     let (exit, finding, _) = examine("socks5://127.0.0.1:1");
     assert_eq!((exit, &finding("proxy")["status"]), (6, &json!("fail")));
-    assert!(finding("proxy")["message"].as_str().unwrap().contains("HTTPS_PROXY is no usable proxy address"));
+    assert!(finding("proxy")["message"].as_str().unwrap().contains("HTTPS_PROXY is not a usable proxy address"));
 }
 
 // C01.

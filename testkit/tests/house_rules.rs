@@ -46,7 +46,7 @@ fn only_in(folders: &[&str], words: &[&str], allowed: &[&str]) {
 fn json_and_exposed_secrets_have_their_rooms() {
     only_in(&["core/src"], &["serde_json"], &["core/src/message/", "core/src/cache/"]);
     only_in(
-        &["core/src", "adapter-tokio/src", "adapter-blocking/src"],
+        &["core/src", "adapter-common/src", "adapter-tokio/src", "adapter-blocking/src"],
         &["expose("],
         // The last one hands bytes to a store.
         &[
@@ -55,8 +55,7 @@ fn json_and_exposed_secrets_have_their_rooms() {
             "core/src/device_flow/",
             "core/src/secret.rs",
             "core/src/machine.rs",
-            "adapter-tokio/src/kept.rs",
-            "adapter-blocking/src/kept.rs",
+            "adapter-common/src/account_store.rs",
         ],
     );
 }
@@ -98,7 +97,7 @@ fn the_core_has_no_world() {
 fn adapters_know_no_protocol() {
     let words =
         ["slow_down", "authorization_pending", "interval", "serde_json", "println!", "device_code", "grant_type"];
-    only_in(&["adapter-tokio/src", "adapter-blocking/src"], &words, &[]);
+    only_in(&["adapter-common/src", "adapter-tokio/src", "adapter-blocking/src"], &words, &[]);
     // The store keeps bytes; its fault points print when a test asks them to.
     let words = [&words[..], &["device_flow_core", "access_token", "refresh_token", "expires", "Secret::"]].concat();
     only_in(&["adapter-store/src"], &words, &["adapter-store/src/fault.rs"]);
@@ -108,10 +107,10 @@ fn adapters_know_no_protocol() {
 #[test]
 fn no_wait_hangs_on_the_wall_clock() {
     only_in(
-        &["core/src", "adapter-tokio/src", "adapter-blocking/src"],
+        &["core/src", "adapter-common/src", "adapter-tokio/src", "adapter-blocking/src"],
         &["SystemTime", "UNIX_EPOCH", "chrono", "jiff"],
         // The lives of stored tokens do.
-        &["adapter-tokio/src/kept.rs", "adapter-blocking/src/kept.rs"],
+        &["adapter-common/src/account_store.rs"],
     );
 }
 
@@ -135,8 +134,15 @@ fn only_the_terminal_prints() {
 #[test]
 fn rooms_are_small_and_say_what_they_own() {
     let mut core = 0;
-    let folders =
-        ["core/src", "adapter-tokio/src", "adapter-blocking/src", "adapter-store/src", "cli-demo/src", "testkit/src"];
+    let folders = [
+        "core/src",
+        "adapter-common/src",
+        "adapter-tokio/src",
+        "adapter-blocking/src",
+        "adapter-store/src",
+        "cli-demo/src",
+        "testkit/src",
+    ];
     for folder in folders {
         for (name, _) in sources(folder) {
             let text = fs::read_to_string(root().join(&name)).unwrap();
@@ -152,18 +158,20 @@ fn rooms_are_small_and_say_what_they_own() {
 }
 
 #[test]
-fn adapters_are_the_same_house_twice() {
-    let files = |folder: &str| {
-        let mut names: Vec<String> =
-            sources(folder).into_iter().map(|(name, _)| name.rsplit('/').next().unwrap().to_owned()).collect();
-        names.sort();
-        names
-    };
-    assert_eq!(files("adapter-tokio/src"), files("adapter-blocking/src"));
-    // What has nothing to do with the way of waiting stands in both to the letter, so that each crate stays whole by itself.
-    for file in ["exchange.rs", "kept.rs", "proxy.rs", "roots.rs"] {
-        let text = |folder: &str| fs::read_to_string(root().join(folder).join("src").join(file)).unwrap();
-        assert_eq!(text("adapter-tokio"), text("adapter-blocking"), "{file} has drifted apart");
+fn every_clock_of_an_adapter_counts_from_the_same_zero() {
+    let folders = ["adapter-common/src", "adapter-tokio/src", "adapter-blocking/src"];
+    only_in(
+        &folders,
+        &["Timestamp::from_millis", "Timestamp::ZERO.saturating_add"],
+        &["adapter-common/src/timeline.rs"],
+    );
+}
+
+#[test]
+fn what_adapters_share_has_neither_a_runtime_nor_an_http_client() {
+    let manifest = fs::read_to_string(root().join("adapter-common/Cargo.toml")).unwrap();
+    for word in ["tokio", "reqwest", "ureq", "hyper", "async"] {
+        assert!(!manifest.contains(word), "{word}");
     }
 }
 
@@ -171,7 +179,9 @@ fn adapters_are_the_same_house_twice() {
 fn every_workspace_crate_forbids_unsafe_code() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"forbid\""));
-    for member in ["core", "adapter-tokio", "adapter-blocking", "adapter-store", "cli-demo", "testkit", "fuzz"] {
+    for member in
+        ["core", "adapter-common", "adapter-tokio", "adapter-blocking", "adapter-store", "cli-demo", "testkit", "fuzz"]
+    {
         let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{member}");
     }

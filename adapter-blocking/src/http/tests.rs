@@ -1,7 +1,8 @@
 //! What only a client with names of its own can show: a host whose first address leads nowhere.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test reports")]
 
-use super::Http;
+use super::{Http, from_settings};
+use crate::{Transport as _, now};
 use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider};
 use device_flow_testkit::black_hole::BlackHole;
 use device_flow_testkit::loopback::{Loopback, sign_in};
@@ -32,14 +33,17 @@ fn c17_where_ipv6_leads_nowhere_ipv4_has_its_turn() {
     let Some(hole) = BlackHole::at(SocketAddr::from((Ipv6Addr::LOCALHOST, server.port()))) else { return };
     let both = Both([hole.address(), SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()))]);
     let http = Http::builder().connect_timeout(Duration::from_secs(3));
-    let http = http.build_with(|config| Agent::with_parts(config, DefaultConnector::default(), both.clone())).unwrap();
+    let http = from_settings(http.check().unwrap(), |config| {
+        Agent::with_parts(config, DefaultConnector::default(), both.clone())
+    })
+    .unwrap();
     let base = format!("http://localhost:{}", server.port());
     let provider = Provider::endpoints(format!("{base}/device"), format!("{base}/token"));
     let client = Client::builder(provider, "client").allow_http_loopback().build().unwrap();
-    let Action::SendRequest(outgoing) = DeviceFlow::new(client, [7; 32]).next_action(http.now()) else { panic!() };
+    let Action::SendRequest(outgoing) = DeviceFlow::new(client, [7; 32]).next_action(now()) else { panic!() };
 
     let start = Instant::now();
-    let answer = http.send(&outgoing.request);
+    let answer = http.send(outgoing.request);
     let took = start.elapsed();
     assert_eq!(answer.map(|answer| answer.as_response().status()), Ok(200));
     assert!((Duration::from_millis(1_900)..Duration::from_secs(3)).contains(&took), "{took:?}");

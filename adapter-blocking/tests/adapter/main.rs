@@ -33,6 +33,17 @@ fn drive<M: Machine>(http: &adapter::Http, machine: &mut M) -> (Result<M::Output
     (outcome, events)
 }
 
+/// Runs a machine up to its first wait.
+fn drive_to_first_wait<M: Machine>(http: &adapter::Http, machine: &mut M) {
+    let cancel = Cancel::new();
+    let outcome = adapter::run(http, machine, &cancel, |event| {
+        if let Event::Waiting { .. } = event {
+            cancel.cancel();
+        }
+    });
+    assert_eq!(outcome.err(), Some(Stopped::Interrupted));
+}
+
 /// The accounts of this adapter, called as the other's are.
 struct Accounts(adapter::Accounts);
 

@@ -2,7 +2,7 @@
 
 use crate::adapter::{
     Action, Cancel, DeviceFlow, Event, Http, Machine, Misuse, Outgoing, Response, Stopped, Ticket, Timestamp,
-    TransportError, WaitReason, entropy, run,
+    TransportError, WaitReason, entropy, now, run,
 };
 use device_flow_testkit::loopback::{self, Loopback, Next};
 use device_flow_testkit::scaled::Scaled;
@@ -89,7 +89,7 @@ fn a_machine_that_waits_for_another_drivers_answer_is_left_alone() {
     let server = Loopback::http(loopback::sign_in(&[]));
     let http = http();
     let mut flow = DeviceFlow::new(server.client(), entropy().unwrap());
-    let Action::SendRequest(Outgoing { .. }) = flow.next_action(http.now()) else { panic!() };
+    let Action::SendRequest(Outgoing { .. }) = flow.next_action(now()) else { panic!() };
     assert!(matches!(run(&http, &mut flow, &Cancel::new(), |_| {}), Err(Stopped::NotOurs)));
     assert_eq!(server.connections(), 0);
 }

@@ -30,6 +30,22 @@ fn drive<M: Machine>(http: &adapter::Http, machine: &mut M) -> (Result<M::Output
     (outcome, events)
 }
 
+/// Runs a machine up to its first wait.
+fn drive_to_first_wait<M: Machine>(http: &adapter::Http, machine: &mut M) {
+    let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+    block_on(async {
+        let run = adapter::run(http, machine, |event| {
+            if let Event::Waiting { .. } = event {
+                waits.send(()).unwrap();
+            }
+        });
+        tokio::select! {
+            outcome = run => panic!("{:?}", outcome.err()),
+            _ = waiting.recv() => {}
+        }
+    });
+}
+
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
@@ -94,10 +110,4 @@ impl Accounts {
 /// Runs a flow a thousand times as fast.
 fn sign_in(http: &adapter::Http, flow: DeviceFlow) -> Result<TokenResponse, Stopped> {
     drive(http, &mut Scaled::new(flow, 1000)).0
-}
-
-#[test]
-fn the_rules_for_proxies_and_roots_are_the_same_in_both_adapters() {
-    assert_eq!(include_str!("../../src/proxy.rs"), include_str!("../../../adapter-blocking/src/proxy.rs"));
-    assert_eq!(include_str!("../../src/roots.rs"), include_str!("../../../adapter-blocking/src/roots.rs"));
 }

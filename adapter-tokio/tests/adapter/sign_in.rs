@@ -1,7 +1,7 @@
 //! Whole sign-ins: what is sent, what is told, which connections carry it.
 
 use crate::adapter::{DeviceFlow, Event, Http, Stopped, WaitReason, entropy};
-use crate::drive;
+use crate::{drive, drive_to_first_wait};
 use device_flow_testkit::loopback::{self, Loopback, Next};
 use device_flow_testkit::scaled::Scaled;
 use std::time::Duration;
@@ -47,6 +47,29 @@ fn a_hundred_polls_take_one_connection() {
     let (outcome, _) = drive(&http(), &mut flow);
     assert!(outcome.is_ok(), "{outcome:?}");
     assert_eq!((server.polls().len(), server.connections()), (100, 1));
+}
+
+// K18: with a zero of its own for each client, the one way round a flow would be polled early, the other way too late.
+#[test]
+fn k18_a_flow_goes_on_with_another_client_on_the_same_timeline() {
+    let server = Loopback::http(loopback::sign_in(&[]));
+    let old = http();
+    // So that the clients are more than an interval apart.
+    assert!(drive(&old, &mut DeviceFlow::new(server.client(), entropy().unwrap())).0.is_ok());
+    let new = http();
+    for (first, second) in [(&old, &new), (&new, &old)] {
+        let before = server.requests().len();
+        let mut flow = DeviceFlow::new(server.client(), entropy().unwrap());
+        drive_to_first_wait(first, &mut flow);
+        let (outcome, events) = drive(second, &mut flow);
+        assert!(outcome.is_ok(), "{outcome:?}");
+        assert!(
+            matches!(events[..], [Event::Waiting { wait, .. }] if wait <= Duration::from_millis(1_101)),
+            "the interval and a tenth at most: {events:?}"
+        );
+        let requests = server.requests();
+        assert!(requests[before + 1].at.duration_since(requests[before].at) >= Duration::from_secs(1), "early");
+    }
 }
 
 #[test]

@@ -351,7 +351,7 @@ async fn try_out(
     };
     match run(http, &mut until_code, |_| {}).await {
         Ok(prompt) => {
-            report.tell(granted(&prompt, http))?;
+            report.tell(granted(&prompt))?;
             report.tell(interval(&until_code, &prompt)).map(drop)
         }
         Err(stopped) => {
@@ -366,8 +366,8 @@ async fn try_out(
     }
 }
 
-fn granted(prompt: &Prompt, http: &Http) -> Finding {
-    let life = prompt.expires_in(http.now()).as_secs();
+fn granted(prompt: &Prompt) -> Finding {
+    let life = prompt.expires_in(device_flow_tokio::now()).as_secs();
     let message = format!(
         "the server gives this client codes, to be entered at {}; they live for {life} s",
         prompt.verification_uri()

@@ -1,4 +1,4 @@
-//! Owns the question which proxy a request goes through, if any: the setting, the environment, never for loopback.
+//! Owns which proxy a request goes through, if any: the setting, the environment, never for loopback.
 
 use crate::HttpError;
 use std::fmt;
@@ -7,7 +7,7 @@ use url::{Host, Position, Url};
 
 /// A proxy, and the hosts that are reached without it.
 #[derive(Clone)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     url: Url,
     /// The entries of `NO_PROXY`, in lower case.
     bypassed: Vec<String>,
@@ -15,7 +15,10 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     /// A proxy for everything but loopback. `source` names the setting in an error, for the address may hold a password.
-    pub(crate) fn new(address: &str, source: &'static str) -> Result<Self, HttpError> {
+    ///
+    /// # Errors
+    /// [`HttpError::BadProxy`] when it is not an `http://` or `https://` address.
+    pub fn new(address: &str, source: &'static str) -> Result<Self, HttpError> {
         let with_scheme = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
         let url = Url::parse(&with_scheme).map_err(|_| HttpError::BadProxy(source))?;
         if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
@@ -26,7 +29,10 @@ impl Proxy {
 
     /// The proxy that the environment names, if it does. `HTTP_PROXY` is not among the variables: plain http goes to loopback
     /// alone, and never through a proxy.
-    pub(crate) fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, HttpError> {
+    ///
+    /// # Errors
+    /// [`HttpError::BadProxy`] when the variable holds something else.
+    pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, HttpError> {
         let set = |name: &'static str| Some((name, variable(name).filter(|value| !value.trim().is_empty())?));
         let Some((name, address)) = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(set)
         else {
@@ -40,18 +46,21 @@ impl Proxy {
     }
 
     /// The address, with credentials: for the HTTP client alone.
-    pub(crate) fn url(&self) -> &Url {
+    #[must_use]
+    pub fn url(&self) -> &Url {
         &self.url
     }
 
     /// Host and port, without credentials.
-    pub(crate) fn address(&self) -> String {
+    #[must_use]
+    pub fn address(&self) -> String {
         let port = self.url.port_or_known_default().map_or_else(String::new, |port| format!(":{port}"));
         format!("{}{port}", self.url.host_str().unwrap_or_default())
     }
 
     /// Whether a request to this URL goes through the proxy.
-    pub(crate) fn serves(&self, target: &Url) -> bool {
+    #[must_use]
+    pub fn serves(&self, target: &Url) -> bool {
         let direct = match target.host() {
             Some(Host::Domain(name)) => name == "localhost" || self.bypasses(name, None),
             Some(Host::Ipv4(ip)) => ip.is_loopback() || self.bypasses(&ip.to_string(), Some(ip.into())),
@@ -73,6 +82,13 @@ impl Proxy {
     }
 }
 
+impl fmt::Debug for Proxy {
+    /// Without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
 impl fmt::Display for Proxy {
     /// Without credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,8 +96,9 @@ impl fmt::Display for Proxy {
     }
 }
 
-/// Host and port of a URL: what of it may be told to anyone.
-pub(crate) fn authority(url: &Url) -> &str {
+/// Host and port of a URL: the part that may be shown to anyone.
+#[must_use]
+pub fn authority(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 

@@ -1,6 +1,6 @@
-//! Owns what a watcher is told of each request: where it went, what came back and when, and nothing that was in it.
+//! Owns what a watcher hears of each request: where it went, the status and the time it took, and nothing that was in it.
 
-use crate::http::Answer;
+use crate::Answer;
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ impl Exchange {
         &self.url
     }
 
-    /// The status of the answer, or how there was none. [`TransportErrorKind::Abandoned`] when nobody waited for it any more.
+    /// The status of the answer, or how there was none. [`TransportErrorKind::Abandoned`] when its caller gave it up.
     ///
     /// # Errors
     /// The kind of failure, when no answer came.
@@ -58,35 +58,44 @@ impl fmt::Display for Exchange {
 
 type Watcher = dyn Fn(&Exchange) + Send + Sync;
 
-/// Who watches, if anyone does.
+/// What hears of every request, if anything does.
 #[derive(Clone, Default)]
-pub(crate) struct Watch(Option<Arc<Watcher>>);
+pub struct ExchangeWatcher(Option<Arc<Watcher>>);
 
-impl Watch {
-    pub(crate) fn new(watcher: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+impl ExchangeWatcher {
+    /// Calls `watcher` at the end of every request.
+    pub fn new(watcher: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(watcher)))
     }
 
-    /// A request begins. `None`, which costs nothing, when nobody watches.
-    pub(crate) fn begins(&self, request: &Request) -> Option<Watched<'_>> {
+    /// A request begins. `None`, which costs nothing, when nothing watches.
+    #[must_use]
+    pub fn begins(&self, request: &Request) -> Option<WatchedExchange<'_>> {
         let watcher = self.0.as_deref()?;
         let url = request.url();
         let path = url.find(['?', '#']).and_then(|end| url.get(..end)).unwrap_or(url);
         let outcome = Err(TransportErrorKind::Abandoned);
         let exchange = Exchange { method: request.method(), url: path.to_owned(), outcome, elapsed: Duration::ZERO };
-        Some(Watched { watcher, exchange, since: Instant::now() })
+        Some(WatchedExchange { watcher, exchange, since: Instant::now() })
     }
 }
 
-/// A request that is watched. Its watcher is told when this is dropped, whatever has become of it by then.
-pub(crate) struct Watched<'a> {
+impl fmt::Debug for ExchangeWatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ExchangeWatcher").field(&self.0.is_some()).finish()
+    }
+}
+
+/// A request that is watched. The watcher hears of it when this is dropped, whatever has become of it by then.
+pub struct WatchedExchange<'a> {
     watcher: &'a Watcher,
     exchange: Exchange,
     since: Instant,
 }
 
-impl Watched<'_> {
-    pub(crate) fn ends(mut self, answer: &Result<Answer, TransportError>) {
+impl WatchedExchange<'_> {
+    /// What came of it.
+    pub fn ends(mut self, answer: &Result<Answer, TransportError>) {
         self.exchange.outcome = match answer {
             Ok(answer) => Ok(answer.as_response().status()),
             Err(error) => Err(error.kind()),
@@ -94,7 +103,13 @@ impl Watched<'_> {
     }
 }
 
-impl Drop for Watched<'_> {
+impl fmt::Debug for WatchedExchange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.exchange)
+    }
+}
+
+impl Drop for WatchedExchange<'_> {
     fn drop(&mut self) {
         self.exchange.elapsed = self.since.elapsed();
         (self.watcher)(&self.exchange);

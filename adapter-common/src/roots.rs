@@ -1,4 +1,4 @@
-//! Owns the reading of a caller's own root certificates, and every way in which they can be unusable.
+//! Owns reading a caller's own root certificates, and every way in which they can be unusable.
 
 use crate::HttpError;
 use rustls::RootCertStore;

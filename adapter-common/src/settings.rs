@@ -1,0 +1,198 @@
+//! Owns the settings of an HTTP client, their defaults and their checks, whatever client they are for.
+
+use crate::exchange::{Exchange, ExchangeWatcher};
+use crate::proxy::Proxy;
+use crate::roots;
+use http::HeaderValue;
+use rustls::pki_types::CertificateDer;
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+/// An HTTP client that is made from [`HttpSettings`]: the `Http` of each adapter.
+pub trait HttpClient: Sized {
+    /// The client with these settings.
+    ///
+    /// # Errors
+    /// [`HttpError`] when the client cannot be had with them.
+    fn from_settings(settings: HttpSettings) -> Result<Self, HttpError>;
+}
+
+/// The settings of an adapter's `Http`.
+#[derive(Clone)]
+#[must_use = "settings do nothing until `build`"]
+pub struct HttpBuilder<C> {
+    timeout: Duration,
+    connect_timeout: Duration,
+    user_agent: String,
+    roots: Option<Vec<u8>>,
+    route: Route,
+    watcher: ExchangeWatcher,
+    client: PhantomData<fn() -> C>,
+}
+
+/// Where the proxy comes from.
+#[derive(Clone)]
+enum Route {
+    Environment,
+    Direct,
+    Through(String),
+}
+
+impl<C: HttpClient> HttpBuilder<C> {
+    /// The defaults.
+    #[expect(clippy::new_without_default, reason = "made by `Http::builder`")]
+    pub fn new() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
+            roots: None,
+            route: Route::Environment,
+            watcher: ExchangeWatcher::default(),
+            client: PhantomData,
+        }
+    }
+
+    /// The time limit of a whole request: name, connection, TLS, request, and the answer to its last byte, however slowly
+    /// it trickles in. Default: 30 seconds.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The time limit for name, connection and TLS, within [`timeout`](Self::timeout). Default: 10 seconds. The client's own
+    /// documentation says how it tries a host with several addresses.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// What to say in the `user-agent` header. Default: `device-flow/` and the version.
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// Trusts these root certificates **instead of** the system's: one or more in PEM, such as the content of a bundle file.
+    /// Default: what the operating system trusts.
+    pub fn root_certificates_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.roots = Some(pem.into());
+        self
+    }
+
+    /// Goes through this proxy, whatever the environment says: `http://` or `https://`, host, port, and a user name and
+    /// password where it asks for them. Never for loopback.
+    ///
+    /// Default: the first of `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY`, `all_proxy` that is set, unless `NO_PROXY` (or
+    /// `no_proxy`) names the host, a domain above it, its network (`10.0.0.0/8`), or `*`.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.route = Route::Through(url.into());
+        self
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    pub fn no_proxy(mut self) -> Self {
+        self.route = Route::Direct;
+        self
+    }
+
+    /// Calls `watcher` at the end of every request: for a log, since an [`Exchange`] holds no secret. It is called where the
+    /// request was made, and the next step waits for it; it also hears of a request that is given up on its way.
+    pub fn on_exchange(mut self, watcher: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        self.watcher = ExchangeWatcher::new(watcher);
+        self
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// [`HttpError`] when a setting is unusable, or the system has no root certificates and none were given.
+    pub fn build(self) -> Result<C, HttpError> {
+        C::from_settings(self.check()?)
+    }
+
+    /// The settings, checked, for a client that is made in another way.
+    ///
+    /// # Errors
+    /// [`HttpError`] when a setting is unusable.
+    pub fn check(self) -> Result<HttpSettings, HttpError> {
+        let user_agent = HeaderValue::from_str(&self.user_agent).ok().filter(|_| self.user_agent.is_ascii());
+        Ok(HttpSettings {
+            timeout: self.timeout,
+            connect_timeout: self.connect_timeout,
+            user_agent: user_agent.ok_or(HttpError::BadUserAgent)?,
+            roots: self.roots.as_deref().map(roots::read).transpose()?,
+            proxy: match self.route {
+                Route::Environment => Proxy::from_env(|name| std::env::var(name).ok())?,
+                Route::Direct => None,
+                Route::Through(address) => Some(Proxy::new(&address, "the proxy setting")?),
+            },
+            watcher: self.watcher,
+        })
+    }
+}
+
+impl<C> fmt::Debug for HttpBuilder<C> {
+    /// A proxy's address may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpBuilder").finish_non_exhaustive()
+    }
+}
+
+/// Settings that were checked, as [`HttpBuilder`] describes them.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct HttpSettings {
+    /// The time limit of a whole request.
+    pub timeout: Duration,
+    /// The time limit for name, connection and TLS.
+    pub connect_timeout: Duration,
+    /// Printable ASCII.
+    pub user_agent: HeaderValue,
+    /// What is trusted instead of the system's certificates.
+    pub roots: Option<Vec<CertificateDer<'static>>>,
+    /// The proxy, and what is reached without it.
+    pub proxy: Option<Proxy>,
+    /// Hears of every request.
+    pub watcher: ExchangeWatcher,
+}
+
+impl fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings").finish_non_exhaustive()
+    }
+}
+
+/// Why there is no HTTP client. The text of each says what to do, and shows no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The root certificates are not PEM text.
+    #[error(
+        "the root certificates are not in PEM: if they are in DER, convert them with `openssl x509 -inform der -in FILE -out FILE.pem`"
+    )]
+    RootsNotPem,
+    /// There is no root certificate in the PEM text.
+    #[error("there are no root certificates: PEM text with at least one -----BEGIN CERTIFICATE----- is needed")]
+    NoRoots,
+    /// This one of the root certificates, counted from 1, cannot be read.
+    #[error("root certificate number {0} is damaged: take it out or replace it")]
+    DamagedRoot(usize),
+    /// The system's trusted certificates could not be loaded.
+    #[error(
+        "no trusted certificates on this system ({0}): install its ca-certificates package, or name a file with root certificates"
+    )]
+    NoSystemRoots(String),
+    /// The proxy setting or environment variable of this name is unusable.
+    #[error(
+        "{0} is not a usable proxy address: expected http://host:port or https://host:port (SOCKS is not supported)"
+    )]
+    BadProxy(&'static str),
+    /// The user agent cannot be a header value.
+    #[error("the user agent must be printable ASCII text")]
+    BadUserAgent,
+    /// The HTTP client refused its settings.
+    #[error("the HTTP client could not be set up: {0}")]
+    Setup(String),
+}
