@@ -33,7 +33,6 @@ pub type HttpBuilder = device_flow_adapter::HttpBuilder<Http>;
 
 impl Http {
     /// A client with the defaults that [`HttpBuilder`] names.
-    #[must_use]
     pub fn builder() -> HttpBuilder {
         HttpBuilder::new()
     }
