@@ -10,7 +10,7 @@ use crate::settings::Settings;
 use crate::signal;
 use crate::terminal::{Terminal, local, today};
 use device_flow_tokio::{
-    Client, Event, Failure, Http, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource,
+    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource,
     WaitReason, entropy, now, run,
 };
 use serde::Serialize;
