@@ -34,12 +34,15 @@
 //!
 //! # Features
 //!
-//! `http` (default, needs `std`): [`Request::into_http`]. `serde`: a flow as data, to be resumed in another process.
-//! Without default features the crate is `no_std` and needs `alloc`.
+//! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs `alloc`.
+//! - `http` (default, implies `std`): [`Request::into_http`].
+//! - `serde`: a flow as data (`Snapshot`), to be resumed in another process.
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod cache;
 mod client;
@@ -66,7 +69,7 @@ pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;
 #[cfg(feature = "serde")]
 pub use device_flow::{Snapshot, SnapshotError};
-pub use discovery::Discovery;
+pub use discovery::{Discovery, DiscoveryBuilder};
 pub use driver::{Event, Stopped};
 pub use error::{Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, SignInReason, Trail};
 pub use machine::{
@@ -76,7 +79,7 @@ pub use machine::{
 pub use message::claims::{ClaimsError, ClientInfo, IdTokenClaims};
 pub use message::metadata::Metadata;
 pub use message::token::TokenResponse;
-pub use prompt::{Prompt, TextFault, Unshowable, Warning};
+pub use prompt::{Prompt, PromptWarning, TextFault, Unshowable};
 pub use refresh::Refresh;
 pub use revocation::{Revocation, TokenKind};
 pub use secret::Secret;

@@ -239,7 +239,7 @@ proptest! {
     // C21, R8414-3.3-2, R8414-6.2-2, OIDD-4.3-1, G11, G14.
     #[test]
     fn any_answer_to_discovery(status in status(), headers in headers(), body in body()) {
-        let run = Run::of(Discovery::new("https://as", false).unwrap());
+        let run = Run::of(Discovery::new("https://as").unwrap());
         let run = survive(run, response(status, &headers, &body), |run| format!("{:?}", run.machine));
         prop_assert!(run.requests.iter().all(|sent| sent.method == "GET" && sent.url.starts_with("https://as/.well-known/")));
         if let Ok(metadata) = run.outcome.unwrap() {

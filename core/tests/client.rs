@@ -38,7 +38,7 @@ fn metadata(change: Value) -> Metadata {
         "issuer": "https://as", "device_authorization_endpoint": DEVICE, "token_endpoint": TOKEN_URL
     });
     document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-    let mut run = Run::of(Discovery::new("https://as", false).unwrap());
+    let mut run = Run::of(Discovery::new("https://as").unwrap());
     while run.go() {
         run.answer(200, &document.to_string());
     }
@@ -156,7 +156,7 @@ fn the_way_to_authenticate_comes_from_the_metadata() {
         (json!({"token_endpoint_auth_methods_supported": ["none", "client_secret_post", "private_key_jwt"]}), false),
     ] {
         let metadata = metadata(listed.clone());
-        let sent = requests(Client::builder(metadata.into(), "my-app").client_secret("SEC-canary"));
+        let sent = requests(Client::builder(metadata, "my-app").client_secret("SEC-canary"));
         assert_eq!(sent[1].header("authorization").is_some(), in_header, "{listed}");
         assert_eq!(sent[1].parameter("client_secret").is_some(), !in_header, "{listed}");
     }
@@ -441,7 +441,7 @@ fn an_empty_form_begins_without_a_separator() {
 #[test]
 fn the_issuer_comes_from_metadata_or_preset() {
     assert_eq!(client("my-app").build().unwrap().issuer(), None);
-    let built = Client::builder(metadata(json!({})).into(), "my-app").build().unwrap();
+    let built = Client::builder(metadata(json!({})), "my-app").build().unwrap();
     assert_eq!(built.issuer(), Some("https://as"));
     assert_eq!((built.device_authorization_endpoint(), built.token_endpoint()), (DEVICE, TOKEN_URL));
 }
@@ -449,7 +449,7 @@ fn the_issuer_comes_from_metadata_or_preset() {
 // R8628-4-2: metadata without the endpoint: an error that says what to do.
 #[test]
 fn metadata_without_the_device_endpoint_is_a_configuration_error() {
-    let failed = error(Client::builder(metadata(json!({"device_authorization_endpoint": null})).into(), "my-app"));
+    let failed = error(Client::builder(metadata(json!({"device_authorization_endpoint": null})), "my-app"));
     let ConfigError::NoDeviceAuthorizationEndpoint { issuer, token_endpoint } = &failed else { panic!("{failed}") };
     assert_eq!((&**issuer, &**token_endpoint), ("https://as", TOKEN_URL));
     let text = failed.to_string();

@@ -4,7 +4,8 @@
 mod support;
 
 use device_flow_core::{
-    Cause, DeviceFlow, Endpoint, Failure, OAuthError, ProtocolFault, Response, TransportErrorKind, WaitReason, Warning,
+    Cause, DeviceFlow, Endpoint, Failure, OAuthError, PromptWarning, ProtocolFault, Response, TransportErrorKind,
+    WaitReason,
 };
 use serde_json::json;
 use support::*;
@@ -264,7 +265,7 @@ fn strict_demands_a_lifetime() {
             assert_eq!(fault(run), ProtocolFault::Missing("expires_in"));
         } else {
             run.poll();
-            let warned = run.prompts[0].warnings().any(|warning| warning == Warning::LifetimeAssumed);
+            let warned = run.prompts[0].warnings().any(|warning| warning == PromptWarning::LifetimeAssumed);
             assert_eq!(warned, !strict);
         }
     }

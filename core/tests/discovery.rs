@@ -37,7 +37,7 @@ fn without_device_endpoint() -> String {
 }
 
 fn run() -> Run<Discovery> {
-    Run::of(Discovery::new(ISSUER, false).unwrap())
+    Run::of(Discovery::new(ISSUER).unwrap())
 }
 
 /// Every place answers so, the last for ever; the run and its end.
@@ -106,7 +106,7 @@ fn rfc8414_5_the_places_and_their_order() {
             "https://[2001:db8::1]:8/t/.well-known/openid-configuration",
         ),
     ] {
-        let mut run = Run::of(Discovery::new(issuer, false).unwrap());
+        let mut run = Run::of(Discovery::new(issuer).unwrap());
         run.go();
         run.answer(404, "");
         run.go();
@@ -141,8 +141,8 @@ fn rfc8414_2_issuers_from_both_sides() {
         ("https://user@as/", UserInfo),
         ("https://\u{1b}[2J", NotAUri),
     ] {
-        for http in [false, true] {
-            match Discovery::new(issuer, http) {
+        for built in [Discovery::new(issuer), Discovery::builder(issuer).allow_http_loopback().build()] {
+            match built {
                 Err(ConfigError::Issuer { fault: found, issuer: shown }) => {
                     assert_eq!(found, fault, "{issuer}");
                     assert!(!shown.contains(char::is_control));
@@ -151,8 +151,8 @@ fn rfc8414_2_issuers_from_both_sides() {
             }
         }
     }
-    assert!(Discovery::new("http://127.0.0.1:9101", true).is_ok());
-    assert!(Discovery::new("http://127.0.0.1:9101", false).is_err());
+    assert!(Discovery::builder("http://127.0.0.1:9101").allow_http_loopback().build().is_ok());
+    assert!(Discovery::new("http://127.0.0.1:9101").is_err());
 }
 
 // R8414-2-2, R8414-2-3, R8414-2-4, R8414-2-11, R8414-3.2-1, R8414-3.2-2, R8414-2.1-1, R8628-4-1, R8628-4-2: a good document, read verbatim.
@@ -189,7 +189,7 @@ fn rfc8414_2_a_named_endpoint_is_trusted_without_a_listed_grant() {
     ] {
         let metadata = answered(&[(200, &document(json!({"grant_types_supported": grants})))]).1.unwrap();
         assert_eq!(metadata.lists_device_grant(), listed, "{grants}");
-        Client::builder(metadata.into(), "my-app").build().unwrap();
+        Client::builder(metadata, "my-app").build().unwrap();
     }
 }
 
@@ -262,7 +262,7 @@ fn rfc8414_4_escapes_are_removed_and_nothing_is_normalised() {
         ("https://as/cafe%CC%81", false),
         ("https://as/./caf%C3%A9", false),
     ] {
-        let mut run = Run::of(Discovery::new(issuer, false).unwrap());
+        let mut run = Run::of(Discovery::new(issuer).unwrap());
         while run.go() {
             run.answer(200, &document(json!({"issuer": found})));
         }
@@ -578,7 +578,7 @@ fn real_documents() {
         ),
         ("http://127.0.0.1:9121/o", DJANGO_OAUTH_TOOLKIT, None, "http://127.0.0.1:9121/o/token/"),
     ] {
-        let mut run = Run::of(Discovery::new(issuer, true).unwrap());
+        let mut run = Run::of(Discovery::builder(issuer).allow_http_loopback().build().unwrap());
         while run.go() {
             run.answer(200, body);
         }
@@ -587,7 +587,7 @@ fn real_documents() {
         assert_eq!(metadata.device_authorization_endpoint(), device);
         assert!(metadata.lists_device_grant());
         assert!(metadata.token_endpoint_auth_methods().any(|method| method == "client_secret_basic"));
-        let client = Client::builder(metadata.into(), "my-app");
+        let client = Client::builder(metadata, "my-app");
         // R8414-3-2: loopback was allowed for the document; the client must allow it too.
         assert!(client.clone().build().is_err());
         match client.allow_http_loopback().build() {

@@ -405,7 +405,7 @@ fn rule_08_lifetimes_as_servers_write_them() {
         let mut run = Run::with_answer(200, &body);
         run.go();
         assert_eq!(run.prompts[0].expires_at(), Timestamp::from_millis(START + seconds * 1000), "{raw}");
-        let assumed = run.prompts[0].warnings().any(|w| w == device_flow_core::Warning::LifetimeAssumed);
+        let assumed = run.prompts[0].warnings().any(|w| w == device_flow_core::PromptWarning::LifetimeAssumed);
         assert_eq!(assumed, raw == "null");
     }
     for raw in ["0", "-0", "-1", "0.9", "-1e400", "\"0\""] {

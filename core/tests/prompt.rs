@@ -4,7 +4,7 @@
 mod support;
 
 use core::time::Duration;
-use device_flow_core::{DeviceFlow, Failure, Prompt, ProtocolFault, TextFault, Timestamp, Unshowable, Warning};
+use device_flow_core::{DeviceFlow, Failure, Prompt, PromptWarning, ProtocolFault, TextFault, Timestamp, Unshowable};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::*;
@@ -47,7 +47,7 @@ fn refused(change: Value) -> Unshowable {
     refused_when(change, false)
 }
 
-fn warnings(prompt: &Prompt) -> Vec<Warning> {
+fn warnings(prompt: &Prompt) -> Vec<PromptWarning> {
     prompt.warnings().collect()
 }
 
@@ -179,7 +179,10 @@ fn a_user_code_that_could_change_the_terminal_is_refused() {
         let uri = format!("https://as/{code}");
         assert_eq!(refused(json!({"verification_uri": uri})), Unshowable::VerificationUri(TextFault::Unprintable));
         let prompt = shown(json!({"verification_uri_complete": uri}));
-        assert_eq!((prompt.verification_uri_complete(), warnings(&prompt)), (None, vec![Warning::CompleteUriIgnored]));
+        assert_eq!(
+            (prompt.verification_uri_complete(), warnings(&prompt)),
+            (None, vec![PromptWarning::CompleteUriIgnored])
+        );
     }
 }
 
@@ -308,7 +311,7 @@ fn a_verification_uri_that_disguises_its_host_is_shown_as_it_is_understood() {
         ("https://as/gerät", "https://as/ger%C3%A4t", false),
     ] {
         let prompt = shown(json!({"verification_uri": disguised}));
-        let expected = if warned { vec![Warning::InternationalHost] } else { vec![] };
+        let expected = if warned { vec![PromptWarning::InternationalHost] } else { vec![] };
         assert_eq!((prompt.verification_uri(), warnings(&prompt)), (plain, expected), "{disguised}");
     }
     // The limit holds for what is shown.
@@ -357,7 +360,10 @@ fn the_old_spelling_of_the_address_is_read_and_the_standard_one_wins() {
     assert_eq!((same.verification_uri(), warnings(&same)), ("https://as/x", vec![]));
     for other in ["https://as/other", "javascript:alert(1)", "\u{1b}[2J"] {
         let both = shown(json!({"verification_url": other}));
-        assert_eq!((both.verification_uri(), warnings(&both)), ("https://as/x", vec![Warning::TwoVerificationUris]));
+        assert_eq!(
+            (both.verification_uri(), warnings(&both)),
+            ("https://as/x", vec![PromptWarning::TwoVerificationUris])
+        );
     }
     for nothing in [json!(5), json!([]), json!("")] {
         assert_eq!(warnings(&shown(json!({"verification_url": nothing}))), []);
@@ -392,7 +398,7 @@ fn the_complete_uri_is_used_on_the_same_host_only() {
         let prompt = shown(json!({"verification_uri_complete": bad}));
         assert_eq!(
             (prompt.verification_uri_complete(), warnings(&prompt)),
-            (None, vec![Warning::CompleteUriIgnored]),
+            (None, vec![PromptWarning::CompleteUriIgnored]),
             "{bad}"
         );
         assert_eq!(prompt.verification_uri(), "https://as/x");
@@ -416,7 +422,10 @@ fn the_texts_keep_apart_at_their_limits() {
     }));
     assert_eq!((prompt.user_code(), prompt.verification_uri()), (&*code, &*uri));
     assert_eq!((prompt.verification_uri_complete(), prompt.message()), (Some(&*complete), Some(&*"🙂".repeat(1_000))));
-    assert_eq!(warnings(&prompt), [Warning::TwoVerificationUris, Warning::InternationalHost, Warning::LifetimeAssumed]);
+    assert_eq!(
+        warnings(&prompt),
+        [PromptWarning::TwoVerificationUris, PromptWarning::InternationalHost, PromptWarning::LifetimeAssumed]
+    );
     assert!(prompt.warnings().all(|warning| !warning.to_string().is_empty()));
 }
 

@@ -4,7 +4,7 @@
 mod support;
 
 use core::time::Duration;
-use device_flow_core::{Client, ConfigError, DeviceFlow, EntraCloud, Failure, Provider, Response, Warning};
+use device_flow_core::{Client, ConfigError, DeviceFlow, EntraCloud, Failure, PromptWarning, Provider, Response};
 use serde_json::json;
 use support::*;
 
@@ -246,7 +246,7 @@ fn check(mut run: Run<DeviceFlow>, (who, status, content_type, body, want): Row)
             assert_eq!(prompt.verification_uri_complete().map(|complete| complete.contains(code)), complete, "{who}");
             assert_eq!(prompt.message().is_some(), body.contains("\"message\""), "{who}");
             let warned: Vec<_> = prompt.warnings().collect();
-            let expected = if body.contains("expires_in") { vec![] } else { vec![Warning::LifetimeAssumed] };
+            let expected = if body.contains("expires_in") { vec![] } else { vec![PromptWarning::LifetimeAssumed] };
             assert_eq!(warned, expected, "{who}");
         }
         Again(seconds) => {

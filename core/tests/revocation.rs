@@ -49,7 +49,7 @@ fn metadata(change: Value) -> Metadata {
         "issuer": "https://as", "device_authorization_endpoint": "https://as/device", "token_endpoint": "https://as/token"
     });
     document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-    let mut run = Run::of(Discovery::new("https://as", false).unwrap());
+    let mut run = Run::of(Discovery::new("https://as").unwrap());
     run.poll();
     run.answer(200, &document.to_string());
     run.outcome().unwrap()
