@@ -50,7 +50,7 @@ fn the_trail_keeps_the_last_setback_in_its_own_words() {
     assert_eq!(run.machine.trail().failures(), 3);
 }
 
-// R8628-3.5-5: the server's own words stand beside what happened on the way.
+// RFC 8628 §3.5: the server's own words stand beside what happened on the way.
 #[test]
 fn an_expiry_tells_its_way_and_the_servers_words() {
     let mut run = Run::granted(json!({}));
@@ -65,7 +65,7 @@ fn an_expiry_tells_its_way_and_the_servers_words() {
     assert!(told.ends_with("(2 polls, 0 slow_down answers, 0 failures)"), "{told}");
 }
 
-// R7617-2-1: the first colon ends the name, so one that is sent as it is must have none.
+// RFC 7617 §2: the first colon ends the name, so one that is sent as it is must have none.
 #[test]
 fn a_client_id_with_a_colon_cannot_go_into_a_header_unencoded() {
     let client = |id: &str| Client::builder(Provider::endpoints("https://as/device", "https://as/token"), id);
