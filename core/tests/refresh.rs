@@ -327,7 +327,7 @@ fn not_now_is_asked_again_and_again_and_then_told() {
     assert!(matches!(run.failure(), Failure::Rejected(error) if error.code() == "slow_down"));
 }
 
-// R9110-10.2.3: a delay is kept, up to a minute; a longer one is an outage.
+// RFC 9110 §10.2.3: a delay is kept, up to a minute; a longer one is an outage.
 #[test]
 fn retry_after_is_kept() {
     for (value, gap) in [("0", Some(1_000)), ("1", Some(1_000)), ("2", Some(2_000)), ("60", Some(60_000)), ("61", None)]
