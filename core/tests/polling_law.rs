@@ -1,5 +1,4 @@
-//! The polling law, rules 1 to 9, in virtual time: when to ask, and when no more; and the cases B, D and P that speak
-//! of it.
+//! Rules 1 to 9 of docs/polling-law.md in virtual time: when to poll and when to stop; and the cases B, D and P about them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -351,9 +350,8 @@ fn rule_08_the_local_deadline_is_hard() {
     }
 }
 
-// Rule 8. B01: a hundred and seventy-nine pendings, then the token: a hundred and eighty polls, every gap from both
-// sides. (A life of
-// 900 s would not do for that: the jitter takes its share.)
+// Rule 8. B01: 179 pending answers, then the token: 180 polls, every gap checked from both sides. (A life of 900 s is too
+// short for that, because of the jitter.)
 #[test]
 fn rule_08_patience_until_the_end() {
     let mut run = Run::granted(json!({"expires_in": 1_000}));

@@ -1,4 +1,4 @@
-//! The polling law, rules 10 to 14, in virtual time: what answers mean, crowds, clocks and huge numbers.
+//! Rules 10 to 14 of docs/polling-law.md in virtual time: what answers mean, crowds, clocks and huge numbers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;

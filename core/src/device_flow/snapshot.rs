@@ -102,7 +102,7 @@ impl DeviceFlow {
         }))))
     }
 
-    /// Goes on with a stored flow, within the law: the code is shown again, then the rest of the wait is kept.
+    /// Goes on with a stored flow, within the polling law: the code is shown again, then the rest of the wait is kept.
     ///
     /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. Not sure? Pass less: it polls later, never
     /// sooner. `now`: on the timeline of the driver that goes on.
