@@ -238,3 +238,8 @@ pub trait Locked: Send {
     /// As [`save`](Self::save).
     fn remove(&mut self) -> Result<(), StoreError>;
 }
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

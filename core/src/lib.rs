@@ -108,3 +108,8 @@ pub use revocation::{Revocation, TokenKind};
 pub use secret::Secret;
 pub use sign_in::{SignIn, SignInRequest, SignedIn, TokenSource};
 pub use time::{Timestamp, UnixTime};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
