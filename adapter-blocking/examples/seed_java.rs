@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [issuer, client_id, scopes, more @ ..] = &words[..] else { return Err("ISSUER CLIENT_ID SCOPES".into()) };
 
     let (http, cancel) = (Http::builder().build()?, Cancel::new());
-    let metadata = run(&http, &mut Discovery::new(issuer, true)?, &cancel, |_| {})?;
+    let metadata = run(&http, &mut Discovery::builder(issuer).allow_http_loopback().build()?, &cancel, |_| {})?;
     let client = Client::builder(Provider::from(metadata), client_id).scope(scopes).allow_http_loopback().build()?;
     // Other programs of this user may share the file, MSAL's too.
     let accounts = Accounts::new(http, FileStore::new("seed_java_cache.json")?);

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let most: u32 = more.first().map_or(Ok(u32::MAX), |polls| polls.parse())?;
 
     let http = Http::builder().build()?;
-    let metadata = run(&http, &mut Discovery::new(issuer, true)?, &Cancel::new(), |_| {})?;
+    let metadata = run(&http, &mut Discovery::builder(issuer).allow_http_loopback().build()?, &Cancel::new(), |_| {})?;
     let client = Client::builder(Provider::from(metadata), client_id).scope(scopes).allow_http_loopback().build()?;
     // The cache lives as long as the program.
     let (accounts, mut request) = (Accounts::new(http.clone(), MemoryStore::new()), SignInRequest::new(client));

@@ -9,10 +9,9 @@ use device_flow_store::{Contents, Locked, Store, StoreError};
 use std::fmt;
 use std::time::SystemTime;
 
-/// The time of the calendar, in which the lives of stored tokens are told. A clock before 1970 says 1970.
+/// The time of the calendar, in which the lives of stored tokens are told.
 fn calendar_time() -> UnixTime {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    UnixTime::from_secs(since.unwrap_or_default().as_secs())
+    SystemTime::now().into()
 }
 
 /// What is stored. MSAL writes in place, so a file that was read half written is read again under the lock.

@@ -1,5 +1,6 @@
 //! Why nothing could be loaded or saved, and what a person can do about it.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -91,6 +92,14 @@ pub enum StoreError {
         /// Why not.
         reason: KeyringFailure,
     },
+    /// A store of another kind (a database, a vault) failed, in its own words; [`StoreError::other`] makes one.
+    #[error("the store of tokens failed: {source}")]
+    Other {
+        /// What happened. Its text must not hold a byte of what is stored.
+        source: Box<dyn Error + Send + Sync>,
+        /// What a person can do about it: one or two sentences.
+        advice: &'static str,
+    },
 }
 
 /// What was found where a file should be.
@@ -137,6 +146,22 @@ pub enum KeyringFailure {
 }
 
 impl StoreError {
+    /// The failure of a [`Store`](crate::Store) that is no file and no keyring, with the usual advice. Build
+    /// [`Other`](Self::Other) by hand to give better advice.
+    ///
+    /// ```
+    /// use device_flow_store::StoreError;
+    ///
+    /// let error = StoreError::other("the vault is sealed");
+    /// assert_eq!(error.to_string(), "the store of tokens failed: the vault is sealed");
+    /// ```
+    pub fn other(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Other {
+            source: source.into(),
+            advice: "Check that the store is there and lets this program in, or choose a file or memory as the store.",
+        }
+    }
+
     /// What a person can do about it: one or two sentences.
     #[must_use]
     pub fn advice(&self) -> &'static str {
@@ -169,6 +194,7 @@ impl StoreError {
                 KeyringFailure::Damaged(_) => "Delete the entry from the keyring and sign in again.",
                 KeyringFailure::Failed(_) => "Try again, or choose a file or memory as the store.",
             },
+            Self::Other { advice, .. } => advice,
         }
     }
 }

@@ -103,6 +103,68 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const ROUNDS: usize = 5;
 
 /// A place for bytes that outlives the process, or not.
+///
+/// A store of another kind, here the row of a table, says with [`StoreError::other`] what failed:
+///
+/// ```
+/// use device_flow_store::{Contents, Locked, Store, StoreError};
+/// # use std::sync::Arc;
+/// # struct Database;
+/// # impl Database {
+/// #     fn select(&self, user: &str) -> Result<Option<Vec<u8>>, std::io::Error> { Ok(None) }
+/// #     fn lock(&self, user: &str) -> Result<RowLock, std::io::Error> { Ok(RowLock(())) }
+/// #     fn upsert(&self, user: &str, row: &[u8]) -> Result<(), std::io::Error> { Ok(()) }
+/// #     fn delete(&self, user: &str) -> Result<(), std::io::Error> { Ok(()) }
+/// # }
+/// # struct RowLock(());
+///
+/// #[derive(Clone)]
+/// struct RowStore {
+///     database: Arc<Database>,
+///     user: String,
+/// }
+///
+/// impl Store for RowStore {
+///     fn load(&self) -> Result<Option<Contents>, StoreError> {
+///         Ok(self.database.select(&self.user).map_err(StoreError::other)?.map(Contents::from))
+///     }
+///
+///     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+///         // Such as a transaction with SELECT … FOR UPDATE, or an advisory lock with a time limit.
+///         let lock = self.database.lock(&self.user).map_err(StoreError::other)?;
+///         Ok(Box::new(LockedRow { current: self.load()?, store: self.clone(), _lock: lock }))
+///     }
+/// }
+///
+/// struct LockedRow {
+///     store: RowStore,
+///     current: Option<Contents>,
+///     _lock: RowLock,
+/// }
+///
+/// impl Locked for LockedRow {
+///     fn current(&self) -> Option<&[u8]> {
+///         self.current.as_deref()
+///     }
+///
+///     fn reload(&mut self) -> Result<(), StoreError> {
+///         self.current = self.store.load()?;
+///         Ok(())
+///     }
+///
+///     fn save(&mut self, contents: Contents) -> Result<(), StoreError> {
+///         self.store.database.upsert(&self.store.user, &contents).map_err(StoreError::other)?;
+///         self.current = Some(contents);
+///         Ok(())
+///     }
+///
+///     fn remove(&mut self) -> Result<(), StoreError> {
+///         self.store.database.delete(&self.store.user).map_err(StoreError::other)?;
+///         self.current = None;
+///         Ok(())
+///     }
+/// }
+/// ```
 pub trait Store: Send + Sync {
     /// What is stored now; `None` when nothing is. For reading only: it takes no lock.
     ///
@@ -176,3 +238,8 @@ pub trait Locked: Send {
     /// As [`save`](Self::save).
     fn remove(&mut self) -> Result<(), StoreError>;
 }
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

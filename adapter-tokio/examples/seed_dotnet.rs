@@ -22,7 +22,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let limit = Duration::from_secs(more.first().map_or(Ok(900), |seconds| seconds.parse())?);
 
     let http = Http::builder().build()?;
-    let metadata = run(&http, &mut Discovery::new(issuer, true)?, |_| {}).await?;
+    let metadata = run(&http, &mut Discovery::builder(issuer).allow_http_loopback().build()?, |_| {}).await?;
     let client = Client::builder(Provider::from(metadata), client_id).scope(scopes).allow_http_loopback().build()?;
     let accounts = Accounts::new(http, FileStore::new("seed_dotnet_cache.json")?);
 

@@ -21,7 +21,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let language = more.get(1).map_or("", String::as_str);
 
     let http = Http::builder().build()?;
-    let metadata = run(&http, &mut Discovery::new(issuer, true)?, |_| {}).await?;
+    let metadata = run(&http, &mut Discovery::builder(issuer).allow_http_loopback().build()?, |_| {}).await?;
     let client = Client::builder(Provider::from(metadata), client_id).scope(scopes).language(language);
     let request = SignInRequest::new(client.allow_http_loopback().build()?);
     let accounts = Accounts::new(http, MemoryStore::new());

@@ -98,7 +98,7 @@ pub(crate) async fn status(_: Which, flags: Settings, global: &Global, terminal:
 pub(crate) async fn refresh(_: Which, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
     let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
     let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
-    let request = session.request().force_refresh(true);
+    let request = session.request().force_refresh();
     let signed_in = session.accounts()?.silent(&request).await.map_err(|error| session.end(error))?;
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
     terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), chosen.profile())

@@ -24,10 +24,16 @@ pub(crate) struct Place {
     pub(crate) document: Result<Metadata, Failure>,
 }
 
+/// Discovery by the setting `allow-http-loopback`.
+pub(crate) fn discovery(issuer: &str, allow_http_loopback: bool) -> Result<Discovery, ConfigError> {
+    let builder = Discovery::builder(issuer);
+    if allow_http_loopback { builder.allow_http_loopback() } else { builder }.build()
+}
+
 impl Places {
     pub(crate) fn of(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
         Ok(Self {
-            discovery: Discovery::new(issuer, allow_http_loopback)?,
+            discovery: discovery(issuer, allow_http_loopback)?,
             issuer: issuer.to_owned(),
             allow_http_loopback,
             asked: String::new(),
@@ -37,7 +43,7 @@ impl Places {
 
     /// The answer alone, judged as if the other place had none.
     fn judged(&self, response: Response<'_>) -> Option<Result<Metadata, Failure>> {
-        let mut alone = Discovery::new(&self.issuer, self.allow_http_loopback).ok()?;
+        let mut alone = discovery(&self.issuer, self.allow_http_loopback).ok()?;
         for answer in [response, Response::new(404, b"")] {
             match alone.next_action(Timestamp::ZERO) {
                 Action::SendRequest(outgoing) => alone.response(outgoing.ticket, answer, Timestamp::ZERO).ok()?,
@@ -95,7 +101,7 @@ pub(crate) struct Answered {
 
 impl FirstAnswer {
     pub(crate) fn of(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
-        Ok(Self { discovery: Discovery::new(issuer, allow_http_loopback)?, outcome: None })
+        Ok(Self { discovery: discovery(issuer, allow_http_loopback)?, outcome: None })
     }
 }
 

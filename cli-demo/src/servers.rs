@@ -1,8 +1,9 @@
 //! Owns what is remembered of servers, so that a run that has its token makes no request for metadata either.
 
+use crate::probe::discovery;
 use crate::session::Storage;
 use device_flow_tokio::{
-    Action, Change, Discovery, FileStore, Machine as _, Metadata, Response, Store as _, Timestamp, default_path,
+    Action, Change, FileStore, Machine as _, Metadata, Response, Store as _, Timestamp, default_path,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -53,7 +54,7 @@ impl Servers {
         let known = servers.remove(issuer)?;
         let is_fresh = seconds().checked_sub(known.seen).is_some_and(|age| age < A_DAY.as_secs());
         // Read again as the server's answer, with all checks.
-        let mut discovery = Discovery::new(issuer, allow_http_loopback).ok()?;
+        let mut discovery = discovery(issuer, allow_http_loopback).ok()?;
         let Action::SendRequest(outgoing) = discovery.next_action(Timestamp::ZERO) else { return None };
         let document = serde_json::to_vec(&known.document).ok()?;
         discovery.response(outgoing.ticket, Response::new(200, &document), Timestamp::ZERO).ok()?;

@@ -3,13 +3,14 @@
 use crate::args::{ClientAuth, Global, Network, ProviderName, StoreName, Target};
 use crate::config::{Config, DEFAULT, check_name};
 use crate::end::End;
+use crate::probe::discovery;
 use crate::servers::Servers;
 use crate::settings::{Said, Settings};
 use crate::terminal::{Terminal, warn};
 use device_flow_tokio::{
-    Accounts, Client, ClientBuilder, Contents, Discovery, EntraCloud, Event, Failure, FileStore, Http, HttpBuilder,
-    KeyringStore, Locked, MemoryStore, Provider, Secret, SignInReason, SignInRequest, SignedIn, Store, StoreError,
-    TokenCache, default_path, run,
+    Accounts, Client, ClientBuilder, Contents, EntraCloud, Event, Failure, FileStore, Http, HttpBuilder, KeyringStore,
+    Locked, MemoryStore, Provider, Secret, SignInReason, SignInRequest, SignedIn, Store, StoreError, TokenCache,
+    default_path, run,
 };
 use std::cell::OnceCell;
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
@@ -509,7 +510,7 @@ async fn by_metadata(
         info!("what the server said of itself is remembered");
         return Ok(Provider::from(metadata.clone()));
     }
-    let mut discovery = Discovery::new(issuer, allow_http_loopback)?;
+    let mut discovery = discovery(issuer, allow_http_loopback)?;
     let found = run(net.http()?, &mut discovery, |event| {
         if let Event::Waiting { wait, reason, .. } = event {
             // Only a note on the way: if it cannot be written, the result cannot be either, and that is told.

@@ -82,7 +82,7 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
         return Ok(fresh);
     }
     if !life.no_refresh {
-        let refreshed = session.accounts()?.silent(&session.request().force_refresh(true)).await;
+        let refreshed = session.accounts()?.silent(&session.request().force_refresh()).await;
         if let Some(fresh) = with_id_token(refreshed.map_err(|error| session.end(error))?, Duration::ZERO) {
             warn_if_short(life.min_ttl, fresh.expires_on, terminal);
             return Ok(fresh);

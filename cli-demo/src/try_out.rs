@@ -44,7 +44,8 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
 
 async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
     let http = http(&global.network)?;
-    let metadata = run(&http, &mut Discovery::new(server.base_url(), true)?, |_| {}).await?;
+    let metadata =
+        run(&http, &mut Discovery::builder(server.base_url()).allow_http_loopback().build()?, |_| {}).await?;
     let client = Client::builder(Provider::from(metadata), "device-flow-demo")
         .scope("openid profile offline_access")
         .allow_http_loopback()

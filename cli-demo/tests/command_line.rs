@@ -145,7 +145,7 @@ fn exit(command: &mut Command) -> (i32, String, String) {
     (output.status.code().unwrap(), stdout, stderr)
 }
 
-// R8628-5.4-1, R10027-6.1.14-2, R8628-3.3-1, R8628-3.3-2, R8628-3.3.1-2, R8628-3.3.1-3: what a person sees, and exit 0.
+// RFC 8628 §5.4, §3.3, §3.3.1, RFC 10027 §6.1.14: what a person sees, and exit 0.
 #[test]
 fn a_person_signs_in() {
     let site = Site::start(60);
@@ -350,7 +350,7 @@ fn mistakes_on_the_command_line_end_with_2_before_any_request() {
     }
 }
 
-// R6749-2.3.1-2: a secret from a file or from stdin, sent as the metadata lists it.
+// RFC 6749 §2.3.1: a secret from a file or from stdin, sent as the metadata lists it.
 #[test]
 fn a_secret_comes_from_a_file_or_stdin() {
     let site = Site::start(60);

@@ -1,4 +1,5 @@
-//! `discover` and `doctor` on servers that say what real ones say, and on whatever can be wrong here and there: what is told, what
+//! `discover` and `doctor` on servers that say what real ones say, and on whatever can be wrong here and there: what is
+//! told, what
 //! to do, and the exit code.
 #![cfg(unix)]
 #![allow(
@@ -87,7 +88,7 @@ fn discover(server: &Loopback, path: &str) -> Value {
     lines[0].clone()
 }
 
-// C21, R8414-2-7: what three real servers say of themselves, and what is made of it.
+// C21, RFC 8414 §2: what three real servers say of themselves, and what is made of it.
 #[test]
 fn c21_what_real_servers_say_of_themselves() {
     let server = publishing(AUTHLIB, "metadata_oauth-authorization-server", "http://127.0.0.1:9111", INSERTED);

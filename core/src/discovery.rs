@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 /// ```
 /// use device_flow_core::{Action, Discovery, Machine, Timestamp};
 ///
-/// let mut discovery = Discovery::new("https://login.example.com/tenant", false)?;
+/// let mut discovery = Discovery::new("https://login.example.com/tenant")?;
 /// let Action::SendRequest(first) = discovery.next_action(Timestamp::ZERO) else { panic!() };
 /// assert_eq!(first.request.url(), "https://login.example.com/.well-known/oauth-authorization-server/tenant");
 /// # Ok::<(), device_flow_core::ConfigError>(())
@@ -47,35 +47,26 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Discovery for `issuer`, written exactly as the server writes it, slash at the end or not.
-    ///
-    /// `allow_http_loopback`: whether the issuer and its endpoints may be `http://` on loopback.
+    /// Discovery for `issuer`, written exactly as the server writes it, with or without a slash at the end.
     ///
     /// # Errors
-    /// [`ConfigError::Issuer`] when it is no https URL or has a query or fragment (RFC 8414 §2).
-    pub fn new(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
-        let query = || issuer.contains('?').then_some(TextFault::Query);
-        if let Some(fault) = endpoint_fault(issuer, allow_http_loopback).or_else(query) {
-            return Err(ConfigError::Issuer { issuer: printable(issuer), fault });
-        }
-        // Only the URL loses the slash (RFC 8414 §3.1); the comparison keeps it.
-        let base = issuer.strip_suffix('/').unwrap_or(issuer);
-        let host = base.find("://").map_or(0, |scheme| scheme.saturating_add(3));
-        let path = base.get(host..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| at.saturating_add(host));
-        let (origin, path) = base.split_at(path);
-        Ok(Self {
-            issuer: Box::from(issuer),
-            allow_http_loopback,
-            urls: [
-                format!("{origin}/.well-known/oauth-authorization-server{path}").into(),
-                format!("{base}/.well-known/openid-configuration").into(),
-            ],
-            at_second: false,
-            second_best: None,
-            fault: None,
-            unavailable: None,
-            once: Once::new(),
-        })
+    /// [`ConfigError::Issuer`] when it is not an https URL or has a query or fragment (RFC 8414 §2).
+    pub fn new(issuer: &str) -> Result<Self, ConfigError> {
+        Self::builder(issuer).build()
+    }
+
+    /// The same with settings; [`DiscoveryBuilder::build`] checks the issuer.
+    ///
+    /// ```
+    /// use device_flow_core::Discovery;
+    ///
+    /// let issuer = "http://localhost:8080/realms/test";
+    /// assert!(Discovery::new(issuer).is_err());
+    /// let discovery = Discovery::builder(issuer).allow_http_loopback().build()?;
+    /// # Ok::<(), device_flow_core::ConfigError>(())
+    /// ```
+    pub fn builder(issuer: &str) -> DiscoveryBuilder<'_> {
+        DiscoveryBuilder { issuer, allow_http_loopback: false }
     }
 
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
@@ -124,6 +115,52 @@ impl Discovery {
         if self.fault.as_ref().is_none_or(|known| tells_little(known) && !tells_little(&fault)) {
             self.fault = Some(fault);
         }
+    }
+}
+
+/// The settings of a [`Discovery`].
+#[must_use = "nothing happens before build"]
+#[derive(Clone, Copy, Debug)]
+pub struct DiscoveryBuilder<'a> {
+    issuer: &'a str,
+    allow_http_loopback: bool,
+}
+
+impl DiscoveryBuilder<'_> {
+    /// Allows the issuer and its endpoints to be `http://` on 127.0.0.0/8, `[::1]` and `localhost`, for development.
+    pub fn allow_http_loopback(mut self) -> Self {
+        self.allow_http_loopback = true;
+        self
+    }
+
+    /// Checks the issuer.
+    ///
+    /// # Errors
+    /// As [`Discovery::new`].
+    pub fn build(self) -> Result<Discovery, ConfigError> {
+        let Self { issuer, allow_http_loopback } = self;
+        let query = || issuer.contains('?').then_some(TextFault::Query);
+        if let Some(fault) = endpoint_fault(issuer, allow_http_loopback).or_else(query) {
+            return Err(ConfigError::Issuer { issuer: printable(issuer), fault });
+        }
+        // Only the URL loses the slash (RFC 8414 §3.1); the comparison keeps it.
+        let base = issuer.strip_suffix('/').unwrap_or(issuer);
+        let host = base.find("://").map_or(0, |scheme| scheme.saturating_add(3));
+        let path = base.get(host..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| at.saturating_add(host));
+        let (origin, path) = base.split_at(path);
+        Ok(Discovery {
+            issuer: Box::from(issuer),
+            allow_http_loopback,
+            urls: [
+                format!("{origin}/.well-known/oauth-authorization-server{path}").into(),
+                format!("{base}/.well-known/openid-configuration").into(),
+            ],
+            at_second: false,
+            second_best: None,
+            fault: None,
+            unavailable: None,
+            once: Once::new(),
+        })
     }
 }
 

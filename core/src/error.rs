@@ -5,6 +5,9 @@ use alloc::boxed::Box;
 use core::fmt;
 
 /// Why a machine ended without its result. The text of each says what happened and what to do.
+///
+/// `?` turns [`Expired`], [`SignInReason`], [`ProtocolError`] and [`TransportError`] into it. An [`OAuthError`] needs a word
+/// more, since it may be [`Denied`](Self::Denied) or [`Rejected`](Self::Rejected).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -15,16 +18,16 @@ pub enum Failure {
     #[error("the sign-in was denied ({0})")]
     Denied(OAuthError),
     /// The code died before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628 §3.5).
-    #[error("{0}")]
-    Expired(Expired),
+    #[error(transparent)]
+    Expired(#[from] Expired),
     /// Nothing can be done without the person: start a sign-in.
     ///
     /// A variant and not a method of [`Rejected`](Self::Rejected), because it is the one end of a silent sign-in or a refresh
     /// that every caller handles otherwise than the rest, by showing a code: what has to be asked for can be forgotten, what
     /// has to be matched is seen. It is not all of `invalid_grant` either: what no sign-in would cure, such as a policy about
     /// the application, is `Rejected`.
-    #[error("{0}")]
-    SignInNeeded(SignInReason),
+    #[error(transparent)]
+    SignInNeeded(#[from] SignInReason),
     /// Several accounts are signed in and none was named: their names, safe to print.
     #[error("several accounts are signed in ({}): say which one is meant", .0.join(", "))]
     WhichAccount(Box<[Box<str>]>),
@@ -32,11 +35,11 @@ pub enum Failure {
     #[error("the server refused: {0}")]
     Rejected(OAuthError),
     /// The server broke the protocol.
-    #[error("{0}")]
-    Protocol(ProtocolError),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
     /// No connection, or one that must not be trusted.
-    #[error("{0}")]
-    Transport(TransportError),
+    #[error(transparent)]
+    Transport(#[from] TransportError),
 }
 
 impl Failure {
@@ -81,6 +84,8 @@ pub struct Expired {
     /// The server's own words, when it was the server that said so.
     pub error: Option<OAuthError>,
 }
+
+impl core::error::Error for Expired {}
 
 impl fmt::Display for Expired {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -288,6 +293,8 @@ impl OAuthError {
         self.advice
     }
 }
+
+impl core::error::Error for OAuthError {}
 
 impl fmt::Display for OAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,28 @@
 //! threads, no files, no random numbers of its own. Told the time and what happened, a [`Machine`] answers with the one
 //! thing to do next.
 //!
+//! # A sign-in
+//!
+//! From an issuer to an access token; `run` is the loop that [`Machine`] shows, or that of an adapter:
+//!
+//! ```no_run
+//! use device_flow_core::{Client, DeviceFlow, Discovery};
+//! # use device_flow_core::{Failure, Machine};
+//! # fn run<M: Machine>(machine: &mut M) -> Result<M::Output, Failure> { unimplemented!() }
+//! # fn fresh_random_bytes() -> [u8; 32] { unimplemented!() }
+//!
+//! // Or a preset: `Provider::github()`; or `Provider::endpoints(…)` by hand.
+//! let metadata = run(&mut Discovery::new("https://login.example.com")?)?;
+//! let client = Client::builder(metadata, "my-app").scope("openid profile").build()?;
+//! let granted = run(&mut DeviceFlow::new(client, fresh_random_bytes()))?;
+//! // The header of a request to the API.
+//! let authorization = granted.authorization();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! [`SignIn`] is the same with a memory: it looks into a [`TokenCache`] first, then tries a refresh, and shows a code only when
+//! the person is needed.
+//!
 //! # The machines
 //!
 //! | [`Machine`] | What it brings | By |
@@ -10,7 +32,7 @@
 //! | [`DeviceFlow`] | tokens, once the person has approved | RFC 8628 |
 //! | [`Refresh`] | new tokens for a refresh token | RFC 6749 §6 |
 //! | [`Revocation`] | the end of a token | RFC 7009 |
-//! | [`SignIn`] | a token of someone who is signed in: from a [`TokenCache`], else by a refresh, else by the device flow | all of these |
+//! | [`SignIn`] | a usable token: from a [`TokenCache`], else by a refresh, else by the device flow | all of these |
 //!
 //! # The contract
 //!
@@ -29,17 +51,21 @@
 //!
 //! # Errors
 //!
-//! Four families that never mix: [`ConfigError`] (only building a configuration returns it), [`Misuse`] (the driver's bug;
-//! the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended).
+//! Four families that never mix: [`ConfigError`] (a configuration that cannot work; nothing was sent), [`Misuse`] (the driver's
+//! bug; the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended). Each says what happened and
+//! what to do, in text that is safe to print.
 //!
 //! # Features
 //!
-//! `http` (default, needs `std`): [`Request::into_http`]. `serde`: a flow as data, to be resumed in another process.
-//! Without default features the crate is `no_std` and needs `alloc`.
+//! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs `alloc`.
+//! - `http` (default, implies `std`): [`Request::into_http`].
+//! - `serde`: a flow as data (`Snapshot`), to be resumed in another process.
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod cache;
 mod client;
@@ -66,7 +92,7 @@ pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;
 #[cfg(feature = "serde")]
 pub use device_flow::{Snapshot, SnapshotError};
-pub use discovery::Discovery;
+pub use discovery::{Discovery, DiscoveryBuilder};
 pub use driver::{Event, Stopped};
 pub use error::{Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, SignInReason, Trail};
 pub use machine::{
@@ -76,9 +102,14 @@ pub use machine::{
 pub use message::claims::{ClaimsError, ClientInfo, IdTokenClaims};
 pub use message::metadata::Metadata;
 pub use message::token::TokenResponse;
-pub use prompt::{Prompt, TextFault, Unshowable, Warning};
+pub use prompt::{Prompt, PromptWarning, TextFault, Unshowable};
 pub use refresh::Refresh;
 pub use revocation::{Revocation, TokenKind};
 pub use secret::Secret;
 pub use sign_in::{SignIn, SignInRequest, SignedIn, TokenSource};
 pub use time::{Timestamp, UnixTime};
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,8 +11,50 @@ use zeroize::Zeroizing;
 
 /// A protocol as a state machine: told the time and what happened, it answers with the one thing to do next.
 ///
-/// A driver is a loop around [`next_action`](Machine::next_action); waking early, late or twice is harmless. `now` is the
-/// driver's own monotonic time; an earlier `now` counts as the latest one seen.
+/// A driver is a loop around [`next_action`](Machine::next_action); waking early, late or twice is harmless. `device-flow-tokio`
+/// and `device-flow-blocking` have such a loop. One of your own is this:
+///
+/// ```
+/// use device_flow_core::{Action, Failure, Machine, Prompt, Request, Response, Timestamp, TransportError};
+///
+/// fn run<M: Machine>(
+///     machine: &mut M,
+///     now: impl Fn() -> Timestamp,
+///     sleep_until: impl Fn(Timestamp),
+///     send: impl Fn(&Request) -> Result<(u16, Vec<(String, Vec<u8>)>, Vec<u8>), TransportError>,
+///     show: impl Fn(&Prompt),
+/// ) -> Result<M::Output, Failure> {
+///     loop {
+///         match machine.next_action(now()) {
+///             // Never follow redirects, and read no further than `request.max_response()`.
+///             Action::SendRequest(outgoing) => match send(&outgoing.request) {
+///                 Ok((status, headers, body)) => {
+///                     let response = Response::new(status, &body);
+///                     let response = headers.iter().fold(response, |all, (name, value)| all.header(name, value));
+///                     machine.response(outgoing.ticket, response, now())
+///                 }
+///                 Err(error) => machine.transport_failed(outgoing.ticket, error, now()),
+///             }
+///             .expect("every ticket goes back to the machine that issued it"),
+///             Action::ShowCode(prompt) => show(&prompt),
+///             Action::Wait { until, .. } => sleep_until(until),
+///             Action::Done(outcome) => return outcome,
+///             Action::AwaitResponse | Action::Ended => unreachable!("nobody else runs this machine"),
+///         }
+///     }
+/// }
+/// ```
+///
+/// # One timeline
+///
+/// `now` is monotonic time, counted from a zero of the driver's choice; an earlier `now` counts as the latest one seen. **All calls to
+/// one machine must count from the same zero**, whichever drivers, HTTP clients or threads take turns at it, because the machine
+/// compares the times that it is given. A second driver with a zero of its own polls too early or waits too long, and polling
+/// early is what servers lock clients out for (RFC 8628 §3.5).
+///
+/// So a driver takes the time from one clock per process: a `static` `Instant`, or a clock that counts from the boot. The
+/// function `now()` of both adapters is such a clock, and a driver that shares its machines with them must use it. Another
+/// process cannot share it: store a `Snapshot` of the flow there, which holds durations, and resume it.
 pub trait Machine {
     /// What the machine brings when all goes well.
     type Output;

@@ -3,6 +3,8 @@
 use crate::Timestamp;
 use alloc::boxed::Box;
 use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
 use core::iter;
 use core::time::Duration;
 use url::{Host, Url};
@@ -13,7 +15,7 @@ use url::{Host, Url};
 /// Always show [`user_code`](Prompt::user_code) and [`verification_uri`](Prompt::verification_uri), even beside a QR code of
 /// the complete URI (RFC 8628 §3.3.1), and tell people to enter a code only for a sign-in that they started themselves
 /// (RFC 8628 §5.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Prompt {
     texts: PromptTexts,
     interval: u32,
@@ -68,16 +70,31 @@ impl Prompt {
     }
 
     /// What was odd about the server's answer, yet harmless.
-    pub fn warnings(&self) -> impl Iterator<Item = Warning> {
+    pub fn warnings(&self) -> impl Iterator<Item = PromptWarning> {
         let bits = self.texts.warnings;
-        Warning::ALL.into_iter().filter(move |warning| bits & warning.bit() != 0)
+        PromptWarning::ALL.into_iter().filter(move |warning| bits & warning.bit() != 0)
+    }
+}
+
+/// All of it may be shown: a user code is made to be read by others.
+impl fmt::Debug for Prompt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prompt")
+            .field("user_code", &self.user_code())
+            .field("verification_uri", &self.verification_uri())
+            .field("verification_uri_complete", &self.verification_uri_complete())
+            .field("message", &self.message())
+            .field("interval", &self.interval())
+            .field("expires_at", &self.expires_at)
+            .field("warnings", &self.warnings().collect::<Vec<_>>())
+            .finish()
     }
 }
 
 /// Something odd but harmless in the server's answer, for a person who looks for the cause of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Warning {
+pub enum PromptWarning {
     /// `verification_uri` and `verification_url` were both there and differ; the first was taken.
     #[error("the server sent two different verification addresses; the one with the standard name is shown")]
     TwoVerificationUris,
@@ -92,7 +109,7 @@ pub enum Warning {
     LifetimeAssumed,
 }
 
-impl Warning {
+impl PromptWarning {
     const ALL: [Self; 4] =
         [Self::TwoVerificationUris, Self::InternationalHost, Self::CompleteUriIgnored, Self::LifetimeAssumed];
 
@@ -189,16 +206,16 @@ impl PromptTexts {
         let uri =
             ShownUri::check(raw.verification_uri, MAX_URI, allow_http_loopback).map_err(Unshowable::VerificationUri)?;
         if raw.other_verification_uri.is_some_and(|other| other != raw.verification_uri) {
-            warnings |= Warning::TwoVerificationUris.bit();
+            warnings |= PromptWarning::TwoVerificationUris.bit();
         }
         if uri.international {
-            warnings |= Warning::InternationalHost.bit();
+            warnings |= PromptWarning::InternationalHost.bit();
         }
         let complete = raw.verification_uri_complete.filter(|complete| !complete.is_empty()).and_then(|complete| {
             let complete = ShownUri::check(complete, MAX_URI_COMPLETE, allow_http_loopback).ok();
             let complete = complete.filter(|complete| complete.url.host() == uri.url.host());
             if complete.is_none() {
-                warnings |= Warning::CompleteUriIgnored.bit();
+                warnings |= PromptWarning::CompleteUriIgnored.bit();
             }
             complete
         });
@@ -215,7 +232,7 @@ impl PromptTexts {
         Ok(Self { text: text.into_boxed_str(), ends, warnings })
     }
 
-    pub(crate) fn warn(&mut self, warning: Warning) {
+    pub(crate) fn warn(&mut self, warning: PromptWarning) {
         self.warnings |= warning.bit();
     }
 
@@ -227,7 +244,10 @@ impl PromptTexts {
 
     #[cfg(feature = "serde")]
     pub(crate) fn warn_again(&mut self, stored: u8) {
-        Warning::ALL.into_iter().filter(|warning| stored & warning.bit() != 0).for_each(|warning| self.warn(warning));
+        PromptWarning::ALL
+            .into_iter()
+            .filter(|warning| stored & warning.bit() != 0)
+            .for_each(|warning| self.warn(warning));
     }
 
     fn part(&self, index: usize) -> &str {

@@ -1,4 +1,5 @@
-//! Who the client is and how it proves it: authentication, parameters, PKCE, every configuration check from both sides, and what is printed.
+//! Who the client is and how it proves it: authentication, parameters, PKCE, every configuration check from both sides,
+//! and what is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -38,14 +39,14 @@ fn metadata(change: Value) -> Metadata {
         "issuer": "https://as", "device_authorization_endpoint": DEVICE, "token_endpoint": TOKEN_URL
     });
     document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-    let mut run = Run::of(Discovery::new("https://as", false).unwrap());
+    let mut run = Run::of(Discovery::new("https://as").unwrap());
     while run.go() {
         run.answer(200, &document.to_string());
     }
     run.outcome.unwrap().unwrap()
 }
 
-// G09, P28, R6749-3.2.1-2, R6749-2.3.1-6, R6749-10.1-1, R8628-3.1-3, R8628-3.4-3: a public client names itself in every request.
+// G09, P28, RFC 6749 §3.2.1, §2.3.1, §10.1, RFC 8628 §3.1, §3.4: a public client names itself in every request.
 #[test]
 fn a_public_client_names_itself_everywhere() {
     for sent in requests(client("my-app")) {
@@ -54,7 +55,7 @@ fn a_public_client_names_itself_everywhere() {
     }
 }
 
-// R6749-2.3.1-1, R6749-2.3.1-2, R6749-2.3.1-5, G09, R6749-B-1: id and secret are form-encoded first, a space as %20.
+// RFC 6749 §2.3.1, Appendix B, G09: id and secret are form-encoded first, a space as %20.
 #[test]
 fn rfc6749_2_3_1_basic_credentials() {
     // `Listed` is the default: without metadata the header.
@@ -82,7 +83,7 @@ fn rfc6749_2_3_1_basic_credentials() {
     }
 }
 
-// R6749-2.3.1-1: the header as django-allauth and Glewlwyd want it.
+// RFC 6749 §2.3.1: the header as django-allauth and Glewlwyd want it.
 #[test]
 fn basic_credentials_without_encoding() {
     for sent in requests(client("device-basic").client_secret_basic_unencoded("s3cret+/= %:canary")) {
@@ -91,7 +92,7 @@ fn basic_credentials_without_encoding() {
     }
 }
 
-// R6749-2.3.1-3, R6749-B-1, P40: in the body, encoded as every parameter is.
+// RFC 6749 §2.3.1, Appendix B, P40: in the body, encoded as every parameter is.
 #[test]
 fn rfc6749_2_3_1_credentials_in_the_body() {
     let sent = requests(client("my app").client_secret_post("s3cret+/= %:canary").scope("a"));
@@ -102,7 +103,7 @@ fn rfc6749_2_3_1_credentials_in_the_body() {
     assert!(sent.iter().all(|sent| sent.header("authorization").is_none()));
 }
 
-// R6749-2.3-1, R8628-3.1-9, R8628-3.4-4, R6749-3.2.1-1, R6749-2.3.1-6, P13: one way, the same at both endpoints and at every poll.
+// RFC 6749 §2.3, §3.2.1, §2.3.1, RFC 8628 §3.1, §3.4, P13: one way, the same at both endpoints and at every poll.
 #[test]
 fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
     let ways: [fn(ClientBuilder) -> ClientBuilder; 5] = [
@@ -144,7 +145,7 @@ fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
     assert_eq!((sent[1].header("authorization"), sent[1].parameter("client_secret").as_deref()), (None, Some("two")));
 }
 
-// R8414-2-7, R6749-2.3.1-5: what the metadata lists decides, the header first; nothing listed means the header.
+// RFC 8414 §2, RFC 6749 §2.3.1: what the metadata lists decides, the header first; nothing listed means the header.
 #[test]
 fn the_way_to_authenticate_comes_from_the_metadata() {
     for (listed, in_header) in [
@@ -156,7 +157,7 @@ fn the_way_to_authenticate_comes_from_the_metadata() {
         (json!({"token_endpoint_auth_methods_supported": ["none", "client_secret_post", "private_key_jwt"]}), false),
     ] {
         let metadata = metadata(listed.clone());
-        let sent = requests(Client::builder(metadata.into(), "my-app").client_secret("SEC-canary"));
+        let sent = requests(Client::builder(metadata, "my-app").client_secret("SEC-canary"));
         assert_eq!(sent[1].header("authorization").is_some(), in_header, "{listed}");
         assert_eq!(sent[1].parameter("client_secret").is_some(), !in_header, "{listed}");
     }
@@ -175,7 +176,7 @@ fn the_way_to_authenticate_comes_from_the_metadata() {
     }
 }
 
-// G06, R6749-A-1, R6749-2.2-1.
+// G06, RFC 6749 §2.2, Appendix A.
 #[test]
 fn client_ids_from_both_sides() {
     for good in ["x", " ", "~", "a:b c", "3MVG9&=?#", &"x".repeat(1_024), &"x".repeat(16 * 1024)] {
@@ -189,7 +190,8 @@ fn client_ids_from_both_sides() {
     }
 }
 
-// R6749-A-1, R6749-2.3.1-4: an empty secret is a mistake, not a public client; and the error does not repeat a bad one.
+// RFC 6749 §2.3.1, Appendix A: an empty secret is a mistake, not a public client; and the error does not repeat a bad
+// one.
 #[test]
 fn client_secrets_from_both_sides() {
     let ways: [fn(ClientBuilder, &str) -> ClientBuilder; 4] = [
@@ -210,7 +212,8 @@ fn client_secrets_from_both_sides() {
     }
 }
 
-// G08, R8628-3.1-5, R6749-3.2-1, R6749-3.2-2, R6749-10.3-2, R6749-10.4-2, R6749-10.8-1, OIDD-3-4, A21: endpoints, verbatim or not at all.
+// G08, RFC 8628 §3.1, RFC 6749 §3.2, §10.3, §10.4, §10.8, OpenID Connect Discovery §3, A21: endpoints, verbatim or not
+// at all.
 #[test]
 fn endpoints_from_both_sides() {
     use TextFault::{Empty, Fragment, NotAUri, Scheme, TooLong, UserInfo};
@@ -288,7 +291,7 @@ fn endpoints_from_both_sides() {
     }
 }
 
-// G07, R6749-3.3-1, R6749-3.3-2, R6749-10.3-3, R8628-3.1-4: single spaces, none twice, no characters that a scope cannot have.
+// G07, RFC 6749 §3.3, §10.3, RFC 8628 §3.1: single spaces, none twice, no characters that a scope cannot have.
 #[test]
 fn scopes_from_both_sides() {
     for (given, sent) in [
@@ -315,7 +318,7 @@ fn scopes_from_both_sides() {
     }
 }
 
-// R8707-2-1, R8707-2-2, R8707-2-3, R8707-2-4, R8707-2-5, R8707-2-6, R8707-2.2-1, R9700-2.3-2, R9700-4.10.2-1, R9700-2.3-1: at both endpoints.
+// RFC 8707 §2, §2.2, RFC 9700 §2.3, §4.10.2: at both endpoints.
 #[test]
 fn rfc8707_2_resource_and_audience() {
     let configured =
@@ -334,7 +337,7 @@ fn rfc8707_2_resource_and_audience() {
     }
 }
 
-// R8628-3.1-7, R6749-3.2-5, R8628-3.1-8, R6749-3.2-6: further parameters, each once, none that the grant owns.
+// RFC 8628 §3.1, RFC 6749 §3.2: further parameters, each once, none that the grant owns.
 #[test]
 fn rfc8628_3_1_further_parameters() {
     let ways: [fn(ClientBuilder, &str, &str) -> ClientBuilder; 2] = [
@@ -372,7 +375,7 @@ fn rfc8628_3_1_further_parameters() {
     client("my-app").device_parameter("x", "1").token_parameter("x", "1").build().unwrap();
 }
 
-// R9396-3-1, R9396-3-2, R9396-3.1-1, R9396-3.2-1: authorization details can be sent, as they are.
+// RFC 9396 §3, §3.1, §3.2: authorization details can be sent, as they are.
 #[test]
 fn rfc9396_3_authorization_details_travel_as_a_parameter() {
     let details = r#"[{"type":"caf\u0065\u0301","actions":["read"]},{"type":"café"}]"#;
@@ -383,7 +386,7 @@ fn rfc9396_3_authorization_details_travel_as_a_parameter() {
     assert!(sent[0].body.contains("authorization_details=%5B%7B%22type%22%3A%22caf%5Cu0065"));
 }
 
-// R7636-3-1, R7636-4.1-1, R7636-4.1-2, R7636-4.2-1, R7636-4.2-2, R7636-4.3-1, R7636-4.3-2, R7636-4.5-1: the vector of RFC 7636 Appendix B.
+// RFC 7636 §3, §4.1, §4.2, §4.3, §4.5: the vector of RFC 7636 Appendix B.
 #[test]
 fn rfc7636_4_the_challenge_goes_out_first_and_the_verifier_with_each_poll() {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -407,7 +410,7 @@ fn rfc7636_4_the_challenge_goes_out_first_and_the_verifier_with_each_poll() {
     assert!(run.requests[..2].iter().all(|sent| !sent.body.contains(VERIFIER)));
 }
 
-// R7636-5-1, R7636-4.1-3, R7636-4.1-1: only when asked for, and new with each flow.
+// RFC 7636 §5, §4.1: only when asked for, and new with each flow.
 #[test]
 fn rfc7636_4_1_verifiers() {
     for sent in requests(client("my-app")) {
@@ -429,7 +432,7 @@ fn rfc7636_4_1_verifiers() {
     }
 }
 
-// R8628-3.1-2: a body begins with its first parameter, even when the client has nothing to say in it.
+// RFC 8628 §3.1: a body begins with its first parameter, even when the client has nothing to say in it.
 #[test]
 fn an_empty_form_begins_without_a_separator() {
     let sent = requests(client("my-app").client_secret_basic("SEC-canary").pkce());
@@ -437,26 +440,26 @@ fn an_empty_form_begins_without_a_separator() {
     assert_eq!(requests(client("my-app").client_secret_basic("SEC-canary"))[0].body, "");
 }
 
-// R8628-4-2, R8414-2-11: the client knows whose tokens it gets, when anybody said so.
+// RFC 8628 §4, RFC 8414 §2: the client knows whose tokens it gets, when anybody said so.
 #[test]
 fn the_issuer_comes_from_metadata_or_preset() {
     assert_eq!(client("my-app").build().unwrap().issuer(), None);
-    let built = Client::builder(metadata(json!({})).into(), "my-app").build().unwrap();
+    let built = Client::builder(metadata(json!({})), "my-app").build().unwrap();
     assert_eq!(built.issuer(), Some("https://as"));
     assert_eq!((built.device_authorization_endpoint(), built.token_endpoint()), (DEVICE, TOKEN_URL));
 }
 
-// R8628-4-2: metadata without the endpoint: an error that says what to do.
+// RFC 8628 §4: metadata without the endpoint: an error that says what to do.
 #[test]
 fn metadata_without_the_device_endpoint_is_a_configuration_error() {
-    let failed = error(Client::builder(metadata(json!({"device_authorization_endpoint": null})).into(), "my-app"));
+    let failed = error(Client::builder(metadata(json!({"device_authorization_endpoint": null})), "my-app"));
     let ConfigError::NoDeviceAuthorizationEndpoint { issuer, token_endpoint } = &failed else { panic!("{failed}") };
     assert_eq!((&**issuer, &**token_endpoint), ("https://as", TOKEN_URL));
     let text = failed.to_string();
     assert!(text.contains("by hand") && text.contains(TOKEN_URL), "{text}");
 }
 
-// G11, R6749-10.3-1, R6749-10.4-1, R8628-5.6-1: no secret in the Debug of anything, at any moment, in any form.
+// G11, RFC 6749 §10.3, §10.4, RFC 8628 §5.6: no secret in the Debug of anything, at any moment, in any form.
 #[test]
 fn nothing_prints_a_secret() {
     let secret = "hunter2-canary";

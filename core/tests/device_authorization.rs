@@ -1,10 +1,12 @@
-//! The device authorization request and response (RFC 8628 §3.1 to §3.3): what is sent, what is accepted, what is refused, and how often.
+//! The device authorization request and response (RFC 8628 §3.1 to §3.3): what is sent, what is accepted, what is
+//! refused, and how often.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
 
 use device_flow_core::{
-    Cause, DeviceFlow, Endpoint, Failure, OAuthError, ProtocolFault, Response, TransportErrorKind, WaitReason, Warning,
+    Cause, DeviceFlow, Endpoint, Failure, OAuthError, PromptWarning, ProtocolFault, Response, TransportErrorKind,
+    WaitReason,
 };
 use serde_json::json;
 use support::*;
@@ -38,7 +40,7 @@ fn form(text: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(text.as_bytes()).into_owned().collect()
 }
 
-// R8628-3.1-1, R8628-3.1-2, R8628-3.1-3, R8628-5.6-1: byte for byte, without a secret.
+// RFC 8628 §3.1, §5.6: byte for byte, without a secret.
 #[test]
 fn rfc8628_3_1_the_request() {
     let mut run = Run::new(builder().build().unwrap());
@@ -51,7 +53,7 @@ fn rfc8628_3_1_the_request() {
     assert_eq!(headers, [("accept", "application/json"), ("content-type", "application/x-www-form-urlencoded")]);
 }
 
-// R8628-3.1-4, R8628-3.1-6, R6749-3.2-4, R8628-3.1-8, R6749-3.2-6, R10027-2-5, R10027-6.1.17-1.
+// RFC 8628 §3.1, RFC 6749 §3.2, RFC 10027 §2, §6.1.17.
 #[test]
 fn rfc8628_3_1_what_has_no_value_is_not_sent_and_extensions_are() {
     let provider = || device_flow_core::Provider::endpoints("https://as/device", "https://as/token");
@@ -66,7 +68,7 @@ fn rfc8628_3_1_what_has_no_value_is_not_sent_and_extensions_are() {
     assert_eq!(run.requests[1].parameter("mkt"), None);
 }
 
-// R8628-3.4-1, R8628-3.4-2, R8628-3.4-3, R8628-3.4-6, R6749-4.5-1, R6749-3.2-3, R6749-A.10-1, G09: the request of RFC 8628 §3.4,
+// RFC 8628 §3.4, RFC 6749 §4.5, §3.2, Appendix A.10, G09: the request of RFC 8628 §3.4,
 // identical at every poll.
 #[test]
 fn rfc8628_3_4_the_token_request() {
@@ -83,7 +85,7 @@ fn rfc8628_3_4_the_token_request() {
     assert_eq!(run.requests.len(), 5);
 }
 
-// R8628-3.4-2, R8628-5.2-1, R6749-B-1, R6749-B-2, A12: opaque, long, with every reserved character.
+// RFC 8628 §3.4, §5.2, RFC 6749 Appendix B, A12: opaque, long, with every reserved character.
 #[test]
 fn rfc8628_3_4_an_opaque_device_code_comes_back_as_it_was() {
     let long = "d".repeat(4_096);
@@ -101,7 +103,7 @@ fn rfc8628_3_4_an_opaque_device_code_comes_back_as_it_was() {
     assert!(run.requests[1].body.ends_with("&device_code=+%25%26%2B%C2%A3%E2%82%AC"));
 }
 
-// R8628-3.3-2, A12, G11: nobody sees the device code.
+// RFC 8628 §3.3, A12, G11: nobody sees the device code.
 #[test]
 fn rfc8628_3_3_the_device_code_is_shown_nowhere() {
     let mut run = Run::granted(json!({"device_code": "DC-canary", "message": "hello"}));
@@ -149,7 +151,7 @@ fn bodies_that_are_no_object_are_protocol_errors() {
     assert_eq!(fault(answered(200, &[], &latin)), ProtocolFault::NotUtf8);
 }
 
-// A05, A10, R8628-3.2-1, R9110-8.3.1-1, R6749-5.1-12, P08: what does not matter does not matter.
+// A05, A10, RFC 8628 §3.2, RFC 9110 §8.3.1, RFC 6749 §5.1, P08: what does not matter does not matter.
 #[test]
 fn tolerated_forms_of_a_good_answer() {
     let good = device_answer(json!({}));
@@ -204,7 +206,7 @@ fn a_form_encoded_answer_is_read_by_its_content_type() {
     assert_eq!(not_utf8, ProtocolFault::Invalid("user_code"));
 }
 
-// A12, A13, R8628-3.2-2, R8628-3.2-3, R8628-3.2-4: each error names its member.
+// A12, A13, RFC 8628 §3.2: each error names its member.
 #[test]
 fn rfc8628_3_2_required_members() {
     for member in ["device_code", "user_code", "verification_uri"] {
@@ -226,7 +228,7 @@ fn rfc8628_3_2_required_members() {
     assert!(Run::granted(json!({"device_code": "é".repeat(2_048)})).go());
 }
 
-// R8628-3.1-7, R6749-3.2-5: no member twice, wherever it stands, however it is escaped, among few members or many.
+// RFC 8628 §3.1, RFC 6749 §3.2: no member twice, wherever it stands, however it is escaped, among few members or many.
 #[test]
 fn rfc8628_3_1_no_member_twice() {
     let good = device_answer(json!({}));
@@ -248,7 +250,7 @@ fn rfc8628_3_1_no_member_twice() {
     }
 }
 
-// A31, R8628-3.2-6: what strict refuses and the default forgives.
+// A31, RFC 8628 §3.2: what strict refuses and the default forgives.
 #[test]
 fn strict_demands_a_lifetime() {
     for (strict, body) in [
@@ -264,13 +266,14 @@ fn strict_demands_a_lifetime() {
             assert_eq!(fault(run), ProtocolFault::Missing("expires_in"));
         } else {
             run.poll();
-            let warned = run.prompts[0].warnings().any(|warning| warning == Warning::LifetimeAssumed);
+            let warned = run.prompts[0].warnings().any(|warning| warning == PromptWarning::LifetimeAssumed);
             assert_eq!(warned, !strict);
         }
     }
 }
 
-// A34, A35, P14, R8628-3.2-9, R6749-3.3-4, R6749-5.2-7: an error is an error, whatever the status and whatever else is there.
+// A34, A35, P14, RFC 8628 §3.2, RFC 6749 §3.3, §5.2: an error is an error, whatever the status and whatever else is
+// there.
 #[test]
 fn an_oauth_error_is_told_whatever_the_status() {
     for status in [200, 400, 401, 403, 404, 422, 429, 500, 503] {
@@ -290,7 +293,7 @@ fn an_oauth_error_is_told_whatever_the_status() {
     }
 }
 
-// A36, R8414-3.2-4: no OAuth error and a status that will not change: final, with the hint.
+// A36, RFC 8414 §3.2: no OAuth error and a status that will not change: final, with the hint.
 #[test]
 fn a_status_without_an_oauth_error_is_final_and_hints_at_the_cause() {
     for status in [400, 401, 403, 404, 405, 410, 415, 422, 451, 100, 999] {
@@ -315,7 +318,7 @@ fn a_status_without_an_oauth_error_is_final_and_hints_at_the_cause() {
     }
 }
 
-// C10, R9110-15.4-1, R9110-15.4-2, R6749-10.8-1, P17: redirects are never followed, not even when the body is a good answer.
+// C10, RFC 9110 §15.4, RFC 6749 §10.8, P17: redirects are never followed, not even when the body is a good answer.
 #[test]
 fn redirects_are_final() {
     for status in [300, 301, 302, 303, 304, 307, 308, 399] {
@@ -368,7 +371,7 @@ fn what_is_shown_of_a_body_stops_before_any_value() {
     }
 }
 
-// C06, R6749-5.1-11: the cap, from both sides, and set by hand. Wherever it is, the driver is told.
+// C06, RFC 6749 §5.1: the cap, from both sides, and set by hand. Wherever it is, the driver is told.
 #[test]
 fn the_cap_on_answers() {
     for (cap, set) in [(64 * 1024, None), (300, Some(300)), (1_000_000, Some(1_000_000))] {
@@ -452,7 +455,8 @@ fn a_failing_connection_is_tried_three_times_more() {
     assert_eq!(run.prompts[0].expires_at().as_millis(), at + 900_000);
 }
 
-// A36, R9110-10.2.3-3, R6585-4-1, R10027-6.1.11-1: "not now" is asked again, as late as the server says, up to a minute.
+// A36, RFC 9110 §10.2.3, RFC 6585 §4, RFC 10027 §6.1.11: "not now" is asked again, as late as the server says, up to a
+// minute.
 #[test]
 fn not_now_is_tried_again_no_earlier_than_the_server_says() {
     for (retry_after, gaps) in [
@@ -505,7 +509,7 @@ fn slow_down_for_the_device_request_is_waited_for() {
     }
 }
 
-// R8628-3.1-10, R8628-3.5-9, R8628-3.5-10, R10027-6.1.3-1: a second code needs a second flow, and nothing of the first is in it.
+// RFC 8628 §3.1, §3.5, RFC 10027 §6.1.3: a second code needs a second flow, and nothing of the first is in it.
 #[test]
 fn a_new_code_needs_a_new_flow() {
     let mut run = Run::granted(json!({"device_code": "first"}));

@@ -1,4 +1,5 @@
-//! Discovery (RFC 8414, OpenID Connect Discovery 1.0): where it asks, what it believes, when it asks again, and what it never does.
+//! Discovery (RFC 8414, OpenID Connect Discovery 1.0): where it asks, what it believes, when it asks again, and what it
+//! never does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -37,7 +38,7 @@ fn without_device_endpoint() -> String {
 }
 
 fn run() -> Run<Discovery> {
-    Run::of(Discovery::new(ISSUER, false).unwrap())
+    Run::of(Discovery::new(ISSUER).unwrap())
 }
 
 /// Every place answers so, the last for ever; the run and its end.
@@ -69,7 +70,7 @@ fn fault(outcome: Result<Metadata, Failure>) -> ProtocolFault {
     }
 }
 
-// R8414-3-1, R8414-3-3, R8414-3.1-1, R8414-3.1-2, R8414-5-1, OIDD-4-1, OIDD-4.1-1, OIDD-4.1-2, R8414-3-2: both places, in order, by GET.
+// RFC 8414 §3, §3.1, §5, OpenID Connect Discovery §4, §4.1: both places, in order, by GET.
 #[test]
 fn rfc8414_5_the_places_and_their_order() {
     for (issuer, inserted, appended) in [
@@ -106,7 +107,7 @@ fn rfc8414_5_the_places_and_their_order() {
             "https://[2001:db8::1]:8/t/.well-known/openid-configuration",
         ),
     ] {
-        let mut run = Run::of(Discovery::new(issuer, false).unwrap());
+        let mut run = Run::of(Discovery::new(issuer).unwrap());
         run.go();
         run.answer(404, "");
         run.go();
@@ -121,7 +122,7 @@ fn rfc8414_5_the_places_and_their_order() {
     }
 }
 
-// R8414-2-1, R8414-3-2, OIDD-3-1, G08: what an issuer cannot be.
+// RFC 8414 §2, §3, OpenID Connect Discovery §3, G08: what an issuer cannot be.
 #[test]
 fn rfc8414_2_issuers_from_both_sides() {
     use TextFault::{Empty, Fragment, NotAUri, Query, Scheme, UserInfo};
@@ -141,8 +142,8 @@ fn rfc8414_2_issuers_from_both_sides() {
         ("https://user@as/", UserInfo),
         ("https://\u{1b}[2J", NotAUri),
     ] {
-        for http in [false, true] {
-            match Discovery::new(issuer, http) {
+        for built in [Discovery::new(issuer), Discovery::builder(issuer).allow_http_loopback().build()] {
+            match built {
                 Err(ConfigError::Issuer { fault: found, issuer: shown }) => {
                     assert_eq!(found, fault, "{issuer}");
                     assert!(!shown.contains(char::is_control));
@@ -151,11 +152,11 @@ fn rfc8414_2_issuers_from_both_sides() {
             }
         }
     }
-    assert!(Discovery::new("http://127.0.0.1:9101", true).is_ok());
-    assert!(Discovery::new("http://127.0.0.1:9101", false).is_err());
+    assert!(Discovery::builder("http://127.0.0.1:9101").allow_http_loopback().build().is_ok());
+    assert!(Discovery::new("http://127.0.0.1:9101").is_err());
 }
 
-// R8414-2-2, R8414-2-3, R8414-2-4, R8414-2-11, R8414-3.2-1, R8414-3.2-2, R8414-2.1-1, R8628-4-1, R8628-4-2: a good document, read verbatim.
+// RFC 8414 §2, §3.2, §2.1, RFC 8628 §4: a good document, read verbatim.
 #[test]
 fn rfc8414_3_2_a_good_document_is_enough() {
     let more = json!({
@@ -167,7 +168,7 @@ fn rfc8414_3_2_a_good_document_is_enough() {
     let metadata = outcome.unwrap();
     assert_eq!(urls(&run), [INSERTED], "the first place is enough");
     assert_eq!((metadata.issuer(), metadata.token_endpoint()), (ISSUER, "https://as/token"));
-    // C21, OIDD-3-4: on another host, with port, query and doubled slash: as it stands.
+    // C21, OpenID Connect Discovery §3: on another host, with port, query and doubled slash: as it stands.
     assert_eq!(metadata.device_authorization_endpoint(), Some("https://other.example:8443//device/?tenant=1"));
     assert!(metadata.lists_device_grant());
     for status in [200, 203] {
@@ -176,7 +177,7 @@ fn rfc8414_3_2_a_good_document_is_enough() {
     }
 }
 
-// R8414-2-6, R8414-3.2-3: the endpoint counts more than the list of grants.
+// RFC 8414 §2, §3.2: the endpoint counts more than the list of grants.
 #[test]
 fn rfc8414_2_a_named_endpoint_is_trusted_without_a_listed_grant() {
     for (grants, listed) in [
@@ -189,11 +190,11 @@ fn rfc8414_2_a_named_endpoint_is_trusted_without_a_listed_grant() {
     ] {
         let metadata = answered(&[(200, &document(json!({"grant_types_supported": grants})))]).1.unwrap();
         assert_eq!(metadata.lists_device_grant(), listed, "{grants}");
-        Client::builder(metadata.into(), "my-app").build().unwrap();
+        Client::builder(metadata, "my-app").build().unwrap();
     }
 }
 
-// R8414-2-7, R8414-3.2-3.
+// RFC 8414 §2, §3.2.
 #[test]
 fn rfc8414_2_the_ways_to_authenticate_default_to_basic() {
     for (listed, found) in [
@@ -209,7 +210,8 @@ fn rfc8414_2_the_ways_to_authenticate_default_to_basic() {
     }
 }
 
-// C21, R8414-3.3-1, R8414-3.3-2, R8414-4-3, R8414-6.2-2, OIDD-4.3-1, OIDD-4.3-2, OIDD-7.2-1, R8628-5.3-1: to the letter, or nothing of it is used.
+// C21, RFC 8414 §3.3, §4, §6.2, OpenID Connect Discovery §4.3, §7.2, RFC 8628 §5.3: to the letter, or nothing of it is
+// used.
 #[test]
 fn rfc8414_3_3_the_issuer_must_be_identical() {
     for found in [
@@ -246,7 +248,7 @@ fn rfc8414_3_3_the_issuer_must_be_identical() {
     assert!(text.contains("https://as/,") && text.contains("exactly as the server writes it"), "{text}");
 }
 
-// R8414-4-1, R8414-4-2, OIDD-5-1: JSON escapes are removed, nothing else is.
+// RFC 8414 §4, OpenID Connect Discovery §5: JSON escapes are removed, nothing else is.
 #[test]
 fn rfc8414_4_escapes_are_removed_and_nothing_is_normalised() {
     let escaped = document(json!({})).replace(r#""https://as""#, r#""https:\/\/a\u0073""#);
@@ -262,7 +264,7 @@ fn rfc8414_4_escapes_are_removed_and_nothing_is_normalised() {
         ("https://as/cafe%CC%81", false),
         ("https://as/./caf%C3%A9", false),
     ] {
-        let mut run = Run::of(Discovery::new(issuer, false).unwrap());
+        let mut run = Run::of(Discovery::new(issuer).unwrap());
         while run.go() {
             run.answer(200, &document(json!({"issuer": found})));
         }
@@ -270,7 +272,8 @@ fn rfc8414_4_escapes_are_removed_and_nothing_is_normalised() {
     }
 }
 
-// R8414-3.2-1, R8414-3.2-4, OIDD-4.2-1, R8414-5-1: whatever the first place has instead of a document, the second is asked.
+// RFC 8414 §3.2, §5, OpenID Connect Discovery §4.2: whatever the first place has instead of a document, the second is
+// asked.
 #[test]
 fn rfc8414_5_the_second_place_counts_when_the_first_has_nothing() {
     let good = document(json!({}));
@@ -303,7 +306,8 @@ fn rfc8414_5_the_second_place_counts_when_the_first_has_nothing() {
     }
 }
 
-// R8414-5-1, GitLab, django-oauth-toolkit: a document without the device endpoint is good enough when there is no better one.
+// RFC 8414 §5, GitLab, django-oauth-toolkit: a document without the device endpoint is good enough when there is no
+// better one.
 #[test]
 fn a_document_without_the_device_endpoint_is_second_best() {
     let poor = without_device_endpoint();
@@ -334,7 +338,7 @@ fn a_failure_from_the_past_does_not_pull_the_next_request_forward() {
     assert_eq!(run.now, latest + 1_000);
 }
 
-// R8414-3.2-4: an error answer at a place is told by its status.
+// RFC 8414 §3.2: an error answer at a place is told by its status.
 #[test]
 fn an_error_answer_is_no_document() {
     let (run, outcome) = answered(&[(404, r#"{"error":"not_found"}"#)]);
@@ -354,7 +358,7 @@ fn a_place_that_is_unavailable_is_asked_again_before_settling() {
     assert_eq!((run.requests.len(), run.now), (8, START + 7_000));
 }
 
-// C21, R8414-2-2, R8628-3.1-5, G08: an endpoint that must not be used spoils the document.
+// C21, RFC 8414 §2, RFC 8628 §3.1, G08: an endpoint that must not be used spoils the document.
 #[test]
 fn unsafe_endpoints_are_refused() {
     for member in ["token_endpoint", "device_authorization_endpoint"] {
@@ -408,7 +412,7 @@ fn what_is_wrong_with_a_document_counts_more_than_that_there_is_none() {
     }
 }
 
-// C10, R9110-15.4-3: a redirect is not followed.
+// C10, RFC 9110 §15.4: a redirect is not followed.
 #[test]
 fn redirects_are_not_followed() {
     for status in [301, 302, 303, 307, 308] {
@@ -448,7 +452,7 @@ fn not_now_is_asked_again_and_again_and_then_told() {
     assert_eq!((run.requests.len(), run.now), (4, START + 1_000));
 }
 
-// R9110-10.2.3-3: Retry-After of either place lengthens the wait, up to a minute.
+// RFC 9110 §10.2.3: Retry-After of either place lengthens the wait, up to a minute.
 #[test]
 fn retry_after_of_either_place_is_kept() {
     for (first, second, wait) in [
@@ -532,7 +536,7 @@ fn the_cap_on_documents() {
     assert_eq!(outgoing.request.max_response(), MIB);
 }
 
-// R10027-6.1.14-3: cancelling, before, while asking, while waiting.
+// RFC 10027 §6.1.14: cancelling, before, while asking, while waiting.
 #[test]
 fn cancelling_ends_it_from_every_state() {
     for steps in 0..4 {
@@ -560,7 +564,7 @@ fn cancelling_ends_it_from_every_state() {
     assert!(run.outcome().is_ok());
 }
 
-// R8628-4-1, R8628-4-2: what three servers really send.
+// RFC 8628 §4: what three servers really send.
 #[test]
 fn real_documents() {
     for (issuer, body, device, token) in [
@@ -578,7 +582,7 @@ fn real_documents() {
         ),
         ("http://127.0.0.1:9121/o", DJANGO_OAUTH_TOOLKIT, None, "http://127.0.0.1:9121/o/token/"),
     ] {
-        let mut run = Run::of(Discovery::new(issuer, true).unwrap());
+        let mut run = Run::of(Discovery::builder(issuer).allow_http_loopback().build().unwrap());
         while run.go() {
             run.answer(200, body);
         }
@@ -587,8 +591,8 @@ fn real_documents() {
         assert_eq!(metadata.device_authorization_endpoint(), device);
         assert!(metadata.lists_device_grant());
         assert!(metadata.token_endpoint_auth_methods().any(|method| method == "client_secret_basic"));
-        let client = Client::builder(metadata.into(), "my-app");
-        // R8414-3-2: loopback was allowed for the document; the client must allow it too.
+        let client = Client::builder(metadata, "my-app");
+        // RFC 8414 §3: loopback was allowed for the document; the client must allow it too.
         assert!(client.clone().build().is_err());
         match client.allow_http_loopback().build() {
             Ok(client) => assert_eq!(Some(client.device_authorization_endpoint()), device),

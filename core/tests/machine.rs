@@ -104,7 +104,7 @@ fn an_ended_machine_stays_ended() {
     token(run.outcome());
 }
 
-// R10027-6.1.14-3: cancelling ends the flow at once, from every state.
+// RFC 10027 §6.1.14: cancelling ends the flow at once, from every state.
 #[test]
 fn cancelling_works_from_every_state() {
     let cancel = |mut run: Run<DeviceFlow>| {
@@ -142,7 +142,8 @@ fn a_request_comes_out_once() {
     }
 }
 
-// G12: that a flow cannot be cloned, and a ticket not be used twice, are `compile_fail` examples in their documentation.
+// G12: that a flow cannot be cloned, and a ticket not be used twice, are `compile_fail` examples in their
+// documentation.
 #[test]
 fn a_machine_can_be_kept_anywhere() {
     fn anywhere<T: Send + Sync + Unpin + 'static>() {}
@@ -152,7 +153,7 @@ fn a_machine_can_be_kept_anywhere() {
     anywhere::<device_flow_core::Client>();
 }
 
-// R6749-2.3.1-6, R6749-10.3-1, R9700-4.3.2-1: what a request shows when it is printed.
+// RFC 6749 §2.3.1, §10.3, RFC 9700 §4.3.2: what a request shows when it is printed.
 #[test]
 fn a_request_prints_its_method_and_url_alone() {
     let client = builder().client_secret_basic("canary-secret").build().unwrap();

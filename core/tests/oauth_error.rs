@@ -1,4 +1,5 @@
-//! Error answers (RFC 6749 §5.2, RFC 8628 §3.5): each code's consequence, where codes hide, and what a person gets to read.
+//! Error answers (RFC 6749 §5.2, RFC 8628 §3.5): each code's consequence, where codes hide, and what a person gets to
+//! read.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -117,8 +118,8 @@ fn same(found: End, expected: End) -> bool {
     }
 }
 
-// B02, B06, B07, B09, P04, P06, P38, R6749-5.2-1, R6749-5.2-3, R6749-8.5-1, R8628-3.5-2, R8628-3.5-7, R8628-3.5-8, R8628-3.5-11,
-// R6749-1.9-1, R8707-2-8, R9396-5-1, R9396-8-1, R9449-5-2, R7521-4.2.1-1, R7523-3.2-1, R7636-4.6-1, R9449-5.2-1, R6749-3.3-4.
+// B02, B06, B07, B09, P04, P06, P38, RFC 6749 §5.2, §8.5, RFC 8628 §3.5,
+// RFC 6749 §1.9, §3.3, RFC 8707 §2, RFC 9396 §5, §8, RFC 9449 §5, §5.2, RFC 7521 §4.2.1, RFC 7523 §3.2, RFC 7636 §4.6.
 #[test]
 fn rfc8628_3_5_each_code_and_its_consequence() {
     for (code, expected) in CODES {
@@ -185,7 +186,7 @@ fn codes_in_other_members() {
         let (found, _) = end_of(400, &body.to_string(), false);
         assert!(same(found, expected), "{body}: {found:?}");
     }
-    // Free text is no code: R6749-5.2-2, an answer without one is malformed.
+    // Free text is no code: RFC 6749 §5.2, an answer without one is malformed.
     for body in
         [json!({"message": "Not Found"}), json!({"error_code": "weird"}), json!({"error_codes": [70016]}), json!({})]
     {
@@ -198,7 +199,7 @@ fn codes_in_other_members() {
     assert!(run.go());
 }
 
-// R6749-5.2-2: `error` is text. Facebook's nested object is another protocol.
+// RFC 6749 §5.2: `error` is text. Facebook's nested object is another protocol.
 #[test]
 fn rfc6749_5_2_an_error_that_is_no_text() {
     for error in [json!({"message": "made-up", "code": 31}), json!(["slow_down"]), json!(400), json!(true)] {
@@ -239,7 +240,7 @@ fn assert_tame(text: &str) {
     assert_eq!(text.trim(), text);
 }
 
-// E12, A35, R6749-5.2-4, R6749-5.2-5, R6749-5.2-6, R6749-10.14-1: whatever the server writes, it stays text.
+// E12, A35, RFC 6749 §5.2, §10.14: whatever the server writes, it stays text.
 #[test]
 fn texts_of_errors_are_tame() {
     for (hostile, shown) in [
@@ -290,7 +291,7 @@ fn texts_of_errors_are_tame() {
     assert_tame(code.code());
 }
 
-// R6749-A.7-1: the whole range of the ABNF, and the two characters that it leaves out, are shown as they are.
+// RFC 6749 Appendix A.7: the whole range of the ABNF, and the two characters that it leaves out, are shown as they are.
 #[test]
 fn rfc6749_a_7_visible_characters_are_shown_unchanged() {
     let all: String = ('!'..='~').collect();
@@ -298,7 +299,8 @@ fn rfc6749_a_7_visible_characters_are_shown_unchanged() {
     assert_eq!((error.code(), error.description(), error.uri()), (&*all, Some(&*all), Some(&*all)));
 }
 
-// R8628-3.5-12, R6749-5.2-5: what a person reads: code, words, page, advice; and nothing for what is absent or no text.
+// RFC 8628 §3.5, RFC 6749 §5.2: what a person reads: code, words, page, advice; and nothing for what is absent or no
+// text.
 #[test]
 fn an_error_says_what_happened_and_what_to_do() {
     let error = rejected(
@@ -321,7 +323,8 @@ fn an_error_says_what_happened_and_what_to_do() {
     assert!(!failure.is_retryable());
 }
 
-// An error that is form-encoded, as GitHub sends it to those who do not ask for JSON; and without the content type a page.
+// An error that is form-encoded, as GitHub sends it to those who do not ask for JSON; and without the content type a
+// page.
 #[test]
 fn a_form_encoded_error_is_read_by_its_content_type() {
     let body = b"error=slow_down&error_description=made-up+text&error_uri=https%3A%2F%2Fdocs.example&interval=25";

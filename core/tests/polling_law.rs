@@ -1,4 +1,4 @@
-//! The polling law, rules 1 to 9, in virtual time: when to ask, and when no more; and the cases B, D and P that speak of it.
+//! Rules 1 to 9 of docs/polling-law.md in virtual time: when to poll and when to stop; and the cases B, D and P about them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -11,7 +11,7 @@ use support::*;
 
 const HTML: &str = "<html><body>Please log in to the hotel network</body></html>";
 
-// Rule 1. P09, R8628-3.4-5: the prompt comes first, then a whole interval, then the first poll.
+// Rule 1. P09, RFC 8628 §3.4: the prompt comes first, then a whole interval, then the first poll.
 #[test]
 fn rule_01_first_poll_comes_one_interval_after_the_code() {
     let mut run = Run::granted(json!({}));
@@ -21,7 +21,7 @@ fn rule_01_first_poll_comes_one_interval_after_the_code() {
     assert!(matches!(run.waits[0].1, WaitReason::Interval));
 }
 
-// Rule 2. D08, D02, R8628-3.5-4: a slow answer does not eat into the next wait.
+// Rule 2. D08, D02, RFC 8628 §3.5: a slow answer does not eat into the next wait.
 #[test]
 fn rule_02_the_interval_counts_from_the_answer() {
     let mut run = Run::granted(json!({}));
@@ -41,7 +41,7 @@ fn rule_02_a_late_wake_up_is_not_caught_up() {
     assert_gap(run.poll(), 5, 5);
 }
 
-// Rule 3. A28, P19, P20, P34, P39, P41, R8628-3.2-7, R8628-3.2-8.
+// Rule 3. A28, P19, P20, P34, P39, P41, RFC 8628 §3.2.
 #[test]
 fn rule_03_intervals_as_servers_write_them() {
     for (sent, seconds) in [
@@ -104,7 +104,7 @@ fn rule_03_an_interval_not_shorter_than_the_lifetime_is_a_protocol_error_at_once
     assert!(Run::granted(json!({"interval": 899})).go());
 }
 
-// Rule 4. B03, P02, P21, P42, R8628-3.5-5, R8628-3.5-6.
+// Rule 4. B03, P02, P21, P42, RFC 8628 §3.5.
 #[test]
 fn rule_04_slow_down_adds_five_seconds_for_good() {
     let mut run = Run::granted(json!({}));
@@ -150,7 +150,7 @@ fn rule_04_a_huge_hint_ends_as_expired() {
     assert_eq!((end.trail.polls(), end.trail.slow_downs(), run.now), (1, 1, at));
 }
 
-// Rule 5. B10, C01, P01, P18, P24, P29, P32, R8628-3.5-13, R8628-3.5-14: doubled, capped, and over with the first real answer.
+// Rule 5. B10, C01, P01, P18, P24, P29, P32, RFC 8628 §3.5: doubled, capped, and over with the first real answer.
 #[test]
 fn rule_05_failures_double_the_wait_up_to_a_cap_and_a_real_answer_ends_that() {
     let mut run = Run::granted(json!({}));
@@ -247,7 +247,7 @@ fn answered_with_header(body: &str, status: u16, headers: &[(&str, &str)]) -> Ru
     run
 }
 
-// Rule 6. P23, P24, R9110-10.2.3-1, R9110-10.2.3-2, R9110-10.2.3-3, R9110-5.6.7-1, R9110-5.6.7-2, R9110-15.6.4-1, R6585-4-1.
+// Rule 6. P23, P24, RFC 9110 §10.2.3, §5.6.7, §15.6.4, RFC 6585 §4.
 #[test]
 fn rule_06_retry_after_can_only_lengthen() {
     let date = ("Date", "Wed, 21 Oct 2015 07:28:00 GMT");
@@ -329,7 +329,7 @@ fn rule_07_an_untrusted_certificate_is_final() {
     assert_eq!(run.requests.len(), 1);
 }
 
-// Rule 8. B01, P15, P16, P30, R8628-3.3-3, D09: the server says pending for ever; the flow does not.
+// Rule 8. B01, P15, P16, P30, RFC 8628 §3.3, D09: the server says pending for ever; the flow does not.
 #[test]
 fn rule_08_the_local_deadline_is_hard() {
     for (lifetime, most) in [(900, 180), (6, 1), (10, 1), (11, 2), (16, 3)] {
@@ -350,8 +350,8 @@ fn rule_08_the_local_deadline_is_hard() {
     }
 }
 
-// Rule 8. B01: a hundred and seventy-nine pendings, then the token: a hundred and eighty polls, every gap from both sides. (A life of
-// 900 s would not do for that: the jitter takes its share.)
+// Rule 8. B01: 179 pending answers, then the token: 180 polls, every gap checked from both sides. (A life of 900 s is too
+// short for that, because of the jitter.)
 #[test]
 fn rule_08_patience_until_the_end() {
     let mut run = Run::granted(json!({"expires_in": 1_000}));
@@ -405,7 +405,7 @@ fn rule_08_lifetimes_as_servers_write_them() {
         let mut run = Run::with_answer(200, &body);
         run.go();
         assert_eq!(run.prompts[0].expires_at(), Timestamp::from_millis(START + seconds * 1000), "{raw}");
-        let assumed = run.prompts[0].warnings().any(|w| w == device_flow_core::Warning::LifetimeAssumed);
+        let assumed = run.prompts[0].warnings().any(|w| w == device_flow_core::PromptWarning::LifetimeAssumed);
         assert_eq!(assumed, raw == "null");
     }
     for raw in ["0", "-0", "-1", "0.9", "-1e400", "\"0\""] {

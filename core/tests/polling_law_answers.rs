@@ -1,4 +1,4 @@
-//! The polling law, rules 10 to 14, in virtual time: what answers mean, crowds, clocks and huge numbers.
+//! Rules 10 to 14 of docs/polling-law.md in virtual time: what answers mean, crowds, clocks and huge numbers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -8,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use support::*;
 
-// Rule 10. B02, P04, P38, P45, R8628-3.5-3, R8628-3.4-6.
+// Rule 10. B02, P04, P38, P45, RFC 8628 §3.5, §3.4.
 #[test]
 fn rule_10_pending_continues_whatever_the_status() {
     for status in [100, 200, 201, 400, 401, 403, 404, 428, 429, 500, 503, 999] {
@@ -21,7 +21,7 @@ fn rule_10_pending_continues_whatever_the_status() {
     }
 }
 
-// Rule 10. B06, P06, P38, R8628-3.5-7, R8628-3.5-8, R8628-3.5-9, R8628-3.5-10, R8628-3.1-10.
+// Rule 10. B06, P06, P38, RFC 8628 §3.5, §3.1.
 #[test]
 fn rule_10_refusals_and_expiry_end_the_flow_and_nothing_restarts() {
     for status in [200, 400, 403, 500] {
@@ -42,7 +42,7 @@ fn rule_10_refusals_and_expiry_end_the_flow_and_nothing_restarts() {
     }
 }
 
-// Rule 10. B07, B09, P14, R8628-3.5-2, R8628-3.5-11, R8628-3.5-12, R6749-1.9-1, R6749-5.2-1, R6749-5.2-3, R6749-8.5-1.
+// Rule 10. B07, B09, P14, RFC 8628 §3.5, RFC 6749 §1.9, §5.2, §8.5.
 #[test]
 fn rule_10_every_other_code_stops_and_keeps_its_text() {
     for code in [
@@ -237,7 +237,8 @@ fn rule_14_time_that_goes_backwards_counts_as_standing_still() {
     assert!(matches!(run.machine.next_action(until), device_flow_core::Action::SendRequest(_)));
 }
 
-// Rule 14. D07, G04: an answer handed in with an earlier time arrived at the latest time seen, a code as well as a poll's.
+// Rule 14. D07, G04: an answer handed in with an earlier time arrived at the latest time seen, a code as well as a
+// poll's.
 #[test]
 fn rule_14_an_answer_from_the_past_does_not_pull_the_next_poll_forward() {
     let client = || DeviceFlow::new(builder().build().unwrap(), [7; 32]);
@@ -275,7 +276,7 @@ fn rule_14_the_end_of_time_saturates() {
     }
 }
 
-// R8628-3.5-15 and design: waking early or twice is harmless.
+// RFC 8628 §3.5 and design: waking early or twice is harmless.
 #[test]
 fn waking_early_or_twice_repeats_the_wait() {
     let mut run = Run::granted(json!({}));

@@ -1,10 +1,11 @@
-//! The prompt (RFC 8628 §3.3): what may reach a person's terminal or browser, what is refused, what is left out with a warning.
+//! The prompt (RFC 8628 §3.3): what may reach a person's terminal or browser, what is refused, what is left out with a
+//! warning.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
 
 use core::time::Duration;
-use device_flow_core::{DeviceFlow, Failure, Prompt, ProtocolFault, TextFault, Timestamp, Unshowable, Warning};
+use device_flow_core::{DeviceFlow, Failure, Prompt, PromptWarning, ProtocolFault, TextFault, Timestamp, Unshowable};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::*;
@@ -47,12 +48,14 @@ fn refused(change: Value) -> Unshowable {
     refused_when(change, false)
 }
 
-fn warnings(prompt: &Prompt) -> Vec<Warning> {
+fn warnings(prompt: &Prompt) -> Vec<PromptWarning> {
     prompt.warnings().collect()
 }
 
-/// What must never be printed raw, stated without a look at the implementation: controls, Default_Ignorable_Code_Point of Unicode
-/// 16, Bidi_Control, line and paragraph separators, interlinear annotation, noncharacters, and white space that is no plain space.
+/// What must never be printed raw, stated without a look at the implementation: controls, Default_Ignorable_Code_Point
+/// of Unicode
+/// 16, Bidi_Control, line and paragraph separators, interlinear annotation, noncharacters, and white space that is no
+/// plain space.
 fn is_hostile(c: char) -> bool {
     const DEFAULT_IGNORABLE: [(u32, u32); 17] = [
         (0x00ad, 0x00ad),
@@ -84,7 +87,7 @@ fn is_hostile(c: char) -> bool {
         || listed.into_iter().any(|(from, to)| (*from..=*to).contains(&code))
 }
 
-// R8628-3.3-1, R8628-3.3-4, R8628-3.3.1-1, R8628-3.3.1-2, R8628-3.3.1-3, R8628-3.2-5, R8628-6.2-1: everything, as data.
+// RFC 8628 §3.3, §3.3.1, §3.2, §6.2: everything, as data.
 #[test]
 fn rfc8628_3_3_the_prompt_holds_all_there_is_to_show() {
     let prompt = shown(json!({
@@ -100,7 +103,7 @@ fn rfc8628_3_3_the_prompt_holds_all_there_is_to_show() {
     assert_eq!((bare.verification_uri_complete(), bare.message()), (None, None));
 }
 
-// R8628-3.2-6, R10027-6.1.2-1: the life that remains, and the code is not shown after it.
+// RFC 8628 §3.2, RFC 10027 §6.1.2: the life that remains, and the code is not shown after it.
 #[test]
 fn rfc8628_3_2_the_prompt_tells_how_long_the_code_lives() {
     let prompt = shown(json!({"expires_in": 60}));
@@ -117,7 +120,7 @@ fn rfc8628_3_2_the_prompt_tells_how_long_the_code_lives() {
     assert!(run.machine.prompt().is_none() && run.prompts.is_empty());
 }
 
-// A13, A16, R8628-6.1-1, R8628-5.1-1: a code of any letters and length, byte for byte.
+// A13, A16, RFC 8628 §6.1, §5.1: a code of any letters and length, byte for byte.
 #[test]
 fn rfc8628_6_1_the_user_code_is_shown_unchanged() {
     for code in [
@@ -154,7 +157,7 @@ fn rfc8628_6_1_the_user_code_is_shown_unchanged() {
     }
 }
 
-// A14, A15, A22, P43, R6749-10.14-1: the attacks that were seen.
+// A14, A15, A22, P43, RFC 6749 §10.14: the attacks that were seen.
 #[test]
 fn a_user_code_that_could_change_the_terminal_is_refused() {
     for code in [
@@ -179,11 +182,14 @@ fn a_user_code_that_could_change_the_terminal_is_refused() {
         let uri = format!("https://as/{code}");
         assert_eq!(refused(json!({"verification_uri": uri})), Unshowable::VerificationUri(TextFault::Unprintable));
         let prompt = shown(json!({"verification_uri_complete": uri}));
-        assert_eq!((prompt.verification_uri_complete(), warnings(&prompt)), (None, vec![Warning::CompleteUriIgnored]));
+        assert_eq!(
+            (prompt.verification_uri_complete(), warnings(&prompt)),
+            (None, vec![PromptWarning::CompleteUriIgnored])
+        );
     }
 }
 
-// A15, R6749-10.14-1: every character of Unicode, against an independent statement of which ones are hostile.
+// A15, RFC 6749 §10.14: every character of Unicode, against an independent statement of which ones are hostile.
 #[test]
 fn every_character_of_unicode_is_shown_or_refused() {
     let (hostile, good): (Vec<char>, Vec<char>) =
@@ -199,7 +205,7 @@ fn every_character_of_unicode_is_shown_or_refused() {
     }
 }
 
-// R6749-10.14-1: a message is never refused, and never shown raw; line breaks become spaces.
+// RFC 6749 §10.14: a message is never refused, and never shown raw; line breaks become spaces.
 #[test]
 fn every_hostile_character_in_a_message_is_escaped() {
     for c in ('\0'..=char::MAX).filter(|c| is_hostile(*c)) {
@@ -262,7 +268,7 @@ fn a_verification_uri_that_is_no_https_address_is_refused() {
     }
 }
 
-// A25, A26, R8628-3.3-4: a good one is shown byte for byte, whatever a shell would make of it.
+// A25, A26, RFC 8628 §3.3: a good one is shown byte for byte, whatever a shell would make of it.
 #[test]
 fn a_verification_uri_is_shown_unchanged() {
     for uri in [
@@ -284,7 +290,8 @@ fn a_verification_uri_is_shown_unchanged() {
     assert_eq!(shown(json!({"verification_uri": " https://as/x "})).verification_uri(), "https://as/x");
 }
 
-// A19, A23: what the URL standard forgives in scheme and host is not shown as it was written: a reader may see another host.
+// A19, A23: what the URL standard forgives in scheme and host is not shown as it was written: a reader may see another
+// host.
 #[test]
 fn a_verification_uri_that_disguises_its_host_is_shown_as_it_is_understood() {
     for (disguised, plain, warned) in [
@@ -308,7 +315,7 @@ fn a_verification_uri_that_disguises_its_host_is_shown_as_it_is_understood() {
         ("https://as/gerät", "https://as/ger%C3%A4t", false),
     ] {
         let prompt = shown(json!({"verification_uri": disguised}));
-        let expected = if warned { vec![Warning::InternationalHost] } else { vec![] };
+        let expected = if warned { vec![PromptWarning::InternationalHost] } else { vec![] };
         assert_eq!((prompt.verification_uri(), warnings(&prompt)), (plain, expected), "{disguised}");
     }
     // The limit holds for what is shown.
@@ -357,7 +364,10 @@ fn the_old_spelling_of_the_address_is_read_and_the_standard_one_wins() {
     assert_eq!((same.verification_uri(), warnings(&same)), ("https://as/x", vec![]));
     for other in ["https://as/other", "javascript:alert(1)", "\u{1b}[2J"] {
         let both = shown(json!({"verification_url": other}));
-        assert_eq!((both.verification_uri(), warnings(&both)), ("https://as/x", vec![Warning::TwoVerificationUris]));
+        assert_eq!(
+            (both.verification_uri(), warnings(&both)),
+            ("https://as/x", vec![PromptWarning::TwoVerificationUris])
+        );
     }
     for nothing in [json!(5), json!([]), json!("")] {
         assert_eq!(warnings(&shown(json!({"verification_url": nothing}))), []);
@@ -369,7 +379,8 @@ fn the_old_spelling_of_the_address_is_read_and_the_standard_one_wins() {
     assert_eq!(bad, Unshowable::VerificationUri(TextFault::Scheme));
 }
 
-// A26, A27, P44: the complete URI is a convenience: used when it is good and on the same host, else left out with a warning.
+// A26, A27, P44: the complete URI is a convenience: used when it is good and on the same host, else left out with a
+// warning.
 #[test]
 fn the_complete_uri_is_used_on_the_same_host_only() {
     let long = format!("https://as/{}", "x".repeat(4_096 - 11));
@@ -392,7 +403,7 @@ fn the_complete_uri_is_used_on_the_same_host_only() {
         let prompt = shown(json!({"verification_uri_complete": bad}));
         assert_eq!(
             (prompt.verification_uri_complete(), warnings(&prompt)),
-            (None, vec![Warning::CompleteUriIgnored]),
+            (None, vec![PromptWarning::CompleteUriIgnored]),
             "{bad}"
         );
         assert_eq!(prompt.verification_uri(), "https://as/x");
@@ -416,7 +427,10 @@ fn the_texts_keep_apart_at_their_limits() {
     }));
     assert_eq!((prompt.user_code(), prompt.verification_uri()), (&*code, &*uri));
     assert_eq!((prompt.verification_uri_complete(), prompt.message()), (Some(&*complete), Some(&*"🙂".repeat(1_000))));
-    assert_eq!(warnings(&prompt), [Warning::TwoVerificationUris, Warning::InternationalHost, Warning::LifetimeAssumed]);
+    assert_eq!(
+        warnings(&prompt),
+        [PromptWarning::TwoVerificationUris, PromptWarning::InternationalHost, PromptWarning::LifetimeAssumed]
+    );
     assert!(prompt.warnings().all(|warning| !warning.to_string().is_empty()));
 }
 
@@ -443,7 +457,7 @@ fn uri() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    // A14 to A27, P43, R6749-10.14-1.
+    // A14 to A27, P43, RFC 6749 §10.14.
     #[test]
     fn no_prompt_ever_holds_a_hostile_character_or_another_scheme(
         code in text(), address in uri(), old in uri(), complete in uri(), message in text(), allow in any::<bool>()

@@ -4,7 +4,7 @@
 mod support;
 
 use core::time::Duration;
-use device_flow_core::{Client, ConfigError, DeviceFlow, EntraCloud, Failure, Provider, Response, Warning};
+use device_flow_core::{Client, ConfigError, DeviceFlow, EntraCloud, Failure, PromptWarning, Provider, Response};
 use serde_json::json;
 use support::*;
 
@@ -246,7 +246,7 @@ fn check(mut run: Run<DeviceFlow>, (who, status, content_type, body, want): Row)
             assert_eq!(prompt.verification_uri_complete().map(|complete| complete.contains(code)), complete, "{who}");
             assert_eq!(prompt.message().is_some(), body.contains("\"message\""), "{who}");
             let warned: Vec<_> = prompt.warnings().collect();
-            let expected = if body.contains("expires_in") { vec![] } else { vec![Warning::LifetimeAssumed] };
+            let expected = if body.contains("expires_in") { vec![] } else { vec![PromptWarning::LifetimeAssumed] };
             assert_eq!(warned, expected, "{who}");
         }
         Again(seconds) => {
@@ -284,7 +284,7 @@ fn check(mut run: Run<DeviceFlow>, (who, status, content_type, body, want): Row)
     }
 }
 
-// B02, A17, A28, A31, A34, A38, R8628-3.2-5, R8628-5.1-1, R8628-6.1-1, R6749-5.1-10, and the providers' documentation.
+// B02, A17, A28, A31, A34, A38, RFC 8628 §3.2, §5.1, §6.1, RFC 6749 §5.1, and the providers' documentation.
 #[test]
 fn what_each_device_authorization_endpoint_answers() {
     for row in DEVICE {
@@ -294,7 +294,7 @@ fn what_each_device_authorization_endpoint_answers() {
     }
 }
 
-// B02, B06, B07, B17, B18, R6749-5.1-10, and the providers' documentation.
+// B02, B06, B07, B17, B18, RFC 6749 §5.1, and the providers' documentation.
 #[test]
 fn what_each_token_endpoint_answers() {
     for row in TOKENS {
@@ -328,7 +328,8 @@ fn an_interval_of_one_is_honoured_and_zero_is_not() {
     assert_gap(Run::granted(json!({"interval": 0})).poll(), 5, 5);
 }
 
-// Auth0, GitLab and Keycloak say `expired_token` once; who asks too late hears `invalid_grant`. Spring says pending for ever.
+// Auth0, GitLab and Keycloak say `expired_token` once; who asks too late hears `invalid_grant`. Spring says pending for
+// ever.
 #[test]
 fn an_expired_code_is_told_as_expired_however_the_server_puts_it() {
     for body in [r#"{"error":"invalid_grant"}"#, r#"{"error":"expired_token"}"#, PENDING, SLOW_DOWN, "", "<html>"] {

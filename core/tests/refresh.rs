@@ -1,4 +1,5 @@
-//! The refresh (RFC 6749 §6): what is sent, which token is kept, who has to act when it fails, and how long an outage is waited out.
+//! The refresh (RFC 6749 §6): what is sent, which token is kept, who has to act when it fails, and how long an outage
+//! is waited out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -44,7 +45,7 @@ fn body(refresh: Refresh) -> Vec<String> {
     asked(refresh).requests[0].body.split('&').map(str::to_owned).collect()
 }
 
-// R6749-6-1, R6749-6-2, R6749-6-3, R6749-6-6, R6749-2.3.1-6: no scope by default; nothing but the form.
+// RFC 6749 §6, §2.3.1: no scope by default; nothing but the form.
 #[test]
 fn rfc6749_6_the_request() {
     let run = run();
@@ -59,7 +60,7 @@ fn rfc6749_6_the_request() {
     assert_eq!(body(odd)[2], "refresh_token=RT%2Bcanary%2F%3D%26%25%C3%A9+");
 }
 
-// R6749-6-5: with a secret the client authenticates, in the same way as everywhere.
+// RFC 6749 §6: with a secret the client authenticates, in the same way as everywhere.
 #[test]
 fn rfc6749_6_the_client_authenticates() {
     let run = asked(Refresh::new(client("my-app").client_secret_basic("SEC-canary").build().unwrap(), OLD));
@@ -96,7 +97,7 @@ fn the_clients_own_parameters_are_sent() {
     );
 }
 
-// R6749-6-3, R6749-6-4: the client's scopes, some of them, and never one more.
+// RFC 6749 §6: the client's scopes, some of them, and never one more.
 #[test]
 fn rfc6749_6_a_scope_may_be_narrower_and_not_wider() {
     for (scope, sent) in [
@@ -136,7 +137,7 @@ fn a_parameter_is_refused_when_it_is_owned_or_there_already() {
     assert_eq!(refused, ConfigError::ReservedParameter("refresh_token".into()));
 }
 
-// B24, R6749-6-7, R6749-6-8: the output names the one to keep.
+// B24, RFC 6749 §6: the output names the one to keep.
 #[test]
 fn b24_the_new_refresh_token_or_else_the_old_one() {
     for (member, kept) in [(json!(NEW), NEW), (json!(OLD), OLD), (json!(null), OLD), (json!(""), OLD)] {
@@ -154,7 +155,8 @@ fn b24_the_new_refresh_token_or_else_the_old_one() {
     assert_eq!(run.requests.len(), 1);
 }
 
-// R6749-5.1-7: without `scope` in the answer, what was asked for; in a refresh that is what the client has or the narrower list.
+// RFC 6749 §5.1: without `scope` in the answer, what was asked for; in a refresh that is what the client has or the
+// narrower list.
 #[test]
 fn scopes_of_the_answer() {
     let scopes = |refresh: Refresh, answer: &str| {
@@ -178,7 +180,7 @@ fn sign_in(failure: Failure) -> OAuthError {
     error
 }
 
-// B23, R7009-2.1-5: the refresh token is dead.
+// B23, RFC 7009 §2.1: the refresh token is dead.
 #[test]
 fn b23_a_dead_refresh_token_needs_a_sign_in_and_is_not_kept() {
     for code in ["invalid_grant", "bad_refresh_token"] {
@@ -325,7 +327,7 @@ fn not_now_is_asked_again_and_again_and_then_told() {
     assert!(matches!(run.failure(), Failure::Rejected(error) if error.code() == "slow_down"));
 }
 
-// R9110-10.2.3: a delay is kept, up to a minute; a longer one is an outage.
+// RFC 9110 §10.2.3: a delay is kept, up to a minute; a longer one is an outage.
 #[test]
 fn retry_after_is_kept() {
     for (value, gap) in [("0", Some(1_000)), ("1", Some(1_000)), ("2", Some(2_000)), ("60", Some(60_000)), ("61", None)]
@@ -378,7 +380,7 @@ fn unusable_answers_end_it_and_keep_the_token() {
     assert!(matches!(strict.failure(), Failure::Protocol(e) if e.fault == ProtocolFault::Missing("token_type")));
 }
 
-// G03, R10027-6.1.14-3: cancelling from every state; terminal is terminal.
+// G03, RFC 10027 §6.1.14: cancelling from every state; terminal is terminal.
 #[test]
 fn cancelling_ends_it_from_every_state() {
     let ended = |mut run: Run<Refresh>| {

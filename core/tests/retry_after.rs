@@ -54,7 +54,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-// R9110-5.6.7-1, R9110-5.6.7-2: the bounds of a date's parts; what is outside is no date, and no date is no delay.
+// RFC 9110 §5.6.7: the bounds of a date's parts; what is outside is no date, and no date is no delay.
 #[test]
 fn rfc9110_5_6_7_dates_at_their_bounds() {
     for (sent, retry_after, seconds) in [
@@ -84,7 +84,7 @@ fn rfc9110_5_6_7_dates_at_their_bounds() {
 }
 
 proptest! {
-    // R9110-10.2.3-1, R9110-10.2.3-2, R9110-5.6.7-1, G14, rule 6.
+    // RFC 9110 §10.2.3, §5.6.7, G14, rule 6.
     #[test]
     fn any_delay_keeps_the_law(retry_after in value(), date in value(), status in prop::sample::select(vec![400_u16, 200, 503, 429])) {
         let mut run = Run::granted(json!({}));

@@ -49,13 +49,13 @@ fn metadata(change: Value) -> Metadata {
         "issuer": "https://as", "device_authorization_endpoint": "https://as/device", "token_endpoint": "https://as/token"
     });
     document.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-    let mut run = Run::of(Discovery::new("https://as", false).unwrap());
+    let mut run = Run::of(Discovery::new("https://as").unwrap());
     run.poll();
     run.answer(200, &document.to_string());
     run.outcome().unwrap()
 }
 
-// R7009-2-1, R7009-2-2, R7009-2-3, R7009-2.1-1, R7009-2.1-2: by POST, with and without a hint; the query of the URL stays.
+// RFC 7009 §2, §2.1: by POST, with and without a hint; the query of the URL stays.
 #[test]
 fn rfc7009_2_1_the_request() {
     for (kind, hint) in [
@@ -74,7 +74,7 @@ fn rfc7009_2_1_the_request() {
     }
 }
 
-// R7009-2.1-3: a client with a secret proves who it is, in its own way; nothing of the other requests goes along.
+// RFC 7009 §2.1: a client with a secret proves who it is, in its own way; nothing of the other requests goes along.
 #[test]
 fn rfc7009_2_1_the_client_authenticates() {
     let there = || client(by_hand("https://as/revoke")).scope("openid").audience("x").token_parameter("y", "z");
@@ -86,7 +86,7 @@ fn rfc7009_2_1_the_client_authenticates() {
     assert_eq!(post.requests[0].header("authorization"), None);
 }
 
-// R7009-2-3, R7009-2-4: an endpoint by hand that must not be used is a wrong configuration.
+// RFC 7009 §2: an endpoint by hand that must not be used is a wrong configuration.
 #[test]
 fn rfc7009_2_the_endpoint_is_checked() {
     for (url, fault) in [
@@ -104,7 +104,8 @@ fn rfc7009_2_the_endpoint_is_checked() {
     assert_eq!(loopback.revocation_endpoint(), Some("http://127.0.0.1:1/revoke"));
 }
 
-// R7009-2-5: configuration and issuer-checked metadata name it, nobody else. What is wrong in the metadata stops no sign-in.
+// RFC 7009 §2: configuration and issuer-checked metadata name it, nobody else. What is wrong in the metadata stops no
+// sign-in.
 #[test]
 fn rfc7009_2_the_endpoint_of_the_metadata() {
     let there = json!({"revocation_endpoint": "https://as/revoke"});
@@ -150,7 +151,7 @@ fn the_endpoint_of_each_preset() {
     }
 }
 
-// R7009-2.2-1, R7009-2.2-2: 200 is done, whatever the body; 204 too.
+// RFC 7009 §2.2: 200 is done, whatever the body; 204 too.
 #[test]
 fn rfc7009_2_2_done_whatever_the_body() {
     let long = vec![b'x'; 100_000];
@@ -164,7 +165,7 @@ fn rfc7009_2_2_done_whatever_the_body() {
     assert_eq!(outcome(400, br#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#), Ok(()));
 }
 
-// R7009-2.2.1-1.
+// RFC 7009 §2.2.1.
 #[test]
 fn rfc7009_2_2_1_errors_are_told() {
     let failure =
@@ -197,7 +198,7 @@ fn rfc7009_2_2_1_errors_are_told() {
     assert!(outcome(404, b"").unwrap_err().to_string().contains("revocation endpoint"));
 }
 
-// R7009-2.2.1-2, R7009-2.2.1-3: the token still exists; asked again, later when the server says when.
+// RFC 7009 §2.2.1: the token still exists; asked again, later when the server says when.
 #[test]
 fn rfc7009_2_2_1_unavailable_is_asked_again() {
     for status in [503, 500, 429, 408] {
@@ -236,7 +237,7 @@ fn rfc7009_2_2_1_unavailable_is_asked_again() {
     assert!(matches!(run.failure(), Failure::Rejected(error) if error.code() == "slow_down"));
 }
 
-// R7009-5-1: transport failures are tried again, a wrong certificate is not.
+// RFC 7009 §5: transport failures are tried again, a wrong certificate is not.
 #[test]
 fn transport_failures_are_tried_three_times_more() {
     let mut run = run();
@@ -281,7 +282,7 @@ fn the_contract_holds() {
     assert!(untouched.requests.is_empty());
 }
 
-// G11, R7009-2.1-4: the token goes into it and comes out of it only in the request.
+// G11, RFC 7009 §2.1: the token goes into it and comes out of it only in the request.
 #[test]
 fn g11_nothing_prints_the_token() {
     let mut revocation = revocation(client(by_hand("https://as/revoke")).client_secret_post("SEC-canary"));

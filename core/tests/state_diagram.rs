@@ -1,18 +1,22 @@
-//! Holds the README's state diagram against the transitions that really happen.
+//! Holds the state diagram of the documentation against the transitions that really happen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
 
 use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp, TransportError, TransportErrorKind};
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use support::*;
 
 type Arrow = (String, String);
 
-/// The arrows that the README draws, without the start, the end and `cancel()`.
+/// The arrows that docs/design.md draws, without the start, the end and `cancel()`.
 fn drawn() -> BTreeSet<Arrow> {
-    let readme = include_str!("../../README.md");
-    let diagram = readme.split("stateDiagram-v2").nth(1).unwrap().split("```").next().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let documents = ["docs/design.md", "README.md"].map(|name| fs::read_to_string(root.join(name)).unwrap_or_default());
+    let document = documents.into_iter().find(|text| text.contains("stateDiagram-v2")).unwrap();
+    let diagram = document.split("stateDiagram-v2").nth(1).unwrap().split("```").next().unwrap();
     let arrows = diagram.lines().filter_map(|line| line.split_once("-->"));
     let arrows = arrows.map(|(from, to)| (from.trim().to_owned(), to.split(':').next().unwrap().trim().to_owned()));
     arrows.filter(|(from, to)| from != "[*]" && to != "[*]").collect()
@@ -98,7 +102,7 @@ fn walk(path: &mut Vec<usize>, seen: &mut BTreeSet<Arrow>, cancelled_from: &mut 
 }
 
 #[test]
-fn the_readme_draws_what_happens() {
+fn the_diagram_draws_what_happens() {
     let (mut seen, mut cancelled_from) = (BTreeSet::new(), BTreeSet::new());
     walk(&mut vec![], &mut seen, &mut cancelled_from);
     // A resumed flow may find its code dead before it was shown.

@@ -49,7 +49,7 @@ fn fault(body: &str) -> ProtocolFault {
     fault_of(polled(builder(), 200, body))
 }
 
-// R6749-5.1-1, R6749-5.1-2, R6749-5.1-4, R6749-5.1-6, R6749-5.1-9, R8628-3.5-1: everything that is known, in any order.
+// RFC 6749 §5.1, RFC 8628 §3.5: everything that is known, in any order.
 #[test]
 fn rfc6749_5_1_a_full_answer() {
     let members = [
@@ -71,13 +71,13 @@ fn rfc6749_5_1_a_full_answer() {
         assert_eq!(token.scopes().collect::<Vec<_>>(), ["openid", "profile"]);
         assert_eq!(token.extra_names().count(), 0);
     }
-    // R6749-5.1-8, R8628-3.2-1, P08: any 2xx.
+    // RFC 6749 §5.1, RFC 8628 §3.2, P08: any 2xx.
     for status in [200, 201, 202, 299] {
         token(polled(builder(), status, TOKEN).outcome());
     }
 }
 
-// B14, R6749-5.1-1, R6749-5.1-8, R6749-3.2-4, P29: an access token that is none is final, not something to wait for.
+// B14, RFC 6749 §5.1, §3.2, P29: an access token that is none is final, not something to wait for.
 #[test]
 fn rfc6749_5_1_the_access_token_is_required() {
     for (value, expected) in [
@@ -98,7 +98,7 @@ fn rfc6749_5_1_the_access_token_is_required() {
     }
 }
 
-// R6749-A.12-1, R6749-A.17-1, B19: visible ASCII and space, both limits; nothing that could break out of a header.
+// RFC 6749 Appendix A.12, A.17, B19: visible ASCII and space, both limits; nothing that could break out of a header.
 #[test]
 fn rfc6749_a_12_tokens_are_visible_ascii() {
     for member in ["access_token", "refresh_token"] {
@@ -113,7 +113,7 @@ fn rfc6749_a_12_tokens_are_visible_ascii() {
     }
 }
 
-// B19, R6749-5.1-6: no refresh token, in all its spellings.
+// B19, RFC 6749 §5.1: no refresh token, in all its spellings.
 #[test]
 fn rfc6749_5_1_the_refresh_token_may_be_absent() {
     for absent in [json!("ABSENT"), json!(null), json!("")] {
@@ -122,7 +122,7 @@ fn rfc6749_5_1_the_refresh_token_may_be_absent() {
     assert_eq!(fault(&answer(json!({"refresh_token": 5}))), ProtocolFault::Invalid("refresh_token"));
 }
 
-// B17, R6749-5.1-2, R6749-5.1-3, R6749-7.1-1, R6749-A.13-1: only Bearer is usable; without a type nothing else can be meant.
+// B17, RFC 6749 §5.1, §7.1, Appendix A.13: only Bearer is usable; without a type nothing else can be meant.
 #[test]
 fn rfc6749_7_1_only_bearer_is_understood() {
     for bearer in ["Bearer", "bearer", "BEARER", "bEARER"] {
@@ -145,7 +145,7 @@ fn rfc6749_7_1_only_bearer_is_understood() {
     }
 }
 
-// B18, P07, R6749-5.1-4, R6749-5.1-5, R6749-A.14-1, R10027-6.1.10-1: an approved token is not thrown away for its lifetime.
+// B18, P07, RFC 6749 §5.1, Appendix A.14, RFC 10027 §6.1.10: an approved token is not thrown away for its lifetime.
 #[test]
 fn rfc6749_5_1_lifetimes_as_servers_write_them() {
     const CENTURY: u64 = 3_155_760_000;
@@ -193,12 +193,12 @@ fn the_id_token_is_opaque() {
     }
 }
 
-// R6749-3.3-1, R6749-3.3-3, R6749-5.1-7, R10027-6.1.9-1, R8707-2.2-2: granted scopes in every spelling, against the requested ones.
+// RFC 6749 §3.3, §5.1, RFC 10027 §6.1.9, RFC 8707 §2.2: granted scopes in every spelling, against the requested ones.
 #[test]
 fn rfc6749_3_3_scopes_as_servers_write_them() {
     let requested = "openid profile repo";
     for (scope, granted, missing, added) in [
-        // As requested: absent (R6749-5.1-7), and what comes to the same.
+        // As requested: absent (RFC 6749 §5.1), and what comes to the same.
         (json!("ABSENT"), "openid profile repo", "", ""),
         (json!(null), "openid profile repo", "", ""),
         (json!(""), "openid profile repo", "", ""),
@@ -232,7 +232,7 @@ fn rfc6749_3_3_scopes_as_servers_write_them() {
         assert_eq!(joined(token.missing_scopes().collect()), missing, "{scope}");
         assert_eq!(joined(token.added_scopes().collect()), added, "{scope}");
     }
-    // A scope may hold a comma of its own (R6749-3.3-2): the one that was requested is not taken apart.
+    // A scope may hold a comma of its own (RFC 6749 §3.3): the one that was requested is not taken apart.
     let token = token(polled(builder().scope("a,b"), 200, &answer(json!({"scope": "a,b"}))).outcome());
     assert_eq!(token.scopes().collect::<Vec<_>>(), ["a,b"]);
     // Nothing requested, nothing named: nothing known.
@@ -244,7 +244,7 @@ fn rfc6749_3_3_scopes_as_servers_write_them() {
     assert_eq!((token.scopes().count(), token.missing_scopes().count(), token.added_scopes().count()), (0, 0, 0));
 }
 
-// R6749-7-1, R6749-7.1-1, R6750-2.1-1, R6750-2.1-2: one way to present a token, and none for what is no token there.
+// RFC 6749 §7, §7.1, RFC 6750 §2.1: one way to present a token, and none for what is no token there.
 #[test]
 fn rfc6750_2_1_the_header_for_an_api() {
     let header = |token: &str| {
@@ -257,7 +257,7 @@ fn rfc6750_2_1_the_header_for_an_api() {
     assert_eq!(header("two words"), None);
 }
 
-// R6749-5.1-10, R9396-7-1: members that are not known do no harm and can be had as JSON text.
+// RFC 6749 §5.1, RFC 9396 §7: members that are not known do no harm and can be had as JSON text.
 #[test]
 fn rfc6749_5_1_further_members_are_kept() {
     let more = r#","issued_at":"1700000000000","instance_url": "https://i/\u0041" ,
@@ -290,7 +290,7 @@ fn a_form_encoded_answer_is_read_by_its_content_type() {
     assert_eq!(token.extra("x").unwrap().expose(), r#""a b\"""#);
 }
 
-// B26, R6749-3.2-5, P10: which of two tokens is meant, nobody knows.
+// B26, RFC 6749 §3.2, P10: which of two tokens is meant, nobody knows.
 #[test]
 fn rfc6749_3_2_no_member_twice_and_nothing_behind_the_end() {
     let filler: String = (0..20).map(|n| format!("\"x{n}\":\"\",")).collect();
@@ -307,7 +307,7 @@ fn rfc6749_3_2_no_member_twice_and_nothing_behind_the_end() {
     }
 }
 
-// B16, R6749-5.1-11, C06: 16 KiB are fine, 64 KiB are the end.
+// B16, RFC 6749 §5.1, C06: 16 KiB are fine, 64 KiB are the end.
 #[test]
 fn rfc6749_5_1_long_tokens() {
     let long = "t".repeat(16 * 1024);
@@ -339,7 +339,7 @@ fn a_long_page_or_one_in_another_encoding_is_survived() {
     assert_eq!(fault_of(run), ProtocolFault::NotUtf8);
 }
 
-// A status that does not fit a token: it is not taken (R6749-5.1-8, R6749-5.2-2, R8628-3.5-11).
+// A status that does not fit a token: it is not taken (RFC 6749 §5.1, §5.2, RFC 8628 §3.5).
 #[test]
 fn a_token_with_an_error_status_is_not_taken() {
     for status in [100, 400, 401, 403, 404, 999] {
@@ -359,7 +359,8 @@ fn a_token_with_an_error_status_is_not_taken() {
     assert!(matches!(run.failure(), Failure::Denied(_)));
 }
 
-// G11, P07, R6749-10.3-1, R6749-10.4-1, R6750-5.3-1: no token in any Debug or Display, whether the answer is used or refused.
+// G11, P07, RFC 6749 §10.3, §10.4, RFC 6750 §5.3: no token in any Debug or Display, whether the answer is used or
+// refused.
 #[test]
 fn tokens_are_shown_nowhere() {
     let full = answer(json!({

@@ -81,7 +81,7 @@ fn ask(cache: &TokenCache, file: &File<'_>, person: &Person) {
     let authority = Authority::entra(&person.environment, &person.realm);
     let owner = owner(person, &authority);
     let query = AccessTokenQuery::scopes(&person.target);
-    assert!(cache.access_token(owner, query.bypass(true), UnixTime::from_secs(NOW)).is_none());
+    assert!(cache.access_token(owner, query.bypass(), UnixTime::from_secs(NOW)).is_none());
     for now in [0, NOW, u64::MAX] {
         let Some(token) = cache.access_token(owner, query, UnixTime::from_secs(now)) else { continue };
         let (end, secret) = (token.expires_on().as_secs(), token.secret());

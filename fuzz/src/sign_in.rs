@@ -25,7 +25,7 @@ pub fn check(data: &[u8]) {
     let cache = any_cache(&mut choose);
     let mut request = SignInRequest::new(client(choose.pick(2)));
     match choose.pick(6) {
-        0 => request = request.force_refresh(true),
+        0 => request = request.force_refresh(),
         1 => request = request.claims(r#"{"a":"claim"}"#).unwrap(),
         2 => request = request.account("UID.utid"),
         3 => request = request.account("nobody@example.com"),

@@ -34,7 +34,7 @@ use support::{foreign_poll, shared};
 const SCOPE: &str = "openid offline_access";
 
 fn discover(adapter: Adapter, server: &Server) -> Metadata {
-    adapter.run(&mut Discovery::new(&server.issuer(), true).unwrap(), |_| {}).unwrap()
+    adapter.run(&mut Discovery::builder(&server.issuer()).allow_http_loopback().build().unwrap(), |_| {}).unwrap()
 }
 
 /// Both adapters on these servers, all at once.
@@ -643,7 +643,7 @@ fn an_account_lives_from_its_first_code_to_its_end() {
 
         // Three times, so that each rotation has been kept.
         for _ in 0..3 {
-            let fresh = accounts.silent(&request.clone().force_refresh(true)).unwrap();
+            let fresh = accounts.silent(&request.clone().force_refresh()).unwrap();
             assert_eq!(fresh.source(), TokenSource::Refresh);
             assert_eq!(fresh.account().unwrap().home_account_id(), who);
         }
@@ -654,7 +654,7 @@ fn an_account_lives_from_its_first_code_to_its_end() {
         assert!(accounts.sign_out(&request).unwrap().is_none());
 
         // Whoever has a copy finds it dead.
-        let mut silent = device_flow_core::SignIn::silent(request.force_refresh(true), copy, now());
+        let mut silent = device_flow_core::SignIn::silent(request.force_refresh(), copy, now());
         let Err(Stopped::Failed(Failure::SignInNeeded(reason))) = adapter.run(&mut silent, |_| {}) else { panic!() };
         assert!(reason.to_string().starts_with("sign in again: invalid_grant"), "{reason}");
     });

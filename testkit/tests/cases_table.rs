@@ -1,5 +1,7 @@
-//! The table of cases, `docs/cases.md`: every bad input and fault that this project knows, and the tests that carry it. It is made
-//! from `testkit/cases.txt` and from the tests themselves; `UPDATE_CASES=1 cargo test -p device-flow-testkit --test cases_table`
+//! The table of cases, `docs/cases.md`: every bad input and fault that this project knows, and the tests that carry it.
+//! It is made
+//! from `testkit/cases.txt` and from the tests themselves; `UPDATE_CASES=1 cargo test -p device-flow-testkit --test
+//! cases_table`
 //! writes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
@@ -62,7 +64,7 @@ fn is_id(word: &str) -> bool {
         && word[1..].bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// The numbers in a comment: whole words, so that neither `E0382` nor `R6749-A.12-1` is one.
+/// The numbers in a comment: whole words, so that neither `E0382` nor `A.12` of an appendix is one.
 fn ids(comment: &str) -> impl Iterator<Item = String> {
     comment.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| is_id(word)).map(str::to_owned)
 }
@@ -72,7 +74,8 @@ fn ids_of_name(name: &str) -> Vec<String> {
     name.split('_').map(str::to_uppercase).filter(|word| is_id(word)).collect()
 }
 
-/// Every number in a file, with the test that it belongs to: the one whose comment, name or body it stands in. What stands in
+/// Every number in a file, with the test that it belongs to: the one whose comment, name or body it stands in. What
+/// stands in
 /// the head of the file (`//!`) belongs to the whole file. Leans on nothing but the indentation that rustfmt gives.
 fn carried(source: &str) -> Vec<(String, String)> {
     let mut found = vec![];
@@ -217,7 +220,7 @@ fn the_search_finds_numbers_in_comments_names_and_bodies_and_nowhere_else() {
 // A02: of a helper, not of a test.
 fn helper() {}
 
-/// A03, B04 and not E0382, R6749-A.12-1, X99 or A100.
+/// A03, B04 and not E0382, RFC 6749 Appendix A.12, X99 or A100.
 #[test]
 #[should_panic(expected = "C05")]
 fn c06_c07_name() {

@@ -307,7 +307,9 @@ fn silence_is_the_same_in_memory_on_tokio_and_blocking() {
 #[test]
 fn a_discovery_is_the_same_in_memory_on_tokio_and_blocking() {
     let show = |metadata| format!("{metadata:?}");
-    abreast(4, &discoveries(), |script| compare(script, PATIENT, |base| Discovery::new(base, true).unwrap(), show));
+    abreast(4, &discoveries(), |script| {
+        compare(script, PATIENT, |base| Discovery::builder(base).allow_http_loopback().build().unwrap(), show)
+    });
 }
 
 /// The same waits in real time, twenty times as fast: on the wire, each gap from an answer to the next request is no shorter

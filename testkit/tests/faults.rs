@@ -214,7 +214,8 @@ fn run(cell: &Cell) -> Found {
     };
     let (trace, outcome) = match cell.at {
         At::Discovery => {
-            let mut machine = Recorder::new(Discovery::new(&proxy.base(), true).unwrap(), &proxy.base());
+            let mut machine =
+                Recorder::new(Discovery::builder(&proxy.base()).allow_http_loopback().build().unwrap(), &proxy.base());
             let outcome = cell.adapter.run_within(limit(&cell.fault), &mut machine, |_| {});
             (machine.trace().clone(), outcome.map(drop))
         }

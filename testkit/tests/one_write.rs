@@ -63,6 +63,6 @@ fn msal_6_23_a_sign_in_and_a_refresh_write_once_each_and_a_hit_never() {
     assert_eq!(saves(), 1);
     accounts.silent(&request, &Cancel::new()).unwrap();
     assert_eq!(saves(), 1);
-    accounts.silent(&request.clone().force_refresh(true), &Cancel::new()).unwrap();
+    accounts.silent(&request.clone().force_refresh(), &Cancel::new()).unwrap();
     assert_eq!((saves(), server.refreshes()), (2, 1));
 }

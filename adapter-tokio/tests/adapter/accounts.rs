@@ -85,7 +85,7 @@ fn the_life_of_a_sign_in_from_the_first_code_to_a_revocation_and_the_next_code()
 
     // After it: one refresh, and the new refresh token is kept.
     server.set_lifetime(NOTHING);
-    assert_eq!(came_from(&accounts.silent(&request.clone().force_refresh(true))).0, TokenSource::Refresh);
+    assert_eq!(came_from(&accounts.silent(&request.clone().force_refresh())).0, TokenSource::Refresh);
     server.set_lifetime(HOUR);
     let (outcome, told) = accounts.sign_in(&request);
     assert_eq!(came_from(&outcome), (TokenSource::Refresh, "AT-canary-3".into()));
@@ -94,7 +94,7 @@ fn the_life_of_a_sign_in_from_the_first_code_to_a_revocation_and_the_next_code()
 
     // After a revocation: it says so, and shows a code.
     server.set_lifetime(NOTHING);
-    assert_eq!(came_from(&accounts.silent(&request.clone().force_refresh(true))).0, TokenSource::Refresh);
+    assert_eq!(came_from(&accounts.silent(&request.clone().force_refresh())).0, TokenSource::Refresh);
     server.revoke();
     let (outcome, told) = accounts.sign_in(&request);
     assert_eq!(came_from(&outcome).0, TokenSource::DeviceFlow);

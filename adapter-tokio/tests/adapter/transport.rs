@@ -1,4 +1,5 @@
-//! What goes wrong below OAuth: bodies, connections, certificates, proxies, and how each is told. What each fault comes to at
+//! What goes wrong below OAuth: bodies, connections, certificates, proxies, and how each is told. What each fault comes
+//! to at
 //! each request is a table of the testkit's (`tests/faults.rs`).
 
 use crate::adapter::{
@@ -146,7 +147,7 @@ fn c12_interim_answers_are_passed_over_and_a_flood_of_them_ends_with_the_time_li
 
 // Certificates
 
-// C02, R6749-10.9-1, R8414-6.1-1, R8414-6.1-2, R8414-6.2-1, OIDD-7.1-1, R9110-4.3.4-1.
+// C02, RFC 6749 §10.9, RFC 8414 §6.1, §6.2, OpenID Connect Discovery §7.1, RFC 9110 §4.3.4.
 #[test]
 fn c02_a_certificate_that_is_not_trusted_ends_it_before_a_byte_is_sent() {
     let authority = Authority::new();

@@ -112,7 +112,7 @@ async fn erase(session: &Session, asked: &Asked) -> Result<(), End> {
     if !is_current {
         return Ok(());
     }
-    match session.accounts()?.silent(&session.request().force_refresh(true)).await {
+    match session.accounts()?.silent(&session.request().force_refresh()).await {
         Ok(_) => Ok(()),
         Err(SignInError::Stopped(Stopped::Failed(failure @ Failure::SignInNeeded(_)))) => {
             session.accounts()?.forget(&session.request()).await.map_err(|error| session.end(error))?;

@@ -4,7 +4,9 @@ use crate::args::{Color, Global, Progress};
 use crate::end::End;
 use clipboard::Way;
 use countdown::{Countdown, Wait};
-use device_flow_tokio::{Client, Prompt, SignInReason, SignedIn, TokenResponse, TokenSource, WaitReason, Warning};
+use device_flow_tokio::{
+    Client, Prompt, PromptWarning, SignInReason, SignedIn, TokenResponse, TokenSource, WaitReason,
+};
 use event::{JsonEvent, Line, Told, named, source};
 use qr::{Ground, Picture};
 use serde::Serialize;
@@ -171,7 +173,7 @@ impl Terminal {
         Ok(())
     }
 
-    fn warn(&self, warning: Warning) {
+    fn warn(&self, warning: PromptWarning) {
         self.say(&format!("Note: {warning}."));
     }
 

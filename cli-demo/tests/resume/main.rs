@@ -1,4 +1,5 @@
-//! The binary on sign-ins that one run begins and another ends: `--no-wait`, `--resume`, and runs that are killed; always within
+//! The binary on sign-ins that one run begins and another ends: `--no-wait`, `--resume`, and runs that are killed;
+//! always within
 //! the polling law, as the server sees it.
 #![cfg(unix)]
 #![allow(
@@ -155,7 +156,8 @@ fn d05_killed_after_slow_down_the_next_run_keeps_the_longer_interval() {
     assert!(gaps.len() == 1 && gaps[0] >= 6 * SECOND, "{gaps:?}");
 }
 
-// Rule 5: a poll in flight counts as failed when its process died, and the wait after a failure is twice the interval. Nobody
+// Rule 5: a poll in flight counts as failed when its process died, and the wait after a failure is twice the interval.
+// Nobody
 // knows when that was: at the latest, at the end of the longest request.
 #[test]
 fn killed_with_a_poll_in_flight_the_next_run_waits_as_after_a_failure() {
@@ -399,7 +401,7 @@ fn what_was_said_at_the_beginning_stays_said() {
     assert!(elsewhere.exists() && site.left().is_empty());
 }
 
-// R6749-2.3.1-2: a secret is never written down, so it has to be given again.
+// RFC 6749 §2.3.1: a secret is never written down, so it has to be given again.
 #[test]
 fn a_secret_from_stdin_is_given_again() {
     let site = Site::new();

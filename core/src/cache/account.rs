@@ -6,9 +6,10 @@ use super::entry::{Entry, Kind};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 /// A person who has signed in. Nothing in it is a secret; all of it came from the server, so it is not safe to print as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// All texts one after the other, so that a thousand accounts are a thousand allocations.
     text: Box<str>,
@@ -81,6 +82,19 @@ impl Account {
     #[must_use]
     pub fn home_tenant(&self) -> Option<&str> {
         Some(home_tenant(self.home_account_id())).filter(|tenant| !tenant.is_empty())
+    }
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account")
+            .field("home_account_id", &self.home_account_id())
+            .field("local_account_id", &self.local_account_id())
+            .field("username", &self.username())
+            .field("name", &self.name())
+            .field("environment", &self.environment())
+            .field("realm", &self.realm())
+            .finish()
     }
 }
 

@@ -72,8 +72,8 @@ impl<'a> AccessTokenQuery<'a> {
     /// Never from the cache: a refresh is forced, or an API asked for more claims than its token has. Refresh tokens are found
     /// all the same.
     #[must_use]
-    pub fn bypass(mut self, bypassed: bool) -> Self {
-        self.bypassed = bypassed;
+    pub fn bypass(mut self) -> Self {
+        self.bypassed = true;
         self
     }
 
@@ -170,13 +170,15 @@ impl CachedRefreshToken<'_> {
 
 impl fmt::Debug for CachedAccessToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CachedAccessToken")
+        let mut debug = f.debug_struct("CachedAccessToken");
+        debug.field("target", &self.target()).field("expires_on", &self.expires_on()).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for CachedRefreshToken<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CachedRefreshToken")
+        let mut debug = f.debug_struct("CachedRefreshToken");
+        debug.field("client_id", &self.entry.client()).field("is_of_family", &self.foreign).finish_non_exhaustive()
     }
 }
 

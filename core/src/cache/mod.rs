@@ -52,7 +52,7 @@ use merge::Change;
 /// - Python lists nobody whose account is under `login.windows.net`, where all other MSALs write, while it has somebody under the
 ///   name that it was configured with; and it signs out under one name only.
 ///
-/// `Debug` shows how many entries there are, nothing of them.
+/// `Debug` shows how many entries and unsaved changes there are, nothing of them.
 pub struct TokenCache {
     /// The members of the root, in their order.
     sections: Vec<Section>,
@@ -163,6 +163,7 @@ impl Default for TokenCache {
 
 impl fmt::Debug for TokenCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TokenCache").field("entries", &self.entries.len()).finish_non_exhaustive()
+        let mut debug = f.debug_struct("TokenCache");
+        debug.field("entries", &self.entries.len()).field("changes", &self.changes.len()).finish_non_exhaustive()
     }
 }

@@ -60,9 +60,11 @@ pub struct Client {
 
 impl Client {
     /// Starts a configuration; [`ClientBuilder::build`] checks it.
-    pub fn builder(provider: Provider, client_id: impl Into<String>) -> ClientBuilder {
+    ///
+    /// `provider`: a preset, endpoints by hand, or the [`Metadata`](crate::Metadata) that [`Discovery`](crate::Discovery) found.
+    pub fn builder(provider: impl Into<Provider>, client_id: impl Into<String>) -> ClientBuilder {
         ClientBuilder {
-            provider,
+            provider: provider.into(),
             client_id: client_id.into(),
             authentication: Authentication::Public,
             scopes: String::new(),

@@ -30,7 +30,25 @@ use sha2::{Digest as _, Sha256};
 
 /// The device flow of RFC 8628: asks for a code, has it shown, and polls by the book until there is a token or none can come.
 ///
-/// The README draws its states.
+/// ```
+/// use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider, Response, Timestamp};
+///
+/// let client = Client::builder(Provider::github(), "my-client-id").scope("repo").build()?;
+/// # let (entropy, now) = ([7; 32], Timestamp::ZERO);
+/// let mut flow = DeviceFlow::new(client, entropy);
+/// let Action::SendRequest(outgoing) = flow.next_action(now) else { panic!() };
+/// let answer = br#"{"device_code": "d", "user_code": "WDJB-MJHT", "verification_uri": "https://github.com/login/device",
+///     "expires_in": 900, "interval": 5}"#;
+/// flow.response(outgoing.ticket, Response::new(200, answer), now)?;
+/// let Action::ShowCode(prompt) = flow.next_action(now) else { panic!() };
+/// assert_eq!(prompt.user_code(), "WDJB-MJHT");
+/// // Then a wait of five seconds or a little more, and the first poll.
+/// let Action::Wait { until, .. } = flow.next_action(now) else { panic!() };
+/// assert!(until >= Timestamp::from_millis(5_000));
+/// let Action::SendRequest(poll) = flow.next_action(until) else { panic!() };
+/// assert_eq!(poll.request.url(), "https://github.com/login/oauth/access_token");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. It may be kept in any
 /// collection or, with the feature `serde`, be stored as a `Snapshot` and resumed elsewhere. It cannot be cloned: two copies
@@ -91,8 +109,8 @@ const EMPTY_OBJECTS_TOLERATED: u8 = 1;
 impl DeviceFlow {
     /// A new sign-in. Start one only when a person asked for it (RFC 8628 §3.1).
     ///
-    /// `entropy`: 32 fresh bytes from the system's random source. They seed the jitter and, when the client asks for PKCE,
-    /// are the code verifier; so never use the same ones twice.
+    /// `entropy`: 32 fresh bytes from the system's random source (the crate `getrandom`, or `entropy()` of an adapter). They seed
+    /// the jitter and, when the client asks for PKCE, are the code verifier; so never use the same ones twice.
     #[must_use]
     pub fn new(client: impl Into<Arc<Client>>, entropy: [u8; 32]) -> Self {
         let client = client.into();

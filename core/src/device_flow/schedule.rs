@@ -1,4 +1,4 @@
-//! Owns when to poll: the one place where times are added. Its rules are those of the README's polling law.
+//! Owns when to poll: the one place where times are added. The numbered rules are those of docs/polling-law.md.
 
 use crate::{Cause, Timestamp, WaitReason};
 use core::time::Duration;

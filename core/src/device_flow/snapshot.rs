@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// A flow that has its code, as data: store it, and [`resume`](DeviceFlow::resume) in another process.
 ///
 /// It holds the device code, which is a secret: store it where only its owner can read. It holds durations, never moments,
-/// so it does not matter what the clock of the other process counts from. `Debug` shows nothing of it.
+/// so it does not matter what the clock of the other process counts from. `Debug` shows what a person may see of it.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Snapshot(Stored);
@@ -57,7 +57,14 @@ pub enum SnapshotError {
 
 impl core::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Snapshot")
+        let Self(Stored::V1(stored)) = self;
+        let mut debug = f.debug_struct("Snapshot");
+        debug.field("client_id", &stored.client_id).field("token_endpoint", &stored.token_endpoint);
+        debug.field("user_code", &stored.user_code).field("verification_uri", &stored.verification_uri);
+        debug
+            .field("expires_in_ms", &stored.schedule.expires_in_ms)
+            .field("polls", &stored.polls)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +102,7 @@ impl DeviceFlow {
         }))))
     }
 
-    /// Goes on with a stored flow, within the law: the code is shown again, then the rest of the wait is kept.
+    /// Goes on with a stored flow, within the polling law: the code is shown again, then the rest of the wait is kept.
     ///
     /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. Not sure? Pass less: it polls later, never
     /// sooner. `now`: on the timeline of the driver that goes on.

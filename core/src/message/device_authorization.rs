@@ -2,7 +2,7 @@
 
 use super::json::{Number, Object};
 use crate::prompt::{PromptTexts, RawPrompt};
-use crate::{ProtocolFault, Warning};
+use crate::{PromptWarning, ProtocolFault};
 use alloc::borrow::Cow;
 
 /// RFC 8628 §3.2: without an interval the client uses 5 seconds.
@@ -51,7 +51,7 @@ impl<'a> DeviceAuthorization<'a> {
             Some(seconds) => if_positive(seconds, seconds.floor).min(MAX_LIFETIME),
             None if strict => return Err(ProtocolFault::Missing("expires_in")),
             None => {
-                texts.warn(Warning::LifetimeAssumed);
+                texts.warn(PromptWarning::LifetimeAssumed);
                 ASSUMED_LIFETIME
             }
         };

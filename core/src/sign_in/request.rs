@@ -68,8 +68,8 @@ impl SignInRequest {
 
     /// Never the access token of the cache: something about it has changed at the server.
     #[must_use]
-    pub fn force_refresh(mut self, force: bool) -> Self {
-        self.force_refresh = force;
+    pub fn force_refresh(mut self) -> Self {
+        self.force_refresh = true;
         self
     }
 
@@ -230,8 +230,9 @@ impl SignInRequest {
     /// The access token of the cache, aging or not.
     pub(super) fn look_up(&self, cache: &TokenCache, account: Account, now: UnixTime) -> Option<SignedIn> {
         let owner = self.owner(&account);
-        let query = self.query().bypass(self.force_refresh || !self.claims.is_empty());
-        let found = cache.access_token(owner, query, now)?;
+        let query = self.query();
+        let bypassed = self.force_refresh || !self.claims.is_empty();
+        let found = cache.access_token(owner, if bypassed { query.bypass() } else { query }, now)?;
         let id_token = cache.id_token(owner);
         let refreshable = cache.is_refreshable(owner);
         Some(SignedIn::cached(&found, id_token, account, refreshable))

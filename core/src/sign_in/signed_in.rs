@@ -132,6 +132,7 @@ impl SignedIn {
 impl fmt::Debug for SignedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("SignedIn");
-        debug.field("source", &self.source).field("expires_on", &self.expires_on).finish_non_exhaustive()
+        debug.field("source", &self.source).field("scopes", &self.scopes);
+        debug.field("expires_on", &self.expires_on).field("is_refreshable", &self.refreshable).finish_non_exhaustive()
     }
 }

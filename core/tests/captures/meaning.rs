@@ -90,7 +90,7 @@ pub(crate) fn observe(capture: &Capture, of: Of, tell: impl FnOnce(Meaning<'_>))
 }
 
 fn metadata(capture: &Capture, issuer: &str, tell: impl FnOnce(Meaning<'_>)) {
-    let mut run = Run::of(Discovery::new(issuer, true).unwrap());
+    let mut run = Run::of(Discovery::builder(issuer).allow_http_loopback().build().unwrap());
     while run.go() {
         run.respond(capture.response());
     }

@@ -84,7 +84,8 @@ fn compare(server: &str, capture: &Capture, captured: &CapturedRequest) {
     }
 }
 
-// G09, P28, P40, R6749-2.3.1-1: for public clients, for secrets in the header and in the body, with PKCE and a resource.
+// G09, P28, P40, RFC 6749 §2.3.1: for public clients, for secrets in the header and in the body, with PKCE and a
+// resource.
 #[test]
 fn our_requests_are_those_that_real_servers_took() {
     let (mut codes, mut polls) = (0, 0);

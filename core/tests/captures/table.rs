@@ -235,7 +235,8 @@ const OIDC_PROVIDER: &[Row] = &[
     ("resource_success",                         Poll,       Token { scope: "api:read", lifetime: 3600, refresh: true, id: true }),
 ];
 
-// A36, B06, B07, B17, B23, B24, R7009-2.2-1, R7009-2.2-2, as real servers bring them about. Every capture has its row and every row its capture.
+// A36, B06, B07, B17, B23, B24, RFC 7009 §2.2, as real servers bring them about. Every capture has its row and every
+// row its capture.
 #[test]
 fn every_captured_answer_means_what_the_table_says() {
     let mut rows = 0;

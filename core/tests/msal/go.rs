@@ -30,7 +30,7 @@ fn m28_pending_then_slow_down_then_the_token_or_the_error() {
 // Endpoints that cannot be found, a request for a code that fails, and one that brings it.
 #[test]
 fn m29_no_endpoints_no_code_or_the_code() {
-    let mut lost = Run::of(Discovery::new("https://login.example/tenant", false).unwrap());
+    let mut lost = Run::of(Discovery::new("https://login.example/tenant").unwrap());
     while lost.go() {
         lost.fail(TransportErrorKind::Dns);
     }
@@ -64,7 +64,7 @@ fn m31_from_the_issuer_to_the_token() {
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
     let document =
         json!({"issuer": issuer, "token_endpoint": TOKEN_ENDPOINT, "device_authorization_endpoint": DEVICE_ENDPOINT});
-    let mut discovery = Discovery::new(&issuer, false).unwrap();
+    let mut discovery = Discovery::new(&issuer).unwrap();
     let Action::SendRequest(Outgoing { ticket, .. }) = discovery.next_action(Timestamp::ZERO) else { panic!() };
     let answer = document.to_string();
     let answer = device_flow_core::Response::new(200, answer.as_bytes());

@@ -93,7 +93,7 @@ fn m23_one_discovery_serves_every_sign_in() {
         "issuer": issuer, "token_endpoint": "https://login.example/token",
         "device_authorization_endpoint": "https://login.example/devicecode"
     });
-    let mut discovery = Run::of(Discovery::new(issuer, false).unwrap());
+    let mut discovery = Run::of(Discovery::new(issuer).unwrap());
     discovery.poll();
     discovery.answer(200, &document.to_string());
     let metadata = discovery.outcome().unwrap();
@@ -135,7 +135,7 @@ fn m24_errors_are_told_and_leave_no_trace_in_later_requests() {
         (200, tokens(json!({})), None),
         (200, tokens(json!({})), None),
     ] {
-        let mut run = silent(request().force_refresh(true), cache, WRITTEN + 60);
+        let mut run = silent(request().force_refresh(), cache, WRITTEN + 60);
         run.script(&[(status, &answer)]);
         match (run.outcome(), code) {
             (Ok(signed_in), None) => assert_eq!(signed_in.access_token().expose(), "AT-canary"),
@@ -170,7 +170,7 @@ fn m26_the_account_remembers_its_grant_and_a_forced_refresh_uses_the_refresh_tok
     };
     let cache = signed_in_cache();
     assert_eq!(source(&cache), GRANT);
-    let mut run = silent(request().force_refresh(true), cache, WRITTEN + 60);
+    let mut run = silent(request().force_refresh(), cache, WRITTEN + 60);
     run.poll();
     assert_eq!(run.requests[0].parameter("refresh_token").as_deref(), Some("RT-canary"));
     run.answer(200, &tokens(json!({"access_token": "AT-canary-2"})));

@@ -69,7 +69,7 @@ fn time_that_passes_on_the_way_counts() {
 fn force_and_claims_pass_the_cache_by() {
     let claims = r#"{"access_token":{"nbf":{"essential":true,"value":"1"}}}"#;
     for (request, sent) in [
-        (request().force_refresh(true), None),
+        (request().force_refresh(), None),
         (request().claims(claims).unwrap(), Some(claims)),
         (request().claims(&format!(" {claims}\n")).unwrap(), Some(claims)),
     ] {

@@ -90,11 +90,11 @@ fn the_issuer_of_the_metadata_is_the_only_one_that_may_vouch() {
         "issuer": "https://as.example/one", "device_authorization_endpoint": "https://as.example/d",
         "token_endpoint": "https://as.example/t"
     });
-    let mut discovery = Run::of(device_flow_core::Discovery::new("https://as.example/one", false).unwrap());
+    let mut discovery = Run::of(device_flow_core::Discovery::new("https://as.example/one").unwrap());
     discovery.poll();
     discovery.answer(200, &document.to_string());
     let metadata = discovery.outcome().unwrap();
-    let client = Client::builder(metadata.into(), "my-app").scope("openid").build().unwrap();
+    let client = Client::builder(metadata, "my-app").scope("openid").build().unwrap();
     let request = SignInRequest::new(client);
     for (issuer, good) in [("https://as.example/one", true), ("https://as.example/two", false)] {
         let mut run = full(request.clone(), TokenCache::new(), THEN);

@@ -127,7 +127,8 @@ pub(crate) fn sign_in(room: &Room, adapter: Adapter) -> Told {
 }
 
 pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool) -> Told {
-    told(Accounts::of(room, adapter).silent(&request(room).account(username).force_refresh(force)))
+    let request = request(room).account(username);
+    told(Accounts::of(room, adapter).silent(&if force { request.force_refresh() } else { request }))
 }
 
 pub(crate) fn remove(room: &Room, adapter: Adapter, username: &str) {
