@@ -1,18 +1,18 @@
 //! Owns `Http`, the transport on reqwest: its safe settings, the one way to send a request, and what each failure means.
 
 use crate::Transport;
+use crate::failure::{causes, transport_error_kind};
 use bytes::Bytes;
-use device_flow_adapter::failure::{cause, io_kind, other, tls_kind};
+use device_flow_adapter::failure::other;
 use device_flow_adapter::{Answer, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority};
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
 use reqwest::header::{CONTENT_LENGTH, HeaderValue};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -63,7 +63,7 @@ impl Http {
 
     /// What a failure means, and its innermost cause in words. Of the URL only the host is told: a query may be private.
     fn failure(&self, url: &Url, error: &reqwest::Error) -> TransportError {
-        let kind = kind(error);
+        let kind = transport_error_kind(error);
         // Until TLS with the server begins, only the proxy has been talked to.
         let connecting =
             error.is_connect() && !matches!(kind, TransportErrorKind::Tls | TransportErrorKind::UntrustedCertificate);
@@ -175,34 +175,6 @@ fn tls(roots: Option<Vec<CertificateDer<'static>>>) -> Result<ClientConfig, Http
         None => builder.with_platform_verifier().map_err(|error| HttpError::NoSystemRoots(error.to_string()))?,
     };
     Ok(builder.with_no_client_auth())
-}
-
-fn kind(error: &reqwest::Error) -> TransportErrorKind {
-    if error.is_timeout() {
-        return TransportErrorKind::Timeout;
-    }
-    if error.is_dns() {
-        return TransportErrorKind::Dns;
-    }
-    if let Some(error) = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>()) {
-        return tls_kind(error);
-    }
-    if causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(hyper::Error::is_parse) {
-        return TransportErrorKind::InvalidHttp;
-    }
-    if let Some(kind) = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).find_map(io_kind) {
-        return kind;
-    }
-    let closed = |error: &hyper::Error| error.is_incomplete_message() || error.is_closed() || error.is_canceled();
-    if causes(error).filter_map(|cause| cause.downcast_ref::<hyper::Error>()).any(closed) {
-        return TransportErrorKind::Closed;
-    }
-    if error.is_connect() { TransportErrorKind::Connect } else { TransportErrorKind::Other }
-}
-
-/// An error and all below it.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| cause(error))
 }
 
 #[cfg(all(test, unix))]

@@ -45,6 +45,7 @@
 
 mod accounts;
 mod clock;
+mod failure;
 mod http;
 mod transport;
 
@@ -55,6 +56,7 @@ pub use device_flow_adapter::{Answer, Exchange, HttpError, NotRevoked, SignInErr
 pub use device_flow_core::*;
 #[doc(inline)]
 pub use device_flow_store::*;
+pub use failure::transport_error_kind;
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 

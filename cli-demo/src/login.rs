@@ -10,8 +10,8 @@ use crate::settings::Settings;
 use crate::signal;
 use crate::terminal::{Terminal, local, today};
 use device_flow_tokio::{
-    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource,
-    WaitReason, entropy, now, run,
+    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource, WaitReason,
+    entropy, now, run,
 };
 use serde::Serialize;
 use std::cell::OnceCell;

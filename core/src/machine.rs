@@ -308,6 +308,10 @@ impl Request {
             value.set_sensitive(name == "authorization");
             builder = builder.header(name, value);
         }
+        if self.method == Method::Post && self.body.is_empty() {
+            // Clients leave it out for an empty body, and some servers then answer 411.
+            builder = builder.header(http::header::CONTENT_LENGTH, 0);
+        }
         builder.body(core::mem::take(&mut *self.body).into_vec())
     }
 }

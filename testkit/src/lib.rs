@@ -3,6 +3,7 @@
 //! - `abreast`: one test on many cases at once.
 //! - `black_hole` (feature `loopback`, Unix): an address that swallows packets, and one that refuses.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
+//! - `conformance` (feature `loopback`, Unix): the duties of a transport, tried one by one.
 //! - `faults` (feature `loopback`, Unix): a proxy that spoils the answers of any server.
 //! - `law`: when the next poll may and must come.
 //! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
@@ -30,6 +31,8 @@ pub mod abreast;
 #[cfg(all(feature = "loopback", unix))]
 pub mod black_hole;
 pub mod choices;
+#[cfg(all(feature = "loopback", unix))]
+pub mod conformance;
 #[cfg(all(feature = "loopback", unix))]
 pub mod faults;
 pub mod law;

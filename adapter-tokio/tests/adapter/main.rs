@@ -10,6 +10,7 @@
 )]
 
 mod accounts;
+mod conformance;
 mod settings;
 mod sign_in;
 mod stopping;
