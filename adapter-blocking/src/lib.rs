@@ -19,6 +19,16 @@
 //! # }
 //! ```
 //!
+//! | For | There is |
+//! | --- | --- |
+//! | one sign-in, nothing kept | [`run`] with a [`DeviceFlow`], as above |
+//! | tokens kept, refreshed, and signed out | [`Accounts`] on a [`FileStore`], [`MemoryStore`], or `KeyringStore` (feature `keyring`) |
+//! | a server known by its issuer | [`Discovery`], then [`Client::builder`] with the [`Metadata`] that it brings |
+//! | a server known by name, or by its endpoints | [`Provider`] |
+//! | proxies, certificates, time limits, a log of requests | [`Http::builder`](Http::builder) |
+//! | an HTTP client of your own | [`Transport`] |
+//! | a sign-in that goes on in another process | [`DeviceFlow`]'s snapshots (feature `serde`), with the time of [`now`] |
+//!
 //! This crate knows HTTP and time, and nothing of OAuth: what to send, when, and what an answer means is the machine's.
 //! `device-flow-tokio` is the same for tokio.
 //!
@@ -30,14 +40,15 @@
 //! # Stopping
 //!
 //! [`Cancel`] ends a wait within 100 ms, from another thread or a signal handler. A request on its way is awaited first, its
-//! [`timeout`](HttpBuilder::timeout) at most, and its answer is not lost: if it was the token, [`run`] returns it. After
+//! [`timeout`](device_flow_adapter::HttpBuilder::timeout) at most, and its answer is not lost: if it was the token, [`run`] returns it. After
 //! [`Stopped::Interrupted`] the machine can be run again or stored, and will not ask
 //! the server earlier for it.
 //!
 //! # Logs
 //!
-//! This crate logs nothing itself: [`HttpBuilder::on_exchange`] tells of every request. ureq does, through the crate `log`: up to the level debug without a secret, but **at trace level it
-//! dumps every byte of every connection**, tokens and passwords included. Keep it at debug where everything else may be at
+//! This crate logs nothing itself: [`HttpBuilder::on_exchange`](device_flow_adapter::HttpBuilder::on_exchange) hears of every
+//! request. ureq does, through the crate `log`: up to the level debug without a secret, but **at trace level it dumps every byte
+//! of every connection**, tokens and passwords included. Keep it at debug where everything else may be at
 //! trace: `RUST_LOG=trace,ureq=debug,ureq_proto=debug`.
 
 mod accounts;
@@ -107,3 +118,8 @@ pub fn run<M: Machine>(
         }
     }
 }
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

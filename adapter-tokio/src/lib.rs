@@ -21,6 +21,16 @@
 //! # }
 //! ```
 //!
+//! | For | There is |
+//! | --- | --- |
+//! | one sign-in, nothing kept | [`run`] with a [`DeviceFlow`], as above |
+//! | tokens kept, refreshed, and signed out | [`Accounts`] on a [`FileStore`], [`MemoryStore`], or `KeyringStore` (feature `keyring`) |
+//! | a server known by its issuer | [`Discovery`], then [`Client::builder`] with the [`Metadata`] that it brings |
+//! | a server known by name, or by its endpoints | [`Provider`] |
+//! | proxies, certificates, time limits, a log of requests | [`Http::builder`](Http::builder) |
+//! | an HTTP client of your own | [`Transport`] |
+//! | a sign-in that goes on in another process | [`DeviceFlow`]'s snapshots (feature `serde`), with the time of [`now`] |
+//!
 //! This crate knows HTTP and time, and nothing of OAuth: what to send, when, and what an answer means is the machine's.
 //! `device-flow-blocking` is the same without a runtime.
 //!
@@ -41,7 +51,8 @@
 //!
 //! # Logs
 //!
-//! This crate logs nothing itself: [`HttpBuilder::on_exchange`] tells of every request. What reqwest, hyper and rustls log holds no secret, at trace level either.
+//! This crate logs nothing itself: [`HttpBuilder::on_exchange`](device_flow_adapter::HttpBuilder::on_exchange) hears of every
+//! request. What reqwest, hyper and rustls log holds no secret, not at trace level either.
 
 mod accounts;
 mod clock;
@@ -128,7 +139,7 @@ impl<M: Machine> Drop for Flight<'_, M> {
     }
 }
 
-/// The README's code compiles.
+/// The example of the README compiles.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

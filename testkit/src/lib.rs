@@ -55,3 +55,9 @@ pub mod servers;
 pub mod tcp;
 pub mod watch;
 pub mod world;
+
+/// The code of the README and of the design document compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../../docs/design.md")]
+struct Documents;
