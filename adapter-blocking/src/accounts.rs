@@ -44,8 +44,8 @@ impl<T: Transport> Accounts<T> {
         Self { shared: Arc::new((transport, Box::new(store))) }
     }
 
-    /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, of the code, and of
-    /// the waits for it.
+    /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, the code, and
+    /// each wait for it.
     ///
     /// # Errors
     /// [`SignInError`]. A server that cannot be reached is one, not a reason to show a code.
@@ -127,7 +127,7 @@ impl<T: Transport> Accounts<T> {
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
     ///
     /// # Errors
-    /// [`SignInError`] when the store cannot be changed. What the server does not do is told in [`SignedOut`].
+    /// [`SignInError`] when the store cannot be changed. [`SignedOut`] says what the server did not do.
     pub fn sign_out(&self, request: &SignInRequest, cancel: &Cancel) -> Result<Option<SignedOut>, SignInError> {
         let removed = account_store::remove(self.store(), request)?;
         let Some(RemovedAccount { mut signed_out, revocations }) = removed else { return Ok(None) };

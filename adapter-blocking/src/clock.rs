@@ -14,7 +14,7 @@ pub fn now() -> Timestamp {
     timeline::rounded_down(Instant::now())
 }
 
-/// The time for what is counted from the arrival of an answer.
+/// The time at which an answer arrived.
 pub(crate) fn arrival() -> Timestamp {
     timeline::rounded_up(Instant::now())
 }

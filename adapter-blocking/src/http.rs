@@ -73,7 +73,7 @@ impl Http {
         self.proxy.as_ref().filter(|(_, proxy)| Url::parse(request.url()).is_ok_and(|url| proxy.serves(&url)))
     }
 
-    /// What a failure means, and its innermost cause in words. Of the URL only the host is told: a query may be private.
+    /// What a failure means, with its innermost cause in words. Of the URL only the host is shown: a query may be private.
     fn failure(&self, request: &Request, error: &ureq::Error) -> TransportError {
         let kind = kind(error);
         // Until TLS with the server begins, only the proxy has been talked to.

@@ -29,7 +29,7 @@
 //! | an HTTP client of your own | [`Transport`] |
 //! | a sign-in that goes on in another process | [`DeviceFlow`]'s snapshots (feature `serde`), with the time of [`now`] |
 //!
-//! This crate knows HTTP and time, and nothing of OAuth: what to send, when, and what an answer means is the machine's.
+//! This crate knows HTTP and time, and nothing of OAuth: the machine decides what to send, when, and what an answer means.
 //! `device-flow-tokio` is the same for tokio.
 //!
 //! # Runtime
@@ -66,10 +66,10 @@ pub use device_flow_store::*;
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 
-/// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
+/// Drives a machine to its result: sends what it asks for, waits when it says so, and reports what happens.
 ///
 /// `on_event` is called on this thread, between two steps: at once with what to show, and once for every wait. A machine may be
-/// run over one transport and later over another: all time is told on one timeline, that of [`now`].
+/// run over one transport and later over another: every adapter tells the time on one timeline, that of [`now`].
 ///
 /// # Errors
 /// [`Stopped::Failed`] when the machine ended with a failure; [`Stopped::Interrupted`] when `cancel` was called;
@@ -84,7 +84,7 @@ pub fn run<M: Machine>(
     if cancel.is_cancelled() {
         return Err(Stopped::Interrupted);
     }
-    let mut told = None;
+    let mut announced = None;
     loop {
         let now = now();
         match machine.next_action(now) {
@@ -105,7 +105,7 @@ pub fn run<M: Machine>(
             }
             Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
             Action::Wait { until, reason } => {
-                if told.replace(until) != Some(until) {
+                if announced.replace(until) != Some(until) {
                     on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
                 }
                 if !clock::sleep_until(until, cancel) {

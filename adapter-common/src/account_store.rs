@@ -9,7 +9,7 @@ use device_flow_store::{Contents, Locked, Store, StoreError};
 use std::fmt;
 use std::time::SystemTime;
 
-/// The time of the calendar, in which the lives of stored tokens are told.
+/// Calendar time, by which stored tokens expire.
 fn calendar_time() -> UnixTime {
     SystemTime::now().into()
 }
@@ -76,7 +76,7 @@ impl LockedCache {
         Ok(())
     }
 
-    /// Stores what a silent sign-in has changed, whatever its outcome, and tells both.
+    /// Stores what a silent sign-in has changed, whatever its outcome, and returns both.
     ///
     /// # Errors
     /// [`SignInError`]: the outcome's own, or that of the store; [`SignInError::NotKept`] has the token in it.
@@ -115,9 +115,9 @@ pub fn keep(store: &dyn Store, request: &SignInRequest, response: &TokenResponse
 /// An account that is no longer stored, and what is left to do at the server.
 #[derive(Debug)]
 pub struct RemovedAccount {
-    /// To be told, with the last failure of the revocations in it.
+    /// What to return, once the revocations have run; the last failure of one belongs in it.
     pub signed_out: SignedOut,
-    /// To be run: of its refresh tokens, or of the access token where there is none.
+    /// Of its refresh tokens, or of the access token where there is none.
     pub revocations: Vec<Revocation>,
 }
 

@@ -71,7 +71,7 @@ impl From<io::Error> for SignInError {
     }
 }
 
-/// An account that was signed out: its tokens are gone here; whether the server still honours them is told.
+/// An account that was signed out: its tokens are gone here, and `not_revoked` says whether the server still honours them.
 #[derive(Clone, Debug)]
 #[must_use = "the server may still honour the tokens"]
 pub struct SignedOut {

@@ -152,7 +152,7 @@ pub struct HttpSettings {
     pub user_agent: HeaderValue,
     /// What is trusted instead of the system's certificates.
     pub roots: Option<Vec<CertificateDer<'static>>>,
-    /// The proxy, and what is reached without it.
+    /// The proxy, and the hosts that are reached without it.
     pub proxy: Option<Proxy>,
     /// Hears of every request.
     pub watcher: ExchangeWatcher,

@@ -1,7 +1,7 @@
-//! Owns the one timeline of a process, on which every adapter tells a machine the time.
+//! Owns the one timeline of a process, on which every adapter tells its machines the time.
 //!
 //! A machine compares the times that it is given, so all of them must be counted from the same zero: a flow that one client began
-//! and another goes on with would otherwise poll too early or too late.
+//! and another continues would otherwise poll too early or too late.
 
 use device_flow_core::Timestamp;
 use std::sync::OnceLock;
@@ -45,7 +45,7 @@ mod tests {
 
     const MOST: Duration = Duration::from_nanos(999_999);
 
-    // Polling law, rules 2 and 14: whatever part of a millisecond is lost, it is never one of the wait.
+    // Polling law, rules 2 and 14: rounding may lengthen a wait, and never shortens one.
     #[test]
     fn rule_02_a_wait_from_a_rounded_arrival_to_a_rounded_now_is_never_short() {
         let arrival = Instant::now();

@@ -14,8 +14,8 @@ use tokio::sync::watch;
 /// Who is signed in, kept in a [`Store`]: gets a token silently when it can, else shows a code.
 ///
 /// Cheap to clone; clones are the same accounts. Any number of callers may ask at once, in this process and in others: one of
-/// them refreshes, the rest have what it got. A caller that goes away in the midst of a refresh does not stop it, since the
-/// new refresh token would be lost.
+/// them refreshes, and the others get what it got. A caller that goes away during a refresh does not stop it: the new
+/// refresh token would be lost.
 ///
 /// A store is for what one person or program keeps: its lock is held during a refresh, so refreshes of one store come one after
 /// the other. A service with many people gives each a store of their own.
@@ -66,8 +66,8 @@ impl<T: Transport + 'static> Accounts<T> {
         Self { shared: Arc::new(Shared { transport, store: Arc::new(store), refreshing, turn }) }
     }
 
-    /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, of the code, and of
-    /// the waits for it.
+    /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, the code, and
+    /// each wait for it.
     ///
     /// # Errors
     /// [`SignInError`]. A server that cannot be reached is one, not a reason to show a code.
@@ -151,7 +151,7 @@ impl<T: Transport + 'static> Accounts<T> {
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
     ///
     /// # Errors
-    /// [`SignInError`] when the store cannot be changed. What the server does not do is told in [`SignedOut`].
+    /// [`SignInError`] when the store cannot be changed. [`SignedOut`] says what the server did not do.
     pub async fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
         let Some(RemovedAccount { mut signed_out, revocations }) = self.remove(request).await? else { return Ok(None) };
         for mut revocation in revocations {

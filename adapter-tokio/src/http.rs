@@ -61,7 +61,7 @@ impl Http {
         Ok(Answer::new(status, body).headers(std::mem::take(response.headers_mut())))
     }
 
-    /// What a failure means, and its innermost cause in words. Of the URL only the host is told: a query may be private.
+    /// What a failure means, with its innermost cause in words. Of the URL only the host is shown: a query may be private.
     fn failure(&self, url: &Url, error: &reqwest::Error) -> TransportError {
         let kind = transport_error_kind(error);
         // Until TLS with the server begins, only the proxy has been talked to.

@@ -31,7 +31,7 @@
 //! | an HTTP client of your own | [`Transport`] |
 //! | a sign-in that goes on in another process | [`DeviceFlow`]'s snapshots (feature `serde`), with the time of [`now`] |
 //!
-//! This crate knows HTTP and time, and nothing of OAuth: what to send, when, and what an answer means is the machine's.
+//! This crate knows HTTP and time, and nothing of OAuth: the machine decides what to send, when, and what an answer means.
 //! `device-flow-blocking` is the same without a runtime.
 //!
 //! # Runtime
@@ -71,10 +71,10 @@ pub use failure::transport_error_kind;
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 
-/// Drives a machine to its result: sends what it asks for, waits when it says so, and tells the caller what goes on.
+/// Drives a machine to its result: sends what it asks for, waits when it says so, and reports what happens.
 ///
 /// `on_event` is called on this task, between two steps: at once with what to show, and once for every wait. A machine may be run
-/// over one transport and later over another: all time is told on one timeline, that of [`now`].
+/// over one transport and later over another: every adapter tells the time on one timeline, that of [`now`].
 ///
 /// # Errors
 /// [`Stopped::Failed`] when the machine ended with a failure; [`Stopped::NoRuntime`] when there is no tokio runtime here;
@@ -88,7 +88,7 @@ pub async fn run<M: Machine>(
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(Stopped::NoRuntime);
     }
-    let mut told = None;
+    let mut announced = None;
     loop {
         let now = now();
         match machine.next_action(now) {
@@ -99,7 +99,7 @@ pub async fn run<M: Machine>(
             }
             Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
             Action::Wait { until, reason } => {
-                if told.replace(until) != Some(until) {
+                if announced.replace(until) != Some(until) {
                     on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
                 }
                 clock::sleep_until(until).await;
@@ -111,7 +111,7 @@ pub async fn run<M: Machine>(
     }
 }
 
-/// A request on its way. Dropped before it has landed, because the future of [`run`] was, it tells the machine so.
+/// A request on its way. If it is dropped before it lands, because the future of [`run`] was, the machine learns of it.
 struct Flight<'a, M: Machine> {
     machine: &'a mut M,
     ticket: Option<Ticket>,
@@ -133,7 +133,7 @@ impl<M: Machine> Drop for Flight<'_, M> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
             let abandoned = TransportError::new(TransportErrorKind::Abandoned);
-            // There is no caller left to tell of a refusal.
+            // Nobody is left to hear of a refusal.
             let _ = self.machine.transport_failed(ticket, abandoned, clock::arrival());
         }
     }

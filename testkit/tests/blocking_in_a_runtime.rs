@@ -1,4 +1,4 @@
-//! The blocking driver where it does not belong, inside an async runtime: it holds its thread up, and nothing worse.
+//! Both adapters in one program: the blocking driver where it does not belong, inside an async runtime, and the one timeline.
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use device_flow_blocking::{Cancel, DeviceFlow, Http, entropy, run};
@@ -17,4 +17,13 @@ fn g13_the_blocking_driver_inside_a_runtime_brings_its_token() {
     });
     assert_eq!(outcome.unwrap().access_token().expose(), "token-1-canary");
     assert_eq!(server.polls().len(), 3);
+}
+
+// K18: a flow may go on from one adapter to the other.
+#[test]
+fn k18_both_adapters_count_from_the_same_zero() {
+    let times = [device_flow_tokio::now(), device_flow_blocking::now(), device_flow_tokio::now()];
+    assert!(times.is_sorted(), "{times:?}");
+    // Not sorted because they stand still: they have begun to count long before.
+    assert!(times[0] > device_flow_blocking::Timestamp::ZERO);
 }

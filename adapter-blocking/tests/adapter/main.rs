@@ -27,7 +27,7 @@ use device_flow_blocking::{
 };
 use device_flow_testkit::scaled::Scaled;
 
-/// Runs a machine to its end, and tells what went on.
+/// Runs a machine to its end, with the events on the way.
 fn drive<M: Machine>(http: &adapter::Http, machine: &mut M) -> (Result<M::Output, Stopped>, Vec<Event>) {
     let mut events = Vec::new();
     let outcome = adapter::run(http, machine, &adapter::Cancel::new(), |event| events.push(event));
@@ -45,7 +45,7 @@ fn drive_to_first_wait<M: Machine>(http: &adapter::Http, machine: &mut M) {
     assert_eq!(outcome.err(), Some(Stopped::Interrupted));
 }
 
-/// The accounts of this adapter, called as the other's are.
+/// The accounts of this adapter, with the methods that the shared tests call.
 struct Accounts(adapter::Accounts);
 
 impl Accounts {
@@ -53,11 +53,11 @@ impl Accounts {
         Self(adapter::Accounts::new(adapter::Http::builder().build().unwrap(), store))
     }
 
-    /// What was told on the way, too.
+    /// With the events on the way.
     fn sign_in(&self, request: &SignInRequest) -> (Result<SignedIn, SignInError>, Vec<String>) {
-        let mut told = Vec::new();
-        let outcome = self.0.sign_in(request, &Cancel::new(), |event| told.push(accounts::tell(&event)));
-        (outcome, told)
+        let mut events = Vec::new();
+        let outcome = self.0.sign_in(request, &Cancel::new(), |event| events.push(accounts::in_short(&event)));
+        (outcome, events)
     }
 
     fn silent(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
@@ -84,7 +84,7 @@ impl Accounts {
         self.0.sign_out(request, &Cancel::new())
     }
 
-    /// The access tokens that so many callers on each of these stores get when they ask at the same time.
+    /// The access tokens that this many callers get from each of these stores when they ask at the same time.
     fn all_at_once<S: Store + Clone + 'static>(stores: &[S], callers: usize, request: &SignInRequest) -> Vec<String> {
         let accounts: Vec<_> = stores.iter().map(|store| Self::new(store.clone())).collect();
         let ask = |own: &Self| own.silent(request).unwrap().access_token().expose().to_owned();

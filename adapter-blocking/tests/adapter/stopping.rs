@@ -133,13 +133,13 @@ impl Machine for Never {
 
 // D01.
 #[test]
-fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_is_told_once() {
-    let (cancel, mut told) = (Cancel::new(), 0);
+fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_causes_one_event() {
+    let (cancel, mut events) = (Cancel::new(), 0);
     let remote = cancel.clone();
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(150));
         remote.cancel();
     });
-    assert_eq!(run(&http(), &mut Never, &cancel, |_| told += 1).unwrap_err(), Stopped::Interrupted);
-    assert_eq!(told, 1);
+    assert_eq!(run(&http(), &mut Never, &cancel, |_| events += 1).unwrap_err(), Stopped::Interrupted);
+    assert_eq!(events, 1);
 }

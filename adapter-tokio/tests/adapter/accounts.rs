@@ -1,4 +1,4 @@
-//! Accounts on a store: what is asked of the server, of the person and of nobody, and what is kept when something breaks.
+//! Accounts on a store: when the server or the person is asked, when neither is, and what is kept when something breaks.
 
 use crate::adapter::{
     CacheError, Contents, Event, Failure, FileStore, Http, Locked, MemoryStore, NotRevoked, SignInError, SignInReason,
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Long enough for a whole test.
 const HOUR: u64 = 3_600;
-/// Over as soon as it is there.
+/// Expired on arrival.
 pub(crate) const NOTHING: u64 = 0;
 
 fn http() -> Http {
@@ -25,8 +25,8 @@ pub(crate) fn request(server: &Rotating) -> SignInRequest {
     SignInRequest::new(server.client_builder().scope("mail").build().unwrap())
 }
 
-/// What a person would read.
-pub(crate) fn tell(event: &Event) -> String {
+/// The gist of an event.
+pub(crate) fn in_short(event: &Event) -> String {
     match event {
         Event::SignInNeeded(reason) => reason.to_string(),
         Event::ShowCode(prompt) => format!("code {}", prompt.user_code()),
@@ -73,33 +73,33 @@ pub(crate) fn kept_tokens(store: &dyn Store) -> Vec<String> {
 fn the_life_of_a_sign_in_from_the_first_code_to_a_revocation_and_the_next_code() {
     let (server, store) = (Rotating::new(HOUR), MemoryStore::new());
     let (accounts, request) = (Accounts::new(store.clone()), request(&server));
-    let (outcome, told) = accounts.sign_in(&request);
+    let (outcome, events) = accounts.sign_in(&request);
     assert_eq!(came_from(&outcome), (TokenSource::DeviceFlow, "AT-canary-1".into()));
-    assert_eq!(told, ["nobody is signed in", "code WDJB-MJHT", "wait"]);
+    assert_eq!(events, ["nobody is signed in", "code WDJB-MJHT", "wait"]);
 
     // Within its life: no request.
     let before = server.requests();
-    let (outcome, told) = accounts.sign_in(&request);
+    let (outcome, events) = accounts.sign_in(&request);
     assert_eq!(came_from(&outcome), (TokenSource::Cache, "AT-canary-1".into()));
-    assert_eq!((server.requests(), told.len()), (before, 0));
+    assert_eq!((server.requests(), events.len()), (before, 0));
 
     // After it: one refresh, and the new refresh token is kept.
     server.set_lifetime(NOTHING);
     assert_eq!(came_from(&accounts.silent(&request.clone().force_refresh())).0, TokenSource::Refresh);
     server.set_lifetime(HOUR);
-    let (outcome, told) = accounts.sign_in(&request);
+    let (outcome, events) = accounts.sign_in(&request);
     assert_eq!(came_from(&outcome), (TokenSource::Refresh, "AT-canary-3".into()));
-    assert_eq!((server.refreshes(), told.len()), (2, 0));
+    assert_eq!((server.refreshes(), events.len()), (2, 0));
     assert_eq!(kept_tokens(&store), ["RT-canary-3"]);
 
     // After a revocation: it says so, and shows a code.
     server.set_lifetime(NOTHING);
     assert_eq!(came_from(&accounts.silent(&request.clone().force_refresh())).0, TokenSource::Refresh);
     server.revoke();
-    let (outcome, told) = accounts.sign_in(&request);
+    let (outcome, events) = accounts.sign_in(&request);
     assert_eq!(came_from(&outcome).0, TokenSource::DeviceFlow);
-    assert!(told[0].starts_with("sign in again: invalid_grant"), "{told:?}");
-    assert_eq!(told[1], "code WDJB-MJHT");
+    assert!(events[0].starts_with("sign in again: invalid_grant"), "{events:?}");
+    assert_eq!(events[1], "code WDJB-MJHT");
     assert_eq!((kept_tokens(&store).len(), server.reuses()), (1, 1));
 }
 
@@ -169,7 +169,7 @@ fn f05_what_cannot_be_kept_is_handed_out_all_the_same() {
         let SignInError::NotKept { signed_in, .. } = error else { panic!() };
         assert!(signed_in.access_token().expose().starts_with("AT-canary-"));
     }
-    // A store that cannot be locked is told before anything is asked; after an approval the token is not lost either.
+    // A store that cannot be locked is reported before anything is asked; after an approval the token is not lost either.
     *store.fault.lock().unwrap() = Some("lock");
     let asked = server.requests();
     assert!(matches!(accounts.silent(&request(&server)), Err(SignInError::Store(_))));
@@ -225,7 +225,7 @@ impl Locked for BrokenLocked {
 
     fn save(&mut self, contents: Contents) -> Result<(), StoreError> {
         self.store.check("save")?;
-        // Somebody who keeps to no lock is quicker, once.
+        // A program that ignores the lock writes in between, once.
         if *self.store.fault.lock().unwrap() == Some("change") {
             *self.store.fault.lock().unwrap() = None;
             self.inner.save(contents_with_a_stranger())?;
@@ -271,7 +271,7 @@ fn what_is_no_cache_is_left_as_it_is() {
     assert_eq!(store.load().unwrap().as_deref(), Some(&b"[not a cache]"[..]));
 }
 
-/// MSAL writes in place: who reads without the lock may see half.
+/// MSAL writes in place: a reader without the lock may see half a file.
 #[test]
 fn half_a_file_is_read_again_under_the_lock() {
     #[derive(Clone, Default)]
@@ -306,7 +306,7 @@ fn f12_signing_out_removes_here_and_revokes_there_and_twice_is_no_error() {
     assert!(accounts.sign_out(&request).unwrap().is_none() && accounts.forget(&request).unwrap().is_none());
     assert_eq!(server.requests(), asked);
 
-    // Here alone. What is stored can be looked into meanwhile.
+    // Here alone. What is stored can be looked into in the meantime.
     approved(&server, &accounts, &request).unwrap();
     let asked = server.requests();
     let now = crate::adapter::UnixTime::from_secs(
@@ -317,7 +317,7 @@ fn f12_signing_out_removes_here_and_revokes_there_and_twice_is_no_error() {
     assert!(request.cached(&accounts.cache().unwrap(), now).is_none() && kept_tokens(&store).is_empty());
     assert!(server.requests() == asked && server.live().is_some());
 
-    // Offline, and at a server that cannot revoke: gone here, and told.
+    // Offline, and at a server that cannot revoke: gone here, and the caller learns of it.
     let nowhere = device_flow_testkit::black_hole::ClosedPort::new();
     let provider = |revoke: Option<String>| {
         let provider = crate::adapter::Provider::endpoints(server.server.url("/device"), server.server.url("/token"));

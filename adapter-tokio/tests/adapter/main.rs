@@ -24,7 +24,7 @@ use device_flow_tokio::{
 };
 use std::future::Future;
 
-/// Runs a machine to its end, and tells what went on.
+/// Runs a machine to its end, with the events on the way.
 fn drive<M: Machine>(http: &adapter::Http, machine: &mut M) -> (Result<M::Output, Stopped>, Vec<Event>) {
     let mut events = Vec::new();
     let outcome = block_on(adapter::run(http, machine, |event| events.push(event)));
@@ -51,7 +51,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-/// The accounts of this adapter, called as the other's are.
+/// The accounts of this adapter, with the methods that the shared tests call.
 struct Accounts(adapter::Accounts);
 
 impl Accounts {
@@ -59,11 +59,11 @@ impl Accounts {
         Self(adapter::Accounts::new(adapter::Http::builder().build().unwrap(), store))
     }
 
-    /// What was told on the way, too.
+    /// With the events on the way.
     fn sign_in(&self, request: &SignInRequest) -> (Result<SignedIn, SignInError>, Vec<String>) {
-        let mut told = Vec::new();
-        let outcome = block_on(self.0.sign_in(request, |event| told.push(accounts::tell(&event))));
-        (outcome, told)
+        let mut events = Vec::new();
+        let outcome = block_on(self.0.sign_in(request, |event| events.push(accounts::in_short(&event))));
+        (outcome, events)
     }
 
     fn silent(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
@@ -90,7 +90,7 @@ impl Accounts {
         block_on(self.0.sign_out(request))
     }
 
-    /// The access tokens that so many callers on each of these stores get when they ask at the same time.
+    /// The access tokens that this many callers get from each of these stores when they ask at the same time.
     fn all_at_once<S: Store + Clone + 'static>(stores: &[S], callers: usize, request: &SignInRequest) -> Vec<String> {
         block_on(async {
             let accounts: Vec<_> = stores.iter().map(|store| Self::new(store.clone()).0).collect();

@@ -1,4 +1,4 @@
-//! What a builder refuses, and that nothing it was told in confidence is printed.
+//! What a builder refuses, and that no secret setting is printed.
 
 use crate::adapter::{Http, HttpError};
 use device_flow_testkit::loopback::Authority;
@@ -43,7 +43,7 @@ fn c14_a_proxy_address_that_is_unusable_is_refused_without_being_printed() {
 
 // G11.
 #[test]
-fn g11_nothing_told_in_confidence_is_printed() {
+fn g11_no_secret_setting_is_printed() {
     let builder = Http::builder().proxy("http://u:hunter2-canary@127.0.0.1:1");
     assert!(!format!("{builder:?}").contains("hunter2"));
     assert!(!format!("{:?}", builder.build().unwrap()).contains("hunter2"));

@@ -1,4 +1,4 @@
-//! Whole sign-ins: what is sent, what is told, which connections carry it.
+//! Whole sign-ins: the requests, the events, and the connections that carry them.
 
 use crate::adapter::{DeviceFlow, Event, Http, Stopped, WaitReason, entropy};
 use crate::{drive, drive_to_first_wait};
@@ -15,7 +15,7 @@ fn http() -> Http {
 #[test]
 fn a_sign_in_waits_slows_down_and_brings_the_token() {
     let server = Loopback::http(loopback::sign_in(&[PENDING, PENDING, "slow_down"]));
-    // Waits of 50 ms: one that is over before the driver comes to it would not be told.
+    // Waits of 50 ms: one that is over before the driver comes to it would cause no event.
     let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
     let (outcome, events) = drive(&http(), &mut flow);
 
@@ -23,7 +23,7 @@ fn a_sign_in_waits_slows_down_and_brings_the_token() {
     assert_eq!(flow.inner().trail().polls(), 4);
     assert_eq!(flow.inner().trail().slow_downs(), 1);
     assert!(matches!(&events[0], Event::ShowCode(prompt) if prompt.user_code() == "WDJB-MJHT"));
-    // Each wait is told once, however often the timer wakes.
+    // Each wait causes one event, however often the timer wakes.
     let reasons: Vec<_> = events[1..]
         .iter()
         .map(|event| match event {
@@ -49,7 +49,7 @@ fn a_hundred_polls_take_one_connection() {
     assert_eq!((server.polls().len(), server.connections()), (100, 1));
 }
 
-// K18: with a zero of its own for each client, the one way round a flow would be polled early, the other way too late.
+// K18: if each client had a zero of its own, the flow would poll early in one direction and late in the other.
 #[test]
 fn k18_a_flow_goes_on_with_another_client_on_the_same_timeline() {
     let server = Loopback::http(loopback::sign_in(&[]));
@@ -102,7 +102,7 @@ fn c13_a_connection_that_the_server_closed_between_polls_is_replaced_unnoticed()
 }
 
 // C13.
-/// Whether the server has read the poll nobody can know, so the machine decides: it waits longer and asks again. An adapter
+/// Nobody can know whether the server has read the poll, so the machine decides: it waits longer and asks again. An adapter
 /// that sent the poll again by itself would break the interval, or replay a code that was just redeemed.
 #[test]
 fn c13_a_poll_that_was_sent_is_never_sent_again_behind_the_machines_back() {

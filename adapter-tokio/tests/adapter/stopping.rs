@@ -46,7 +46,7 @@ async fn g05_a_future_dropped_in_a_wait_keeps_the_wait() {
     let end = until(&flow.next_action(now()));
     assert!(end >= start.saturating_add(Duration::from_secs(5)), "{end:?}");
 
-    // To the last millisecond there is nothing but the same wait; then comes the poll.
+    // Until the last millisecond there is the same wait; then comes the poll.
     let rest = end.saturating_since(now()).saturating_sub(Duration::from_millis(1));
     tokio::time::advance(rest).await;
     assert_eq!(until(&flow.next_action(now())), end);
@@ -67,9 +67,9 @@ async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_g
         }
         play(asked, wire)
     });
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let tell = Arc::clone(&told);
-    let http = Http::builder().on_exchange(move |exchange| tell.lock().unwrap().push(exchange.outcome()));
+    let outcomes = Arc::new(Mutex::new(Vec::new()));
+    let watcher = Arc::clone(&outcomes);
+    let http = Http::builder().on_exchange(move |exchange| watcher.lock().unwrap().push(exchange.outcome()));
     let http = http.build().unwrap();
     let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
     let mut reasons = Vec::new();
@@ -108,10 +108,10 @@ async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_g
         matches!(reason, WaitReason::Backoff { cause: Cause::Transport(TransportErrorKind::Abandoned), .. })
     });
     assert_eq!(abandoned.count(), 2);
-    // And whoever watches is told of them at their place.
-    let (given_up, told) = (Err(TransportErrorKind::Abandoned), told.lock().unwrap());
-    assert_eq!((&told[..3], told.last()), (&[given_up, Ok(200), given_up][..], Some(&Ok(200))));
-    assert_eq!(told.len(), server.requests().len());
+    // The watcher hears of them in order.
+    let (given_up, outcomes) = (Err(TransportErrorKind::Abandoned), outcomes.lock().unwrap());
+    assert_eq!((&outcomes[..3], outcomes.last()), (&[given_up, Ok(200), given_up][..], Some(&Ok(200))));
+    assert_eq!(outcomes.len(), server.requests().len());
     // One second of interval is 50 ms here.
     let polls = server.polls();
     for (before, after) in polls.iter().zip(&polls[1..]) {
@@ -193,12 +193,12 @@ impl Machine for Never {
 
 // D01.
 #[tokio::test(start_paused = true)]
-async fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_is_told_once() {
+async fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_causes_one_event() {
     let http = Http::builder().build().unwrap();
-    let mut told = 0;
+    let mut events = 0;
     let week = Duration::from_secs(7 * 24 * 60 * 60);
-    let _ = tokio::time::timeout(week, run(&http, &mut Never, |_| told += 1)).await.unwrap_err();
-    assert_eq!(told, 1);
+    let _ = tokio::time::timeout(week, run(&http, &mut Never, |_| events += 1)).await.unwrap_err();
+    assert_eq!(events, 1);
 }
 
 // G05, F09: the new refresh token would be lost, and with it the sign-in.
@@ -218,7 +218,7 @@ fn g05_a_caller_that_goes_away_does_not_stop_the_refresh() {
     assert_eq!((kept_tokens(&store), server.refreshes()), (vec!["RT-canary-2".to_owned()], 1));
 }
 
-// F09: what one of them learns all have learnt.
+// F09: one refusal is the outcome of all.
 #[test]
 fn f09_callers_at_the_same_time_share_a_refusal() {
     let (server, store) = (Rotating::new(NOTHING), MemoryStore::new());
@@ -242,7 +242,7 @@ fn f09_callers_at_the_same_time_share_a_refusal() {
     assert_eq!((server.refreshes(), server.reuses()), (1, 1));
 }
 
-// F09: each who waits for the store's lock would take a thread, and the one who has it needs one to give it back.
+// F09: each caller that waits for the store's lock would take a thread, and the holder needs one to give it back.
 #[test]
 fn f09_more_callers_than_threads_get_their_tokens() {
     let (server, store) = (Rotating::new(NOTHING), MemoryStore::new());
@@ -251,7 +251,7 @@ fn f09_more_callers_than_threads_get_their_tokens() {
     server.set_lifetime(3_600);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
     runtime.block_on(async {
-        // Each with a client of its own, so that none joins another.
+        // Each with a client of its own, so that none joins the refresh of another.
         let ask = || {
             let (accounts, request) = (accounts.0.clone(), request(&server));
             tokio::spawn(async move { accounts.silent(&request).await.unwrap() })

@@ -1,5 +1,5 @@
-//! What goes wrong below OAuth: bodies, connections, certificates, proxies, and how each is told. What each fault comes
-//! to at
+//! What goes wrong below OAuth (bodies, connections, certificates, proxies), and the error that each becomes. The outcome of
+//! each fault at each request is a table of the testkit (`tests/faults.rs`).
 //! each request is a table of the testkit's (`tests/faults.rs`).
 
 use crate::adapter::{
@@ -20,7 +20,7 @@ fn flow(client: Client) -> DeviceFlow {
 }
 
 fn client_at(base: &str) -> Client {
-    let provider = Provider::endpoints(format!("{base}/device?tenant=of-nobodys-business"), format!("{base}/token"));
+    let provider = Provider::endpoints(format!("{base}/device?tenant=private"), format!("{base}/token"));
     Client::builder(provider, "client").allow_http_loopback().build().unwrap()
 }
 
@@ -42,13 +42,13 @@ fn transport_error(http: HttpBuilder, client: Client) -> TransportError {
     }
 }
 
-/// What is told of the exchanges of a client.
-type Told = Arc<Mutex<Vec<Exchange>>>;
+/// The exchanges that a client has reported.
+type Reported = Arc<Mutex<Vec<Exchange>>>;
 
-fn watched(http: HttpBuilder) -> (Http, Told) {
-    let told = Told::default();
-    let tell = told.clone();
-    (http.on_exchange(move |exchange| tell.lock().unwrap().push(exchange.clone())).build().unwrap(), told)
+fn watched(http: HttpBuilder) -> (Http, Reported) {
+    let reported = Reported::default();
+    let watcher = reported.clone();
+    (http.on_exchange(move |exchange| watcher.lock().unwrap().push(exchange.clone())).build().unwrap(), reported)
 }
 
 fn impatient() -> HttpBuilder {
@@ -221,35 +221,36 @@ fn c01_a_tls_handshake_that_hangs_ends_with_the_limit_for_connecting() {
 
 // Logs
 
-// G11: whoever logs is told where requests went and what came of them, and nothing that was in them.
+// G11: a watcher learns where requests went and what came of them, and nothing that was in them.
 #[test]
-fn g11_every_exchange_is_told_without_what_was_in_it() {
+fn g11_every_exchange_is_reported_without_its_content() {
     let server = Loopback::http(loopback::sign_in(&["authorization_pending"]));
-    let (http, told) = watched(Http::builder());
+    let (http, reported) = watched(Http::builder());
     let (start, base) = (Instant::now(), server.url(""));
     assert!(sign_in(&http, flow(client_at(&base))).is_ok());
     let took = start.elapsed();
-    let told = told.lock().unwrap();
-    let seen: Vec<_> = told.iter().map(|told| (told.method(), told.url().to_owned(), told.outcome())).collect();
+    let reported = reported.lock().unwrap();
+    let seen: Vec<_> =
+        reported.iter().map(|exchange| (exchange.method(), exchange.url().to_owned(), exchange.outcome())).collect();
     let poll = |status| (Method::Post, format!("{base}/token"), Ok(status));
     assert_eq!(seen, [(Method::Post, format!("{base}/device"), Ok(200)), poll(400), poll(200)]);
-    assert!(told.iter().all(|told| !told.elapsed().is_zero()));
-    assert!(told.iter().map(Exchange::elapsed).sum::<Duration>() < took, "two waits lie in between");
-    assert!(told[1].to_string().starts_with(&format!("POST {base}/token: HTTP status 400, ")), "{}", told[1]);
-    let all = format!("{told:?}");
+    assert!(reported.iter().all(|exchange| !exchange.elapsed().is_zero()));
+    assert!(reported.iter().map(Exchange::elapsed).sum::<Duration>() < took, "two waits lie in between");
+    assert!(reported[1].to_string().starts_with(&format!("POST {base}/token: HTTP status 400, ")), "{}", reported[1]);
+    let all = format!("{reported:?}");
     assert!(!all.contains("canary") && !all.contains("tenant"), "{}", all.len());
 }
 
 // C02.
 #[test]
-fn a_request_without_an_answer_is_told_with_the_kind_of_its_failure() {
+fn a_request_without_an_answer_is_reported_with_the_kind_of_its_failure() {
     let server = Loopback::https(loopback::self_signed(&["localhost"]), loopback::sign_in(&[]));
     let base = format!("https://localhost:{}", server.port());
-    let (http, told) = watched(Http::builder());
+    let (http, reported) = watched(Http::builder());
     assert!(matches!(failure(&http, client_at(&base)), Failure::Transport(_)));
-    let told = told.lock().unwrap();
-    assert_eq!(told.iter().map(Exchange::outcome).collect::<Vec<_>>(), [Err(Kind::UntrustedCertificate)]);
-    let line = told[0].to_string();
+    let reported = reported.lock().unwrap();
+    assert_eq!(reported.iter().map(Exchange::outcome).collect::<Vec<_>>(), [Err(Kind::UntrustedCertificate)]);
+    let line = reported[0].to_string();
     assert!(line.starts_with(&format!("POST {base}/device: the server's certificate is not trusted, ")), "{line}");
 }
 
@@ -257,7 +258,7 @@ fn a_request_without_an_answer_is_told_with_the_kind_of_its_failure() {
 
 // C14, C15.
 #[test]
-fn c15_which_proxy_serves_a_server_is_told_without_its_password() {
+fn c15_the_proxy_of_a_server_is_named_without_its_password() {
     let http = Http::builder().proxy("http://user:hunter2-canary@127.0.0.1").build().unwrap();
     assert_eq!(http.proxy_for("https://as.example/token").as_deref(), Some("127.0.0.1:80"));
     for direct in ["http://127.0.0.1:1/", "https://localhost/", "nonsense"] {
