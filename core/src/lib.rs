@@ -26,7 +26,7 @@
 //!
 //! # The machines
 //!
-//! | [`Machine`] | What it brings | By |
+//! | [`Machine`] | What it brings | Standard |
 //! | --- | --- | --- |
 //! | [`Discovery`] | where a server's endpoints are | RFC 8414, OpenID Connect Discovery 1.0 |
 //! | [`DeviceFlow`] | tokens, once the person has approved | RFC 8628 |
@@ -43,11 +43,11 @@
 //! | [`SendRequest`](Action::SendRequest) | sends it, never following redirects, and hands the answer to [`Machine::response`], or the lack of one to [`Machine::transport_failed`], with the ticket |
 //! | [`ShowCode`](Action::ShowCode) | shows the prompt to the person; all of it is safe to print |
 //! | [`Wait`](Action::Wait) | comes back at that time; earlier, later or twice is harmless |
-//! | [`AwaitResponse`](Action::AwaitResponse) | waits for the answer that is still out |
-//! | [`Done`](Action::Done) | has the outcome |
-//! | [`Ended`](Action::Ended) | had the outcome before |
+//! | [`AwaitResponse`](Action::AwaitResponse) | waits for the answer to the request in flight |
+//! | [`Done`](Action::Done) | takes the outcome |
+//! | [`Ended`](Action::Ended) | stops: the outcome was handed out before |
 //!
-//! Nobody has to write one: `device-flow-tokio` and `device-flow-blocking` are drivers over any [`Machine`].
+//! You need not write one: `device-flow-tokio` and `device-flow-blocking` drive any [`Machine`].
 //!
 //! # Errors
 //!
@@ -75,7 +75,7 @@ mod driver;
 mod error;
 mod machine;
 mod message;
-mod once;
+mod single_request;
 mod prompt;
 mod refresh;
 mod retry;

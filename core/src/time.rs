@@ -48,7 +48,7 @@ impl Timestamp {
         Self(self.0.saturating_add(whole).saturating_add(rest))
     }
 
-    /// A machine's clock: takes over a later time, and is what the machine believes. An earlier one counts as the latest seen.
+    /// Moves a machine's clock forward to `now` and returns it. An earlier `now` counts as the latest time seen.
     pub(crate) fn advance(&mut self, now: Self) -> Self {
         *self = (*self).max(now);
         *self
@@ -62,14 +62,14 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis))
     }
 
-    /// How long after `earlier` this moment is; zero when it is not after it.
+    /// The time since `earlier`; zero when that is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// What the calendar says, by a clock that was set once and by the driver's timeline since then.
+/// Calendar time, from a clock that was set once and the driver's timeline since then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Calendar {
     set: UnixTime,
@@ -124,7 +124,7 @@ impl UnixTime {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
-    /// How long after `earlier` this moment is; zero when it is not after it.
+    /// The time since `earlier`; zero when that is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))

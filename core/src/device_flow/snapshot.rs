@@ -137,7 +137,7 @@ impl DeviceFlow {
         };
         let texts = PromptTexts::check(raw, client.allow_http_loopback());
         let mut texts = texts.map_err(|_| SnapshotError::Damaged("prompt"))?;
-        texts.warn_again(stored.warnings);
+        texts.restore_warnings(stored.warnings);
         let schedule = Schedule::from_stored(&stored.schedule, away, now);
         let trail = Trail {
             polls: stored.polls,

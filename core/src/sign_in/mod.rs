@@ -222,7 +222,7 @@ impl SignIn {
             self.try_next(others, account, aging, reason, now);
         } else if let (Failure::Rejected(error), true) = (&failure, candidate.foreign) {
             // Nothing is known yet of the client's own token.
-            if error.says_other_client() {
+            if error.is_client_mismatch() {
                 let client = self.request.client();
                 self.cache.leave_family(client.client_id(), client.authority());
             }
