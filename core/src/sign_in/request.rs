@@ -250,7 +250,7 @@ impl SignInRequest {
 
     /// Whether no refresh could bring the scopes.
     pub(super) fn asks_for_more(&self, cache: &TokenCache, account: &Account) -> bool {
-        self.scope_of_refresh().is_none() && !cache.has_asked(self.owner(account), self.query())
+        self.scope_of_refresh().is_none() && !cache.has_requested(self.owner(account), self.query())
     }
 
     pub(super) fn refresh_tokens(&self, cache: &TokenCache, account: &Account) -> Vec<Candidate> {
