@@ -27,7 +27,7 @@ impl Place {
 
     fn save(&self, patience: Duration) -> (Result<(), StoreError>, Duration) {
         let start = Instant::now();
-        let store = FileStore::new(&self.path).unwrap().patience(patience);
+        let store = FileStore::new(&self.path).unwrap().lock_timeout(patience);
         (store.update(&mut |_| Change::Save(b"ours".to_vec().into())), start.elapsed())
     }
 

@@ -49,7 +49,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 
 fn save(path: &Path, patience: u64) -> (Result<(), StoreError>, Duration) {
     let start = Instant::now();
-    let store = FileStore::new(path).unwrap().patience(Duration::from_secs(patience));
+    let store = FileStore::new(path).unwrap().lock_timeout(Duration::from_secs(patience));
     (store.update(&mut |_| Change::Save(b"ours".to_vec().into())), start.elapsed())
 }
 

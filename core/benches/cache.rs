@@ -6,7 +6,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use device_flow_core::{
-    AccessTokenQuery, Action, Authority, Client, Machine, Owner, Provider, Refresh, Response, SaveAs, Secret,
+    AccessTokenQuery, Action, Authority, Client, GrantOrigin, Machine, Owner, Provider, Refresh, Response, Secret,
     Timestamp, TokenCache, TokenResponse, UnixTime,
 };
 use std::hint::black_box;
@@ -53,10 +53,13 @@ fn granted(number: u32) -> TokenResponse {
 
 fn filled(authority: &Authority) -> TokenCache {
     let mut cache = TokenCache::new();
-    let source = Some("urn:ietf:params:oauth:grant-type:device_code");
+    let grant_type = Some("urn:ietf:params:oauth:grant-type:device_code");
     for number in 0..ACCOUNTS {
-        let account =
-            cache.save(&granted(number), &SaveAs { client_id: CLIENT, authority, account: None, source }, now());
+        let account = cache.save(
+            &granted(number),
+            &GrantOrigin { client_id: CLIENT, authority, account: None, grant_type },
+            now(),
+        );
         assert_eq!(account.unwrap().home_account_id(), home(number));
     }
     // Under the name of the cloud that MSAL for Python writes: it looks twice for what stands under another.

@@ -4,8 +4,8 @@ use crate::machine::Headers;
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::metadata::MAX_METADATA;
-use crate::single_request::SingleRequest;
 use crate::prompt::{endpoint_fault, printable};
+use crate::single_request::SingleRequest;
 use crate::{
     Action, Cause, ConfigError, Endpoint, Failure, Machine, Metadata, Method, Misuse, ProtocolError, ProtocolFault,
     Request, Response, TextFault, Ticket, Timestamp, TransportError,

@@ -75,18 +75,18 @@ mod driver;
 mod error;
 mod machine;
 mod message;
-mod single_request;
 mod prompt;
 mod refresh;
 mod retry;
 mod revocation;
 mod secret;
 mod sign_in;
+mod single_request;
 mod time;
 
 pub use cache::{
-    AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken, Owner,
-    SaveAs, TokenCache,
+    AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken,
+    GrantOrigin, Owner, TokenCache,
 };
 pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;

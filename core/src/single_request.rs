@@ -113,6 +113,10 @@ impl<T> fmt::Debug for SingleRequest<T> {
             State::Finished(_) => "Finished",
             State::Ended => "Ended",
         };
-        f.debug_struct("SingleRequest").field("state", &state).field("now", &self.now).field("retry", &self.retry).finish()
+        f.debug_struct("SingleRequest")
+            .field("state", &state)
+            .field("now", &self.now)
+            .field("retry", &self.retry)
+            .finish()
     }
 }

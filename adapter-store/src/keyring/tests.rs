@@ -128,14 +128,14 @@ fn f04_f08_stopped_between_any_two_calls_the_old_or_the_new_is_there_and_nothing
 
 #[test]
 fn f07_a_keyring_that_never_answers_is_an_error_after_three_seconds_and_not_later() {
-    assert_eq!(ANSWER, Duration::from_secs(3));
+    assert_eq!(ANSWER_TIMEOUT, Duration::from_secs(3));
     let folder = tempfile::tempdir().unwrap();
     let failing = Failing { inner: mock::Store::new().unwrap(), calls_left: 0.into(), hangs: true };
     let start = Instant::now();
     let error = KeyringStore::with(Arc::new(failing), "device-flow", "me", folder.path().join("tokens")).unwrap_err();
     let took = start.elapsed();
-    assert!(matches!(error, StoreError::Keyring { reason: KeyringFailure::NoAnswer(ANSWER) }), "{error}");
-    assert!((ANSWER..ANSWER * 2).contains(&took), "{took:?}");
+    assert!(matches!(error, StoreError::Keyring { reason: KeyringFailure::NoAnswer(ANSWER_TIMEOUT) }), "{error}");
+    assert!((ANSWER_TIMEOUT..ANSWER_TIMEOUT * 2).contains(&took), "{took:?}");
     assert!(error.advice().contains("Unlock") && error.advice().contains("file"), "{}", error.advice());
     // Nothing fell back to anything.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);

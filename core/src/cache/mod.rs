@@ -12,7 +12,7 @@ pub use account::Account;
 pub use authority::{Authority, AuthorityKind};
 pub use file::CacheError;
 pub use lookup::{AccessTokenQuery, CachedAccessToken, CachedRefreshToken, Owner};
-pub use save::SaveAs;
+pub use save::GrantOrigin;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};

@@ -68,8 +68,8 @@ proptest! {
             match deed {
                 Deed::Save { person, client, server, upper, grant } => {
                     let home = spelt(person, upper);
-                    let how = device_flow_core::SaveAs { client_id: CLIENTS[client], authority: &servers[server], account: Some(&home), source: None };
-                    cache.save(&grants()[grant], &how, at(now));
+                    let origin = device_flow_core::GrantOrigin { client_id: CLIENTS[client], authority: &servers[server], account: Some(&home), grant_type: None };
+                    cache.save(&grants()[grant], &origin, at(now));
                     model.access.insert((person, client, cloud(server)), grant);
                     model.refresh.insert((person, client, cloud(server)), grant);
                 }
