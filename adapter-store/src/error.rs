@@ -8,7 +8,8 @@ use std::time::Duration;
 
 /// What a store refuses or fails to do. The text says what happened, and [`advice`](Self::advice) what to do about it.
 ///
-/// Neither holds a byte of what is stored. Paths are quoted and control characters in them escaped, so that the text is one line.
+/// Neither holds a byte of what is stored. Paths are quoted and control characters in them escaped, so that the text is
+/// one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {

@@ -1,5 +1,5 @@
-//! Owns the fault points: places before system calls where a test can kill the process or make the call fail. They do nothing in
-//! any other build.
+//! Owns the fault points: places before system calls where a test can kill the process or make the call fail. They do
+//! nothing in any other build.
 
 use std::io;
 

@@ -11,10 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Keeps the bytes in a file, which it replaces as a whole: a reader, or a computer that loses power, sees the old or the new one.
+/// Keeps the bytes in a file, which it replaces as a whole: a reader, or a computer that loses power, sees the old or
+/// the new one.
 ///
-/// Only this user can read or write the file (0600, and 0700 for a folder that it creates), from its first byte. See the
-/// [crate documentation](crate) for what is refused, and for the lock. Clones are the same store.
+/// Only this user can read or write the file (0600, and 0700 for a folder that it creates), from its first byte. See
+/// the [crate documentation](crate) for what is refused, and for the lock. Clones are the same store.
 #[derive(Clone)]
 pub struct FileStore {
     place: Arc<Place>,
@@ -51,7 +52,8 @@ impl FileStore {
         Ok(Self { place, lock_timeout: LOCK_TIMEOUT, on_warning: Arc::new(|_| {}) })
     }
 
-    /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that the holder of a lock is dead.
+    /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that the holder of a lock
+    /// is dead.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
@@ -137,7 +139,8 @@ impl LockedFile {
         &self.store.place.name
     }
 
-    /// The last check before the file is replaced: do we still hold the lock, and is the file still the one that we loaded?
+    /// The last check before the file is replaced: do we still hold the lock, and is the file still the one that we
+    /// loaded?
     fn check_unchanged(&mut self) -> Result<(), StoreError> {
         self.lock.ensure_held()?;
         if self.dir.stamp(self.name())? == self.stamp {

@@ -1,4 +1,5 @@
-//! Owns the keyring store: it splits bytes of any length into entries that each system accepts, and limits the time of an answer.
+//! Owns the keyring store: it splits bytes of any length into entries that each system accepts, and limits the time of
+//! an answer.
 
 use crate::lock::Lock;
 use crate::os::Dir;
@@ -13,22 +14,24 @@ use std::thread;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long the keyring may take for one answer. A locked one asks a person, who may not be there; then an error is better.
+/// How long the keyring may take for one answer. A locked one asks a person, who may not be there; then an error is
+/// better.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The size of an entry. Windows accepts 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`); the others have no such limit, so this only
-/// bounds the size of copies.
+/// The size of an entry. Windows accepts 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`); the others have no such limit,
+/// so this only bounds the size of copies.
 const PART: usize = if cfg!(windows) { 2_560 } else { 1 << 20 };
 
 /// How often a reader starts again because a writer came between.
 const ROUNDS: usize = 4;
 
-/// Keeps the bytes in the keyring of this user's session: Secret Service on Linux and the BSDs, Keychain on macOS, Credential
-/// Manager on Windows, through the stores of the [`keyring`](https://crates.io/crates/keyring) family. Clones are the same store.
+/// Keeps the bytes in the keyring of this user's session: Secret Service on Linux and the BSDs, Keychain on macOS,
+/// Credential Manager on Windows, through the stores of the [`keyring`](https://crates.io/crates/keyring) family.
+/// Clones are the same store.
 ///
-/// Contents that are longer than an entry are split: the entry of the user is a list of parts, which is written last, so that a
-/// reader sees the old or the new contents. Keyrings have no lock, so a file is used, `<lock>.lockfile`, as in MSAL's extensions.
-/// The entries themselves are not MSAL's, which have a different name in each of its languages.
+/// Contents that are longer than an entry are split: the entry of the user is a list of parts, which is written last,
+/// so that a reader sees the old or the new contents. Keyrings have no lock, so a file is used, `<lock>.lockfile`, as
+/// in MSAL's extensions. The entries themselves are not MSAL's, which have a different name in each of its languages.
 ///
 /// There is no fallback to a file.
 #[derive(Clone)]
@@ -42,8 +45,8 @@ pub struct KeyringStore {
 }
 
 impl KeyringStore {
-    /// The entry of `user` for `service` in the keyring of this session. The lock is `<lock>.lockfile`; the file `lock` itself is
-    /// never created.
+    /// The entry of `user` for `service` in the keyring of this session. The lock is `<lock>.lockfile`; the file `lock`
+    /// itself is never created.
     ///
     /// # Errors
     /// [`StoreError::Keyring`] when there is none, or when it does not answer within 3 s.
@@ -212,7 +215,8 @@ struct Manifest {
     slot: u8,
     parts: usize,
     bytes: usize,
-    /// Different in each save, so that a part that an abandoned save writes late is not taken for a part of another save.
+    /// Different in each save, so that a part that an abandoned save writes late is not taken for a part of another
+    /// save.
     nonce: u64,
 }
 

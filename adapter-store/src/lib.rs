@@ -1,5 +1,6 @@
-//! Storage for token caches between runs: a [file](FileStore) that other processes and MSAL respect, [memory](MemoryStore), or,
-//! with the feature `keyring`, the system's keyring (`KeyringStore`). It stores bytes and knows nothing about OAuth.
+//! Storage for token caches between runs: a [file](FileStore) that other processes and MSAL respect,
+//! [memory](MemoryStore), or, with the feature `keyring`, the system's keyring (`KeyringStore`). It stores bytes and
+//! knows nothing about OAuth.
 //!
 //! ```
 //! use device_flow_store::{Change, FileStore, Store};
@@ -21,25 +22,27 @@
 //!
 //! # No write is lost
 //!
-//! To read, call [`Store::load`]. To change anything you must hold the lock from the load to the save, and there is no other way:
-//! [`Store::update`] holds it around a closure; [`Store::lock`] returns the only thing that can save, for a change that takes longer
-//! (a refresh over the network, across an `await`), and dropping that releases the lock. The lock belongs to the store and not to
-//! the process: a thread that takes it twice waits for itself until the timeout.
+//! To read, call [`Store::load`]. To change anything you must hold the lock from the load to the save, and there is no
+//! other way: [`Store::update`] holds it around a closure; [`Store::lock`] returns the only thing that can save, for a
+//! change that takes longer (a refresh over the network, across an `await`), and dropping that releases the lock. The
+//! lock belongs to the store and not to the process: a thread that takes it twice waits for itself until the timeout.
 //!
 //! # What is refused
 //!
-//! A store never reads or writes anything but its own plain file. It refuses symbolic and hard links, pipes, devices, folders, files
-//! of other users, files that others may write to, and folders that everybody may write to. A file that others may read is
-//! tightened to 0600 and [reported](FileWarning). Every [`StoreError`] has [advice](StoreError::advice).
+//! A store never reads or writes anything but its own plain file. It refuses symbolic and hard links, pipes, devices,
+//! folders, files of other users, files that others may write to, and folders that everybody may write to. A file that
+//! others may read is tightened to 0600 and [reported](FileWarning). Every [`StoreError`] has
+//! [advice](StoreError::advice).
 //!
 //! # Memory
 //!
-//! [`Contents`] are wiped when dropped, and `Debug` does not show them. Copies in the library of a keyring cannot be wiped.
+//! [`Contents`] are wiped when dropped, and `Debug` does not show them. Copies in the library of a keyring cannot be
+//! wiped.
 //!
 //! # MSAL
 //!
-//! There are two lock files beside `<file>`: `<file>.lockfile`, the lock of MSAL's extensions, and `<file>.flock`, our own. This is
-//! what each side does, from the source of `msal-extensions` 1.3.1 (Python, with portalocker 4.4.2) and
+//! There are two lock files beside `<file>`: `<file>.lockfile`, the lock of MSAL's extensions, and `<file>.flock`, our
+//! own. This is what each side does, from the source of `msal-extensions` 1.3.1 (Python, with portalocker 4.4.2) and
 //! `@azure/msal-node-extensions` 5.6.0, and tested against both:
 //!
 //! | | takes `.lockfile` | considers it dead | releases it |
@@ -49,34 +52,36 @@
 //! | Node | creates it (`wx+`) every 100 ms, 500 times, then fails; writes `<pid>` | never | deletes |
 //! | this crate | creates it, `flock`s it, writes `<pid> device-flow-store <host>` | see below | deletes, then unlocks |
 //!
-//! So both sides wait for each other: Node because the file exists, Python because it exists and is locked. Python gives up after
-//! 10 s, Node after 50 s, this crate after 60 s ([`FileStore::lock_timeout`]). MSAL writes `<file>` in place, so a
-//! [`load`](Store::load) without the lock may see half of it. If what you loaded does not parse, load again under the lock.
+//! So both sides wait for each other: Node because the file exists, Python because it exists and is locked. Python
+//! gives up after 10 s, Node after 50 s, this crate after 60 s ([`FileStore::lock_timeout`]). MSAL writes `<file>` in
+//! place, so a [`load`](Store::load) without the lock may see half of it. If what you loaded does not parse, load again
+//! under the lock.
 //!
 //! Three problems cannot be solved from outside:
-//! - Node's plugin deletes the lock file at the end of *every* access, even one that never took the lock, and so deletes ours, too.
-//!   This is why there is a second lock `<file>.flock`, which no MSAL knows: our own processes exclude each other whatever happens
-//!   to the first. Before each save we check that the lock file is still ours, take it again if not, and check that `<file>` is
-//!   still what we loaded. If not, nothing is saved: [`Locked::save`] returns [`StoreError::Changed`], and [`Store::update`] runs
-//!   its closure again.
-//! - A process that was killed leaves the lock file behind, and Node never gets past it. The next process of ours removes it.
-//! - Python that has waited 5 s keeps the deleted file open and may believe that it holds the lock. Do not hold the lock that long
-//!   when Python uses the same file.
+//! - Node's plugin deletes the lock file at the end of *every* access, even one that never took the lock, and so
+//!   deletes ours, too. This is why there is a second lock `<file>.flock`, which no MSAL knows: our own processes
+//!   exclude each other whatever happens to the first. Before each save we check that the lock file is still ours, take
+//!   it again if not, and check that `<file>` is still what we loaded. If not, nothing is saved: [`Locked::save`]
+//!   returns [`StoreError::Changed`], and [`Store::update`] runs its closure again.
+//! - A process that was killed leaves the lock file behind, and Node never gets past it. The next process of ours
+//!   removes it.
+//! - Python that has waited 5 s keeps the deleted file open and may believe that it holds the lock. Do not hold the
+//!   lock that long when Python uses the same file.
 //!
 //! A lock file is dead, and is taken over in place, when nobody has it `flock`ed and one of these holds:
 //! - it is ours, of this host, and `<file>.flock` is free: at once;
-//! - its process does not run here, is a zombie, or started after the file was written (its number was used again; Linux only),
-//!   or the file names another host or no process; and nobody has touched it for 5 s, which is as long as Python waits. We touch
-//!   ours every second, so this also works on a network file system without locks and between containers that do not see each
-//!   other's processes.
+//! - its process does not run here, is a zombie, or started after the file was written (its number was used again;
+//!   Linux only), or the file names another host or no process; and nobody has touched it for 5 s, which is as long as
+//!   Python waits. We touch ours every second, so this also works on a network file system without locks and between
+//!   containers that do not see each other's processes.
 //!
-//! A lock is never taken from a living process: [`StoreError::Busy`] names it. .NET's extensions hold the file open with
-//! `FileShare.None`, which is `flock` on Unix, so they are respected, too; they were not tested.
+//! A lock is never taken from a living process: [`StoreError::Busy`] names it. .NET's extensions hold the file open
+//! with `FileShare.None`, which is `flock` on Unix, so they are respected, too; they were not tested.
 //!
 //! # Windows
 //!
-//! The lock file is opened without sharing and deleted when its handle is closed, as in .NET, so it cannot be stale. Files inherit
-//! the rights of their folder; in the user's profile only the user has any.
+//! The lock file is opened without sharing and deleted when its handle is closed, as in .NET, so it cannot be stale.
+//! Files inherit the rights of their folder; in the user's profile only the user has any.
 
 mod contents;
 mod error;
@@ -107,7 +112,8 @@ const ROUNDS: usize = 5;
 
 /// A place for bytes.
 ///
-/// Implement it for a place of your own. Here it is a row of a table, whose failures become errors by [`StoreError::other`]:
+/// Implement it for a place of your own. Here it is a row of a table, whose failures become errors by
+/// [`StoreError::other`]:
 ///
 /// ```
 /// use device_flow_store::{Contents, Locked, Store, StoreError};
@@ -175,8 +181,8 @@ pub trait Store: Send + Sync {
     /// When it cannot be read, or must not be.
     fn load(&self) -> Result<Option<Contents>, StoreError>;
 
-    /// Waits for the lock, then loads. The result is the only thing that can save, and dropping it releases the lock. Blocks its
-    /// thread.
+    /// Waits for the lock, then loads. The result is the only thing that can save, and dropping it releases the lock.
+    /// Blocks its thread.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when another process holds the lock for too long; else as [`load`](Self::load).
@@ -184,8 +190,9 @@ pub trait Store: Send + Sync {
 
     /// Load, change, save, under the lock.
     ///
-    /// `change` gets what is stored. It is called again, with what is stored then, when a program that does not respect the lock has
-    /// written meanwhile; so it should merge what is new into its argument and remember nothing from an earlier call.
+    /// `change` gets what is stored. It is called again, with what is stored then, when a program that does not respect
+    /// the lock has written meanwhile; so it should merge what is new into its argument and remember nothing from an
+    /// earlier call.
     ///
     /// # Errors
     /// As [`lock`](Self::lock). When nothing could be saved, what was stored before is unharmed.

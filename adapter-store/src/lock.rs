@@ -1,4 +1,5 @@
-//! Owns the lock of a file between processes: our own, and that of MSAL's extensions. The crate documentation explains both.
+//! Owns the lock of a file between processes: our own, and that of MSAL's extensions. The crate documentation explains
+//! both.
 
 #[cfg(unix)]
 mod author;

@@ -1,7 +1,9 @@
-//! Measures a token cache of a thousand accounts: `cargo bench -p device-flow-core --bench cache`; with `-- FILE` it writes them
-//! there and tells times alone, one `what<TAB>microseconds` per line, for `testkit/figures.sh` to set beside other clients'.
+//! Measures a token cache of a thousand accounts: `cargo bench -p device-flow-core --bench cache`. With `-- FILE` it
+//! writes the cache there and prints only times, one `what<TAB>microseconds` per line, which `testkit/figures.sh`
+//! compares with other clients.
 //!
-//! Times are printed beside what was promised and never fail: a busy machine is no bug. Instructions (callgrind) do.
+//! Times are printed with their limits and never fail, since the computer may be busy. Counts of instructions
+//! (callgrind) do fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench panics to report")]
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -73,7 +75,8 @@ fn hit(cache: &TokenCache, home: &str, authority: &Authority, now: UnixTime) -> 
     cache.access_token(owner, AccessTokenQuery::scopes("User.Read"), now).expect("it lives").secret()
 }
 
-/// A file in which one person has so many tokens, and one with so many maps that are none: signed out, read and written.
+/// A file in which one person has so many tokens, and one with so many maps that are none: signed out, read and
+/// written.
 fn large(count: usize) {
     let authority = Authority::entra("login.microsoftonline.com", TENANT);
     let home = home(1);
@@ -94,7 +97,8 @@ fn large(count: usize) {
     assert_eq!(TokenCache::from_json(file.as_bytes()).unwrap().to_json().expose(), file);
 }
 
-/// Of a run with these words: so many silent hits, or `large` and how large; and of all that comes before.
+/// The instructions of a run with these arguments (the number of silent hits, or `large` and a size), start-up
+/// included.
 fn instructions(words: &[&str]) -> Option<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().unwrap());

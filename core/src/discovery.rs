@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 
 /// Finds out where a server's endpoints are, from its issuer.
 ///
-/// It asks at two places (RFC 8414 §5): first `/.well-known/oauth-authorization-server` between host and path of the issuer, then
-/// `/.well-known/openid-configuration` after it. A document counts only when its `issuer` is exactly the one asked for. The first
-/// that names a device authorization endpoint wins, else the first that counts.
+/// It asks at two places (RFC 8414 §5): first `/.well-known/oauth-authorization-server` between host and path of the
+/// issuer, then `/.well-known/openid-configuration` after it. A document counts only when its `issuer` is exactly the
+/// one asked for. The first that names a device authorization endpoint wins, else the first that counts.
 ///
 /// ```
 /// use device_flow_core::{Action, Discovery, Machine, Timestamp};
@@ -41,7 +41,8 @@ pub struct Discovery {
     second_best: Option<Metadata>,
     /// What to report if no place has a document.
     fault: Option<ProtocolFault>,
-    /// The last status that means "try later", and the longest delay asked for. While there is one, both places are asked again.
+    /// The last status that means "try later", and the longest delay asked for. While there is one, both places are
+    /// asked again.
     unavailable: Option<(u16, Duration)>,
     once: SingleRequest<Metadata>,
 }

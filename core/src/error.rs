@@ -6,8 +6,8 @@ use core::fmt;
 
 /// Why a machine ended without its result. The text of each says what happened and what to do.
 ///
-/// `?` turns [`Expired`], [`SignInReason`], [`ProtocolError`] and [`TransportError`] into it. An [`OAuthError`] needs a word
-/// more, since it may be [`Denied`](Self::Denied) or [`Rejected`](Self::Rejected).
+/// `?` turns [`Expired`], [`SignInReason`], [`ProtocolError`] and [`TransportError`] into it. An [`OAuthError`] needs a
+/// word more, since it may be [`Denied`](Self::Denied) or [`Rejected`](Self::Rejected).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
@@ -17,14 +17,16 @@ pub enum Failure {
     /// The person refused, or the server did on their behalf (RFC 8628 §3.5 `access_denied`).
     #[error("the sign-in was denied ({0})")]
     Denied(OAuthError),
-    /// The code expired before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628 §3.5).
+    /// The code expired before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628
+    /// §3.5).
     #[error(transparent)]
     Expired(#[from] Expired),
     /// Nothing can be done without the person: start a sign-in.
     ///
-    /// This is a variant and not a method of [`Rejected`](Self::Rejected) because every caller of a silent sign-in or a refresh
-    /// handles it differently from the rest, by showing a code: a method is easily forgotten, a variant is seen in every `match`.
-    /// Nor is it the same as `invalid_grant`: what a sign-in would not cure, such as a policy about the application, is `Rejected`.
+    /// This is a variant and not a method of [`Rejected`](Self::Rejected) because every caller of a silent sign-in or a
+    /// refresh handles it differently from the rest, by showing a code: a method is easily forgotten, a variant is seen
+    /// in every `match`. Nor is it the same as `invalid_grant`: what a sign-in would not cure, such as a policy about
+    /// the application, is `Rejected`.
     #[error(transparent)]
     SignInNeeded(#[from] SignInReason),
     /// Several accounts are signed in and none was named. These are their names, safe to print.
@@ -57,9 +59,9 @@ impl Failure {
 
     /// After a [`Refresh`](crate::Refresh): whether to keep the refresh token that it used, since it may still be good.
     ///
-    /// False only when the server said that the token itself is no longer valid. An outage says nothing about it; and an error
-    /// with a suberror such as `basic_action` (Microsoft Entra) is about what was requested: for other requests the token is
-    /// still good.
+    /// False only when the server said that the token itself is no longer valid. An outage says nothing about it; and
+    /// an error with a suberror such as `basic_action` (Microsoft Entra) is about what was requested: for other
+    /// requests the token is still good.
     #[must_use]
     pub fn keeps_refresh_token(&self) -> bool {
         match self {
@@ -127,8 +129,8 @@ impl Trail {
         self.failures
     }
 
-    /// Three `slow_down` answers came in a row although every wait was kept: the clock of this computer probably runs fast, as
-    /// it does in some virtual machines.
+    /// Three `slow_down` answers came in a row although every wait was kept: the clock of this computer probably runs
+    /// fast, as it does in some virtual machines.
     #[must_use]
     pub fn clock_drift_suspected(&self) -> bool {
         self.drift_suspected
@@ -186,14 +188,14 @@ pub enum SignInReason {
     /// The tokens that are there were requested with fewer scopes, or for another API.
     #[error("more is requested than at the last sign-in")]
     NewScopes,
-    /// The server refused the refresh token. The error says why, and its [`claims`](OAuthError::claims) say what the next sign-in
-    /// must request.
+    /// The server refused the refresh token. The error says why, and its [`claims`](OAuthError::claims) say what the
+    /// next sign-in must request.
     #[error("sign in again: {0}")]
     Refused(OAuthError),
 }
 
-/// An error response (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts except the claims are safe to
-/// print.
+/// An error response (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts except the claims are
+/// safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
     pub(crate) code: Box<str>,
@@ -243,8 +245,8 @@ impl OAuthError {
         self.status
     }
 
-    /// The server's own numbers, at most 16 of them (`error_codes`: 50076 for `AADSTS50076` of Microsoft Entra). They may
-    /// change at any time: never decide by them.
+    /// The server's own numbers, at most 16 of them (`error_codes`: 50076 for `AADSTS50076` of Microsoft Entra). They
+    /// may change at any time: never decide by them.
     #[must_use]
     pub fn numbers(&self) -> &[u32] {
         self.details.as_deref().map_or(&[], |details| &details.numbers)
@@ -280,8 +282,8 @@ impl OAuthError {
         self.details.as_deref()?.timestamp.as_deref()
     }
 
-    /// The claims challenge: a JSON object, verbatim, which goes back to the server as the parameter `claims` of the next sign-in.
-    /// At most 8 KiB; a longer one is dropped, since a part of it is useless. Not safe to print.
+    /// The claims challenge: a JSON object, verbatim, which goes back to the server as the parameter `claims` of the
+    /// next sign-in. At most 8 KiB; a longer one is dropped, since a part of it is useless. Not safe to print.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.details.as_deref()?.claims.as_deref()

@@ -1,6 +1,6 @@
-//! The client side of the OAuth 2.0 Device Authorization Grant (RFC 8628) as a pure state machine: no clock, no sockets, no
-//! threads, no files, no random numbers of its own. Told the time and what happened, a [`Machine`] answers with the one
-//! thing to do next.
+//! The client side of the OAuth 2.0 Device Authorization Grant (RFC 8628) as a pure state machine: no clock, no
+//! sockets, no threads, no files, no random numbers of its own. Told the time and what happened, a [`Machine`] answers
+//! with the one thing to do next.
 //!
 //! # A sign-in
 //!
@@ -21,8 +21,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`SignIn`] is the same with a memory: it looks into a [`TokenCache`] first, then tries a refresh, and shows a code only when
-//! the person is needed.
+//! [`SignIn`] is the same with a memory: it looks into a [`TokenCache`] first, then tries a refresh, and shows a code
+//! only when the person is needed.
 //!
 //! # The machines
 //!
@@ -51,13 +51,14 @@
 //!
 //! # Errors
 //!
-//! Four families that never mix: [`ConfigError`] (a configuration that cannot work; nothing was sent), [`Misuse`] (the driver's
-//! bug; the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended). Each says what happened and
-//! what to do, in text that is safe to print.
+//! Four families that never mix: [`ConfigError`] (a configuration that cannot work; nothing was sent), [`Misuse`] (the
+//! driver's bug; the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended). Each says
+//! what happened and what to do, in text that is safe to print.
 //!
 //! # Features
 //!
-//! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs `alloc`.
+//! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs
+//!   `alloc`.
 //! - `http` (default, implies `std`): [`Request::into_http`].
 //! - `serde`: a flow as data (`Snapshot`), to be resumed in another process.
 #![no_std]

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 /// A protocol as a state machine: told the time and what happened, it answers with the one thing to do next.
 ///
-/// A driver is a loop around [`next_action`](Machine::next_action); waking early, late or twice is harmless. `device-flow-tokio`
-/// and `device-flow-blocking` have such a loop. One of your own is this:
+/// A driver is a loop around [`next_action`](Machine::next_action); waking early, late or twice is harmless.
+/// `device-flow-tokio` and `device-flow-blocking` have such a loop. One of your own is this:
 ///
 /// ```
 /// use device_flow_core::{Action, Failure, Machine, Prompt, Request, Response, Timestamp, TransportError};
@@ -47,19 +47,20 @@ use zeroize::Zeroizing;
 ///
 /// # One timeline
 ///
-/// `now` is monotonic time, counted from a zero of the driver's choice; an earlier `now` counts as the latest one seen. **All calls to
-/// one machine must count from the same zero**, whichever drivers, HTTP clients or threads take turns at it, because the machine
-/// compares the times that it is given. A second driver with a zero of its own polls too early or waits too long, and polling
-/// early is what servers lock clients out for (RFC 8628 §3.5).
+/// `now` is monotonic time, counted from a zero of the driver's choice; an earlier `now` counts as the latest one seen.
+/// **All calls to one machine must count from the same zero**, whichever drivers, HTTP clients or threads take turns at
+/// it, because the machine compares the times that it is given. A second driver with a zero of its own polls too early
+/// or waits too long, and polling early is what servers lock clients out for (RFC 8628 §3.5).
 ///
-/// So a driver takes the time from one clock per process: a `static` `Instant`, or a clock that counts from the boot. The
-/// function `now()` of both adapters is such a clock, and a driver that shares its machines with them must use it. Another
-/// process cannot share it: store a `Snapshot` of the flow there, which holds durations, and resume it.
+/// So a driver takes the time from one clock per process: a `static` `Instant`, or a clock that counts from the boot.
+/// The function `now()` of both adapters is such a clock, and a driver that shares its machines with them must use it.
+/// Another process cannot share it: store a `Snapshot` of the flow there, which holds durations, and resume it.
 pub trait Machine {
     /// What the machine brings on success.
     type Output;
 
-    /// The one thing to do now. A request, a prompt and an outcome come out once; every other action repeats. Never panics.
+    /// The one thing to do now. A request, a prompt and an outcome come out once; every other action repeats. Never
+    /// panics.
     ///
     /// (Not called `poll`: in this protocol that word means asking the token endpoint.)
     fn next_action(&mut self, now: Timestamp) -> Action<Self::Output>;
@@ -67,7 +68,8 @@ pub trait Machine {
     /// Hands in the answer to a request: any status, any bytes.
     ///
     /// # Errors
-    /// [`Misuse`] when the ticket is not the one outstanding here, or the status is not an HTTP status. The machine is unchanged then.
+    /// [`Misuse`] when the ticket is not the one outstanding here, or the status is not an HTTP status. The machine is
+    /// unchanged then.
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse>;
 
     /// Says that no answer came.
@@ -134,7 +136,8 @@ pub enum Cause {
     /// A status that says "not now" (408, 429 or 5xx) without an OAuth error in the body.
     #[error("the server answered with HTTP status {0}")]
     Status(u16),
-    /// Something that is not an OAuth answer: a captive portal, a firewall's page, a body cut short. The number is its status.
+    /// Something that is not an OAuth answer: a captive portal, a firewall's page, a body cut short. The number is its
+    /// status.
     #[error("something other than the authorization server answered (HTTP status {0}, a page instead of JSON)")]
     Page(u16),
 }
@@ -166,8 +169,8 @@ pub struct Ticket(usize);
 pub(crate) struct Outstanding(usize);
 
 impl Outstanding {
-    /// A ticket that no other machine in this process has, so that an answer can never reach another sign-in. The counter is
-    /// the only state that machines share, and it tells nothing about them.
+    /// A ticket that no other machine in this process has, so that an answer can never reach another sign-in. The
+    /// counter is the only state that machines share, and it tells nothing about them.
     pub(crate) fn issue(&mut self) -> Ticket {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         self.0 = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
@@ -349,8 +352,8 @@ impl<'a> Response<'a> {
         Self { status, body, content_type: None, retry_after: None, date: None, age: None }
     }
 
-    /// Adds a header. Hand in all of them, in any letter case: the few that matter are kept (the first of each name), the others
-    /// are ignored, and so are values that are not text.
+    /// Adds a header. Hand in all of them, in any letter case: the few that matter are kept (the first of each name),
+    /// the others are ignored, and so are values that are not text.
     #[must_use]
     pub fn header(mut self, name: &str, value: &'a [u8]) -> Self {
         let slot = if name.eq_ignore_ascii_case("content-type") {
@@ -424,8 +427,8 @@ pub enum TransportErrorKind {
     /// The TLS handshake failed for a reason other than the certificate.
     #[error("the TLS handshake failed")]
     Tls,
-    /// The server's certificate is not trusted: expired, for another host, or from an unknown authority. A machine ends at once
-    /// and never tries again.
+    /// The server's certificate is not trusted: expired, for another host, or from an unknown authority. A machine ends
+    /// at once and never tries again.
     #[error("the server's certificate is not trusted")]
     UntrustedCertificate,
     /// The proxy refused, or asked for credentials.
@@ -460,7 +463,8 @@ impl TransportError {
         Self { kind, detail: Box::default() }
     }
 
-    /// Adds what the transport has to say, for a person to read. It must hold no secret; unprintable characters are escaped.
+    /// Adds what the transport has to say, for a person to read. It must hold no secret; unprintable characters are
+    /// escaped.
     #[must_use]
     pub fn with_detail(mut self, detail: &str) -> Self {
         self.detail = crate::prompt::printable(detail);

@@ -9,12 +9,12 @@ use core::iter;
 use core::time::Duration;
 use url::{Host, Url};
 
-/// What to show to the person (RFC 8628 §3.3). Every text in it is safe to print as it stands: no control, bidirectional,
-/// line-breaking or invisible character, no URL that is not https (or http on loopback, when allowed).
+/// What to show to the person (RFC 8628 §3.3). Every text in it is safe to print as it stands: no control,
+/// bidirectional, line-breaking or invisible character, no URL that is not https (or http on loopback, when allowed).
 ///
-/// Always show [`user_code`](Prompt::user_code) and [`verification_uri`](Prompt::verification_uri), even beside a QR code of
-/// the complete URI (RFC 8628 §3.3.1), and tell people to enter a code only for a sign-in that they started themselves
-/// (RFC 8628 §5.4). `Debug` shows all of it, for none of it is a secret.
+/// Always show [`user_code`](Prompt::user_code) and [`verification_uri`](Prompt::verification_uri), even beside a QR
+/// code of the complete URI (RFC 8628 §3.3.1), and tell people to enter a code only for a sign-in that they started
+/// themselves (RFC 8628 §5.4). `Debug` shows all of it, for none of it is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Prompt {
     texts: PromptTexts,
@@ -39,7 +39,8 @@ impl Prompt {
         self.texts.part(1)
     }
 
-    /// The URI that already holds the code, for a QR code or a browser; `None` when the server sent none that is safe to use.
+    /// The URI that already holds the code, for a QR code or a browser; `None` when the server sent none that is safe
+    /// to use.
     #[must_use]
     pub fn verification_uri_complete(&self) -> Option<&str> {
         Some(self.texts.part(2)).filter(|uri| !uri.is_empty())
@@ -288,8 +289,8 @@ impl ShownUri {
     }
 }
 
-/// The checks that every URL must pass, whether it is shown or used: https, or http on loopback when allowed, and no user
-/// information.
+/// The checks that every URL must pass, whether it is shown or used: https, or http on loopback when allowed, and no
+/// user information.
 pub(crate) fn check_url(url: &Url, allow_http_loopback: bool) -> Result<(), TextFault> {
     match url.scheme() {
         "https" => {}
@@ -302,8 +303,8 @@ pub(crate) fn check_url(url: &Url, allow_http_loopback: bool) -> Result<(), Text
     Ok(())
 }
 
-/// Why a URL cannot be an endpoint: it must be an absolute https URL (http on loopback when allowed) without user information or
-/// fragment (RFC 6749 §3.2), and in the characters of RFC 3986, since it is sent verbatim.
+/// Why a URL cannot be an endpoint: it must be an absolute https URL (http on loopback when allowed) without user
+/// information or fragment (RFC 6749 §3.2), and in the characters of RFC 3986, since it is sent verbatim.
 pub(crate) fn endpoint_fault(text: &str, allow_http_loopback: bool) -> Option<TextFault> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
     if text.is_empty() {
@@ -323,8 +324,8 @@ pub(crate) fn endpoint_fault(text: &str, allow_http_loopback: bool) -> Option<Te
     }
 }
 
-/// Whether scheme and host are spelt in the text as they were parsed. The URL standard forgives backslashes, missing or extra
-/// slashes, escapes and odd numbers there, in which another program, or a person, may see another host.
+/// Whether scheme and host are spelt in the text as they were parsed. The URL standard forgives backslashes, missing or
+/// extra slashes, escapes and odd numbers there, in which another program, or a person, may see another host.
 fn spells_host(text: &str, url: &Url) -> bool {
     let (Some((scheme, rest)), Some(host)) = (text.split_once("://"), url.host_str()) else { return false };
     let Some((named, rest)) = rest.split_at_checked(host.len()) else { return false };
@@ -342,13 +343,14 @@ fn is_loopback(url: &Url) -> bool {
     })
 }
 
-/// One line of at most 200 characters from untrusted text, safe to print: line breaks become spaces, and everything else that
-/// could deceive a reader is escaped (`\u{1b}`).
+/// One line of at most 200 characters from untrusted text, safe to print: line breaks become spaces, and everything
+/// else that could deceive a reader is escaped (`\u{1b}`).
 pub(crate) fn printable(text: &str) -> Box<str> {
     escape(text, MAX_LINE).into_boxed_str()
 }
 
-/// An error code as it was written if it is a valid one (RFC 6749 §5.2: visible ASCII and space), else as [`printable`] text.
+/// An error code as it was written if it is a valid one (RFC 6749 §5.2: visible ASCII and space), else as [`printable`]
+/// text.
 pub(crate) fn verbatim(code: &str) -> Box<str> {
     let is_code = code.len() <= MAX_LINE && code.bytes().all(|b| matches!(b, 0x20..=0x7e));
     if is_code { Box::from(code) } else { printable(code) }

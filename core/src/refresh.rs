@@ -16,17 +16,19 @@ use core::fmt;
 
 /// Gets new tokens for a refresh token (RFC 6749 §6).
 ///
-/// The output holds the refresh token to keep from now on: [`TokenResponse::refresh_token`] is the new one, which replaces the
-/// old one for good, or the old one when the server sent none. Store it before you use the access token: many servers invalidate
-/// the old one when they issue the new one.
+/// The output holds the refresh token to keep from now on: [`TokenResponse::refresh_token`] is the new one, which
+/// replaces the old one for good, or the old one when the server sent none. Store it before you use the access token:
+/// many servers invalidate the old one when they issue the new one.
 ///
 /// When there is no output, [`Failure::keeps_refresh_token`] says whether the old one may still be good:
 /// - [`Failure::SignInNeeded`]: the server wants the person. Start a sign-in.
 /// - [`Failure::Rejected`]: the server refused for another reason, which a sign-in would not change.
-/// - [`Failure::Transport`], [`Failure::Protocol`]: no answer, or no usable one. Nothing is known about the token, so keep it.
+/// - [`Failure::Transport`], [`Failure::Protocol`]: no answer, or no usable one. Nothing is known about the token, so
+///   keep it.
 ///
-/// During an outage the request is repeated after 1, 2 and 4 seconds, or when `Retry-After` says. It sends the old token again: if
-/// the lost answer held a new one, only the server knows that, and servers that rotate refresh tokens tolerate this for a while.
+/// During an outage the request is repeated after 1, 2 and 4 seconds, or when `Retry-After` says. It sends the old
+/// token again: if the lost answer held a new one, only the server knows that, and servers that rotate refresh tokens
+/// tolerate this for a while.
 ///
 /// ```
 /// use device_flow_core::{Action, Client, Machine, Provider, Refresh, Timestamp};
@@ -64,20 +66,20 @@ impl Refresh {
     /// Requests only these scopes, separated by spaces: some or all of the client's.
     ///
     /// # Errors
-    /// [`ConfigError::Scope`], or [`ConfigError::WiderScope`] for a scope that the client does not request, which therefore cannot
-    /// have been granted (RFC 6749 §6: MUST NOT). A client without scopes leaves the choice to the server, so any scope is allowed
-    /// here.
+    /// [`ConfigError::Scope`], or [`ConfigError::WiderScope`] for a scope that the client does not request, which
+    /// therefore cannot have been granted (RFC 6749 §6: MUST NOT). A client without scopes leaves the choice to the
+    /// server, so any scope is allowed here.
     pub fn scope(mut self, scope: &str) -> Result<Self, ConfigError> {
         self.scope = Some(self.client.narrower_scope(scope)?).filter(|scope| !scope.is_empty());
         Ok(self)
     }
 
-    /// A further parameter, such as Microsoft's `client_info` or the `claims` of a challenge. It is sent in addition to those that
-    /// the client adds to each token request, and never logged. One without a value is left out.
+    /// A further parameter, such as Microsoft's `client_info` or the `claims` of a challenge. It is sent in addition to
+    /// those that the client adds to each token request, and never logged. One without a value is left out.
     ///
     /// # Errors
-    /// [`ConfigError::ReservedParameter`] for a parameter of the grant itself, [`ConfigError::RepeatedParameter`] for one that was
-    /// given before.
+    /// [`ConfigError::ReservedParameter`] for a parameter of the grant itself, [`ConfigError::RepeatedParameter`] for
+    /// one that was given before.
     pub fn parameter(mut self, name: &str, value: impl Into<Secret>) -> Result<Self, ConfigError> {
         self.client.check_refresh_parameter(name, self.parameters.iter().map(|(name, _)| name.as_str()))?;
         self.parameters.push((String::from(name), value.into()));
@@ -90,8 +92,9 @@ impl Refresh {
         &self.client
     }
 
-    /// A refresh token from an answer that was of no other use, or that came after the machine had ended. It replaces the old one,
-    /// which may be invalid by now: [`TokenCache::replace_refresh_token`](crate::TokenCache::replace_refresh_token).
+    /// A refresh token from an answer that was of no other use, or that came after the machine had ended. It replaces
+    /// the old one, which may be invalid by now:
+    /// [`TokenCache::replace_refresh_token`](crate::TokenCache::replace_refresh_token).
     #[must_use]
     pub fn rotated(&self) -> Option<&Secret> {
         self.rotated.as_ref()

@@ -11,10 +11,11 @@ use crate::{
 use alloc::sync::Arc;
 use core::fmt;
 
-/// Invalidates a token (RFC 7009). To sign out, revoke the refresh token; most servers then invalidate its access tokens, too.
+/// Invalidates a token (RFC 7009). To sign out, revoke the refresh token; most servers then invalidate its access
+/// tokens, too.
 ///
-/// It takes the token, because after a success nobody must use it (RFC 7009 §2.1); drop every other copy. The server answers the
-/// same for a token that was invalid before. With [`Failure::Protocol`] (the server stayed unavailable) and
+/// It takes the token, because after a success nobody must use it (RFC 7009 §2.1); drop every other copy. The server
+/// answers the same for a token that was invalid before. With [`Failure::Protocol`] (the server stayed unavailable) and
 /// [`Failure::Transport`] the token still exists (RFC 7009 §2.2.1), and a later attempt may succeed.
 ///
 /// ```

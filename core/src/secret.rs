@@ -27,8 +27,8 @@ impl Secret {
         &self.0
     }
 
-    /// The value of an `Authorization` header (RFC 6750 §2.1), as secret as this; `None` for a token with a space, which would end
-    /// it there.
+    /// The value of an `Authorization` header (RFC 6750 §2.1), as secret as this; `None` for a token with a space,
+    /// which would end it there.
     pub(crate) fn as_bearer(&self) -> Option<Self> {
         (!self.0.contains(' ')).then(|| Self::from(["Bearer ", &self.0].concat()))
     }
@@ -42,7 +42,8 @@ impl From<&str> for Secret {
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        // Shrinking a string with spare room would copy it and free the old bytes unwiped, so copy it here and wipe them.
+        // Shrinking a string with spare room would copy it and free the old bytes unwiped, so copy it here and wipe
+        // them.
         if text.len() == text.capacity() {
             Self(Zeroizing::new(text.into_boxed_str()))
         } else {

@@ -53,8 +53,9 @@ impl<T> SingleRequest<T> {
         }
     }
 
-    /// Takes the ticket back and returns the time at which to judge the answer; `None` when the request was cancelled meanwhile, so
-    /// that the answer is dropped. Unless the caller then calls [`finish`](Self::finish), there will be another request.
+    /// Takes the ticket back and returns the time at which to judge the answer; `None` when the request was cancelled
+    /// meanwhile, so that the answer is dropped. Unless the caller then calls [`finish`](Self::finish), there will be
+    /// another request.
     pub(crate) fn answered(
         &mut self,
         ticket: Ticket,

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 /// The second word of our own lock files; the third is the host.
 const OURS: &str = "device-flow-store";
 
-/// The content of a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `<pid> device-flow-store <host>` (this crate), or nothing.
+/// The content of a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `<pid> device-flow-store <host>` (this crate),
+/// or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Author {
     pub(super) pid: Option<Pid>,
@@ -44,8 +45,8 @@ impl Author {
         let runs = !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH));
         runs && started(pid).is_none_or(|process| match process {
             Process::Dead => false,
-            // Two seconds because the clocks are read in ticks. A clock that was set forward makes the lock look old, but it
-            // counts as dead only when nobody touches it for a while.
+            // Two seconds because the clocks are read in ticks. A clock that was set forward makes the lock look old,
+            // but it counts as dead only when nobody touches it for a while.
             Process::Since(age) => {
                 written.elapsed().is_ok_and(|lock| lock <= age.saturating_add(Duration::from_secs(2)))
                     || written.elapsed().is_err()
@@ -74,8 +75,8 @@ enum Process {
 /// From `/proc/<pid>/stat`, proc_pid_stat(5); `None` where there is no such file.
 fn started(pid: Pid) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The name in parentheses may hold spaces and parentheses. After it come (3) the state, …, (22) the ticks from boot to its
-    // start.
+    // The name in parentheses may hold spaces and parentheses. After it come (3) the state, …, (22) the ticks from boot
+    // to its start.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     if matches!(fields.next()?, "Z" | "X") {
         return Some(Process::Dead);

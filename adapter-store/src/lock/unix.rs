@@ -123,8 +123,8 @@ impl SharedLock {
             if found.may_be_dead(own_held, watched)
                 && try_flock(&found.file).map_err(failed("lock", &dir.path(&name)))? != Some(false)
             {
-                // Taken over in place, under its own lock, so that nobody sees it missing. Checked again, because its holder may
-                // have released it, or another process have taken it over, before we locked it.
+                // Taken over in place, under its own lock, so that nobody sees it missing. Checked again, because its
+                // holder may have released it, or another process have taken it over, before we locked it.
                 let lock = Self { dir: Arc::clone(dir), name: name.clone(), file: Arc::clone(&found.file), beat: None };
                 if lock.is_ours() && LockFile::read(dir, &name)?.is_some_and(|now| now.is_unchanged(&found)) {
                     return Ok(lock.sign());

@@ -1,4 +1,5 @@
-//! Owns the lock on Windows: `<file>.lockfile`, opened without sharing and deleted with its handle, so that it cannot be stale.
+//! Owns the lock on Windows: `<file>.lockfile`, opened without sharing and deleted with its handle, so that it cannot
+//! be stale.
 
 use super::Wait;
 use crate::os::{Dir, failed};
@@ -13,7 +14,8 @@ use std::time::Duration;
 /// <https://learn.microsoft.com/windows/win32/api/fileapi/nf-fileapi-createfilew>
 const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
 
-/// Another process has it open or has just deleted it: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_DELETE_PENDING.
+/// Another process has it open or has just deleted it: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION,
+/// ERROR_DELETE_PENDING.
 const HELD: [i32; 3] = [5, 32, 303];
 
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Owns file operations on Unix: links are not followed, everything is checked before and after it is opened, and names are
-//! resolved in a folder that is held open.
+//! Owns file operations on Unix: links are not followed, everything is checked before and after it is opened, and names
+//! are resolved in a folder that is held open.
 
 use crate::os::{LARGEST, failed};
 use crate::{Contents, FileKind, StoreError, fault};
@@ -18,8 +18,8 @@ const OTHERS_READ: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Tells states of a file apart without keeping its bytes. A write that keeps the size, within one tick of the file system's clock
-/// (4 ms at most), goes unnoticed; only a program that does not respect the lock can do that.
+/// Tells states of a file apart without keeping its bytes. A write that keeps the size, within one tick of the file
+/// system's clock (4 ms at most), goes unnoticed; only a program that does not respect the lock can do that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp([i128; 7]);
 
@@ -77,8 +77,8 @@ impl Dir {
         // The raw type differs between Unix systems.
         #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions, reason = "u16 on Apple's")]
         let mode = u32::from(about.st_mode) & 0o7777;
-        // Write access for the group is accepted, because a umask of 002 is the default of some systems; a file that a member of
-        // the group puts there is refused because of its owner.
+        // Write access for the group is accepted, because a umask of 002 is the default of some systems; a file that a
+        // member of the group puts there is refused because of its owner.
         if mode & 0o002 != 0 && mode & STICKY == 0 {
             return Err(StoreError::OthersMayWrite { path: path.to_owned(), mode });
         }
@@ -115,13 +115,13 @@ impl Dir {
 
     /// Opens an existing regular file of ours that has no other name, and says whether it must be made private.
     ///
-    /// A file that others may *read* is tightened: it may have been read already, and older MSALs wrote 0644, so a refusal would
-    /// only make people run chmod. A file that others may *write* is refused: its content may be theirs, and such a cache would
-    /// sign this person in as somebody else.
+    /// A file that others may *read* is tightened: it may have been read already, and older MSALs wrote 0644, so a
+    /// refusal would only make people run chmod. A file that others may *write* is refused: its content may be theirs,
+    /// and such a cache would sign this person in as somebody else.
     pub(crate) fn open_file(&self, name: &OsStr, to_lock: bool) -> Result<Option<(File, bool)>, StoreError> {
         let path = self.path(name);
-        // Checked before, because opening a device may have an effect and opening a pipe may block; and checked again after,
-        // because it may have been exchanged.
+        // Checked before, because opening a device may have an effect and opening a pipe may block; and checked again
+        // after, because it may have been exchanged.
         fault::point("stat").map_err(failed("look at", &path))?;
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) => check_regular(FileType::from_raw_mode(about.st_mode), &path)?,
@@ -152,7 +152,8 @@ impl Dir {
             links => return Err(StoreError::HardLinked { path, links }),
         }
         let mode = about.permissions().mode() & 0o7777;
-        // A lock file holds no secret and nothing that is relied on; Python creates it with 0664 under the umask of some systems.
+        // A lock file holds no secret and nothing that is relied on; Python creates it with 0664 under the umask of
+        // some systems.
         if mode & OTHERS_WRITE != 0 && !to_lock {
             return Err(StoreError::OthersMayWrite { path, mode });
         }

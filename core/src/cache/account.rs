@@ -8,8 +8,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// A person who has signed in. Nothing in it is a secret. All of it came from the server, so only [`label`](Account::label) is safe
-/// to print.
+/// A person who has signed in. Nothing in it is a secret. All of it came from the server, so only
+/// [`label`](Account::label) is safe to print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// All texts one after the other, so that a thousand accounts are a thousand allocations.
@@ -37,8 +37,8 @@ impl Account {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// The id of the person at this server: `uid.utid` with Microsoft, the subject of the ID token elsewhere; empty when the server
-    /// sent neither.
+    /// The id of the person at this server: `uid.utid` with Microsoft, the subject of the ID token elsewhere; empty
+    /// when the server sent neither.
     #[must_use]
     pub fn home_account_id(&self) -> &str {
         self.part(0, self.ends[0])
@@ -50,7 +50,8 @@ impl Account {
         self.part(self.ends[0], self.ends[1])
     }
 
-    /// The name that the person knows, such as `ada@example.com`; empty when the server did not send it. To show, never to decide by.
+    /// The name that the person knows, such as `ada@example.com`; empty when the server did not send it. To show, never
+    /// to decide by.
     #[must_use]
     pub fn username(&self) -> &str {
         self.part(self.ends[1], self.ends[2])
@@ -68,8 +69,8 @@ impl Account {
         Some(self.part(self.ends[2], self.ends[3])).filter(|name| !name.is_empty())
     }
 
-    /// The server, as the writer of the cache names it. Compare it with [`Authority::knows`](super::Authority::knows), since
-    /// other spellings may mean the same server.
+    /// The server, as the writer of the cache names it. Compare it with [`Authority::knows`](super::Authority::knows),
+    /// since other spellings may mean the same server.
     #[must_use]
     pub fn environment(&self) -> &str {
         self.part(self.ends[3], self.ends[4])
@@ -102,8 +103,8 @@ impl fmt::Debug for Account {
 }
 
 impl TokenCache {
-    /// All accounts that are signed in, in the order of the file. A person in several realms of one server, or under several names
-    /// of it, is one account: that of the home tenant if there is one, else the first.
+    /// All accounts that are signed in, in the order of the file. A person in several realms of one server, or under
+    /// several names of it, is one account: that of the home tenant if there is one, else the first.
     #[must_use]
     pub fn accounts(&self) -> Vec<Account> {
         // By hash of the home account id, so that one person's entries are neighbours.

@@ -39,8 +39,9 @@ impl AuthorityKind {
 }
 
 impl Authority {
-    /// The server at a URL, its issuer or any endpoint. Microsoft's hosts and paths are known. For any other server the environment is
-    /// its host, its port unless that is the default one, and its path: two issuers on one host have nothing in common.
+    /// The server at a URL, its issuer or any endpoint. Microsoft's hosts and paths are known. For any other server the
+    /// environment is its host, its port unless that is the default one, and its path: two issuers on one host have
+    /// nothing in common.
     #[must_use]
     pub fn at(url: &str) -> Self {
         let Ok(parsed) = Url::parse(url) else { return Self::new(url, "", AuthorityKind::Generic) };
@@ -95,8 +96,8 @@ impl Authority {
         self.kind
     }
 
-    /// Whether an ID token from this server may name its issuer. Each tenant of Microsoft's has an issuer of its own, with its id in
-    /// it. `issuer` is the configured one, or `None` when it is not known.
+    /// Whether an ID token from this server may name its issuer. Each tenant of Microsoft's has an issuer of its own,
+    /// with its id in it. `issuer` is the configured one, or `None` when it is not known.
     pub(crate) fn may_name(&self, claims: &IdTokenClaims, issuer: Option<&str>) -> bool {
         let found = claims.issuer();
         // Google documents that the scheme may be missing.
@@ -121,8 +122,8 @@ impl Authority {
     }
 }
 
-/// Hosts that are the same cloud (every MSAL has this list). Requests go to the first; the second of the public cloud is the one
-/// that most MSALs write.
+/// Hosts that are the same cloud (every MSAL has this list). Requests go to the first; the second of the public cloud
+/// is the one that most MSALs write.
 const CLOUDS: [&[&str]; 8] = [
     &["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
     &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
@@ -166,8 +167,8 @@ pub(super) fn home_tenant(home_account_id: &str) -> &str {
     home_account_id.rsplit_once('.').map_or("", |(_, tenant)| tenant)
 }
 
-/// Whether two realms mean the same tenant for this account: some MSALs write `organizations` where others write the home
-/// tenant that answered to it.
+/// Whether two realms mean the same tenant for this account: some MSALs write `organizations` where others write the
+/// home tenant that answered to it.
 pub(super) fn same_realm(one: &str, other: &str, home_account_id: &str) -> bool {
     let resolve = |realm| if is_home(realm) { home_tenant(home_account_id) } else { realm };
     one.eq_ignore_ascii_case(other)

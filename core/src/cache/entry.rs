@@ -1,4 +1,5 @@
-//! Owns one entry of a cache: its text exactly as it was written, and the positions of the few fields that lookups need.
+//! Owns one entry of a cache: its text exactly as it was written, and the positions of the few fields that lookups
+//! need.
 
 use crate::UnixTime;
 use crate::message::json::Number;
@@ -346,8 +347,8 @@ impl Entry {
     }
 }
 
-/// A hash that ignores the case of ASCII letters. Only the owner of a file puts keys into it, so an attack by collisions would be
-/// one on oneself.
+/// A hash that ignores the case of ASCII letters. Only the owner of a file puts keys into it, so an attack by
+/// collisions would be one on oneself.
 pub(super) fn hash(text: &str) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     const LOWER: u64 = 0x2020_2020_2020_2020;

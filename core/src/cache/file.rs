@@ -43,7 +43,8 @@ pub(super) enum Section {
 impl TokenCache {
     /// Reads what an MSAL or [`to_json`](TokenCache::to_json) wrote. No bytes, or only white space, are an empty cache.
     ///
-    /// The bytes are copied, and the copy is wiped when it is no longer needed. The caller must wipe the bytes themselves.
+    /// The bytes are copied, and the copy is wiped when it is no longer needed. The caller must wipe the bytes
+    /// themselves.
     ///
     /// # Errors
     /// [`CacheError`] when they are not a JSON object. Anything inside an object is tolerated and kept.
@@ -65,7 +66,8 @@ impl TokenCache {
             Part::Other(name, value) => sections.push(Err((kind(name), reader.member(name, value)))),
         };
         if parts(&text, &mut take).is_none() {
-            // This is rare: something else stands in the place of a map, or all of it is garbage. Parse again, member by member.
+            // This is rare: something else stands in the place of a map, or all of it is garbage. Parse again, member
+            // by member.
             (sections, drafts, reader) = (Vec::new(), Vec::new(), Reader::new(&text));
             let mut root = |name, value| {
                 let before = drafts.len();

@@ -40,15 +40,15 @@ pub struct AccessTokenQuery<'a> {
 }
 
 impl<'a> AccessTokenQuery<'a> {
-    /// All of these scopes, separated by spaces, without regard to case. `openid`, `profile` and `offline_access` are about the
-    /// sign-in, so they do not count beside other scopes.
+    /// All of these scopes, separated by spaces, without regard to case. `openid`, `profile` and `offline_access` are
+    /// about the sign-in, so they do not count beside other scopes.
     #[must_use]
     pub fn scopes(scopes: &'a str) -> Self {
         Self { scopes, audience: "", token_type: "Bearer", min_life: None, bypassed: false }
     }
 
-    /// For this API, named as [`Client::audience`](crate::Client::audience) names it. Unless set, a token that was requested without
-    /// an API.
+    /// For this API, named as [`Client::audience`](crate::Client::audience) names it. Unless set, a token that was
+    /// requested without an API.
     #[must_use]
     pub fn audience(mut self, audience: &'a str) -> Self {
         self.audience = audience;
@@ -69,8 +69,8 @@ impl<'a> AccessTokenQuery<'a> {
         self
     }
 
-    /// Finds no access token, because a refresh is forced or an API asked for more claims than its token has. Refresh tokens are
-    /// not affected.
+    /// Finds no access token, because a refresh is forced or an API asked for more claims than its token has. Refresh
+    /// tokens are not affected.
     #[must_use]
     pub fn bypass(mut self) -> Self {
         self.bypassed = true;
@@ -120,7 +120,8 @@ impl CachedAccessToken<'_> {
         self.0.expires().unwrap_or_default()
     }
 
-    /// Whether the server wants it replaced by now, although it is still valid. Try to refresh, and use this one if that fails.
+    /// Whether the server wants it replaced by now, although it is still valid. Try to refresh, and use this one if
+    /// that fails.
     #[must_use]
     pub fn is_aging(&self, now: UnixTime) -> bool {
         self.refresh_on().is_some_and(|refresh_on| refresh_on <= now)
@@ -160,8 +161,8 @@ impl CachedRefreshToken<'_> {
         Secret::from(self.entry.secret())
     }
 
-    /// Whether it came from another client of the same family. A server that answers `client_mismatch` to it says that the
-    /// client is not in the family: go on with the next, and tell the cache with [`TokenCache::leave_family`].
+    /// Whether it came from another client of the same family. A server that answers `client_mismatch` to it says that
+    /// the client is not in the family: go on with the next, and tell the cache with [`TokenCache::leave_family`].
     #[must_use]
     pub fn is_of_family(&self) -> bool {
         self.foreign
@@ -183,8 +184,8 @@ impl fmt::Debug for CachedRefreshToken<'_> {
 }
 
 impl TokenCache {
-    /// An access token that covers the scopes and is valid for five more minutes, or for a fifth of its life when that is less,
-    /// unless the query says [how long](AccessTokenQuery::min_life). Of several, the one that expires last.
+    /// An access token that covers the scopes and is valid for five more minutes, or for a fifth of its life when that
+    /// is less, unless the query says [how long](AccessTokenQuery::min_life). Of several, the one that expires last.
     ///
     /// The expiry of a token that was written in the future is not trusted, because the clock has been set back.
     #[must_use]
@@ -215,8 +216,8 @@ impl TokenCache {
         found.max_by_key(|entry| (entry.expires(), entry.written())).map(CachedAccessToken)
     }
 
-    /// Whether this was requested when the owner signed in, as far as is known: some access token, valid or expired, matches, or
-    /// there is no access token at all.
+    /// Whether this was requested when the owner signed in, as far as is known: some access token, valid or expired,
+    /// matches, or there is no access token at all.
     pub(crate) fn has_requested(&self, owner: Owner<'_>, query: AccessTokenQuery<'_>) -> bool {
         let is_mine = |entry: &&Entry| {
             entry.kind == Kind::AccessToken && owner.is_client_of(entry) && owner.is_in_realm_of(entry)
@@ -238,8 +239,9 @@ impl TokenCache {
         self.owned_by(&owner).any(|entry| is_usable(entry, &owner, family))
     }
 
-    /// All refresh tokens that may be valid, the most likely first: those of the client's family, then the client's own, the newest
-    /// first in each. Try one after the other, because some MSALs leave a replaced token beside the new one.
+    /// All refresh tokens that may be valid, the most likely first: those of the client's family, then the client's
+    /// own, the newest first in each. Try one after the other, because some MSALs leave a replaced token beside the new
+    /// one.
     #[must_use]
     pub fn refresh_tokens(&self, owner: Owner<'_>) -> Vec<CachedRefreshToken<'_>> {
         let family = self.family(owner.client_id, owner.authority);
@@ -251,8 +253,8 @@ impl TokenCache {
         found.into_iter().map(token).collect()
     }
 
-    /// The ID token of the last sign-in or refresh, as the server sent it. It may have expired; it says who signed in and gives
-    /// access to nothing.
+    /// The ID token of the last sign-in or refresh, as the server sent it. It may have expired; it says who signed in
+    /// and gives access to nothing.
     #[must_use]
     pub fn id_token(&self, owner: Owner<'_>) -> Option<Secret> {
         let mut owned = self.owned_by(&owner).filter(|entry| entry.kind == Kind::IdToken);
@@ -283,8 +285,8 @@ impl TokenCache {
         self.of_home(owner.home_account_id).filter(move |entry| authority.knows(entry.environment()))
     }
 
-    /// When a refresh token was written, and whether its writer said so. Otherwise it counts as written with the newest access
-    /// token of its client, since a server that replaces refresh tokens does so in every answer.
+    /// When a refresh token was written, and whether its writer said so. Otherwise it counts as written with the newest
+    /// access token of its client, since a server that replaces refresh tokens does so in every answer.
     fn freshness(&self, token: &Entry) -> (UnixTime, bool) {
         if let Some(written) = token.written() {
             return (written.saturating_add(SAME_TIME), true);

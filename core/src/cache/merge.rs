@@ -15,9 +15,10 @@ pub(super) struct Change {
 impl TokenCache {
     /// Takes over what another process has stored since this cache was loaded, and applies the changes made here to it.
     ///
-    /// `stored` is what is stored now. An entry that only one side has changed is taken from that side. Of a token that both have
-    /// changed the newer one stays, and what was signed out here stays removed. Hold the store's lock from reading `stored` until
-    /// [`to_json`](TokenCache::to_json) is written, then call [`mark_saved`](TokenCache::mark_saved).
+    /// `stored` is what is stored now. An entry that only one side has changed is taken from that side. Of a token that
+    /// both have changed the newer one stays, and what was signed out here stays removed. Hold the store's lock from
+    /// reading `stored` until [`to_json`](TokenCache::to_json) is written, then call
+    /// [`mark_saved`](TokenCache::mark_saved).
     pub fn merge(&mut self, stored: Self) {
         let mine = mem::replace(self, stored);
         self.changes.clear();

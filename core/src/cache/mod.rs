@@ -25,8 +25,8 @@ use merge::Change;
 /// Accounts and their tokens, in the schema that every MSAL reads and writes: pure data, no file, no clock.
 ///
 /// What it does not know (other maps, further members, entries that it cannot read) comes out of
-/// [`to_json`](TokenCache::to_json) as it went into [`from_json`](TokenCache::from_json). Account ids and keys are compared without
-/// regard to the case of ASCII letters, since the schema writes keys in lower case.
+/// [`to_json`](TokenCache::to_json) as it went into [`from_json`](TokenCache::from_json). Account ids and keys are
+/// compared without regard to the case of ASCII letters, since the schema writes keys in lower case.
 ///
 /// | To | Call |
 /// | --- | --- |
@@ -39,19 +39,20 @@ use merge::Change;
 ///
 /// # Beside MSAL
 ///
-/// What this crate writes works with every MSAL that was run on it (Python 1.39.0, Node 7.2.1), also with a server that invalidates a
-/// refresh token when it issues the next: an MSAL that refreshes after us needs one request. This crate never sends a refresh token
-/// that it knows to be replaced, whatever the others have left in the file. Some problems that the MSALs make for each other cannot
-/// be repaired from outside. They last until the next [`save`](TokenCache::save) here, and they matter only where replaced refresh
-/// tokens are refused, which Microsoft does not do at once:
-/// - After Node has refreshed what Python wrote, or the reverse, there are two refresh tokens. Python tries the invalid one first and
-///   then the other; Node sends the first in the file, and fails when that is the invalid one.
-/// - Node writes a refresh token without the `target` that makes Python write to the same place, so after Node and then Python there
-///   are two again.
-/// - Node finds no token at all while the application's metadata is there under two names of the cloud, as after a sign-in by Python
-///   and a refresh by Python with a token of another MSAL.
-/// - Python does not list an account under `login.windows.net`, where all other MSALs write, while it has one under the name that it
-///   was configured with; and it signs out under one name only.
+/// What this crate writes works with every MSAL that was run on it (Python 1.39.0, Node 7.2.1), also with a server that
+/// invalidates a refresh token when it issues the next: an MSAL that refreshes after us needs one request. This crate
+/// never sends a refresh token that it knows to be replaced, whatever the others have left in the file. Some problems
+/// that the MSALs make for each other cannot be repaired from outside. They last until the next
+/// [`save`](TokenCache::save) here, and they matter only where replaced refresh tokens are refused, which Microsoft
+/// does not do at once:
+/// - After Node has refreshed what Python wrote, or the reverse, there are two refresh tokens. Python tries the invalid
+///   one first and then the other; Node sends the first in the file, and fails when that is the invalid one.
+/// - Node writes a refresh token without the `target` that makes Python write to the same place, so after Node and then
+///   Python there are two again.
+/// - Node finds no token at all while the application's metadata is there under two names of the cloud, as after a
+///   sign-in by Python and a refresh by Python with a token of another MSAL.
+/// - Python does not list an account under `login.windows.net`, where all other MSALs write, while it has one under the
+///   name that it was configured with; and it signs out under one name only.
 ///
 /// `Debug` shows only how many entries and unsaved changes there are.
 pub struct TokenCache {

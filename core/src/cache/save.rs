@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 /// The assumed life of an access token without `expires_in`, when a refresh token can replace it: the usual hour.
 const USUAL_LIFE: Duration = Duration::from_secs(3_600);
 
-/// The same when no refresh token can replace it: it is used until the server refuses it. Some readers treat a token that expires
-/// in ten years or more as damaged.
+/// The same when no refresh token can replace it: it is used until the server refuses it. Some readers treat a token
+/// that expires in ten years or more as damaged.
 const LONGEST_LIFE: Duration = Duration::from_secs(3_600 * 24 * 3_649);
 
 /// Where a grant came from: which client requested it from which server, and origin.
@@ -53,14 +53,16 @@ struct Identity {
 }
 
 impl TokenCache {
-    /// Saves a grant: access token, refresh token, ID token, account and what is known of the client. It removes the refresh tokens
-    /// of the same owner that it replaces, whatever key their writer used, and the access tokens whose scopes it covers.
+    /// Saves a grant: access token, refresh token, ID token, account and what is known of the client. It removes the
+    /// refresh tokens of the same owner that it replaces, whatever key their writer used, and the access tokens whose
+    /// scopes it covers.
     ///
-    /// The person is named by Microsoft's `client_info` (`uid.utid`), else by the ID token (`sub`), which the caller has
-    /// [checked](IdTokenClaims::check). A server that sends neither has one account, whose ids are empty. Without scopes in the
-    /// answer, the requested ones were granted (RFC 6749 §5.1).
+    /// The person is named by Microsoft's `client_info` (`uid.utid`), else by the ID token (`sub`), which the caller
+    /// has [checked](IdTokenClaims::check). A server that sends neither has one account, whose ids are empty. Without
+    /// scopes in the answer, the requested ones were granted (RFC 6749 §5.1).
     ///
-    /// Returns the account; `None` after a refresh whose answer does not name the person when the cache does not have it either.
+    /// Returns the account; `None` after a refresh whose answer does not name the person when the cache does not have
+    /// it either.
     pub fn save(&mut self, response: &TokenResponse, origin: &GrantOrigin<'_>, now: UnixTime) -> Option<Account> {
         let identity = Identity::of(response, origin.account);
         let family = member(response, "foci");
@@ -81,8 +83,9 @@ impl TokenCache {
         account
     }
 
-    /// Puts a new refresh token in the place of an old one, which may be invalid by now: after a refresh whose answer was of no
-    /// other use, with the token from [`Refresh::rotated`](crate::Refresh::rotated). `true` when the old one was there.
+    /// Puts a new refresh token in the place of an old one, which may be invalid by now: after a refresh whose answer
+    /// was of no other use, with the token from [`Refresh::rotated`](crate::Refresh::rotated). `true` when the old one
+    /// was there.
     pub fn replace_refresh_token(&mut self, old: &Secret, new: &Secret, now: UnixTime) -> bool {
         // Exposed to be compared with what is in the cache, and to be written where only its owner reads.
         let (old, new) = (old.expose(), new.expose());
@@ -110,8 +113,8 @@ impl TokenCache {
         }
     }
 
-    /// Removes an account at this server: all realms, all access and ID tokens, and the refresh tokens of this client and of its
-    /// family. Refresh tokens of other clients stay. `true` when there was something to remove.
+    /// Removes an account at this server: all realms, all access and ID tokens, and the refresh tokens of this client
+    /// and of its family. Refresh tokens of other clients stay. `true` when there was something to remove.
     ///
     /// The server still accepts the removed tokens, so revoke the [refresh tokens](TokenCache::refresh_tokens) first.
     pub fn remove_account(&mut self, owner: Owner<'_>) -> bool {
@@ -132,8 +135,8 @@ impl TokenCache {
         removed
     }
 
-    /// Removes every copy of a refresh token that the server has refused for good. One that another process has put in its place
-    /// meanwhile survives the [`merge`](TokenCache::merge). `true` when it was there.
+    /// Removes every copy of a refresh token that the server has refused for good. One that another process has put in
+    /// its place meanwhile survives the [`merge`](TokenCache::merge). `true` when it was there.
     pub fn remove_refresh_token(&mut self, token: &Secret) -> bool {
         // Exposed to be compared with what is in the cache.
         let token = token.expose();
@@ -142,7 +145,8 @@ impl TokenCache {
         removed
     }
 
-    /// Records that the server said that this client is in no family: from now on only its own refresh tokens are tried.
+    /// Records that the server said that this client is in no family: from now on only its own refresh tokens are
+    /// tried.
     pub fn leave_family(&mut self, client_id: &str, authority: &Authority) {
         let known = self.app_metadata(client_id, authority).map(Entry::environment);
         let environment = String::from(known.unwrap_or_else(|| preferred_cache(authority.environment())));
@@ -173,7 +177,8 @@ impl TokenCache {
             object.text(AUDIENCE, audience);
         }
         if !AccessTokenQuery::scopes(response.requested()).is_met_by(&target) {
-            // Without this the same request would never find the token, when the server names other scopes (GitHub sums them up).
+            // Without this the same request would never find the token, when the server names other scopes (GitHub sums
+            // them up).
             object.text(ASKED, response.requested());
         }
         if let Some(life) = seconds(response, "ext_expires_in") {
@@ -199,9 +204,9 @@ impl TokenCache {
         });
     }
 
-    /// Writes one entry per owner, under the key that Node uses, which has no time of writing and sends the first token that it
-    /// finds. Python computes its key from `target` whenever it writes or removes, so `target` is chosen to give the same key. Then
-    /// all of them replace the same entry, and no invalid token is left beside it.
+    /// Writes one entry per owner, under the key that Node uses, which has no time of writing and sends the first token
+    /// that it finds. Python computes its key from `target` whenever it writes or removes, so `target` is chosen to
+    /// give the same key. Then all of them replace the same entry, and no invalid token is left beside it.
     fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
         let &Place { origin, environment, home } = place;
         let hash = hash(home);
@@ -300,9 +305,10 @@ impl TokenCache {
         Some(account)
     }
 
-    /// The name of the server under which everything of a person is written, since Python signs out under one name only, that of the
-    /// account. Python writes the name that it was configured with, and beside that it does not see an account under another name.
-    /// All other MSALs write the preferred name, so that is used for a new person and for one who has an account there.
+    /// The name of the server under which everything of a person is written, since Python signs out under one name
+    /// only, that of the account. Python writes the name that it was configured with, and beside that it does not see
+    /// an account under another name. All other MSALs write the preferred name, so that is used for a new person and
+    /// for one who has an account there.
     fn environment(&self, authority: &Authority, home: &str) -> String {
         let preferred = preferred_cache(authority.environment());
         let accounts = self.of_home(home).filter(|known| known.kind == Kind::Account);
@@ -376,7 +382,8 @@ fn member(response: &TokenResponse, name: &str) -> Option<String> {
     Some(text).filter(|text| !text.is_empty() && !text.starts_with(['{', '[']))
 }
 
-/// A lifetime in seconds that the answer may hold. Nonsense counts as absent, so that the tokens are not lost because of it.
+/// A lifetime in seconds that the answer may hold. Nonsense counts as absent, so that the tokens are not lost because
+/// of it.
 fn seconds(response: &TokenResponse, name: &str) -> Option<Duration> {
     let number = Number::read(&member(response, name)?)?;
     (!number.negative).then(|| Duration::from_secs(number.floor))

@@ -7,8 +7,8 @@ use alloc::boxed::Box;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1); or it has
-    /// a colon, which an unencoded Basic header cannot carry (RFC 7617 §2).
+    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1); or
+    /// it has a colon, which an unencoded Basic header cannot carry (RFC 7617 §2).
     #[error(
         "the client id must be 1 to 16384 visible ASCII characters, without a colon if it is sent unencoded: copy it from the server's registration page"
     )]

@@ -22,8 +22,8 @@ use core::fmt;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// A client as one server knows it: endpoints, credentials, scopes. What is the same in every poll is encoded here once; flows
-/// share the client in an [`Arc`].
+/// A client as one server knows it: endpoints, credentials, scopes. What is the same in every poll is encoded here
+/// once; flows share the client in an [`Arc`].
 ///
 /// ```
 /// use device_flow_core::{Client, Provider};
@@ -61,7 +61,8 @@ pub struct Client {
 impl Client {
     /// Starts a configuration; [`ClientBuilder::build`] checks it.
     ///
-    /// `provider`: a preset, endpoints by hand, or the [`Metadata`](crate::Metadata) that [`Discovery`](crate::Discovery) found.
+    /// `provider`: a preset, endpoints by hand, or the [`Metadata`](crate::Metadata) that
+    /// [`Discovery`](crate::Discovery) found.
     pub fn builder(provider: impl Into<Provider>, client_id: impl Into<String>) -> ClientBuilder {
         ClientBuilder {
             provider: provider.into(),
@@ -103,15 +104,15 @@ impl Client {
         &self.authority
     }
 
-    /// The requested scopes, separated by single spaces; may be empty. With Microsoft's servers they include those that the builder
-    /// [adds](ClientBuilder::scope).
+    /// The requested scopes, separated by single spaces; may be empty. With Microsoft's servers they include those that
+    /// the builder [adds](ClientBuilder::scope).
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
-    /// The APIs that tokens are for: audience and resources, separated by spaces; empty for most clients. A token for one API is not
-    /// used for another.
+    /// The APIs that tokens are for: audience and resources, separated by spaces; empty for most clients. A token for
+    /// one API is not used for another.
     #[must_use]
     pub fn audience(&self) -> &str {
         &self.audience
@@ -135,7 +136,8 @@ impl Client {
         self.revocation_endpoint.as_deref().ok()
     }
 
-    /// How it authenticates, in the terms of RFC 8414 §2: `client_secret_basic`, `client_secret_post`, or `none` without a secret.
+    /// How it authenticates, in the terms of RFC 8414 §2: `client_secret_basic`, `client_secret_post`, or `none`
+    /// without a secret.
     #[must_use]
     pub fn authentication_method(&self) -> &'static str {
         match &self.authorization {
@@ -274,8 +276,9 @@ pub struct ClientBuilder {
 impl ClientBuilder {
     /// Requests scopes, separated by spaces; may be called again for more. Request the least that you need.
     ///
-    /// With Microsoft's servers `openid profile offline_access` are added, as every MSAL does: without them the answer would not say
-    /// who signed in, and no silent sign-in would be possible later. [`exact_scope`](Self::exact_scope) leaves them out.
+    /// With Microsoft's servers `openid profile offline_access` are added, as every MSAL does: without them the answer
+    /// would not say who signed in, and no silent sign-in would be possible later. [`exact_scope`](Self::exact_scope)
+    /// leaves them out.
     pub fn scope(mut self, scope: &str) -> Self {
         self.scopes.push(' ');
         self.scopes.push_str(scope);
@@ -288,28 +291,32 @@ impl ClientBuilder {
         self
     }
 
-    /// Names the kind of server when its URL does not show it: one that behaves like Microsoft Entra ID on a host of its own.
+    /// Names the kind of server when its URL does not show it: one that behaves like Microsoft Entra ID on a host of
+    /// its own.
     pub fn authority(mut self, authority: Authority) -> Self {
         self.authority = Some(authority);
         self
     }
 
-    /// The language of the person, such as `de-DE` (RFC 5646), for the texts that the server sends: `mkt` with Microsoft's servers,
-    /// `ui_locales` with others (OpenID Connect Core §3.1.2.1), which ignore it when they do not know it.
+    /// The language of the person, such as `de-DE` (RFC 5646), for the texts that the server sends: `mkt` with
+    /// Microsoft's servers, `ui_locales` with others (OpenID Connect Core §3.1.2.1), which ignore it when they do not
+    /// know it.
     pub fn language(mut self, tag: impl Into<String>) -> Self {
         self.language = tag.into();
         self
     }
 
-    /// Sends this in the header `client-request-id` of every request, so that the server's log can be searched for it. Microsoft's
-    /// servers want a GUID and repeat it in their errors. To let it name one sign-in, build a client for each.
+    /// Sends this in the header `client-request-id` of every request, so that the server's log can be searched for it.
+    /// Microsoft's servers want a GUID and repeat it in their errors. To let it name one sign-in, build a client for
+    /// each.
     pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
         self
     }
 
-    /// Tells Microsoft's servers what the program can handle, such as `cp1`: claims challenges of an API, in exchange for tokens
-    /// that live longer and end when the person's rights do. It is sent in the claims of every request; may be called again.
+    /// Tells Microsoft's servers what the program can handle, such as `cp1`: claims challenges of an API, in exchange
+    /// for tokens that live longer and end when the person's rights do. It is sent in the claims of every request; may
+    /// be called again.
     pub fn capability(mut self, name: impl Into<String>) -> Self {
         self.capabilities.push(name.into());
         self
@@ -339,8 +346,8 @@ impl ClientBuilder {
         self
     }
 
-    /// A secret, sent in a way that the metadata lists: in the `Authorization` header if possible (RFC 6749 §2.3.1), else in the
-    /// body.
+    /// A secret, sent in a way that the metadata lists: in the `Authorization` header if possible (RFC 6749 §2.3.1),
+    /// else in the body.
     pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
         self.authentication = Authentication::Listed(secret.into());
         self
@@ -364,14 +371,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Repeats the client id in the body in addition to the `Authorization` header (django-oauth-toolkit and allauth require it).
+    /// Repeats the client id in the body in addition to the `Authorization` header (django-oauth-toolkit and allauth
+    /// require it).
     pub fn client_id_in_body(mut self) -> Self {
         self.client_id_in_body = true;
         self
     }
 
-    /// Sends a PKCE challenge with the device request and the verifier with each poll (RFC 7636, S256). RFC 8628 does not define
-    /// this, but Keycloak can require it.
+    /// Sends a PKCE challenge with the device request and the verifier with each poll (RFC 7636, S256). RFC 8628 does
+    /// not define this, but Keycloak can require it.
     pub fn pkce(mut self) -> Self {
         self.pkce = true;
         self

@@ -97,7 +97,8 @@ impl Provider {
         Self::gitlab_at("gitlab.com")
     }
 
-    /// A GitLab on its own host. Its metadata does not name the device authorization endpoint, so discovery is not enough.
+    /// A GitLab on its own host. Its metadata does not name the device authorization endpoint, so discovery is not
+    /// enough.
     #[must_use]
     pub fn gitlab_at(host: impl Into<String>) -> Self {
         Kind::GitLab { host: host.into() }.into()

@@ -28,7 +28,8 @@ use core::time::Duration;
 use schedule::Schedule;
 use sha2::{Digest as _, Sha256};
 
-/// The device flow of RFC 8628: gets a code, has it shown, and polls by the rules until there is a token or none can come.
+/// The device flow of RFC 8628: gets a code, has it shown, and polls by the rules until there is a token or none can
+/// come.
 ///
 /// ```
 /// use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider, Response, Timestamp};
@@ -37,7 +38,7 @@ use sha2::{Digest as _, Sha256};
 /// # let (entropy, now) = ([7; 32], Timestamp::ZERO);
 /// let mut flow = DeviceFlow::new(client, entropy);
 /// let Action::SendRequest(outgoing) = flow.next_action(now) else { panic!() };
-/// let answer = br#"{"device_code": "d", "user_code": "WDJB-MJHT", "verification_uri": "https://github.com/login/device",
+/// let answer = br#"{"device_code": "d", "user_code": "WDJB-MJHT", "verification_uri": "https://github.com/login",
 ///     "expires_in": 900, "interval": 5}"#;
 /// flow.response(outgoing.ticket, Response::new(200, answer), now)?;
 /// let Action::ShowCode(prompt) = flow.next_action(now) else { panic!() };
@@ -50,9 +51,9 @@ use sha2::{Digest as _, Sha256};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. Keep it in any collection or,
-/// with the feature `serde`, store it as a `Snapshot` and resume it elsewhere. It cannot be cloned, because two copies would poll
-/// twice as often.
+/// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. Keep it in any
+/// collection or, with the feature `serde`, store it as a `Snapshot` and resume it elsewhere. It cannot be cloned,
+/// because two copies would poll twice as often.
 ///
 /// ```compile_fail,E0277
 /// fn cloned<T: Clone>() {}
@@ -109,8 +110,9 @@ const EMPTY_OBJECTS_TOLERATED: u8 = 1;
 impl DeviceFlow {
     /// A new sign-in. Start one only when a person asked for it (RFC 8628 §3.1).
     ///
-    /// `entropy`: 32 fresh bytes from the system's random source (the crate `getrandom`, or `entropy()` of an adapter). They seed
-    /// the jitter and, when the client asks for PKCE, are the code verifier; so never use the same ones twice.
+    /// `entropy`: 32 fresh bytes from the system's random source (the crate `getrandom`, or `entropy()` of an adapter).
+    /// They seed the jitter and, when the client asks for PKCE, are the code verifier; so never use the same ones
+    /// twice.
     #[must_use]
     pub fn new(client: impl Into<Arc<Client>>, entropy: [u8; 32]) -> Self {
         let client = client.into();
@@ -254,7 +256,8 @@ impl DeviceFlow {
             }
             Consequence::Denied => State::failed(Failure::Denied(error.in_full(object))),
             Consequence::Expired => self.expired(Some(error.in_full(object))),
-            // Some servers say that a code has expired once or for some seconds, and then no longer know it (Keycloak, Auth0).
+            // Some servers say that a code has expired once or for some seconds, and then no longer know it (Keycloak,
+            // Auth0).
             Consequence::UnknownCode if grant.schedule.is_over(now) => self.expired(Some(error.in_full(object))),
             Consequence::UnknownCode | Consequence::Stop => State::failed(Failure::Rejected(error.in_full(object))),
         }
@@ -353,7 +356,8 @@ impl Machine for DeviceFlow {
                     return Action::Wait { until, reason };
                 }
                 self.trail.polls = self.trail.polls.saturating_add(1);
-                // Exposed because the device code is what a poll is about (RFC 8628 §3.4); the body is wiped when dropped.
+                // Exposed because the device code is what a poll is about (RFC 8628 §3.4); the body is wiped when
+                // dropped.
                 let request = self.client.poll_request(grant.tail.expose().as_bytes());
                 self.state = State::Polling(grant);
                 self.send(request)

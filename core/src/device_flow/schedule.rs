@@ -130,7 +130,8 @@ impl Schedule {
         self.due = wanted.min(self.deadline.minus_millis(LAST_POLL)).max(now.plus_millis(interval));
     }
 
-    /// A number from 0 to `most` by SplitMix64: one addition and two multiplications, and a different series for every seed.
+    /// A number from 0 to `most` by SplitMix64: one addition and two multiplications, and a different series for every
+    /// seed.
     fn next_jitter(&mut self, most: u64) -> u64 {
         self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.jitter;

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// A flow that has its code, as data: store it, and [`resume`](DeviceFlow::resume) in another process.
 ///
-/// It holds the device code, which is a secret: store it where only its owner can read it. It holds durations and no moments, so
-/// the clock of the other process may count from another zero. `Debug` shows only what a person may see.
+/// It holds the device code, which is a secret: store it where only its owner can read it. It holds durations and no
+/// moments, so the clock of the other process may count from another zero. `Debug` shows only what a person may see.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Snapshot(Stored);
@@ -74,8 +74,8 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 impl DeviceFlow {
     /// The flow as data while a code lives; `None` before there is one and after the outcome: start a new flow then.
     ///
-    /// A poll in flight counts as failed, since its answer will not be seen. The flow itself goes on unchanged, but only one may
-    /// poll: either it or the flow that is resumed from the snapshot.
+    /// A poll in flight counts as failed, since its answer will not be seen. The flow itself goes on unchanged, but
+    /// only one may poll: either it or the flow that is resumed from the snapshot.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Option<Snapshot> {
         let grant = self.grant()?;
@@ -102,10 +102,11 @@ impl DeviceFlow {
         }))))
     }
 
-    /// Goes on with a stored flow by the same polling rules: the code is shown again, then the rest of the wait is kept.
+    /// Goes on with a stored flow by the same polling rules: the code is shown again, then the rest of the wait is
+    /// kept.
     ///
-    /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. If you are not sure, pass less: then the next poll
-    /// comes later, never sooner. `now`: on the timeline of the driver that goes on.
+    /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. If you are not sure, pass less: then the
+    /// next poll comes later, never sooner. `now`: on the timeline of the driver that goes on.
     ///
     /// # Errors
     /// [`SnapshotError`] when the snapshot belongs to another client or is damaged.

@@ -1,7 +1,7 @@
 //! Owns the table of advice: what a person can do about an error, by Microsoft's number, by suberror and by code.
 //!
-//! Numbers and suberrors are only hints: the error code alone decides what happens to a machine, as Microsoft asks (the numbers
-//! "can change at any time").
+//! Numbers and suberrors are only hints: the error code alone decides what happens to a machine, as Microsoft asks (the
+//! numbers "can change at any time").
 
 /// The most specific advice: a number says more than a suberror, which says more than the code.
 pub(super) fn advice(

@@ -92,8 +92,8 @@ fn page(response: &Response<'_>) -> ProtocolFault {
     const ENOUGH: usize = 480;
     let start = response.body().get(..ENOUGH).unwrap_or(response.body());
     let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    // It may be a token response that was cut short or has another format, so only markup is shown, up to where a member and its
-    // value may begin.
+    // It may be a token response that was cut short or has another format, so only markup is shown, up to where a
+    // member and its value may begin.
     let text = if text.trim_start().starts_with('<') { text } else { "" };
     let text = text.split(['{', '"', '=', '_']).next().unwrap_or_default();
     let cut = text.char_indices().nth(120).map_or(text.len(), |(end, _)| end);

@@ -17,10 +17,10 @@ const SKEW: Duration = Duration::from_secs(300);
 
 /// The claims of an ID token (OpenID Connect Core §2), as far as an account needs them.
 ///
-/// The signature is not checked and need not be: the token comes directly from the token endpoint over TLS, where the server's
-/// certificate vouches for it (OpenID Connect Core §3.1.3.7, item 6). So read only tokens from a
-/// [`TokenResponse`](crate::TokenResponse) or your own cache, never one from anywhere else, and [`check`](IdTokenClaims::check)
-/// the claims before you rely on them.
+/// The signature is not checked and need not be: the token comes directly from the token endpoint over TLS, where the
+/// server's certificate vouches for it (OpenID Connect Core §3.1.3.7, item 6). So read only tokens from a
+/// [`TokenResponse`](crate::TokenResponse) or your own cache, never one from anywhere else, and
+/// [`check`](IdTokenClaims::check) the claims before you rely on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdTokenClaims {
     issuer: Box<str>,
@@ -95,9 +95,9 @@ impl IdTokenClaims {
         })
     }
 
-    /// Checks, as in OpenID Connect Core §3.1.3.7, that the token was issued by `issuer`, is meant for `client_id` and has not
-    /// expired; clocks may differ by five minutes. `{tenantid}` in the issuer of Microsoft's metadata stands for the tenant that
-    /// the token names.
+    /// Checks, as in OpenID Connect Core §3.1.3.7, that the token was issued by `issuer`, is meant for `client_id` and
+    /// has not expired; clocks may differ by five minutes. `{tenantid}` in the issuer of Microsoft's metadata stands
+    /// for the tenant that the token names.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -155,8 +155,8 @@ impl IdTokenClaims {
         self.tenant.as_deref()
     }
 
-    /// `preferred_username`, else `upn`, else `email`: a name to show, never to decide by. It comes from the server and is not safe
-    /// to print.
+    /// `preferred_username`, else `upn`, else `email`: a name to show, never to decide by. It comes from the server and
+    /// is not safe to print.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
@@ -217,8 +217,8 @@ pub(crate) fn request(json: &str) -> Result<Box<str>, ConfigError> {
     Ok(if object.is_empty() { Box::default() } else { Box::from(json) })
 }
 
-/// Requested claims, with what the client can handle added to them: `xms_cc`, the capabilities that Microsoft's servers ask for.
-/// Everything else in `claims` stays as it is.
+/// Requested claims, with what the client can handle added to them: `xms_cc`, the capabilities that Microsoft's servers
+/// ask for. Everything else in `claims` stays as it is.
 pub(crate) fn with_capabilities(claims: &str, capabilities: &[String]) -> Box<str> {
     let read = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
     let mut claims = read(claims);

@@ -81,8 +81,8 @@ pub(crate) fn encode(value: &str) -> Zeroizing<String> {
     encoded
 }
 
-/// The `Authorization` header of RFC 6749 §2.3.1: id and secret are form-encoded before they become user name and password,
-/// unless the server takes them literally. `None` when the text cannot be a client secret.
+/// The `Authorization` header of RFC 6749 §2.3.1: id and secret are form-encoded before they become user name and
+/// password, unless the server takes them literally. `None` when the text cannot be a client secret.
 pub(crate) fn basic_credentials(id: &str, secret: &Secret, encoded: bool) -> Option<Secret> {
     // Room for both with every byte escaped, as in `encode`.
     let room = id.len().saturating_add(secret.expose().len()).saturating_mul(3).saturating_add(1);

@@ -13,8 +13,8 @@ use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-/// The members of an answer, as they were written. Usual answers have few, so they fit without an allocation. It is filled in
-/// place, because moving it would be most of the cost of a poll.
+/// The members of an answer, as they were written. Usual answers have few, so they fit without an allocation. It is
+/// filled in place, because moving it would be most of the cost of a poll.
 #[derive(Default)]
 pub(crate) struct Object<'a> {
     members: SmallVec<[Member<'a>; 8]>,

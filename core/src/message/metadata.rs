@@ -28,8 +28,8 @@ impl Metadata {
         &self.issuer
     }
 
-    /// The device authorization endpoint (RFC 8628 §4); `None` when the document does not name one, which does not always mean that
-    /// the server has none (GitLab, django-oauth-toolkit).
+    /// The device authorization endpoint (RFC 8628 §4); `None` when the document does not name one, which does not
+    /// always mean that the server has none (GitLab, django-oauth-toolkit).
     #[must_use]
     pub fn device_authorization_endpoint(&self) -> Option<&str> {
         self.device_authorization_endpoint.as_deref()
@@ -41,8 +41,8 @@ impl Metadata {
         &self.token_endpoint
     }
 
-    /// The revocation endpoint (RFC 7009), if the document names one. Unlike the others it is not checked here, because no sign-in
-    /// needs it; [`Revocation`](crate::Revocation) refuses one that is not an https URL.
+    /// The revocation endpoint (RFC 7009), if the document names one. Unlike the others it is not checked here, because
+    /// no sign-in needs it; [`Revocation`](crate::Revocation) refuses one that is not an https URL.
     #[must_use]
     pub fn revocation_endpoint(&self) -> Option<&str> {
         self.revocation_endpoint.as_deref()
@@ -55,7 +55,8 @@ impl Metadata {
         self.grant_types.as_deref().is_some_and(listed)
     }
 
-    /// The methods of client authentication at the token endpoint; `client_secret_basic` when the document lists none (RFC 8414 §2).
+    /// The methods of client authentication at the token endpoint; `client_secret_basic` when the document lists none
+    /// (RFC 8414 §2).
     pub fn token_endpoint_auth_methods(&self) -> impl Iterator<Item = &str> {
         let listed = self.auth_methods.as_deref().filter(|methods| !methods.is_empty());
         let default = listed.is_none().then_some("client_secret_basic");

@@ -39,8 +39,8 @@ pub(crate) enum Refusal {
 /// Suberrors of refusals that a sign-in does not cure, whatever the code: a token of another client, a policy about the
 /// application, a device that is not registered.
 const NOT_THE_PERSONS: [&str; 3] = ["client_mismatch", "protection_policy_required", "device_authentication_failed"];
-/// Suberrors about the refresh token itself. Every other one is about what was requested, so the same token may still be good for
-/// other requests.
+/// Suberrors about the refresh token itself. Every other one is about what was requested, so the same token may still
+/// be good for other requests.
 const OF_THE_TOKEN: [&str; 2] = ["bad_token", "token_expired"];
 
 /// The longest claims challenge that is kept. It goes back to the server whole or not at all.
@@ -164,8 +164,9 @@ static TABLE: [Row; 35] = [
 ];
 
 impl<'a> ErrorCode<'a> {
-    /// The error in an answer, if it is one. With a status that means "try later" (408, 429, 5xx) only a known code counts:
-    /// `{"error":"Bad Gateway"}` comes from a gateway and is not an OAuth error (those have status 4xx, RFC 6749 §5.2).
+    /// The error in an answer, if it is one. With a status that means "try later" (408, 429, 5xx) only a known code
+    /// counts: `{"error":"Bad Gateway"}` comes from a gateway and is not an OAuth error (those have status 4xx, RFC
+    /// 6749 §5.2).
     pub(crate) fn find(object: &Object<'a>, status: u16, not_now: bool) -> Result<Option<Self>, ProtocolFault> {
         if let Some(code) = object.text("error")?.filter(|code| !code.is_empty()) {
             let row = lookup(&code);

@@ -8,7 +8,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// A lifetime beyond this many seconds (a hundred years) is cut to it, so that adding it to a calendar time cannot overflow.
+/// A lifetime beyond this many seconds (a hundred years) is cut to it, so that adding it to a calendar time cannot
+/// overflow.
 const MAX_LIFETIME: u64 = 3_155_760_000;
 
 const KNOWN: [&str; 6] = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"];
@@ -34,22 +35,22 @@ impl TokenResponse {
         &self.access_token
     }
 
-    /// The value of the `Authorization` header of a request to the API: `Bearer` and the access token (RFC 6750 §2.1). `None` when
-    /// the token holds a space, which would end it there.
+    /// The value of the `Authorization` header of a request to the API: `Bearer` and the access token (RFC 6750 §2.1).
+    /// `None` when the token holds a space, which would end it there.
     #[must_use]
     pub fn authorization(&self) -> Option<Secret> {
         self.access_token.as_bearer()
     }
 
-    /// How long the access token lives, from the moment of the answer. Zero when the server said that it has expired; `None` when
-    /// the server did not say (RFC 6749 §5.1); at most a hundred years.
+    /// How long the access token lives, from the moment of the answer. Zero when the server said that it has expired;
+    /// `None` when the server did not say (RFC 6749 §5.1); at most a hundred years.
     #[must_use]
     pub fn expires_in(&self) -> Option<Duration> {
         self.expires_in
     }
 
-    /// The refresh token (RFC 6749 §6), if there is one. After a [`Refresh`](crate::Refresh) there always is: the one to keep, new
-    /// or old.
+    /// The refresh token (RFC 6749 §6), if there is one. After a [`Refresh`](crate::Refresh) there always is: the one
+    /// to keep, new or old.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()

@@ -20,13 +20,13 @@ use zeroize::Zeroizing;
 
 /// Gets a token: from the cache, else by a refresh, else by a device flow, unless it must be silent.
 ///
-/// It owns the cache until [`into_cache`](Self::into_cache). Store the cache whenever it [has changed](TokenCache::is_changed),
-/// also after a failure: many servers invalidate the old refresh token when they issue a new one. [Merge](TokenCache::merge) what
-/// another process has stored meanwhile.
+/// It owns the cache until [`into_cache`](Self::into_cache). Store the cache whenever it [has
+/// changed](TokenCache::is_changed), also after a failure: many servers invalidate the old refresh token when they
+/// issue a new one. [Merge](TokenCache::merge) what another process has stored meanwhile.
 ///
-/// A refresh token that the server refuses is removed from the cache. When the server cannot be reached nothing is removed, and
-/// the person is not asked: the sign-in ends with that failure. A valid token that the server wants replaced (`refresh_in`) is the
-/// result when the replacement fails; the next attempt is five minutes later.
+/// A refresh token that the server refuses is removed from the cache. When the server cannot be reached nothing is
+/// removed, and the person is not asked: the sign-in ends with that failure. A valid token that the server wants
+/// replaced (`refresh_in`) is the result when the replacement fails; the next attempt is five minutes later.
 ///
 /// Each step is available alone: [`SignInRequest::cached`], [`Refresh`], [`SignIn::silent`], [`DeviceFlow`].
 ///
@@ -105,8 +105,8 @@ impl SignIn {
         Self { request, cache, calendar, now: Timestamp::ZERO, entropy: None, step, outcome, reason: None }
     }
 
-    /// The device flow at once, with a [new](SignInRequest::device_flow) or resumed flow: the person wants to sign in, perhaps with
-    /// another account.
+    /// The device flow at once, with a [new](SignInRequest::device_flow) or resumed flow: the person wants to sign in,
+    /// perhaps with another account.
     #[must_use]
     pub fn interactive(request: SignInRequest, cache: TokenCache, now: UnixTime, flow: DeviceFlow) -> Self {
         Self { step: Step::DeviceFlow(Box::new(flow)), ..Self::silent(request, cache, now) }

@@ -1,4 +1,5 @@
-//! Owns the request of a sign-in, and the steps that need no machine: the lookup in the cache and the saving of a grant.
+//! Owns the request of a sign-in, and the steps that need no machine: the lookup in the cache and the saving of a
+//! grant.
 
 use super::{Candidate, SignedIn, TokenSource};
 use crate::message::DEVICE_GRANT;
@@ -16,7 +17,8 @@ use core::time::Duration;
 
 /// What a sign-in must bring: a token for this client and its scopes, for one account.
 ///
-/// Unless an account is named, it is the only one that is signed in; when there are several, [`Failure::WhichAccount`] names them.
+/// Unless an account is named, it is the only one that is signed in; when there are several, [`Failure::WhichAccount`]
+/// names them.
 ///
 /// ```
 /// use device_flow_core::{Client, Provider, SignInRequest, TokenCache, UnixTime};
@@ -77,16 +79,16 @@ impl SignInRequest {
 
     /// Uses an access token of the cache if and only if it is valid for at least this long.
     ///
-    /// Unless set, it must be valid for five more minutes, or for a fifth of its life when that is less, and the server must not want
-    /// it replaced by now. A token from a refresh is used whatever its life.
+    /// Unless set, it must be valid for five more minutes, or for a fifth of its life when that is less, and the server
+    /// must not want it replaced by now. A token from a refresh is used whatever its life.
     #[must_use]
     pub fn min_life(mut self, time: Duration) -> Self {
         self.min_life = Some(time);
         self
     }
 
-    /// A token with these claims, from the claims challenge of an API (`WWW-Authenticate: … claims="…"`, decoded). The access token
-    /// of the cache does not have them, so it is not used. An empty text or object requests nothing.
+    /// A token with these claims, from the claims challenge of an API (`WWW-Authenticate: … claims="…"`, decoded). The
+    /// access token of the cache does not have them, so it is not used. An empty text or object requests nothing.
     ///
     /// # Errors
     /// [`ConfigError::Claims`] when it is not a JSON object.
@@ -111,8 +113,8 @@ impl SignInRequest {
             && self.claims == other.claims
     }
 
-    /// The first step alone: a valid access token of the cache with the scopes. It sends no request and changes nothing. `None` also
-    /// when the server wants the token replaced by now.
+    /// The first step alone: a valid access token of the cache with the scopes. It sends no request and changes
+    /// nothing. `None` also when the server wants the token replaced by now.
     #[must_use]
     pub fn cached(&self, cache: &TokenCache, now: UnixTime) -> Option<SignedIn> {
         let account = self.find_account(cache).ok().flatten()?;
@@ -129,7 +131,8 @@ impl SignInRequest {
         plain().claims(&self.claims).unwrap_or_else(|_| plain())
     }
 
-    /// The same after a silent attempt: the claims that the refusal of a refresh asks for replace those of this request.
+    /// The same after a silent attempt: the claims that the refusal of a refresh asks for replace those of this
+    /// request.
     #[must_use]
     pub fn device_flow_after(&self, reason: &SignInReason, entropy: [u8; 32]) -> DeviceFlow {
         let plain = || self.device_flow(entropy);
@@ -140,8 +143,8 @@ impl SignInRequest {
 
     /// Checks the outcome of a device flow and saves it in the cache: tokens, account, what is known about the client.
     ///
-    /// The ID token must be from the server that was asked, for this client and not expired; clocks may differ by five minutes
-    /// (OpenID Connect Core §3.1.3.7).
+    /// The ID token must be from the server that was asked, for this client and not expired; clocks may differ by five
+    /// minutes (OpenID Connect Core §3.1.3.7).
     ///
     /// # Errors
     /// [`ProtocolFault::IdToken`] when the check fails; nothing is saved then.
@@ -240,8 +243,9 @@ impl SignInRequest {
         Some(SignedIn::cached(&found, id_token, account, refreshable))
     }
 
-    /// The scopes that a refresh must name; `None` for those that were granted. Only Microsoft's servers grant scopes that the sign-in
-    /// did not request. Others may refuse the requested scopes when they had granted only a part of them.
+    /// The scopes that a refresh must name; `None` for those that were granted. Only Microsoft's servers grant scopes
+    /// that the sign-in did not request. Others may refuse the requested scopes when they had granted only a part of
+    /// them.
     fn scope_of_refresh(&self) -> Option<&str> {
         (self.client.authority().kind() != AuthorityKind::Generic).then(|| self.client.scope())
     }

@@ -1,4 +1,4 @@
-//! Owns what the cache's tests are made of: grants as a token endpoint gives them, and caches as others write them.
+//! Owns the data of the cache's tests: grants as a token endpoint gives them, and caches as other programs write them.
 
 use crate::support::{Run, builder, device_answer, token};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -62,7 +62,7 @@ pub(crate) fn merge(object: &mut Value, change: Value) {
     }
 }
 
-/// What the token endpoint grants to who asked for `scopes`, read as every grant is read.
+/// A grant of the token endpoint for `scopes`, read as every grant is.
 pub(crate) fn granted(scopes: &str, change: Value) -> TokenResponse {
     let mut answer = json!({
         "access_token": "AT-canary", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "RT-canary",

@@ -1,4 +1,4 @@
-//! Who wrote a lock file, and whether that process lives.
+//! The author of a lock file, and whether that process is alive.
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use super::*;
@@ -29,7 +29,7 @@ fn each_kind_of_lock_file_is_understood() {
 fn a_process_lives_until_it_ends_and_not_before_it_began() {
     let now = SystemTime::now();
     assert!(author(&std::process::id().to_string()).is_alive(now));
-    // Its number was used again: it is older than this process can be.
+    // The number was used again: the file is older than this process.
     let long_ago = now - Duration::from_secs(3 * 365 * 86_400);
     assert!(!author(&std::process::id().to_string()).is_alive(long_ago));
     // A clock that was set back.
