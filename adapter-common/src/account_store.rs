@@ -127,7 +127,7 @@ pub struct RemovedAccount {
 /// [`SignInError`] when the store cannot be changed.
 pub fn remove(store: &dyn Store, request: &SignInRequest) -> Result<Option<RemovedAccount>, SignInError> {
     let (locked, mut cache) = LockedCache::lock(store)?;
-    let Some(account) = request.whose(&cache)? else { return Ok(None) };
+    let Some(account) = request.find_account(&cache)? else { return Ok(None) };
     let (owner, client) = (request.owner(&account), request.client());
     // A token that another client of the family was given is that client's to revoke.
     let refresh_tokens = cache.refresh_tokens(owner).into_iter().filter(|token| !token.is_of_family());

@@ -1,12 +1,12 @@
-//! The bytes of a token cache: wiped when dropped, and never shown.
+//! Owns the bytes of a token cache: wiped when dropped and never shown.
 
 use std::fmt;
 use std::ops::Deref;
 use zeroize::Zeroizing;
 
-/// What is stored: bytes that are wiped from memory when dropped, and that no `Debug` shows.
+/// What is stored: bytes that are wiped from memory when dropped and that `Debug` does not show.
 ///
-/// Give it a `Vec` that never had to grow: what a growing one leaves behind is out of reach.
+/// Make it from a `Vec` that never had to grow, because growing leaves copies behind that cannot be wiped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Contents(Zeroizing<Vec<u8>>);
 

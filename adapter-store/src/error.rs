@@ -1,4 +1,4 @@
-//! Why nothing could be loaded or saved, and what a person can do about it.
+//! Owns the errors of stores: why nothing could be loaded or saved, and what a person can do about it.
 
 use std::error::Error;
 use std::fmt;
@@ -6,13 +6,14 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a store refuses or fails to do. Its text says what happened; [`advice`](Self::advice) what to do about it.
+/// What a store refuses or fails to do. The text says what happened, and [`advice`](Self::advice) what to do about it.
 ///
-/// Neither holds a byte of what is stored. Paths are quoted with control characters escaped, so that the text is one line.
+/// Neither holds a byte of what is stored. Paths are quoted and control characters in them escaped, so that the text is
+/// one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// No variable of the environment says where this user's files are.
+    /// No environment variable says where this user's files are.
     #[error("no home folder is known: HOME is unset or not an absolute path")]
     NoHome,
     /// The path has no file name to store under.
@@ -28,7 +29,7 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
-    /// Something else than a regular file is in the way. Nothing was read from it, nor written to it.
+    /// Something other than a regular file is in the way. Nothing was read from it or written to it.
     #[error("{path:?} is {kind}, not a file")]
     NotAFile {
         /// Where.
@@ -36,7 +37,7 @@ pub enum StoreError {
         /// What is there.
         kind: FileKind,
     },
-    /// The file has another name elsewhere, through which someone may read or change it.
+    /// The file has another name, through which someone may read or change it.
     #[error("{path:?} is one of {links} hard links to the same file")]
     HardLinked {
         /// Where.
@@ -49,12 +50,12 @@ pub enum StoreError {
     ForeignOwner {
         /// Where.
         path: PathBuf,
-        /// Whose it is.
+        /// The user that owns it.
         owner: u32,
-        /// As whom this process runs.
+        /// The user that this process runs as.
         me: u32,
     },
-    /// Others may write to the file or into its folder, so what it holds may be theirs.
+    /// Others may write to the file or into its folder, so its content may be theirs.
     #[error("others may write to {path:?} (mode {mode:03o})")]
     OthersMayWrite {
         /// Where.
@@ -70,18 +71,18 @@ pub enum StoreError {
         /// How large.
         bytes: u64,
     },
-    /// Another process, or another thread of this one, has held the lock for as long as we were ready to wait.
+    /// Another process, or another thread of this one, has held the lock for the whole time that we waited.
     #[error("{holder} has held the lock {path:?} for more than {} s", .waited.as_secs())]
     Busy {
         /// The lock file.
         path: PathBuf,
         /// Who holds it, as far as is known.
-        holder: Holder,
+        holder: LockHolder,
         /// How long we waited.
         waited: Duration,
     },
-    /// Someone who does not hold to the lock wrote in the meantime. Nothing was saved.
-    #[error("{path:?} was changed by a program that does not keep to its lock")]
+    /// A program that does not respect the lock has written meanwhile. Nothing was saved.
+    #[error("{path:?} was changed by a program that does not respect its lock")]
     Changed {
         /// Where.
         path: PathBuf,
@@ -120,10 +121,10 @@ pub enum FileKind {
     Other,
 }
 
-/// Who holds a lock, as far as its file tells.
+/// Who holds a lock, as far as its file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
-    /// The process, by its number on its own machine.
+pub struct LockHolder {
+    /// The process id on its own computer.
     pub pid: Option<u32>,
     /// What it calls itself: MSAL for Python writes its `argv[0]`.
     pub name: String,
@@ -133,15 +134,15 @@ pub struct Holder {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum KeyringFailure {
-    /// No keyring runs for this user, or none that this crate knows.
+    /// No keyring runs for this user, or none that this crate supports.
     Absent(String),
-    /// It did not answer in time: most often it waits for someone to unlock it.
+    /// It did not answer in time; most often it waits for someone to unlock it.
     NoAnswer(Duration),
     /// It is locked, or refuses access.
     Locked(String),
-    /// What it holds under our name is not what we put there.
+    /// What it holds under our name is not what we stored there.
     Damaged(&'static str),
-    /// Anything else, in its own words.
+    /// Any other failure, in the keyring's own words.
     Failed(String),
 }
 
@@ -225,7 +226,7 @@ impl fmt::Display for FileKind {
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, self.name.as_str()) {
             (Some(pid), "") => write!(f, "process {pid}"),

@@ -1,4 +1,5 @@
-//! The points between two system calls, where a test can kill the process or let the next call fail. Nothing in any other build.
+//! Owns the fault points: places before system calls where a test can kill the process or make the call fail. They do
+//! nothing in any other build.
 
 use std::io;
 
@@ -9,7 +10,7 @@ pub(crate) const fn point(_before: &'static str) -> io::Result<()> {
     Ok(())
 }
 
-/// `DEVICE_FLOW_STORE_FAULT` is `kill <n>`: die before the n-th call; or `fail <call> <errno>`: let that call fail.
+/// `DEVICE_FLOW_STORE_FAULT` is `kill <n>` (die before the n-th call) or `fail <call> <errno>` (make that call fail).
 #[cfg(test)]
 pub(crate) fn point(before: &'static str) -> io::Result<()> {
     use std::sync::LazyLock;

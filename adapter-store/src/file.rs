@@ -1,8 +1,8 @@
-//! The file store: what replaces a file whole, and under which lock.
+//! Owns the file store: it replaces a file as a whole, under a lock.
 
 use crate::lock::Lock;
 use crate::os::{Dir, Stamp};
-use crate::{Contents, Locked, PATIENCE, Store, StoreError};
+use crate::{Contents, LOCK_TIMEOUT, Locked, Store, StoreError};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf, is_separator};
@@ -11,18 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Keeps the bytes in a file, which it replaces whole: a reader, or a machine that loses power, sees the old or the new one.
+/// Keeps the bytes in a file, which it replaces as a whole: a reader, or a computer that loses power, sees the old or
+/// the new one.
 ///
-/// The file is this user's alone (0600, its folder 0700 if it has to be made), from its first byte. See the
-/// [crate](crate) for what is refused, and for the lock. Clones are the same store.
+/// Only this user can read or write the file (0600, and 0700 for a folder that it creates), from its first byte. See
+/// the [crate documentation](crate) for what is refused, and for the lock. Clones are the same store.
 #[derive(Clone)]
 pub struct FileStore {
     place: Arc<Place>,
-    patience: Duration,
+    lock_timeout: Duration,
     on_warning: Arc<dyn Fn(&FileWarning) + Send + Sync>,
 }
 
-/// Something that was put right, and that a person may want to know.
+/// Something that was repaired and that a person may want to know.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileWarning {
@@ -48,24 +49,25 @@ impl FileStore {
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let place = Arc::new(Place::of(&path).ok_or(StoreError::NoFileName(path))?);
-        Ok(Self { place, patience: PATIENCE, on_warning: Arc::new(|_| {}) })
+        Ok(Self { place, lock_timeout: LOCK_TIMEOUT, on_warning: Arc::new(|_| {}) })
     }
 
-    /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that a lock is dead.
+    /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that the holder of a lock
+    /// is dead.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
         self
     }
 
-    /// Whom to tell of what was put right. Called on the thread that loads.
+    /// Called with each repair, on the thread that loads.
     #[must_use]
     pub fn on_warning(mut self, on_warning: impl Fn(&FileWarning) + Send + Sync + 'static) -> Self {
         self.on_warning = Arc::new(on_warning);
         self
     }
 
-    /// Which file.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.place.folder.join(&self.place.name)
@@ -83,7 +85,7 @@ impl FileStore {
 impl Place {
     fn of(path: &Path) -> Option<Self> {
         let name = path.file_name()?.to_owned();
-        // "dir/" and "dir/." have a file name too, which is not what was meant; nor is "dir\\" on Windows.
+        // "dir/" and "dir/." have a file name, too, but it is not the one that was meant; nor is "dir\\" on Windows.
         let text = path.as_os_str().as_encoded_bytes();
         if text.strip_suffix(b".").unwrap_or(text).last().is_some_and(|last| is_separator(char::from(*last))) {
             return None;
@@ -92,7 +94,7 @@ impl Place {
         Some(Self { folder: folder.to_owned(), name })
     }
 
-    /// The temporary files of `name` all begin so. A dot hides them.
+    /// The beginning of the names of all temporary files. The dot hides them.
     fn prefix(&self) -> OsString {
         let mut prefix = OsString::from(".");
         prefix.push(&self.name);
@@ -118,7 +120,7 @@ impl Store for FileStore {
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         let dir = Arc::new(Dir::create(&self.place.folder)?);
-        let lock = Lock::take(&dir, &self.place.name, self.patience)?;
+        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout)?;
         let (current, stamp) = self.read(&dir)?;
         Ok(Box::new(LockedFile { store: self.clone(), dir, lock, current, stamp }))
     }
@@ -137,9 +139,10 @@ impl LockedFile {
         &self.store.place.name
     }
 
-    /// The last look before the name changes hands: are we still the one to do it, and is it still what we loaded?
-    fn hold(&mut self) -> Result<(), StoreError> {
-        self.lock.hold()?;
+    /// The last check before the file is replaced: do we still hold the lock, and is the file still the one that we
+    /// loaded?
+    fn check_unchanged(&mut self) -> Result<(), StoreError> {
+        self.lock.ensure_held()?;
         if self.dir.stamp(self.name())? == self.stamp {
             return Ok(());
         }
@@ -148,11 +151,11 @@ impl LockedFile {
 
     fn replace(&mut self, temporary: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
         self.dir.write_file(temporary, contents)?;
-        self.hold()?;
+        self.check_unchanged()?;
         self.dir.rename(temporary, self.name())
     }
 
-    /// What processes that were killed have left: they hold tokens. Not worth a failure.
+    /// Removes the temporary files of processes that were killed, since they hold tokens. A failure of this is ignored.
     fn sweep(&self) {
         for name in self.dir.names(&self.store.place.prefix()).unwrap_or_default() {
             let _ = self.dir.remove(&name);
@@ -178,14 +181,14 @@ impl Locked for LockedFile {
             return Err(error);
         }
         self.current = Some(contents);
-        // Only now, because a rename sets the time of the last change.
+        // Only now, because a rename changes the ctime.
         self.stamp = self.dir.stamp(self.name())?;
         self.dir.sync()
     }
 
     fn remove(&mut self) -> Result<(), StoreError> {
         self.sweep();
-        self.hold()?;
+        self.check_unchanged()?;
         self.dir.remove(self.name())?;
         (self.current, self.stamp) = (None, None);
         self.dir.sync()
@@ -196,7 +199,7 @@ impl fmt::Debug for FileStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileStore")
             .field("path", &self.path())
-            .field("patience", &self.patience)
+            .field("lock_timeout", &self.lock_timeout)
             .finish_non_exhaustive()
     }
 }

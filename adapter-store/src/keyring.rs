@@ -1,8 +1,9 @@
-//! The system's keyring: how bytes of any length become entries of a length that each system takes, and a silence an error.
+//! Owns the keyring store: it splits bytes of any length into entries that each system accepts, and limits the time of
+//! an answer.
 
 use crate::lock::Lock;
 use crate::os::Dir;
-use crate::{Contents, KeyringFailure, Locked, PATIENCE, Store, StoreError};
+use crate::{Contents, KeyringFailure, LOCK_TIMEOUT, Locked, Store, StoreError};
 use keyring_core::{CredentialStore, Entry, Error};
 use std::collections::hash_map::RandomState;
 use std::fmt;
@@ -13,23 +14,26 @@ use std::thread;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// How long the keyring may take for one answer. A locked one asks a person, who may not be there: then it is better to say so.
-const ANSWER: Duration = Duration::from_secs(3);
+/// How long the keyring may take for one answer. A locked one asks a person, who may not be there; then an error is
+/// better.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Windows takes 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`); the others so much that it is only a question of copies.
+/// The size of an entry. Windows accepts 2,560 bytes (`CRED_MAX_CREDENTIAL_BLOB_SIZE`); the others have no such limit,
+/// so this only bounds the size of copies.
 const PART: usize = if cfg!(windows) { 2_560 } else { 1 << 20 };
 
-/// A reader that meets a writer starts again.
+/// How often a reader starts again because a writer came between.
 const ROUNDS: usize = 4;
 
-/// Keeps the bytes in the keyring of this user's session: Secret Service on Linux and the BSDs, Keychain on macOS, Credential
-/// Manager on Windows, through the stores of the [`keyring`](https://crates.io/crates/keyring) family. Clones are the same store.
+/// Keeps the bytes in the keyring of this user's session: Secret Service on Linux and the BSDs, Keychain on macOS,
+/// Credential Manager on Windows, through the stores of the [`keyring`](https://crates.io/crates/keyring) family.
+/// Clones are the same store.
 ///
-/// Longer contents than an entry may hold are split: the entry of the user is a list of parts, which is written last, so that
-/// a reader sees the old or the new. Keyrings know no lock; a file's is used, `<lock>.lockfile`, as MSAL's extensions do.
-/// The entries themselves are not MSAL's: those are named differently in each of its languages.
+/// Contents that are longer than an entry are split: the entry of the user is a list of parts, which is written last,
+/// so that a reader sees the old or the new contents. Keyrings have no lock, so a file is used, `<lock>.lockfile`, as
+/// in MSAL's extensions. The entries themselves are not MSAL's, which have a different name in each of its languages.
 ///
-/// There is no falling back to a file: whoever wants one asks for one.
+/// There is no fallback to a file.
 #[derive(Clone)]
 pub struct KeyringStore {
     keyring: Arc<CredentialStore>,
@@ -37,12 +41,12 @@ pub struct KeyringStore {
     user: String,
     lock: PathBuf,
     part: usize,
-    answer: Duration,
+    answer_timeout: Duration,
 }
 
 impl KeyringStore {
-    /// The entry of `user` for `service` in the keyring of this session. `lock` names the file beside which the lock stands;
-    /// the file itself is never made.
+    /// The entry of `user` for `service` in the keyring of this session. The lock is `<lock>.lockfile`; the file `lock`
+    /// itself is never created.
     ///
     /// # Errors
     /// [`StoreError::Keyring`] when there is none, or when it does not answer within 3 s.
@@ -51,7 +55,7 @@ impl KeyringStore {
         user: impl Into<String>,
         lock: impl Into<PathBuf>,
     ) -> Result<Self, StoreError> {
-        let keyring = answer_within(ANSWER, system_keyring)?
+        let keyring = answer_within(ANSWER_TIMEOUT, system_keyring)?
             .map_err(|error| failure(KeyringFailure::Absent(error.to_string())))?;
         Self::with(keyring, service, user, lock)
     }
@@ -66,9 +70,15 @@ impl KeyringStore {
         user: impl Into<String>,
         lock: impl Into<PathBuf>,
     ) -> Result<Self, StoreError> {
-        let store =
-            Self { keyring, service: service.into(), user: user.into(), lock: lock.into(), part: PART, answer: ANSWER };
-        // Asked now, so that a locked one is found before somebody has signed in.
+        let store = Self {
+            keyring,
+            service: service.into(),
+            user: user.into(),
+            lock: lock.into(),
+            part: PART,
+            answer_timeout: ANSWER_TIMEOUT,
+        };
+        // Ask now, so that a locked keyring is found before anybody has signed in.
         store.manifest()?;
         Ok(store)
     }
@@ -79,7 +89,7 @@ impl KeyringStore {
         question: impl FnOnce(Entry) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<Option<T>, StoreError> {
         let (keyring, service) = (Arc::clone(&self.keyring), self.service.clone());
-        match answer_within(self.answer, move || keyring.build(&service, &user, None).and_then(question))? {
+        match answer_within(self.answer_timeout, move || keyring.build(&service, &user, None).and_then(question))? {
             Ok(answer) => Ok(Some(answer)),
             Err(Error::NoEntry) => Ok(None),
             Err(Error::NoStorageAccess(why)) => Err(failure(KeyringFailure::Locked(why.to_string()))),
@@ -117,10 +127,10 @@ impl KeyringStore {
             if let Some(contents) = self.parts(list)? {
                 return Ok((Some(contents).filter(|contents| !contents.is_empty()), manifest));
             }
-            // A writer came between, or nobody did.
+            // Perhaps a writer came between.
             let now = self.manifest()?;
             if now == manifest {
-                return Err(failure(KeyringFailure::Damaged("a part is missing or from another time")));
+                return Err(failure(KeyringFailure::Damaged("a part is missing or belongs to another save")));
             }
             manifest = now;
         }
@@ -140,7 +150,7 @@ impl KeyringStore {
         Ok(Some(Contents::from(contents)).filter(|contents| contents.len() == list.bytes))
     }
 
-    /// Deletes a slot's parts from this number on, the last first: what a crash leaves begins at the first, and is found again.
+    /// Deletes a slot's parts from this number on, the last first, so that the rest after a crash is found again.
     fn sweep(&self, slot: u8, from: usize) -> Result<(), StoreError> {
         let mut end = from;
         while self.get(self.part(slot, end))?.is_some() {
@@ -170,14 +180,14 @@ fn failure(reason: KeyringFailure) -> StoreError {
     StoreError::Keyring { reason }
 }
 
-/// Asks on a thread of its own, which is left behind if it gets no answer: a call over D-Bus cannot be taken back.
+/// Asks on a separate thread, which is abandoned if it gets no answer, because a call over D-Bus cannot be cancelled.
 fn answer_within<T: Send + 'static>(
     limit: Duration,
     question: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StoreError> {
     let (answer, answered) = mpsc::sync_channel(1);
     let asking = thread::Builder::new().name("device-flow-store keyring".to_owned()).spawn(move || {
-        // Nobody may be listening any more.
+        // The receiver may be gone.
         let _ = answer.send(question());
     });
     asking.map_err(|error| failure(KeyringFailure::Failed(error.to_string())))?;
@@ -198,14 +208,15 @@ fn system_keyring() -> keyring_core::Result<Arc<CredentialStore>> {
     Err(Error::NotSupportedByStore("no keyring is known for this system".to_owned()))
 }
 
-/// The list of parts, which makes them one: what was written last counts.
+/// The list of parts. A save takes effect when its list is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Manifest {
-    /// 0 or 1: a save writes into the one that nobody reads.
+    /// 0 or 1: a save writes to the one that is not in use.
     slot: u8,
     parts: usize,
     bytes: usize,
-    /// Of one save, so that a part which was written late, by a save that had been given up, is not taken for one of another.
+    /// Different in each save, so that a part that an abandoned save writes late is not taken for a part of another
+    /// save.
     nonce: u64,
 }
 
@@ -241,7 +252,7 @@ impl Store for KeyringStore {
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         let name = self.lock.file_name().ok_or_else(|| StoreError::NoFileName(self.lock.clone()))?;
         let folder = self.lock.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let lock = Lock::take(&Arc::new(Dir::create(folder)?), name, PATIENCE)?;
+        let lock = Lock::take(&Arc::new(Dir::create(folder)?), name, LOCK_TIMEOUT)?;
         let (current, manifest) = self.read()?;
         Ok(Box::new(LockedKeyring { store: self.clone(), lock, current, manifest }))
     }
@@ -255,8 +266,8 @@ struct LockedKeyring {
 }
 
 impl LockedKeyring {
-    fn hold(&mut self) -> Result<(), StoreError> {
-        self.lock.hold()?;
+    fn check_unchanged(&mut self) -> Result<(), StoreError> {
+        self.lock.ensure_held()?;
         if self.store.manifest()? == self.manifest {
             return Ok(());
         }
@@ -275,10 +286,10 @@ impl Locked for LockedKeyring {
     }
 
     fn save(&mut self, contents: Contents) -> Result<(), StoreError> {
-        self.hold()?;
+        self.check_unchanged()?;
         let list = self.store.write(&contents, self.manifest.as_ref())?;
         self.current = Some(contents);
-        // What is left over is no longer read, and overwritten by the next save if it cannot be deleted now.
+        // Old parts are no longer read, and the next save overwrites them if they cannot be deleted now.
         let _ = self.store.sweep(list.slot, list.parts);
         let _ = self.store.sweep(1 - list.slot, 0);
         self.manifest = Some(list);
@@ -286,10 +297,10 @@ impl Locked for LockedKeyring {
     }
 
     fn remove(&mut self) -> Result<(), StoreError> {
-        self.hold()?;
+        self.check_unchanged()?;
         self.store.delete(self.store.user.clone())?;
         (self.current, self.manifest) = (None, None);
-        // Here it matters: these are the tokens that the person wants gone.
+        // Here a failure matters: the person wants these tokens to be gone.
         self.store.sweep(0, 0)?;
         self.store.sweep(1, 0)
     }

@@ -1,7 +1,8 @@
-//! The lock of a file across processes: ours, and that of MSAL's extensions. The crate's documentation says who does what.
+//! Owns the lock of a file between processes: our own, and that of MSAL's extensions. The crate documentation explains
+//! both.
 
 #[cfg(unix)]
-mod holder;
+mod author;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -12,31 +13,31 @@ pub(crate) use unix::Lock;
 #[cfg(windows)]
 pub(crate) use windows::Lock;
 
-use crate::{Holder, StoreError};
+use crate::{LockHolder, StoreError};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Waits in small steps that grow, and ends in [`StoreError::Busy`].
+/// Waits in small steps that grow, until a timeout that is [`StoreError::Busy`].
 struct Wait {
     since: Instant,
-    patience: Duration,
+    timeout: Duration,
     step: Duration,
 }
 
 impl Wait {
-    /// A person does not notice it, and MSAL waits 100 ms or more.
+    /// Short enough not to be noticed; MSAL waits 100 ms or more.
     const LONGEST: Duration = Duration::from_millis(50);
 
-    fn new(patience: Duration) -> Self {
-        Self { since: Instant::now(), patience, step: Duration::from_millis(1) }
+    fn new(timeout: Duration) -> Self {
+        Self { since: Instant::now(), timeout, step: Duration::from_millis(1) }
     }
 
-    /// Sleeps, or is out of patience with `holder`.
-    fn step(&mut self, path: impl FnOnce() -> PathBuf, holder: impl FnOnce() -> Holder) -> Result<(), StoreError> {
-        let left = self.patience.saturating_sub(self.since.elapsed());
+    /// Sleeps for a step, or reports `holder` when the time is up.
+    fn step(&mut self, path: impl FnOnce() -> PathBuf, holder: impl FnOnce() -> LockHolder) -> Result<(), StoreError> {
+        let left = self.timeout.saturating_sub(self.since.elapsed());
         if left.is_zero() {
-            return Err(StoreError::Busy { path: path(), holder: holder(), waited: self.patience });
+            return Err(StoreError::Busy { path: path(), holder: holder(), waited: self.timeout });
         }
         thread::sleep(self.step.min(left));
         self.step = self.step.saturating_mul(2).min(Self::LONGEST);

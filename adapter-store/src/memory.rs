@@ -1,11 +1,11 @@
-//! The store that ends with the process.
+//! Owns the memory store, whose contents end with the process.
 
-use crate::{Contents, Holder, Locked, PATIENCE, Store, StoreError};
+use crate::{Contents, LOCK_TIMEOUT, LockHolder, Locked, Store, StoreError};
 use std::path::PathBuf;
 use std::process;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Keeps the bytes in this process alone. Clones are the same store.
+/// Keeps the bytes in the memory of this process. Clones are the same store.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore(Arc<Shared>);
 
@@ -22,7 +22,7 @@ struct State {
 }
 
 impl Shared {
-    // Nothing that panics runs while the mutex is held, so a poisoned one is whole.
+    // Nothing that can panic runs while the mutex is held, so even a poisoned one is consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -42,11 +42,11 @@ impl Store for MemoryStore {
     }
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
-        let waited = self.0.released.wait_timeout_while(self.0.state(), PATIENCE, |state| state.locked);
+        let waited = self.0.released.wait_timeout_while(self.0.state(), LOCK_TIMEOUT, |state| state.locked);
         let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         if timeout.timed_out() {
-            let holder = Holder { pid: Some(process::id()), name: String::new() };
-            return Err(StoreError::Busy { path: PathBuf::from("memory"), holder, waited: PATIENCE });
+            let holder = LockHolder { pid: Some(process::id()), name: String::new() };
+            return Err(StoreError::Busy { path: PathBuf::from("memory"), holder, waited: LOCK_TIMEOUT });
         }
         state.locked = true;
         let current = state.contents.clone();

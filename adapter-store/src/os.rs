@@ -1,4 +1,4 @@
-//! What the system is asked to do with files: one folder, held open, and names in it. Every call passes a fault point before.
+//! Owns all file operations: one folder, held open, and names in it. A fault point comes before every call.
 
 #[cfg(unix)]
 mod unix;
@@ -14,7 +14,7 @@ use crate::StoreError;
 use std::io;
 use std::path::Path;
 
-/// Larger than any token cache: ten times what 10,000 accounts take.
+/// Larger than any token cache: ten times the size of 10,000 accounts.
 pub(crate) const LARGEST: u64 = 512 << 20;
 
 pub(crate) fn failed<E: Into<io::Error>>(step: &'static str, path: &Path) -> impl FnOnce(E) -> StoreError + use<E> {

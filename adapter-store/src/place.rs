@@ -1,4 +1,4 @@
-//! Where a program's file goes when nobody names a place: the one room that reads the environment.
+//! Owns the default path of a program's file: the only file that reads the environment.
 
 use crate::StoreError;
 use std::env;
@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 /// The path of `file` in the folder where the state of `app` belongs, for this user.
 ///
-/// On Unix `$XDG_STATE_HOME/<app>/<file>`, or `~/.local/state/<app>/<file>`; on macOS in `~/Library/Application Support`;
-/// on Windows in `%LOCALAPPDATA%`. A relative path in `XDG_STATE_HOME` is ignored, as the XDG Base Directory Specification
-/// asks for; so is an empty one. Nothing is created.
+/// On Unix `$XDG_STATE_HOME/<app>/<file>`, or `~/.local/state/<app>/<file>`; on macOS in `~/Library/Application
+/// Support`; on Windows in `%LOCALAPPDATA%`. A relative path in `XDG_STATE_HOME` is ignored, as the XDG Base Directory
+/// Specification requires, and so is an empty one. Nothing is created.
 ///
 /// # Errors
 /// [`StoreError::NoHome`] when the environment names no absolute path.

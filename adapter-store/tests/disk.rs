@@ -1,4 +1,5 @@
-//! F05: a disk that is really full, and one that is really read-only. What the system refuses otherwise is in `src/file/tests.rs`.
+//! F05: a disk that is really full, and one that is really read-only. Other refusals of the system are in
+//! `src/file/tests.rs`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
@@ -31,7 +32,7 @@ fn child(role: &str, folder: &Path, command: &mut Command) -> Output {
     command.env("DEVICE_FLOW_STORE_ROLE", role).env("DEVICE_FLOW_STORE_CHILD", folder).output().unwrap()
 }
 
-/// Not a test: what runs on the small disk, or under the limit.
+/// Not a test: the process on the small disk, or under the limit.
 #[test]
 #[ignore = "started by the tests below"]
 fn role() {
@@ -76,7 +77,7 @@ fn f05_a_full_and_a_read_only_disk() {
     unshare.args(["sh", "-c", script]).arg(env::current_exe().unwrap());
     let output = child("disk", folder.path(), &mut unshare);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    // 77 is ours; 1 with these words is what a system says that gives nobody a namespace.
+    // 77 is our own status; 1 with this message comes from a system without user namespaces.
     if output.status.code() == Some(77) || (told.contains("unshare") && told.contains("not permitted")) {
         println!("not run: this system lets nobody mount a disk ({told})");
         return;
@@ -84,7 +85,7 @@ fn f05_a_full_and_a_read_only_disk() {
     assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("done"), "{output:?}");
 }
 
-/// The system kills it in the midst of a write, with SIGXFSZ.
+/// The system kills the process during a write, with SIGXFSZ.
 #[test]
 fn f04_killed_by_the_system_in_the_midst_of_a_write() {
     let folder = tempfile::tempdir().unwrap();

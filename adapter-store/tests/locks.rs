@@ -1,4 +1,4 @@
-//! F10: whose lock is waited for, whose is taken over, and how soon.
+//! F10: which locks are waited for, which are taken over, and how soon.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
@@ -27,11 +27,11 @@ impl Place {
 
     fn save(&self, patience: Duration) -> (Result<(), StoreError>, Duration) {
         let start = Instant::now();
-        let store = FileStore::new(&self.path).unwrap().patience(patience);
+        let store = FileStore::new(&self.path).unwrap().lock_timeout(patience);
         (store.update(&mut |_| Change::Save(b"ours".to_vec().into())), start.elapsed())
     }
 
-    /// Not before it can be known, and within the ten seconds of F10.
+    /// Not before it can be known that the holder is dead, and within the ten seconds of F10.
     fn is_taken_over_after_five_seconds(&self) {
         let (outcome, took) = self.save(Duration::from_secs(20));
         outcome.unwrap();
@@ -109,7 +109,7 @@ fn f10_the_lock_of_another_host_is_left_alone_while_it_is_touched() {
     beat.join().unwrap();
 }
 
-/// And so do we touch ours.
+/// We touch ours, too.
 #[test]
 fn f10_ours_is_touched_while_it_is_held() {
     let place = Place::with("");
@@ -130,7 +130,7 @@ fn f10_ours_is_touched_while_it_is_held() {
     assert!(!place.lockfile.exists());
 }
 
-/// Node: its process lives, and it locks nothing else.
+/// Node: its process is alive, and it locks nothing else.
 #[test]
 fn f10_the_lock_of_a_process_that_lives_is_left_alone_and_named() {
     Place::with(&process::id().to_string()).is_left_alone(7, &format!("process {}", process::id()));

@@ -49,11 +49,11 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 
 fn save(path: &Path, patience: u64) -> (Result<(), StoreError>, Duration) {
     let start = Instant::now();
-    let store = FileStore::new(path).unwrap().patience(Duration::from_secs(patience));
+    let store = FileStore::new(path).unwrap().lock_timeout(Duration::from_secs(patience));
     (store.update(&mut |_| Change::Save(b"ours".to_vec().into())), start.elapsed())
 }
 
-/// Longer than it takes to believe a lock dead.
+/// Longer than it takes to consider a lock dead.
 fn theirs_is_respected(language: Language) {
     let (_folder, path) = place();
     let child = language.holding(&path, "hold");
@@ -105,7 +105,7 @@ fn killed_it_is_taken_over_and_all_go_on(language: Language) {
     let mut child = language.holding(&path, "hold");
     child.kill().unwrap();
     child.wait().unwrap();
-    // By itself, Node never would.
+    // Node alone never would.
     assert_eq!(Node.tries(&path), "refused");
     let (outcome, took) = save(&path, 20);
     outcome.unwrap();
@@ -144,7 +144,7 @@ fn f09_three_languages_lose_no_change() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "60");
 }
 
-/// What the second lock is for. When Node no longer does this, the crate's documentation may lose a paragraph.
+/// The reason for the second lock. When Node no longer does this, a paragraph of the crate documentation can go.
 #[test]
 fn f09_node_deletes_our_lock_when_it_reads_and_nothing_is_lost() {
     let (_folder, path) = place();
@@ -156,7 +156,7 @@ fn f09_node_deletes_our_lock_when_it_reads_and_nothing_is_lost() {
     assert!(lockfile.exists());
     go_on(node);
     assert!(!lockfile.exists(), "Node has learnt to leave it");
-    // Others of ours still wait, and the save takes it again.
+    // Our other processes still wait, and the save takes the lock again.
     assert!(matches!(save(&path, 1).0, Err(StoreError::Busy { .. })));
     locked.save(b"after".to_vec().into()).unwrap();
     assert!(lockfile.exists());

@@ -1,4 +1,4 @@
-//! F02, F03: what is in the way of the file, and is neither read nor written through.
+//! F02, F03: what may be in the place of the file, and is neither read nor written.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
@@ -20,7 +20,7 @@ fn load(path: &Path) -> Result<Option<Contents>, StoreError> {
     FileStore::new(path)?.load()
 }
 
-/// Refused by who reads and by who writes, and says where and what to do, on one line.
+/// Checks that loading and saving are refused, with the path and advice on one line.
 fn refused(path: &Path) -> StoreError {
     let (read, written) = (load(path).unwrap_err(), save(path).unwrap_err());
     assert_eq!(read.to_string(), written.to_string());
@@ -54,7 +54,7 @@ fn f03_a_symbolic_link_is_not_followed_wherever_it_leads() {
     fs::remove_file(&target).unwrap();
     assert_eq!(kind(&link), FileKind::SymbolicLink);
     assert!(!target.exists());
-    // Further up it is the person's own way of arranging their home.
+    // Further up a link is the person's own choice.
     let real = folder.path().join("real");
     fs::create_dir(&real).unwrap();
     symlink(&real, folder.path().join("way")).unwrap();
@@ -94,9 +94,9 @@ fn f03_a_hard_link_is_refused_and_its_other_name_unharmed() {
     save(&one).unwrap();
 }
 
-/// The locks are files as well: what they lead to is not written to either.
+/// The locks are files, too: what they link to is not written either.
 #[test]
-fn f03_nor_does_a_lock_lead_elsewhere() {
+fn f03_a_lock_that_is_a_link_is_not_followed() {
     for lock in ["tokens.json.lockfile", "tokens.json.flock"] {
         let folder = tempfile::tempdir().unwrap();
         let (path, target) = (folder.path().join("tokens.json"), folder.path().join("target"));
@@ -121,7 +121,7 @@ fn f02_what_belongs_to_another_user_is_refused() {
         rustix::fs::chown(&path, Some(nobody), None).unwrap();
         assert!(matches!(refused(&path), StoreError::ForeignOwner { owner: 65_534, me: 0, .. }));
         fs::remove_file(&path).unwrap();
-        // As `sudo` finds the folder of the one who called it.
+        // As `sudo` finds the folder of its caller.
         rustix::fs::chown(folder.path(), Some(nobody), None).unwrap();
         assert!(matches!(save(&path), Err(StoreError::ForeignOwner { owner: 65_534, me: 0, .. })));
     } else {
@@ -133,7 +133,7 @@ fn f02_what_belongs_to_another_user_is_refused() {
 }
 
 #[test]
-fn f02_readable_by_others_is_tightened_and_told_writable_is_refused() {
+fn f02_a_readable_file_is_tightened_and_reported_and_a_writable_one_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.json");
     for mode in [0o640, 0o604, 0o644, 0o755, 0o601] {
@@ -178,7 +178,7 @@ fn an_empty_file_holds_nothing_and_a_huge_one_is_not_read() {
 }
 
 #[test]
-fn a_path_with_control_characters_is_told_on_one_line() {
+fn a_path_with_control_characters_is_shown_on_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a\n\u{1b}[2Jb");
     fs::create_dir(&path).unwrap();

@@ -1,4 +1,4 @@
-//! F07, F08: the keyring store on a real Secret Service (gnome-keyring on a bus of its own), absent, locked and open.
+//! F07, F08: the keyring store on a real Secret Service (gnome-keyring on its own bus): absent, locked and open.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// Not a test: what runs on the bus.
+/// Not a test: the process on the bus.
 #[test]
 #[ignore = "started by the tests below"]
 fn role() {
@@ -49,7 +49,8 @@ fn role() {
     }
 }
 
-/// Runs the roles one after the other on one bus, with what comes before each. No display: nobody can be asked for a password.
+/// Runs the roles one after the other on one bus, each after its preparation. Without a display nobody can be asked for
+/// a password.
 fn on_a_bus(home: &Path, options: &[&str], script: &str) -> Output {
     let run = "run() { DEVICE_FLOW_STORE_ROLE=$1 \"$EXE\" --exact role --ignored --nocapture || exit 1; }; ";
     let mut bus = Command::new("dbus-run-session");
@@ -82,7 +83,7 @@ fn f07_a_bus_without_a_keyring_and_no_bus_at_all_are_said_to_be_so() {
     let home = tempfile::tempdir().unwrap();
     let no_bus = "export DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus; run absent";
     ran(&on_a_bus(home.path(), &[], no_bus), &["absent:"]);
-    // One that may start nothing by its name, whatever is installed.
+    // A bus that may not start services, whatever is installed.
     let config = home.path().join("bus.conf");
     let text = "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen><policy context=\"default\">\
                 <allow send_destination=\"*\" eavesdrop=\"true\"/>\
@@ -97,7 +98,7 @@ fn f07_a_locked_keyring_is_an_error_in_time() {
     let home = tempfile::tempdir().unwrap();
     let made = on_a_bus(home.path(), &[], &format!("{UNLOCKED}run open"));
     ran(&made, &["saved"]);
-    // A daemon that nobody has given the password.
+    // A daemon that was not given the password.
     ran(
         &on_a_bus(home.path(), &[], "gnome-keyring-daemon --start --components=secrets >/dev/null; run locked"),
         &["locked:"],

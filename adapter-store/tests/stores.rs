@@ -1,4 +1,5 @@
-//! What every store does alike, and what only the file can show: nobody's change is lost, across threads and processes.
+//! What all stores do in the same way, and what only the file can show: no change is lost, across threads and
+//! processes.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, Contents, FileStore, Locked, MemoryStore, Store, StoreError};
@@ -22,7 +23,7 @@ fn count(store: &dyn Store) {
     store
         .update(&mut |current| {
             let number: u32 = current.map_or(0, |text| str::from_utf8(text).unwrap().parse().unwrap());
-            // Between the load and the save, everybody else gets a chance.
+            // Between the load and the save, all others get a chance.
             thread::yield_now();
             Change::Save((number + 1).to_string().into_bytes().into())
         })
@@ -42,7 +43,7 @@ fn what_is_saved_is_loaded_and_what_is_removed_is_gone() {
         locked.save(b"two".to_vec().into()).unwrap();
         locked.save(b"three".to_vec().into()).unwrap();
         assert_eq!(locked.current(), Some(&b"three"[..]));
-        // A reader waits for nobody.
+        // A reader does not wait.
         assert_eq!(store.load().unwrap().as_deref(), Some(&b"three"[..]));
         drop(locked);
         // F12: twice is no failure.
@@ -131,7 +132,7 @@ fn f09_thirty_two_processes_lose_no_change() {
     thirty_two_processes_count(&folder.path().join("a").join("b").join("tokens.json"));
 }
 
-/// As Node's plugin does at the end of each access, whoever holds it.
+/// As Node's plugin does at the end of each access, even when another process holds the lock.
 #[cfg(unix)]
 #[test]
 fn f09_nor_while_somebody_deletes_the_lock_file_all_the_time() {
@@ -153,7 +154,7 @@ fn f09_nor_while_somebody_deletes_the_lock_file_all_the_time() {
     println!("deleted {deleted} times");
 }
 
-/// MSAL without its extensions writes as it likes.
+/// MSAL without its extensions takes no lock.
 #[test]
 fn a_change_by_someone_who_takes_no_lock_is_merged_not_lost() {
     let folder = tempfile::tempdir().unwrap();
@@ -172,7 +173,7 @@ fn a_change_by_someone_who_takes_no_lock_is_merged_not_lost() {
         .unwrap();
     assert_eq!((store.load().unwrap().as_deref(), rounds), (Some(&b"abc"[..]), 2));
 
-    // And if it never ends, it is told, not forced.
+    // When it never ends, that is reported, and nothing is overwritten.
     let mut text = b"x".to_vec();
     let error = store.update(&mut |_| {
         rounds += 1;
@@ -182,7 +183,7 @@ fn a_change_by_someone_who_takes_no_lock_is_merged_not_lost() {
     });
     assert!(matches!(error, Err(StoreError::Changed { .. })));
     assert_eq!((fs::read(&path).unwrap(), rounds), (text, 2 + 5));
-    // Deleted, and made where there was none, are changes too.
+    // Deletion and creation are changes, too.
     let mut locked = store.lock().unwrap();
     fs::remove_file(&path).unwrap();
     assert!(matches!(locked.save(b"ours".to_vec().into()), Err(StoreError::Changed { .. })));

@@ -31,7 +31,7 @@ impl Status {
     pub(crate) fn of(session: &Session, profile: Option<&str>, cache: &TokenCache) -> Result<Self, End> {
         // A token that the next call would replace is one that lives.
         let request = session.request().min_life(Duration::ZERO);
-        let account = request.whose(cache)?;
+        let account = request.find_account(cache)?;
         let refreshable = account.as_ref().is_some_and(|account| cache.is_refreshable(request.owner(account)));
         let token = request.cached(cache, today());
         let label = account.map(|account| account.label()).filter(|label| !label.is_empty());

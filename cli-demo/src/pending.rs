@@ -14,7 +14,7 @@ use crate::end::End;
 use crate::settings::Settings;
 use clocks::Reading;
 use device_flow_tokio::{
-    Client, DeviceFlow, FileStore, Holder, Locked, SignInError, Snapshot, SnapshotError, Store as _, StoreError,
+    Client, DeviceFlow, FileStore, LockHolder, Locked, SignInError, Snapshot, SnapshotError, Store as _, StoreError,
     Timestamp, UnixTime, default_path, entropy,
 };
 use serde::{Deserialize, Serialize};
@@ -88,7 +88,7 @@ impl Pending {
     /// A place for a new one. Nothing is written before there is a code.
     pub(crate) fn new(words: Words) -> Result<Self, SignInError> {
         let id = Id::random(entropy()?);
-        let locked = store(&id)?.patience(PATIENCE).lock()?;
+        let locked = store(&id)?.lock_timeout(PATIENCE).lock()?;
         Ok(Self::held(id, words, locked))
     }
 
@@ -99,7 +99,7 @@ impl Pending {
 
     /// Takes over what another run has left.
     pub(crate) fn take_over(id: Id) -> Result<(Self, Left), End> {
-        let store = store(&id)?.patience(PATIENCE);
+        let store = store(&id)?.lock_timeout(PATIENCE);
         // Without the lock, which would make the folder of what is not there.
         if store.load()?.is_none() {
             return Err(unknown(&id));
@@ -238,7 +238,7 @@ impl Waiting {
 
     /// Whether no other run polls for it.
     pub(crate) fn is_free(&self) -> bool {
-        store(&self.id).and_then(|store| store.patience(Duration::ZERO).lock()).is_ok()
+        store(&self.id).and_then(|store| store.lock_timeout(Duration::ZERO).lock()).is_ok()
     }
 
     pub(crate) fn ends(&self) -> UnixTime {
@@ -277,7 +277,7 @@ pub(crate) fn sweep() {
         if !dead {
             continue;
         }
-        let gone = store.patience(Duration::ZERO).lock().is_ok_and(|mut locked| locked.remove().is_ok());
+        let gone = store.lock_timeout(Duration::ZERO).lock().is_ok_and(|mut locked| locked.remove().is_ok());
         if gone {
             remove_lock(&id);
         }
@@ -343,7 +343,7 @@ pub(crate) fn unknown(id: &Id) -> End {
     End::Usage(format!("no sign-in is called {id}: it has ended, its code has expired, or another user began it"))
 }
 
-fn busy(id: &Id, holder: &Holder) -> End {
+fn busy(id: &Id, holder: &LockHolder) -> End {
     End::Usage(format!("{holder} still waits for the sign-in {id}: end that one first"))
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal
     let signed_in = match request.cached(&cache, today()) {
         Some(stored) => stored,
         None if life.no_refresh => {
-            let whose = request.whose(&cache).map_err(|failure| session.end(failure))?;
+            let whose = request.find_account(&cache).map_err(|failure| session.end(failure))?;
             let text = "no stored token lives long enough, and --no-refresh forbids a new one".to_owned();
             return Err(match whose {
                 Some(_) => End::NoToken { exit: 4, text },

@@ -1,12 +1,14 @@
-//! Measures a token cache of a thousand accounts: `cargo bench -p device-flow-core --bench cache`; with `-- FILE` it writes them
-//! there and tells times alone, one `what<TAB>microseconds` per line, for `testkit/figures.sh` to set beside other clients'.
+//! Measures a token cache of a thousand accounts: `cargo bench -p device-flow-core --bench cache`. With `-- FILE` it
+//! writes the cache there and prints only times, one `what<TAB>microseconds` per line, which `testkit/figures.sh`
+//! compares with other clients.
 //!
-//! Times are printed beside what was promised and never fail: a busy machine is no bug. Instructions (callgrind) do.
+//! Times are printed with their limits and never fail, since the computer may be busy. Counts of instructions
+//! (callgrind) do fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench panics to report")]
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use device_flow_core::{
-    AccessTokenQuery, Action, Authority, Client, Machine, Owner, Provider, Refresh, Response, SaveAs, Secret,
+    AccessTokenQuery, Action, Authority, Client, GrantOrigin, Machine, Owner, Provider, Refresh, Response, Secret,
     Timestamp, TokenCache, TokenResponse, UnixTime,
 };
 use std::hint::black_box;
@@ -53,10 +55,13 @@ fn granted(number: u32) -> TokenResponse {
 
 fn filled(authority: &Authority) -> TokenCache {
     let mut cache = TokenCache::new();
-    let source = Some("urn:ietf:params:oauth:grant-type:device_code");
+    let grant_type = Some("urn:ietf:params:oauth:grant-type:device_code");
     for number in 0..ACCOUNTS {
-        let account =
-            cache.save(&granted(number), &SaveAs { client_id: CLIENT, authority, account: None, source }, now());
+        let account = cache.save(
+            &granted(number),
+            &GrantOrigin { client_id: CLIENT, authority, account: None, grant_type },
+            now(),
+        );
         assert_eq!(account.unwrap().home_account_id(), home(number));
     }
     // Under the name of the cloud that MSAL for Python writes: it looks twice for what stands under another.
@@ -70,7 +75,8 @@ fn hit(cache: &TokenCache, home: &str, authority: &Authority, now: UnixTime) -> 
     cache.access_token(owner, AccessTokenQuery::scopes("User.Read"), now).expect("it lives").secret()
 }
 
-/// A file in which one person has so many tokens, and one with so many maps that are none: signed out, read and written.
+/// A file in which one person has so many tokens, and one with so many maps that are none: signed out, read and
+/// written.
 fn large(count: usize) {
     let authority = Authority::entra("login.microsoftonline.com", TENANT);
     let home = home(1);
@@ -91,7 +97,8 @@ fn large(count: usize) {
     assert_eq!(TokenCache::from_json(file.as_bytes()).unwrap().to_json().expose(), file);
 }
 
-/// Of a run with these words: so many silent hits, or `large` and how large; and of all that comes before.
+/// The instructions of a run with these arguments (the number of silent hits, or `large` and a size), start-up
+/// included.
 fn instructions(words: &[&str]) -> Option<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(std::env::current_exe().unwrap());

@@ -1,7 +1,7 @@
 //! Counts what one pending poll costs in the core, in instructions under callgrind: `cargo bench -p device-flow-core`.
 //!
-//! One poll: build the request, take the answer of a real server (oidc-provider), decide. The number is the difference of two
-//! runs, so start-up costs nothing, and it is the same on every run of the same build.
+//! One poll: build the request, take the answer of a real server (oidc-provider), decide. The number is the difference
+//! of two runs, so start-up costs nothing, and it is the same on every run of the same build.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "a bench panics to report")]
 
 use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider, Response, Timestamp};

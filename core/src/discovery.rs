@@ -4,8 +4,8 @@ use crate::machine::Headers;
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::metadata::MAX_METADATA;
-use crate::once::Once;
 use crate::prompt::{endpoint_fault, printable};
+use crate::single_request::SingleRequest;
 use crate::{
     Action, Cause, ConfigError, Endpoint, Failure, Machine, Metadata, Method, Misuse, ProtocolError, ProtocolFault,
     Request, Response, TextFault, Ticket, Timestamp, TransportError,
@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 
 /// Finds out where a server's endpoints are, from its issuer.
 ///
-/// It asks at two places (RFC 8414 §5): first `/.well-known/oauth-authorization-server` put between host and path of the
-/// issuer, then `/.well-known/openid-configuration` put behind it. A document counts only when its `issuer` is the one asked
-/// for, to the letter; the first that names a device authorization endpoint wins, else the first that counts.
+/// It asks at two places (RFC 8414 §5): first `/.well-known/oauth-authorization-server` between host and path of the
+/// issuer, then `/.well-known/openid-configuration` after it. A document counts only when its `issuer` is exactly the
+/// one asked for. The first that names a device authorization endpoint wins, else the first that counts.
 ///
 /// ```
 /// use device_flow_core::{Action, Discovery, Machine, Timestamp};
@@ -39,11 +39,12 @@ pub struct Discovery {
     at_second: bool,
     /// A document without a device authorization endpoint: good enough if the other place has no better one.
     second_best: Option<Metadata>,
-    /// What to tell if no place has a document.
+    /// What to report if no place has a document.
     fault: Option<ProtocolFault>,
-    /// The last "not now" and the longest delay asked for: as long as there is one, the places are worth another round.
+    /// The last status that means "try later", and the longest delay asked for. While there is one, both places are
+    /// asked again.
     unavailable: Option<(u16, Duration)>,
-    once: Once<Metadata>,
+    once: SingleRequest<Metadata>,
 }
 
 impl Discovery {
@@ -91,7 +92,7 @@ impl Discovery {
             self.at_second = true;
             return;
         }
-        // A place that cannot answer now may have the better document.
+        // A place that cannot answer now may have a better document.
         let unavailable = self.unavailable.take();
         if let Some((status, retry_after)) = unavailable
             && self.once.again(Cause::Status(status), retry_after, now)
@@ -107,7 +108,7 @@ impl Discovery {
         self.once.finish(outcome);
     }
 
-    /// Keeps what tells most: that a document is wrong rather than that there is none.
+    /// Keeps the fault that says most: that a document is wrong rather than that there is none.
     fn note(&mut self, fault: ProtocolFault) {
         let tells_little = |fault: &ProtocolFault| {
             matches!(fault, ProtocolFault::Status(_) | ProtocolFault::Page { .. } | ProtocolFault::Empty(_))
@@ -143,7 +144,7 @@ impl DiscoveryBuilder<'_> {
         if let Some(fault) = endpoint_fault(issuer, allow_http_loopback).or_else(query) {
             return Err(ConfigError::Issuer { issuer: printable(issuer), fault });
         }
-        // Only the URL loses the slash (RFC 8414 §3.1); the comparison keeps it.
+        // Only the URL loses the slash at the end (RFC 8414 §3.1); the comparison keeps it.
         let base = issuer.strip_suffix('/').unwrap_or(issuer);
         let host = base.find("://").map_or(0, |scheme| scheme.saturating_add(3));
         let path = base.get(host..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| at.saturating_add(host));
@@ -159,7 +160,7 @@ impl DiscoveryBuilder<'_> {
             second_best: None,
             fault: None,
             unavailable: None,
-            once: Once::new(),
+            once: SingleRequest::new(),
         })
     }
 }

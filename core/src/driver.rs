@@ -1,4 +1,4 @@
-//! Owns the words that every driver shares: what it tells its caller on the way, and how a run can end early.
+//! Owns the types that all drivers share: what a driver tells its caller on the way, and how a run can end early.
 
 use crate::{Failure, Prompt, SignInReason, Timestamp, WaitReason};
 use core::time::Duration;
@@ -9,9 +9,9 @@ use core::time::Duration;
 pub enum Event {
     /// Show this to the person.
     ShowCode(Prompt),
-    /// Silence has not been enough: a code follows, and this is why.
+    /// No token could be had silently: a code follows, and this is why.
     SignInNeeded(SignInReason),
-    /// Nothing happens before `until`.
+    /// Nothing happens before this time.
     Waiting {
         /// The end of the wait, on the driver's timeline.
         until: Timestamp,
@@ -29,16 +29,16 @@ pub enum Stopped {
     /// The machine ended with a failure.
     #[error(transparent)]
     Failed(#[from] Failure),
-    /// The driver was told to stop. The machine is as it was: run it again, or take its snapshot.
+    /// The driver was told to stop. The machine is unchanged: run it again, or take its snapshot.
     #[error("stopped; the sign-in can be resumed")]
     Interrupted,
     /// The machine had handed out its outcome before.
     #[error("this machine has ended: its outcome was handed out before")]
     AlreadyEnded,
-    /// There is nothing here that could wait and send, such as the asynchronous runtime that the driver needs.
+    /// The asynchronous runtime that the driver needs is missing.
     #[error("there is no runtime here: call this from within one")]
     NoRuntime,
-    /// The machine waits for a ticket that this driver does not hold.
+    /// The machine waits for the answer to a request that another driver has sent.
     #[error("this machine waits for an answer that another driver has asked for")]
     NotOurs,
 }

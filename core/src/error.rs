@@ -1,4 +1,4 @@
-//! Owns what can end a machine, as types: `Failure`, `ProtocolError`, `OAuthError`, and the `Trail` of what happened on the way.
+//! Owns what can end a machine: `Failure`, `ProtocolError`, `OAuthError`, and the `Trail` of what happened before.
 
 use crate::{Cause, ClaimsError, TextFault, TransportError, Unshowable};
 use alloc::boxed::Box;
@@ -6,29 +6,30 @@ use core::fmt;
 
 /// Why a machine ended without its result. The text of each says what happened and what to do.
 ///
-/// `?` turns [`Expired`], [`SignInReason`], [`ProtocolError`] and [`TransportError`] into it. An [`OAuthError`] needs a word
-/// more, since it may be [`Denied`](Self::Denied) or [`Rejected`](Self::Rejected).
+/// `?` turns [`Expired`], [`SignInReason`], [`ProtocolError`] and [`TransportError`] into it. An [`OAuthError`] needs a
+/// word more, since it may be [`Denied`](Self::Denied) or [`Rejected`](Self::Rejected).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Failure {
     /// [`Machine::cancel`](crate::Machine::cancel) was called.
     #[error("the sign-in was cancelled")]
     Cancelled,
-    /// The person, or the server for them, refused (RFC 8628 §3.5 `access_denied`).
+    /// The person refused, or the server did on their behalf (RFC 8628 §3.5 `access_denied`).
     #[error("the sign-in was denied ({0})")]
     Denied(OAuthError),
-    /// The code died before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628 §3.5).
+    /// The code expired before it was approved. Nothing restarts by itself: a new code needs a user action (RFC 8628
+    /// §3.5).
     #[error(transparent)]
     Expired(#[from] Expired),
     /// Nothing can be done without the person: start a sign-in.
     ///
-    /// A variant and not a method of [`Rejected`](Self::Rejected), because it is the one end of a silent sign-in or a refresh
-    /// that every caller handles otherwise than the rest, by showing a code: what has to be asked for can be forgotten, what
-    /// has to be matched is seen. It is not all of `invalid_grant` either: what no sign-in would cure, such as a policy about
+    /// This is a variant and not a method of [`Rejected`](Self::Rejected) because every caller of a silent sign-in or a
+    /// refresh handles it differently from the rest, by showing a code: a method is easily forgotten, a variant is seen
+    /// in every `match`. Nor is it the same as `invalid_grant`: what a sign-in would not cure, such as a policy about
     /// the application, is `Rejected`.
     #[error(transparent)]
     SignInNeeded(#[from] SignInReason),
-    /// Several accounts are signed in and none was named: their names, safe to print.
+    /// Several accounts are signed in and none was named. These are their names, safe to print.
     #[error("several accounts are signed in ({}): say which one is meant", .0.join(", "))]
     WhichAccount(Box<[Box<str>]>),
     /// The server refused with an OAuth error (RFC 6749 §5.2).
@@ -43,7 +44,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the same attempt may succeed later without anything being changed: after an outage or an expired code.
+    /// Whether the same attempt may succeed later with nothing changed: after an outage or an expired code.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -56,10 +57,11 @@ impl Failure {
         }
     }
 
-    /// After a [`Refresh`](crate::Refresh): whether the refresh token that it used is to be kept, since it may still be good.
+    /// After a [`Refresh`](crate::Refresh): whether to keep the refresh token that it used, since it may still be good.
     ///
-    /// False only when the server said that the token itself is dead. An outage says nothing about it; and an error with a
-    /// suberror such as `basic_action` (Microsoft Entra) speaks of what was asked for: for something else it is still good.
+    /// False only when the server said that the token itself is no longer valid. An outage says nothing about it; and
+    /// an error with a suberror such as `basic_action` (Microsoft Entra) is about what was requested: for other
+    /// requests the token is still good.
     #[must_use]
     pub fn keeps_refresh_token(&self) -> bool {
         match self {
@@ -76,12 +78,12 @@ impl Failure {
     }
 }
 
-/// An expired code, and how it came to that.
+/// An expired code, and what happened while it lived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expired {
     /// What happened between the code and its end.
     pub trail: Trail,
-    /// The server's own words, when it was the server that said so.
+    /// The server's error, when the server said that the code expired; `None` when the local deadline passed.
     pub error: Option<OAuthError>,
 }
 
@@ -98,7 +100,7 @@ impl fmt::Display for Expired {
     }
 }
 
-/// What happened between the code and now.
+/// What happened since the code was shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     pub(crate) polls: u32,
@@ -127,8 +129,8 @@ impl Trail {
         self.failures
     }
 
-    /// Three `slow_down` answers in a row although every wait was kept: this machine's clock probably runs fast, as it does
-    /// in some virtual machines.
+    /// Three `slow_down` answers came in a row although every wait was kept: the clock of this computer probably runs
+    /// fast, as it does in some virtual machines.
     #[must_use]
     pub fn clock_drift_suspected(&self) -> bool {
         self.drift_suspected
@@ -154,7 +156,7 @@ impl fmt::Display for Trail {
     }
 }
 
-/// Something that went wrong on the way and was survived.
+/// A failure that a flow has survived.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{cause}{}{detail}", if detail.is_empty() { "" } else { ": " })]
 pub struct LastError {
@@ -163,36 +165,36 @@ pub struct LastError {
 }
 
 impl LastError {
-    /// What kind of thing.
+    /// What kind of failure.
     #[must_use]
     pub fn cause(&self) -> Cause {
         self.cause
     }
 
-    /// What the transport had to say, or how the body began; safe to print, possibly empty.
+    /// What the transport had to say, or how the body began; safe to print, may be empty.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 }
 
-/// Why a person has to sign in.
+/// Why a person must sign in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignInReason {
-    /// No tokens of this account, or of anybody, are there for this client.
+    /// There are no tokens of this account, or of anybody, for this client.
     #[error("nobody is signed in")]
     NotSignedIn,
-    /// The tokens that are there were asked for with fewer scopes, or for another API.
-    #[error("more is asked for than at the last sign-in")]
+    /// The tokens that are there were requested with fewer scopes, or for another API.
+    #[error("more is requested than at the last sign-in")]
     NewScopes,
-    /// The server refused the refresh token. The error tells why, and with its [`claims`](OAuthError::claims) what the next
-    /// sign-in has to ask for.
+    /// The server refused the refresh token. The error says why, and its [`claims`](OAuthError::claims) say what the
+    /// next sign-in must request.
     #[error("sign in again: {0}")]
     Refused(OAuthError),
 }
 
-/// An error answer of the server (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts but the claims are
+/// An error response (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts except the claims are
 /// safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
@@ -201,13 +203,13 @@ pub struct OAuthError {
     pub(crate) uri: Option<Box<str>>,
     pub(crate) status: u16,
     pub(crate) advice: Option<&'static str>,
-    /// It says that the refresh token is dead.
+    /// It says that the refresh token is no longer valid.
     pub(crate) spent: bool,
-    /// `None`: nothing of all that.
+    /// `None` when there are none.
     pub(crate) details: Option<Box<ErrorDetails>>,
 }
 
-/// What few servers add to an error.
+/// What only a few servers add to an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorDetails {
     pub(crate) numbers: Box<[u32]>,
@@ -219,7 +221,7 @@ pub(crate) struct ErrorDetails {
 }
 
 impl OAuthError {
-    /// The error code, for programs to decide by.
+    /// The error code, which programs may decide by.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
@@ -243,45 +245,45 @@ impl OAuthError {
         self.status
     }
 
-    /// The server's own numbers, at most 16 of them (`error_codes`: 50076 for `AADSTS50076` of Microsoft Entra). They may
-    /// change at any time: never decide by them.
+    /// The server's own numbers, at most 16 of them (`error_codes`: 50076 for `AADSTS50076` of Microsoft Entra). They
+    /// may change at any time: never decide by them.
     #[must_use]
     pub fn numbers(&self) -> &[u32] {
         self.details.as_deref().map_or(&[], |details| &details.numbers)
     }
 
-    /// What is behind the code, for programs to tell a person more (`suberror` of Microsoft Entra, `error_subtype` of Google).
+    /// What is behind the code, for a better message (`suberror` of Microsoft Entra, `error_subtype` of Google).
     #[must_use]
     pub fn suberror(&self) -> Option<&str> {
         self.details.as_deref()?.suberror.as_deref()
     }
 
-    /// Microsoft's word for: this refresh token is of a family that the client is not in.
-    pub(crate) fn says_other_client(&self) -> bool {
+    /// Microsoft's way of saying that the client is not in the family that the refresh token belongs to.
+    pub(crate) fn is_client_mismatch(&self) -> bool {
         self.suberror() == Some("client_mismatch")
     }
 
-    /// Names this request for the server's support, together with [`trace_id`](Self::trace_id) and
+    /// What the server's support needs to find the request, together with [`trace_id`](Self::trace_id) and
     /// [`timestamp`](Self::timestamp) (Microsoft Entra).
     #[must_use]
     pub fn correlation_id(&self) -> Option<&str> {
         self.details.as_deref()?.correlation_id.as_deref()
     }
 
-    /// Names the server's part in it.
+    /// The server's name for this answer.
     #[must_use]
     pub fn trace_id(&self) -> Option<&str> {
         self.details.as_deref()?.trace_id.as_deref()
     }
 
-    /// When it was, in the server's words.
+    /// The time of the error, as the server wrote it.
     #[must_use]
     pub fn timestamp(&self) -> Option<&str> {
         self.details.as_deref()?.timestamp.as_deref()
     }
 
-    /// The claims challenge: a JSON object, verbatim, to be sent back as the parameter `claims` of the next sign-in. At most
-    /// 8 KiB; a longer one is dropped, since a part of it is worth nothing. Not made to be printed.
+    /// The claims challenge: a JSON object, verbatim, which goes back to the server as the parameter `claims` of the
+    /// next sign-in. At most 8 KiB; a longer one is dropped, since a part of it is useless. Not safe to print.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.details.as_deref()?.claims.as_deref()
@@ -315,7 +317,7 @@ impl fmt::Display for OAuthError {
     }
 }
 
-/// Where an answer came from.
+/// The endpoint that an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Endpoint {
@@ -337,7 +339,7 @@ pub enum Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unusable answer from the {endpoint}: {fault}")]
 pub struct ProtocolError {
-    /// Where the answer came from.
+    /// The endpoint that the answer came from.
     pub endpoint: Endpoint,
     /// What is wrong with it.
     pub fault: ProtocolFault,
@@ -364,7 +366,7 @@ pub enum ProtocolFault {
         /// How it begins, safe to print.
         excerpt: Box<str>,
     },
-    /// JSON, but no object.
+    /// JSON, but not an object.
     #[error("it is JSON, but not an object")]
     NotAnObject,
     /// Invalid JSON, or something after its end.
@@ -373,22 +375,22 @@ pub enum ProtocolFault {
     /// A member occurs twice (RFC 6749 §5.1 forbids it).
     #[error("the member {0} occurs twice")]
     DuplicateMember(Box<str>),
-    /// A member that must be there is missing, null or empty.
+    /// A required member is missing, null or empty.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A member has a type or value that it must not have.
+    /// A member has a wrong type or value.
     #[error("{0} has an unusable value")]
     Invalid(&'static str),
     /// A text that cannot be shown to a person.
     #[error("{0}")]
     Unshowable(Unshowable),
-    /// The interval between polls is not shorter than the life of the code.
+    /// The polling interval is not shorter than the life of the code.
     #[error("the polling interval is not shorter than the life of the code")]
     IntervalTooLong,
     /// The body is longer than this many bytes.
     #[error("it is longer than {0} bytes")]
     TooLarge(usize),
-    /// A redirect; they are never followed, because the request would hand its secrets to another address.
+    /// A redirect. None is followed, because that would hand the secrets of the request to another address.
     #[error("it is a redirect (HTTP status {0}), and redirects are never followed: configure the final address")]
     Redirect(u16),
     /// A status that does not fit the body, without an OAuth error.
@@ -396,13 +398,13 @@ pub enum ProtocolFault {
         "HTTP status {0} without an OAuth error: is the address right, and is the device flow enabled for this client?"
     )]
     Status(u16),
-    /// The server is there but says "not now", and went on saying so.
+    /// The server kept answering that it cannot serve the request now.
     #[error("HTTP status {0}, again and again: the server is overloaded or down, try again later")]
     Unavailable(u16),
-    /// A token of a type that this client did not ask for and cannot use (RFC 6749 §7.1).
+    /// A token of a type that this client did not request and cannot use (RFC 6749 §7.1).
     #[error("the token is of type {0}, which was not asked for; only Bearer is usable")]
     TokenType(Box<str>),
-    /// The metadata speaks for another issuer (RFC 8414 §3.3); nothing in it was used.
+    /// The metadata belongs to another issuer (RFC 8414 §3.3); nothing in it was used.
     #[error(
         "it speaks for the issuer {found}, not for the one asked for: configure the issuer exactly as the server writes it"
     )]
@@ -410,7 +412,7 @@ pub enum ProtocolFault {
         /// The issuer that the document names, safe to print.
         found: Box<str>,
     },
-    /// The ID token is not to be believed (OpenID Connect Core §3.1.3.7), so the access token beside it is not used.
+    /// The ID token is not acceptable (OpenID Connect Core §3.1.3.7), so the access token beside it is not used.
     #[error("{0}")]
     IdToken(ClaimsError),
     /// An endpoint in the metadata that must not be used.
@@ -424,7 +426,7 @@ pub enum ProtocolFault {
 }
 
 impl ProtocolFault {
-    /// How the body began, if it is that kind of fault.
+    /// How the body began, when it was a page.
     pub(crate) fn excerpt(&self) -> &str {
         if let Self::Page { excerpt, .. } = self { excerpt } else { "" }
     }

@@ -1,6 +1,6 @@
-//! The client side of the OAuth 2.0 Device Authorization Grant (RFC 8628) as a pure state machine: no clock, no sockets, no
-//! threads, no files, no random numbers of its own. Told the time and what happened, a [`Machine`] answers with the one
-//! thing to do next.
+//! The client side of the OAuth 2.0 Device Authorization Grant (RFC 8628) as a pure state machine: no clock, no
+//! sockets, no threads, no files, no random numbers of its own. Told the time and what happened, a [`Machine`] answers
+//! with the one thing to do next.
 //!
 //! # A sign-in
 //!
@@ -21,12 +21,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! [`SignIn`] is the same with a memory: it looks into a [`TokenCache`] first, then tries a refresh, and shows a code only when
-//! the person is needed.
+//! [`SignIn`] is the same with a memory: it looks into a [`TokenCache`] first, then tries a refresh, and shows a code
+//! only when the person is needed.
 //!
 //! # The machines
 //!
-//! | [`Machine`] | What it brings | By |
+//! | [`Machine`] | What it brings | Standard |
 //! | --- | --- | --- |
 //! | [`Discovery`] | where a server's endpoints are | RFC 8414, OpenID Connect Discovery 1.0 |
 //! | [`DeviceFlow`] | tokens, once the person has approved | RFC 8628 |
@@ -43,21 +43,22 @@
 //! | [`SendRequest`](Action::SendRequest) | sends it, never following redirects, and hands the answer to [`Machine::response`], or the lack of one to [`Machine::transport_failed`], with the ticket |
 //! | [`ShowCode`](Action::ShowCode) | shows the prompt to the person; all of it is safe to print |
 //! | [`Wait`](Action::Wait) | comes back at that time; earlier, later or twice is harmless |
-//! | [`AwaitResponse`](Action::AwaitResponse) | waits for the answer that is still out |
-//! | [`Done`](Action::Done) | has the outcome |
-//! | [`Ended`](Action::Ended) | had the outcome before |
+//! | [`AwaitResponse`](Action::AwaitResponse) | waits for the answer to the request in flight |
+//! | [`Done`](Action::Done) | takes the outcome |
+//! | [`Ended`](Action::Ended) | stops: the outcome was handed out before |
 //!
-//! Nobody has to write one: `device-flow-tokio` and `device-flow-blocking` are drivers over any [`Machine`].
+//! You need not write one: `device-flow-tokio` and `device-flow-blocking` drive any [`Machine`].
 //!
 //! # Errors
 //!
-//! Four families that never mix: [`ConfigError`] (a configuration that cannot work; nothing was sent), [`Misuse`] (the driver's
-//! bug; the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended). Each says what happened and
-//! what to do, in text that is safe to print.
+//! Four families that never mix: [`ConfigError`] (a configuration that cannot work; nothing was sent), [`Misuse`] (the
+//! driver's bug; the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended). Each says
+//! what happened and what to do, in text that is safe to print.
 //!
 //! # Features
 //!
-//! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs `alloc`.
+//! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs
+//!   `alloc`.
 //! - `http` (default, implies `std`): [`Request::into_http`].
 //! - `serde`: a flow as data (`Snapshot`), to be resumed in another process.
 #![no_std]
@@ -75,18 +76,18 @@ mod driver;
 mod error;
 mod machine;
 mod message;
-mod once;
 mod prompt;
 mod refresh;
 mod retry;
 mod revocation;
 mod secret;
 mod sign_in;
+mod single_request;
 mod time;
 
 pub use cache::{
-    AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken, Owner,
-    SaveAs, TokenCache,
+    AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken,
+    GrantOrigin, Owner, TokenCache,
 };
 pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;

@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 /// A protocol as a state machine: told the time and what happened, it answers with the one thing to do next.
 ///
-/// A driver is a loop around [`next_action`](Machine::next_action); waking early, late or twice is harmless. `device-flow-tokio`
-/// and `device-flow-blocking` have such a loop. One of your own is this:
+/// A driver is a loop around [`next_action`](Machine::next_action); waking early, late or twice is harmless.
+/// `device-flow-tokio` and `device-flow-blocking` have such a loop. One of your own is this:
 ///
 /// ```
 /// use device_flow_core::{Action, Failure, Machine, Prompt, Request, Response, Timestamp, TransportError};
@@ -47,37 +47,39 @@ use zeroize::Zeroizing;
 ///
 /// # One timeline
 ///
-/// `now` is monotonic time, counted from a zero of the driver's choice; an earlier `now` counts as the latest one seen. **All calls to
-/// one machine must count from the same zero**, whichever drivers, HTTP clients or threads take turns at it, because the machine
-/// compares the times that it is given. A second driver with a zero of its own polls too early or waits too long, and polling
-/// early is what servers lock clients out for (RFC 8628 §3.5).
+/// `now` is monotonic time, counted from a zero of the driver's choice; an earlier `now` counts as the latest one seen.
+/// **All calls to one machine must count from the same zero**, whichever drivers, HTTP clients or threads take turns at
+/// it, because the machine compares the times that it is given. A second driver with a zero of its own polls too early
+/// or waits too long, and polling early is what servers lock clients out for (RFC 8628 §3.5).
 ///
-/// So a driver takes the time from one clock per process: a `static` `Instant`, or a clock that counts from the boot. The
-/// function `now()` of both adapters is such a clock, and a driver that shares its machines with them must use it. Another
-/// process cannot share it: store a `Snapshot` of the flow there, which holds durations, and resume it.
+/// So a driver takes the time from one clock per process: a `static` `Instant`, or a clock that counts from the boot.
+/// The function `now()` of both adapters is such a clock, and a driver that shares its machines with them must use it.
+/// Another process cannot share it: store a `Snapshot` of the flow there, which holds durations, and resume it.
 pub trait Machine {
-    /// What the machine brings when all goes well.
+    /// What the machine brings on success.
     type Output;
 
-    /// The one thing to do now. A request, a prompt and an outcome come out once; the rest repeats. Never panics.
+    /// The one thing to do now. A request, a prompt and an outcome come out once; every other action repeats. Never
+    /// panics.
     ///
     /// (Not called `poll`: in this protocol that word means asking the token endpoint.)
     fn next_action(&mut self, now: Timestamp) -> Action<Self::Output>;
 
-    /// The answer to a request: any status, any bytes.
+    /// Hands in the answer to a request: any status, any bytes.
     ///
     /// # Errors
-    /// [`Misuse`] when the ticket is not the one outstanding here or the status is no HTTP status; nothing has changed then.
+    /// [`Misuse`] when the ticket is not the one outstanding here, or the status is not an HTTP status. The machine is
+    /// unchanged then.
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse>;
 
-    /// No answer came.
+    /// Says that no answer came.
     ///
     /// # Errors
-    /// [`Misuse`] when the ticket is not the one outstanding here; nothing has changed then.
+    /// [`Misuse`] when the ticket is not the one outstanding here. The machine is unchanged then.
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse>;
 
     /// Ends the machine: the next action is `Done(Err(Failure::Cancelled))`. The answer to a request that is still in
-    /// flight may be handed in and is dropped. Does nothing to a machine that has its outcome.
+    /// flight may still be handed in; it is dropped. Does nothing to a machine that has its outcome.
     fn cancel(&mut self);
 }
 
@@ -85,7 +87,7 @@ pub trait Machine {
 #[must_use = "an action that is dropped is a request not sent, a code not shown or an outcome lost"]
 #[derive(Debug)]
 pub enum Action<T> {
-    /// Send this, never following redirects, and bring the answer back with the ticket.
+    /// Send this, never following redirects, and hand in the answer with the ticket.
     SendRequest(Outgoing),
     /// Show this to the person: before the first poll, and again after a resume.
     ShowCode(Prompt),
@@ -114,11 +116,11 @@ pub enum WaitReason {
         /// The interval in force now, in seconds.
         interval: u32,
     },
-    /// No usable answer came; the wait grows until one does.
+    /// No usable answer came; the waits grow until one does.
     Backoff {
         /// What came instead.
         cause: Cause,
-        /// The how manieth failure in a row this is, from 1.
+        /// The number of failures in a row, this one included.
         attempt: u32,
     },
     /// The server named a delay (`Retry-After`, RFC 9110 §10.2.3).
@@ -134,17 +136,18 @@ pub enum Cause {
     /// A status that says "not now" (408, 429 or 5xx) without an OAuth error in the body.
     #[error("the server answered with HTTP status {0}")]
     Status(u16),
-    /// Something that is no OAuth answer: a captive portal, a firewall's page, a body cut short. The number is its status.
+    /// Something that is not an OAuth answer: a captive portal, a firewall's page, a body cut short. The number is its
+    /// status.
     #[error("something other than the authorization server answered (HTTP status {0}, a page instead of JSON)")]
     Page(u16),
 }
 
-/// A request and the ticket that its answer must bring back.
+/// A request, and the ticket to hand in with its answer.
 #[derive(Debug)]
 pub struct Outgoing {
     /// What to send.
     pub request: Request,
-    /// What to hand back with the answer or the failure.
+    /// What to hand in with the answer or the failure.
     pub ticket: Ticket,
 }
 
@@ -166,8 +169,8 @@ pub struct Ticket(usize);
 pub(crate) struct Outstanding(usize);
 
 impl Outstanding {
-    /// A ticket that no other machine in this process knows, so that an answer can never reach another sign-in. The
-    /// counter is the core's only shared state and nothing can be learned from it.
+    /// A ticket that no other machine in this process has, so that an answer can never reach another sign-in. The
+    /// counter is the only state that machines share, and it tells nothing about them.
     pub(crate) fn issue(&mut self) -> Ticket {
         static LAST: AtomicUsize = AtomicUsize::new(0);
         self.0 = LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1);
@@ -183,7 +186,7 @@ impl Outstanding {
         Ok(())
     }
 
-    /// The same for an answer, whose status must be one that HTTP knows (RFC 9110 §15).
+    /// The same for an answer, whose status must be one that HTTP allows (RFC 9110 §15).
     pub(crate) fn redeem_with(&mut self, ticket: Ticket, response: &Response<'_>) -> Result<(), Misuse> {
         if !(100..=999).contains(&response.status) && self.0 == ticket.0 {
             return Err(Misuse::InvalidStatus(ticket, response.status));
@@ -192,19 +195,19 @@ impl Outstanding {
     }
 }
 
-/// A bug in the driver. The machine is as it was and the ticket comes back.
+/// A bug in the driver. The machine is unchanged, and the ticket comes back.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misuse {
     /// The ticket belongs to another machine, or to a request that this machine no longer waits for.
     #[error("this ticket is not the one that this machine waits for: hand every answer to the machine that asked")]
     NotOutstanding(Ticket),
     /// The status is not a number from 100 to 999.
-    #[error("{1} is no HTTP status: a transport that got no answer must call transport_failed")]
+    #[error("{1} is not an HTTP status: a transport that got no answer must call transport_failed")]
     InvalidStatus(Ticket, u16),
 }
 
 impl Misuse {
-    /// The ticket, to be handed to the right machine.
+    /// The ticket, for the machine that issued it.
     #[must_use]
     pub fn into_ticket(self) -> Ticket {
         match self {
@@ -233,7 +236,7 @@ impl Method {
     }
 }
 
-/// A request to send as it stands: method, URL, headers, body. `Debug` shows the method and the URL alone.
+/// A request to send as it stands: method, URL, headers, body. `Debug` shows only the method and the URL.
 pub struct Request {
     method: Method,
     url: Arc<str>,
@@ -242,7 +245,7 @@ pub struct Request {
     max_response: usize,
 }
 
-/// The headers of a request that its client decides.
+/// The headers of a request that the configuration of the client decides.
 #[derive(Default)]
 pub(crate) struct Headers {
     pub(crate) authorization: Option<Arc<Secret>>,
@@ -266,7 +269,7 @@ impl Request {
         self.method
     }
 
-    /// The endpoint, verbatim as configured or discovered. It never holds a secret.
+    /// The endpoint, exactly as configured or discovered. It never holds a secret.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -278,7 +281,7 @@ impl Request {
         &self.body
     }
 
-    /// Whether a header holds a secret and must stay out of logs is told by its name: only `authorization` does.
+    /// Names, in lower case, and values. Only the value of `authorization` is a secret and must stay out of logs.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let form = (self.method == Method::Post).then_some(("content-type", "application/x-www-form-urlencoded"));
         // Exposed because a header is text on the wire; `http::HeaderValue` is marked sensitive in `into_http`.
@@ -290,7 +293,7 @@ impl Request {
         accept.chain(form).chain(authorization).chain(correlation.into_iter().flatten())
     }
 
-    /// How many bytes of body to read at most, after decoding. Hand in one byte more to say that there was more.
+    /// How many bytes of the body to read at most, after decoding. Hand in one byte more to say that there was more.
     #[must_use]
     pub fn max_response(&self) -> usize {
         self.max_response
@@ -349,8 +352,8 @@ impl<'a> Response<'a> {
         Self { status, body, content_type: None, retry_after: None, date: None, age: None }
     }
 
-    /// Adds a header. Hand in all of them: names are compared without regard to case, the ones that matter are kept (the
-    /// first of each), the rest, and values that are not text, are ignored.
+    /// Adds a header. Hand in all of them, in any letter case: the few that matter are kept (the first of each name),
+    /// the others are ignored, and so are values that are not text.
     #[must_use]
     pub fn header(mut self, name: &str, value: &'a [u8]) -> Self {
         let slot = if name.eq_ignore_ascii_case("content-type") {
@@ -388,13 +391,13 @@ impl<'a> Response<'a> {
         core::str::from_utf8(self.retry_after?).ok()
     }
 
-    /// When the server wrote it, in its own words: the header `date` (RFC 9110 §6.6.1).
+    /// When the server sent it, as the header `date` says (RFC 9110 §6.6.1).
     #[must_use]
     pub fn date(&self) -> Option<&'a str> {
         core::str::from_utf8(self.date?).ok()
     }
 
-    /// For how many seconds a cache on the way has kept it, in the cache's own words: the header `age` (RFC 9111 §5.1).
+    /// For how many seconds a cache on the way has kept it, as the header `age` says (RFC 9111 §5.1).
     #[must_use]
     pub fn age(&self) -> Option<&'a str> {
         core::str::from_utf8(self.age?).ok()
@@ -421,23 +424,23 @@ pub enum TransportErrorKind {
     /// No connection: refused, unreachable, no route.
     #[error("no connection to the server")]
     Connect,
-    /// The TLS handshake failed for another reason than the certificate.
+    /// The TLS handshake failed for a reason other than the certificate.
     #[error("the TLS handshake failed")]
     Tls,
-    /// The server's certificate is not trusted: expired, for another host, or of an unknown authority. Final: a machine
-    /// ends at once and never tries again.
+    /// The server's certificate is not trusted: expired, for another host, or from an unknown authority. A machine ends
+    /// at once and never tries again.
     #[error("the server's certificate is not trusted")]
     UntrustedCertificate,
     /// The proxy refused, or asked for credentials.
     #[error("the proxy did not let the request through")]
     Proxy,
-    /// The connection closed before the whole answer was there.
+    /// The connection closed before the whole answer had arrived.
     #[error("the connection broke off")]
     Closed,
-    /// What came is not HTTP, or breaks its limits.
+    /// What came is not HTTP, or breaks the limits of the transport.
     #[error("the answer is not valid HTTP")]
     InvalidHttp,
-    /// The driver gave the request up.
+    /// The driver abandoned the request.
     #[error("the request was given up")]
     Abandoned,
     /// Something else.
@@ -460,7 +463,8 @@ impl TransportError {
         Self { kind, detail: Box::default() }
     }
 
-    /// Adds what the transport has to say, for a person to read. Put no secret in; unprintable characters are escaped.
+    /// Adds what the transport has to say, for a person to read. It must hold no secret; unprintable characters are
+    /// escaped.
     #[must_use]
     pub fn with_detail(mut self, detail: &str) -> Self {
         self.detail = crate::prompt::printable(detail);

@@ -9,12 +9,12 @@ use core::iter;
 use core::time::Duration;
 use url::{Host, Url};
 
-/// What to show to the person (RFC 8628 §3.3). Every text in it is safe to print as it stands: no control, bidirectional,
-/// line-breaking or invisible character, no URL that is not https (or http on loopback, when allowed).
+/// What to show to the person (RFC 8628 §3.3). Every text in it is safe to print as it stands: no control,
+/// bidirectional, line-breaking or invisible character, no URL that is not https (or http on loopback, when allowed).
 ///
-/// Always show [`user_code`](Prompt::user_code) and [`verification_uri`](Prompt::verification_uri), even beside a QR code of
-/// the complete URI (RFC 8628 §3.3.1), and tell people to enter a code only for a sign-in that they started themselves
-/// (RFC 8628 §5.4).
+/// Always show [`user_code`](Prompt::user_code) and [`verification_uri`](Prompt::verification_uri), even beside a QR
+/// code of the complete URI (RFC 8628 §3.3.1), and tell people to enter a code only for a sign-in that they started
+/// themselves (RFC 8628 §5.4). `Debug` shows all of it, for none of it is a secret.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Prompt {
     texts: PromptTexts,
@@ -27,7 +27,7 @@ impl Prompt {
         Self { texts, interval, expires_at }
     }
 
-    /// The code to enter, exactly as the server wrote it: never re-cased, never re-grouped.
+    /// The code to enter, exactly as the server wrote it; letter case and hyphens are unchanged.
     #[must_use]
     pub fn user_code(&self) -> &str {
         self.texts.part(0)
@@ -39,7 +39,8 @@ impl Prompt {
         self.texts.part(1)
     }
 
-    /// The URI that already holds the code, for a QR code or a browser; `None` when the server sent none that is safe to use.
+    /// The URI that already holds the code, for a QR code or a browser; `None` when the server sent none that is safe
+    /// to use.
     #[must_use]
     pub fn verification_uri_complete(&self) -> Option<&str> {
         Some(self.texts.part(2)).filter(|uri| !uri.is_empty())
@@ -51,32 +52,31 @@ impl Prompt {
         Some(self.texts.part(3)).filter(|message| !message.is_empty())
     }
 
-    /// When the code dies, on the driver's timeline.
+    /// When the code expires, on the driver's timeline.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.expires_at
     }
 
-    /// How long the code still lives.
+    /// The time that is left before the code expires.
     #[must_use]
     pub fn expires_in(&self, now: Timestamp) -> Duration {
         self.expires_at.saturating_since(now)
     }
 
-    /// How often the server wants to be asked at most.
+    /// The polling interval: the shortest time between two polls.
     #[must_use]
     pub fn interval(&self) -> Duration {
         Duration::from_secs(u64::from(self.interval))
     }
 
-    /// What was odd about the server's answer, yet harmless.
+    /// What was odd but harmless in the server's answer.
     pub fn warnings(&self) -> impl Iterator<Item = PromptWarning> {
         let bits = self.texts.warnings;
         PromptWarning::ALL.into_iter().filter(move |warning| bits & warning.bit() != 0)
     }
 }
 
-/// All of it may be shown: a user code is made to be read by others.
 impl fmt::Debug for Prompt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Prompt")
@@ -95,7 +95,7 @@ impl fmt::Debug for Prompt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromptWarning {
-    /// `verification_uri` and `verification_url` were both there and differ; the first was taken.
+    /// `verification_uri` and `verification_url` were both there and differ; the first was used.
     #[error("the server sent two different verification addresses; the one with the standard name is shown")]
     TwoVerificationUris,
     /// The host name of the verification URI has letters outside ASCII.
@@ -123,7 +123,7 @@ impl PromptWarning {
     }
 }
 
-/// The four texts of a prompt in one allocation, checked: this is what a waiting flow keeps.
+/// The four texts of a prompt, checked and in one allocation. A waiting flow keeps this.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PromptTexts {
     text: Box<str>,
@@ -132,7 +132,7 @@ pub(crate) struct PromptTexts {
     warnings: u8,
 }
 
-/// What the server sent, unchecked.
+/// The texts as the server sent them, unchecked.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct RawPrompt<'a> {
     pub(crate) user_code: &'a str,
@@ -154,19 +154,19 @@ pub enum Unshowable {
     VerificationUri(TextFault),
 }
 
-/// What is wrong with a text that a person was meant to see.
+/// What is wrong with a text or URL from the server or the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TextFault {
     /// It is empty.
     #[error("is empty")]
     Empty,
-    /// It is longer than anyone could use: 256 characters for a code, 2,048 for a URI.
+    /// It is too long to be of use: over 256 characters for a code, 2,048 for a URI.
     #[error("is too long to be shown")]
     TooLong,
     /// It holds a control, bidirectional, line-breaking or invisible character, which could deceive the reader.
     #[error("holds characters that could deceive the reader or change the terminal")]
     Unprintable,
-    /// It is no absolute URI.
+    /// It is not an absolute URI.
     #[error("is not an absolute URI")]
     NotAUri,
     /// Its scheme is not https; http is for loopback only, and only when allowed.
@@ -236,14 +236,14 @@ impl PromptTexts {
         self.warnings |= warning.bit();
     }
 
-    /// The warnings as they are stored. Bits that no warning has are kept by nobody.
+    /// The warnings in their stored form, one bit each.
     #[cfg(feature = "serde")]
     pub(crate) fn warnings(&self) -> u8 {
         self.warnings
     }
 
     #[cfg(feature = "serde")]
-    pub(crate) fn warn_again(&mut self, stored: u8) {
+    pub(crate) fn restore_warnings(&mut self, stored: u8) {
         PromptWarning::ALL
             .into_iter()
             .filter(|warning| stored & warning.bit() != 0)
@@ -289,7 +289,8 @@ impl ShownUri {
     }
 }
 
-/// The checks that every URL has to pass, shown or asked: https, or http on loopback when allowed, and no user information.
+/// The checks that every URL must pass, whether it is shown or used: https, or http on loopback when allowed, and no
+/// user information.
 pub(crate) fn check_url(url: &Url, allow_http_loopback: bool) -> Result<(), TextFault> {
     match url.scheme() {
         "https" => {}
@@ -302,8 +303,8 @@ pub(crate) fn check_url(url: &Url, allow_http_loopback: bool) -> Result<(), Text
     Ok(())
 }
 
-/// What keeps a URL from being an endpoint: it must be an absolute https URL (http on loopback when allowed) without user
-/// information or fragment (RFC 6749 §3.2), written in the characters of RFC 3986 since it is sent verbatim.
+/// Why a URL cannot be an endpoint: it must be an absolute https URL (http on loopback when allowed) without user
+/// information or fragment (RFC 6749 §3.2), and in the characters of RFC 3986, since it is sent verbatim.
 pub(crate) fn endpoint_fault(text: &str, allow_http_loopback: bool) -> Option<TextFault> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?[]@!$&'()*+,;=%".contains(&b);
     if text.is_empty() {
@@ -323,8 +324,8 @@ pub(crate) fn endpoint_fault(text: &str, allow_http_loopback: bool) -> Option<Te
     }
 }
 
-/// Whether scheme and host stand in the text as they were understood. The URL standard forgives backslashes, missing or
-/// further slashes, escapes and odd numbers there; another reader, a person among them, may see another host.
+/// Whether scheme and host are spelt in the text as they were parsed. The URL standard forgives backslashes, missing or
+/// extra slashes, escapes and odd numbers there, in which another program, or a person, may see another host.
 fn spells_host(text: &str, url: &Url) -> bool {
     let (Some((scheme, rest)), Some(host)) = (text.split_once("://"), url.host_str()) else { return false };
     let Some((named, rest)) = rest.split_at_checked(host.len()) else { return false };
@@ -342,13 +343,14 @@ fn is_loopback(url: &Url) -> bool {
     })
 }
 
-/// One line of at most 200 characters from untrusted text, safe to print: line breaks become spaces, everything else that
-/// could deceive a reader is escaped (`\u{1b}`).
+/// One line of at most 200 characters from untrusted text, safe to print: line breaks become spaces, and everything
+/// else that could deceive a reader is escaped (`\u{1b}`).
 pub(crate) fn printable(text: &str) -> Box<str> {
     escape(text, MAX_LINE).into_boxed_str()
 }
 
-/// A code as it was written if it is one (RFC 6749 §5.2: visible ASCII and space), else as [`printable`] text.
+/// An error code as it was written if it is a valid one (RFC 6749 §5.2: visible ASCII and space), else as [`printable`]
+/// text.
 pub(crate) fn verbatim(code: &str) -> Box<str> {
     let is_code = code.len() <= MAX_LINE && code.bytes().all(|b| matches!(b, 0x20..=0x7e));
     if is_code { Box::from(code) } else { printable(code) }
@@ -357,7 +359,7 @@ pub(crate) fn verbatim(code: &str) -> Box<str> {
 fn escape(text: &str, max: usize) -> String {
     let words = text.split(is_space).filter(|word| !word.is_empty());
     let line = words.flat_map(|word| iter::once(' ').chain(word.chars().flat_map(shown))).skip(1);
-    // One more than may stay says that there is more; nobody goes through the rest of a long text.
+    // One character more than may stay shows that there is more, without going through the rest of a long text.
     let mut line: String = line.take(max.saturating_add(1)).collect();
     if let Some((last, _)) = line.char_indices().nth(max.saturating_sub(1))
         && line.chars().count() > max

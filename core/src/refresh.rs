@@ -1,9 +1,9 @@
-//! Owns the refresh (RFC 6749 §6): from a refresh token to new tokens, and never a word to the person.
+//! Owns the refresh (RFC 6749 §6): from a refresh token to new tokens, without the person.
 
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
-use crate::once::Once;
+use crate::single_request::SingleRequest;
 use crate::{
     Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
     Secret, SignInReason, Ticket, Timestamp, TokenResponse, TransportError,
@@ -16,18 +16,19 @@ use core::fmt;
 
 /// Gets new tokens for a refresh token (RFC 6749 §6).
 ///
-/// The output names the refresh token to keep from now on: [`TokenResponse::refresh_token`] is the new one, which replaces
-/// the old one for good, or the old one when the server sent none. Store it before the access token is used: with many servers
-/// the old one died when this one was made.
+/// The output holds the refresh token to keep from now on: [`TokenResponse::refresh_token`] is the new one, which
+/// replaces the old one for good, or the old one when the server sent none. Store it before you use the access token:
+/// many servers invalidate the old one when they issue the new one.
 ///
-/// When there is no output, [`Failure::keeps_refresh_token`] tells whether the old one may still be good:
+/// When there is no output, [`Failure::keeps_refresh_token`] says whether the old one may still be good:
 /// - [`Failure::SignInNeeded`]: the server wants the person. Start a sign-in.
 /// - [`Failure::Rejected`]: the server refused for another reason, which a sign-in would not change.
-/// - [`Failure::Transport`], [`Failure::Protocol`]: no answer, or none that can be used. Nothing is known about the token, so
-///   it is to be kept.
+/// - [`Failure::Transport`], [`Failure::Protocol`]: no answer, or no usable one. Nothing is known about the token, so
+///   keep it.
 ///
-/// An outage is waited out for 1, 2 and 4 seconds, or as long as `Retry-After` says. The old token is sent again then: if the
-/// lost answer held a new one, nobody but the server knows that, and those that rotate tolerate it for a while.
+/// During an outage the request is repeated after 1, 2 and 4 seconds, or when `Retry-After` says. It sends the old
+/// token again: if the lost answer held a new one, only the server knows that, and servers that rotate refresh tokens
+/// tolerate this for a while.
 ///
 /// ```
 /// use device_flow_core::{Action, Client, Machine, Provider, Refresh, Timestamp};
@@ -45,7 +46,7 @@ pub struct Refresh {
     scope: Option<Box<str>>,
     parameters: Vec<(String, Secret)>,
     rotated: Option<Secret>,
-    once: Once<TokenResponse>,
+    once: SingleRequest<TokenResponse>,
 }
 
 impl Refresh {
@@ -58,26 +59,27 @@ impl Refresh {
             scope: None,
             parameters: Vec::new(),
             rotated: None,
-            once: Once::new(),
+            once: SingleRequest::new(),
         }
     }
 
-    /// Asks for these scopes alone, separated by spaces: some or all of the client's.
+    /// Requests only these scopes, separated by spaces: some or all of the client's.
     ///
     /// # Errors
-    /// [`ConfigError::Scope`], or [`ConfigError::WiderScope`] for one that the client does not ask for, so that it cannot have
-    /// been granted (RFC 6749 §6: MUST NOT). A client without scopes leaves the choice to the server, and so to this call.
+    /// [`ConfigError::Scope`], or [`ConfigError::WiderScope`] for a scope that the client does not request, which
+    /// therefore cannot have been granted (RFC 6749 §6: MUST NOT). A client without scopes leaves the choice to the
+    /// server, so any scope is allowed here.
     pub fn scope(mut self, scope: &str) -> Result<Self, ConfigError> {
         self.scope = Some(self.client.narrower_scope(scope)?).filter(|scope| !scope.is_empty());
         Ok(self)
     }
 
-    /// A further parameter, such as Microsoft's `client_info` or the `claims` of a challenge. It is sent beside those that the
-    /// client adds to each token request, and kept out of every log. One without a value is left out.
+    /// A further parameter, such as Microsoft's `client_info` or the `claims` of a challenge. It is sent in addition to
+    /// those that the client adds to each token request, and never logged. One without a value is left out.
     ///
     /// # Errors
-    /// [`ConfigError::ReservedParameter`] for one that the grant owns, [`ConfigError::RepeatedParameter`] for one that is
-    /// there already.
+    /// [`ConfigError::ReservedParameter`] for a parameter of the grant itself, [`ConfigError::RepeatedParameter`] for
+    /// one that was given before.
     pub fn parameter(mut self, name: &str, value: impl Into<Secret>) -> Result<Self, ConfigError> {
         self.client.check_refresh_parameter(name, self.parameters.iter().map(|(name, _)| name.as_str()))?;
         self.parameters.push((String::from(name), value.into()));
@@ -90,14 +92,15 @@ impl Refresh {
         &self.client
     }
 
-    /// A refresh token that the server sent, though its answer was of no other use or came after the end: it replaces the old
-    /// one, which may be dead. [`TokenCache::replace_refresh_token`](crate::TokenCache::replace_refresh_token) does that.
+    /// A refresh token from an answer that was of no other use, or that came after the machine had ended. It replaces
+    /// the old one, which may be invalid by now:
+    /// [`TokenCache::replace_refresh_token`](crate::TokenCache::replace_refresh_token).
     #[must_use]
     pub fn rotated(&self) -> Option<&Secret> {
         self.rotated.as_ref()
     }
 
-    /// With the claims that [`parameter`](Self::parameter) would refuse beside those of the client.
+    /// Merges `claims` with those of the client, which [`parameter`](Self::parameter) would refuse.
     pub(crate) fn silent(client: Arc<Client>, token: Secret, scope: Option<&str>, claims: &str) -> Self {
         let mut refresh = Self::new(client, token);
         refresh.scope = scope.filter(|scope| !scope.is_empty()).map(Box::from);
@@ -153,7 +156,7 @@ impl Machine for Refresh {
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
         match self.once.answered(ticket, &response, now)? {
             Some(now) => self.judge(&response, now),
-            // Cancelled in the meantime, but the old token may be dead all the same.
+            // Cancelled meanwhile, but the old token may be invalid all the same.
             None => {
                 let mut object = Object::default();
                 let _ = Answer::read(&response, self.client.max_answer(), &mut object);

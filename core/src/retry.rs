@@ -1,9 +1,9 @@
-//! Owns the patience of the requests that happen once: a device authorization, a metadata document, a refresh, a revocation.
+//! Owns when a request that happens once is tried again: device authorization, metadata, refresh, revocation.
 
 use crate::{Cause, Timestamp, WaitReason};
 use core::time::Duration;
 
-/// Waits of 1, 2 and 4 seconds, then no more: a person is looking at an empty screen.
+/// Waits of 1, 2 and 4 seconds, then gives up, because a person is looking at an empty screen.
 #[derive(Debug)]
 pub(crate) struct Retry {
     failures: u32,
@@ -13,7 +13,7 @@ pub(crate) struct Retry {
 
 impl Retry {
     const DELAYS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
-    /// A server that asks for more than a minute is told of as an outage instead.
+    /// A server that asks for more than a minute is reported as an outage instead.
     const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
     /// Due at once.
@@ -21,7 +21,7 @@ impl Retry {
         Self { failures: 0, due: Timestamp::ZERO, reason: WaitReason::Interval }
     }
 
-    /// Counts a failure. `false`: give up.
+    /// Counts a failure. Returns `false` when it was one too many.
     #[must_use]
     pub(crate) fn again(&mut self, cause: Cause, retry_after: Duration, now: Timestamp) -> bool {
         let delay = usize::try_from(self.failures).ok().and_then(|failures| Self::DELAYS.get(failures));
@@ -35,7 +35,7 @@ impl Retry {
         true
     }
 
-    /// When and why to wait, unless it is time.
+    /// How long to wait and why; `None` when the request is due.
     pub(crate) fn wait(&self, now: Timestamp) -> Option<(Timestamp, WaitReason)> {
         (now < self.due).then_some((self.due, self.reason))
     }

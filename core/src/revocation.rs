@@ -1,9 +1,9 @@
-//! Owns the revocation (RFC 7009): a token that nobody needs any more is taken back to its server.
+//! Owns the revocation of a token (RFC 7009).
 
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
-use crate::once::Once;
+use crate::single_request::SingleRequest;
 use crate::{
     Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
     Secret, Ticket, Timestamp, TransportError,
@@ -11,11 +11,12 @@ use crate::{
 use alloc::sync::Arc;
 use core::fmt;
 
-/// Makes a token useless (RFC 7009). Whoever signs out revokes the refresh token: with it go the access tokens of most servers.
+/// Invalidates a token (RFC 7009). To sign out, revoke the refresh token; most servers then invalidate its access
+/// tokens, too.
 ///
-/// It takes the token, since after a success nobody must use it (RFC 7009 §2.1); forget every copy. The server answers alike
-/// for a token that was dead before. With [`Failure::Protocol`] (the server stayed unavailable) and [`Failure::Transport`] the
-/// token still exists (RFC 7009 §2.2.1), and a later attempt may succeed.
+/// It takes the token, because after a success nobody must use it (RFC 7009 §2.1); drop every other copy. The server
+/// answers the same for a token that was invalid before. With [`Failure::Protocol`] (the server stayed unavailable) and
+/// [`Failure::Transport`] the token still exists (RFC 7009 §2.2.1), and a later attempt may succeed.
 ///
 /// ```
 /// use device_flow_core::{Action, Client, ConfigError, Machine, Provider, Revocation, Timestamp, TokenKind};
@@ -34,10 +35,10 @@ pub struct Revocation {
     endpoint: Arc<str>,
     token: Secret,
     kind: Option<TokenKind>,
-    once: Once<()>,
+    once: SingleRequest<()>,
 }
 
-/// What kind of token it is (RFC 7009 §2.1): a hint that saves the server a search.
+/// The kind of a token (RFC 7009 §2.1): a hint that saves the server a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenKind {
@@ -62,12 +63,12 @@ impl Revocation {
     /// The revocation of this token.
     ///
     /// # Errors
-    /// [`ConfigError::NoRevocationEndpoint`] when the server has none that we know of: say that the token was not revoked.
-    /// [`ConfigError::Endpoint`] when the one in its metadata must not be used.
+    /// [`ConfigError::NoRevocationEndpoint`] when no endpoint is known: tell the person that the token was not revoked.
+    /// [`ConfigError::Endpoint`] when the one in the metadata must not be used.
     pub fn new(client: impl Into<Arc<Client>>, token: impl Into<Secret>) -> Result<Self, ConfigError> {
         let client = client.into();
         let endpoint = client.checked_revocation_endpoint()?;
-        Ok(Self { client, endpoint, token: token.into(), kind: None, once: Once::new() })
+        Ok(Self { client, endpoint, token: token.into(), kind: None, once: SingleRequest::new() })
     }
 
     /// Tells the server what kind of token it is.
@@ -84,7 +85,7 @@ impl Revocation {
     }
 
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
-        // The status alone says it; whatever the body holds is to be ignored (RFC 7009 §2.2). 204 is 200 without one.
+        // The status alone decides and the body must be ignored (RFC 7009 §2.2). 204 is 200 without a body.
         if matches!(response.status(), 200 | 204) {
             return self.once.finish(Ok(()));
         }

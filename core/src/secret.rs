@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 /// A token, a code or a password: wiped from memory when dropped, shown by `Debug` as `[secret]`.
 ///
-/// There is no `Display` and no `PartialEq` on purpose: printing or comparing a secret takes the visible word
+/// There is no `Display` and no `PartialEq` on purpose: printing or comparing a secret takes a visible call of
 /// [`expose`](Secret::expose).
 ///
 /// ```
@@ -21,13 +21,14 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<Box<str>>);
 
 impl Secret {
-    /// The text itself. Say at the call why it has to leave this type.
+    /// The text itself. Say at the call why it must leave this type.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The value of an `Authorization` header (RFC 6750 §2.1), as secret as this; `None` for a token that a space would end.
+    /// The value of an `Authorization` header (RFC 6750 §2.1), as secret as this; `None` for a token with a space,
+    /// which would end it there.
     pub(crate) fn as_bearer(&self) -> Option<Self> {
         (!self.0.contains(' ')).then(|| Self::from(["Bearer ", &self.0].concat()))
     }
@@ -41,7 +42,8 @@ impl From<&str> for Secret {
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {
-        // Shrinking a string with spare room copies it and frees the old bytes as they are; take a copy and wipe them.
+        // Shrinking a string with spare room would copy it and free the old bytes unwiped, so copy it here and wipe
+        // them.
         if text.len() == text.capacity() {
             Self(Zeroizing::new(text.into_boxed_str()))
         } else {

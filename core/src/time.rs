@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 /// A moment, in milliseconds on the driver's own monotonic timeline.
 ///
-/// The zero is the driver's choice (the start of the process, the boot of the device …); only differences matter, so all times
-/// that a machine is given must [count from the same zero](crate::Machine#one-timeline). All arithmetic saturates, so no number
-/// that a server sends can overflow it.
+/// The zero is the driver's choice (the start of the process, the boot of the device …); only differences matter, so
+/// all times that a machine is given must [count from the same zero](crate::Machine#one-timeline). All arithmetic
+/// saturates, so no number that a server sends can overflow it.
 ///
 /// ```
 /// use core::time::Duration;
@@ -48,7 +48,7 @@ impl Timestamp {
         Self(self.0.saturating_add(whole).saturating_add(rest))
     }
 
-    /// A machine's clock: takes over a later time, and is what the machine believes. An earlier one counts as the latest seen.
+    /// Moves a machine's clock forward to `now` and returns it. An earlier `now` counts as the latest time seen.
     pub(crate) fn advance(&mut self, now: Self) -> Self {
         *self = (*self).max(now);
         *self
@@ -62,14 +62,14 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis))
     }
 
-    /// How long after `earlier` this moment is; zero when it is not after it.
+    /// The time since `earlier`; zero when that is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 }
 
-/// What the calendar says, by a clock that was set once and by the driver's timeline since then.
+/// Calendar time, from a clock that was set once and the driver's timeline since then.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Calendar {
     set: UnixTime,
@@ -90,8 +90,9 @@ impl Calendar {
 
 /// A moment of the calendar: whole seconds since 1970, in UTC, without leap seconds.
 ///
-/// Tokens in a cache are valid until such a moment, because it means the same in every process. Nothing here reads a clock: the
-/// caller of a cache says what time it is, for example with `UnixTime::from(SystemTime::now())`. All arithmetic saturates.
+/// Tokens in a cache are valid until such a moment, because it means the same in every process. Nothing here reads a
+/// clock: the caller of a cache says what time it is, for example with `UnixTime::from(SystemTime::now())`. All
+/// arithmetic saturates.
 ///
 /// ```
 /// use core::time::Duration;
@@ -124,7 +125,7 @@ impl UnixTime {
         Self(self.0.saturating_add(duration.as_secs()))
     }
 
-    /// How long after `earlier` this moment is; zero when it is not after it.
+    /// The time since `earlier`; zero when that is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
@@ -134,13 +135,14 @@ impl UnixTime {
 /// The last second that RFC 3339 can write.
 const END_OF_9999: u64 = 253_402_300_799;
 
-/// RFC 3339 in UTC: `2026-11-28T07:26:12Z`. A time after the year 9999, which that format cannot write, shows as the last
-/// second of it.
+/// RFC 3339 in UTC: `2026-11-28T07:26:12Z`. A time after the year 9999, which that format cannot write, shows as the
+/// last second of it.
 impl fmt::Display for UnixTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let secs = self.0.min(END_OF_9999);
         let (days, second) = (secs / 86_400, secs % 86_400);
-        // Years begin in March here, so that the leap day is the last of its year; 400 of them are an era of 146,097 days.
+        // Years begin in March here, so that the leap day is the last of its year; 400 of them are an era of 146,097
+        // days.
         let days = days.saturating_add(719_468);
         let (era, day) = (days / 146_097, days % 146_097);
         let leap_days = (day / 1_460).saturating_add(day / 146_096).saturating_sub(day / 36_524);

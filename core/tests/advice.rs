@@ -1,4 +1,4 @@
-//! The whole of an error: what Microsoft adds to it, each member bounded and safe to print, and the one sentence of advice.
+//! All members of an error, with those of Microsoft, each bounded and safe to print; and the sentence of advice.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -53,7 +53,7 @@ fn an_error_of_entra_is_kept_whole() {
     assert!(text.starts_with("interaction_required (basic_action): AADSTS50076: made-up text. Trace ID"), "{text}");
     assert!(text.contains("second factor") && !text.contains("capolids"), "{text}");
     assert!(!text.contains('\n'));
-    // And an error that has nothing of this says nothing of it.
+    // An error without these members has none of them.
     let bare = rejected(json!({"error": "weird"}));
     assert_eq!((bare.numbers(), bare.suberror(), bare.claims()), (&[][..], None, None));
     assert_eq!((bare.correlation_id(), bare.trace_id(), bare.timestamp()), (None, None, None));
@@ -62,7 +62,7 @@ fn an_error_of_entra_is_kept_whole() {
 
 // E12: whatever the server writes, it stays short text.
 #[test]
-fn members_are_tame_and_bounded() {
+fn members_are_bounded_and_safe_to_print() {
     let read: [fn(&OAuthError) -> Option<&str>; 4] =
         [OAuthError::suberror, OAuthError::correlation_id, OAuthError::trace_id, OAuthError::timestamp];
     for (member, read) in ["suberror", "correlation_id", "trace_id", "timestamp"].into_iter().zip(read) {
@@ -100,7 +100,7 @@ fn numbers_are_whole_and_at_most_sixteen() {
     }
 }
 
-// A part of a challenge is worth nothing, and what is no object is none.
+// A part of a challenge is useless, and what is not an object is not a challenge.
 #[test]
 fn claims_are_whole_or_absent() {
     let sized = |bytes: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(bytes - 8));
@@ -124,7 +124,7 @@ fn claims_are_whole_or_absent() {
     }
 }
 
-// Microsoft's article on this flow names three errors; they are told as it tells them.
+// Microsoft's article on this flow explains three errors; their advice says the same.
 #[test]
 fn the_three_errors_that_the_article_on_this_flow_names() {
     for (number, words) in [
@@ -154,7 +154,7 @@ fn the_three_errors_that_the_article_on_this_flow_names() {
     }
 }
 
-/// Every number that has advice, and a word of it.
+/// Every number that has advice, and a word from it.
 const NUMBERS: [(&[u32], &str); 31] = [
     (&[50059], "no tenant can be told"),
     (&[90133], "common or consumers"),
@@ -205,15 +205,15 @@ fn each_known_number_has_its_advice_and_no_other_has() {
     for number in known.iter().flat_map(|number| [number - 1, number + 1]).filter(|number| !known.contains(number)) {
         assert_eq!(advice(json!({"error": "weird", "error_codes": [number]})), "", "{number}");
     }
-    // No number, although it looks like one.
+    // Looks like a number but is not one.
     for text in ["AADSTS: 50076", "aadsts50076", "AADSTS50076000000000", "AADSTS", "50076", "AADSTS 50076"] {
         assert_eq!(advice(json!({"error": "weird", "error_description": text})), "", "{text}");
     }
 }
 
-// What tells most comes first: number, suberror, code; and the first known number.
+// The most specific advice wins: number, suberror, code; and the first known number.
 #[test]
-fn the_best_advice_wins() {
+fn the_most_specific_advice_wins() {
     let code = advice(json!({"error": "invalid_request"}));
     assert!(code.contains("parameters"));
     let members = |numbers: Value, description: &str, suberror: &str| {
@@ -227,7 +227,7 @@ fn the_best_advice_wins() {
     assert!(members(json!([1]), "AADSTS1: x", "consent_required").contains("nobody has allowed"));
     assert_eq!(members(json!([1]), "AADSTS1: x", "new_one"), code);
     assert_eq!(members(json!([]), "", ""), code);
-    // The number is looked for in the whole text, of which only the beginning is shown.
+    // The number is found in the whole text, although only the beginning is shown.
     let far = format!("{}AADSTS50196", "x".repeat(1_000));
     assert!(members(json!([]), &far, "").contains("loop"));
 }
@@ -252,12 +252,12 @@ fn suberrors_have_their_advice() {
     for subtype in ["invalid_rapt", "rapt_required"] {
         assert!(advice(json!({"error": "weird", "error_subtype": subtype})).contains("limits how long"));
     }
-    // Microsoft's word counts first, when it says something.
+    // Microsoft's member counts first, unless it is empty.
     assert_eq!(rejected(json!({"error": "e", "suberror": "a", "error_subtype": "b"})).suberror(), Some("a"));
     assert_eq!(rejected(json!({"error": "e", "suberror": "", "error_subtype": "b"})).suberror(), Some("b"));
 }
 
-// Codes without a meaning of their own to a machine.
+// Codes that a machine does not treat in a special way.
 #[test]
 fn codes_of_the_providers_have_their_advice() {
     for (code, word) in [
@@ -275,7 +275,7 @@ fn codes_of_the_providers_have_their_advice() {
     }
 }
 
-// Numbers are hints: a code that ends a flow one way ends it that way, whatever the number says, and the other way round.
+// Numbers are hints: the code alone decides how a flow ends, whatever the number says.
 #[test]
 fn numbers_and_suberrors_decide_nothing() {
     for (numbers, _) in NUMBERS {

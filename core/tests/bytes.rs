@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fmt::Debug;
 use support::*;
 
-/// Good answers of every kind. The secrets stand before everything that may be shown.
+/// Good answers of every kind. In each the secrets come before everything that may be shown.
 const SAMPLES: [&str; 6] = [
     r#"{"device_code":"DC-canary","user_code":"WDJB-MJHT","verification_uri":"https://as/x","verification_uri_complete":"https://as/x?c=1","expires_in":900,"interval":5,"message":"hello"}"#,
     r#"{"access_token":"AT-canary","refresh_token":"RT-canary","id_token":"IT-canary","secret_extra":"EX-canary","token_type":"Bearer","expires_in":3600,"scope":"openid profile"}"#,
@@ -72,7 +72,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// A good answer that something happened to. Its first byte stays, so that no secret comes to stand alone.
+/// A good answer that was damaged. Its first byte stays, so that no secret ends up alone in the body.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     (prop::sample::select(SAMPLES.to_vec()), prop::collection::vec(change(), 0..5)).prop_map(|(sample, changes)| {
         changes.into_iter().fold(sample.as_bytes().to_vec(), |mut body, change| {
@@ -273,7 +273,7 @@ proptest! {
     }
 }
 
-// A02, C06: nesting as deep as the cap allows is no recursion.
+// A02, C06: nesting as deep as the limit allows does not recurse.
 #[test]
 fn deep_nesting_is_survived() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {

@@ -1,5 +1,4 @@
-//! Who the client is and how it proves it: authentication, parameters, PKCE, every configuration check from both sides,
-//! and what is printed.
+//! The client: authentication, parameters, PKCE, every check of the configuration from both sides, and what is printed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -70,7 +69,7 @@ fn rfc6749_2_3_1_basic_credentials() {
             }
         }
     }
-    // Each half comes back by form decoding, with every character that a secret can have.
+    // Form decoding returns each half, with every character that a secret can have.
     let all: String = (' '..='~').collect();
     let sent = requests(client(&all).client_secret_basic(all.as_str()));
     let header = sent[0].header("authorization").unwrap().strip_prefix("Basic ").unwrap();
@@ -140,7 +139,7 @@ fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
             assert_eq!(sent[1].body, sent[2].body);
         }
     }
-    // The last way that was named is the one.
+    // The last method that was set counts.
     let sent = requests(client("my-app").client_secret_basic("one").client_secret_post("two"));
     assert_eq!((sent[1].header("authorization"), sent[1].parameter("client_secret").as_deref()), (None, Some("two")));
 }
@@ -165,7 +164,7 @@ fn the_way_to_authenticate_comes_from_the_metadata() {
         let provider = || Provider::from(metadata(json!({"token_endpoint_auth_methods_supported": none})));
         let failed = error(Client::builder(provider(), "my-app").client_secret("SEC-canary"));
         assert_eq!(failed, ConfigError::NoAuthenticationMethod);
-        // By hand it can be tried; and a public client has nothing to do with the list.
+        // Set by hand it is tried all the same; and for a public client the list does not matter.
         for by_hand in [
             Client::builder(provider(), "my-app").client_secret_basic("SEC-canary"),
             Client::builder(provider(), "my-app").client_secret_post("SEC-canary"),
@@ -337,7 +336,7 @@ fn rfc8707_2_resource_and_audience() {
     }
 }
 
-// RFC 8628 §3.1, RFC 6749 §3.2: further parameters, each once, none that the grant owns.
+// RFC 8628 §3.1, RFC 6749 §3.2: further parameters, each once, none of the grant itself.
 #[test]
 fn rfc8628_3_1_further_parameters() {
     let ways: [fn(ClientBuilder, &str, &str) -> ClientBuilder; 2] = [
@@ -440,7 +439,7 @@ fn an_empty_form_begins_without_a_separator() {
     assert_eq!(requests(client("my-app").client_secret_basic("SEC-canary"))[0].body, "");
 }
 
-// RFC 8628 §4, RFC 8414 §2: the client knows whose tokens it gets, when anybody said so.
+// RFC 8628 §4, RFC 8414 §2: the client knows the issuer when metadata or a preset names it.
 #[test]
 fn the_issuer_comes_from_metadata_or_preset() {
     assert_eq!(client("my-app").build().unwrap().issuer(), None);

@@ -1,4 +1,4 @@
-//! Clocks that are wrong: the server's date, a device that sleeps, a clock that runs fast or slow beside the server's.
+//! Wrong clocks: the server's date, a device that sleeps, a clock that runs faster or slower than the server's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -10,7 +10,7 @@ use support::*;
 
 const NOW: &str = "Sun, 22 Nov 2026 20:00:31 GMT";
 
-/// A sign-in whose every answer has this date and a delay in seconds or none: when each request was sent, and the deadline.
+/// A sign-in in which every answer has this date and this delay: when each request was sent, and the deadline.
 fn dated(date: Option<&str>, retry_after: &str) -> (Vec<u64>, Timestamp) {
     let mut run = Run::new(builder().build().unwrap());
     run.go();
@@ -26,7 +26,7 @@ fn dated(date: Option<&str>, retry_after: &str) -> (Vec<u64>, Timestamp) {
     (run.requests.iter().map(|sent| sent.at).collect(), run.prompts[0].expires_at())
 }
 
-// C19, D05: the server's date is no clock; it only measures a delay that the same answer gives as a date.
+// C19, D05: the server's date is not used as a clock; it only measures a delay that the same answer gives as a date.
 #[test]
 fn c19_a_date_ten_years_off_changes_nothing() {
     for retry_after in ["", "2", "30"] {
@@ -47,7 +47,7 @@ fn c19_a_date_ten_years_off_changes_nothing() {
     }
 }
 
-/// A flow that has polled once and sleeps: three seconds of its interval are over.
+/// A flow that has polled once and sleeps: three seconds of its interval have passed.
 fn asleep() -> Run<DeviceFlow> {
     let mut run = Run::granted(json!({}));
     run.script(&[(400, PENDING)]);
@@ -55,10 +55,10 @@ fn asleep() -> Run<DeviceFlow> {
     run
 }
 
-// D03: the clock stood for the hour, so the flow cannot know of it: it waits for the rest of its interval, polls once, and the
-// server decides.
+// D03: the clock stood for the hour, so the flow cannot know of it: it waits for the rest of its interval, polls once,
+// and the server decides.
 #[test]
-fn d03_after_a_sleep_with_the_clock_standing_one_poll_comes_and_the_server_decides() {
+fn d03_after_a_sleep_with_the_clock_stopped_one_poll_comes_and_the_server_decides() {
     let mut run = asleep();
     let woken = run.now;
     run.poll();
@@ -68,7 +68,7 @@ fn d03_after_a_sleep_with_the_clock_standing_one_poll_comes_and_the_server_decid
     let end = expired(run.failure());
     assert_eq!((end.error.unwrap().code(), end.trail.polls()), ("expired_token", 2));
 
-    // A code that outlives the hour goes on as if nothing had been: no burst, no back-off.
+    // A code that outlives the hour goes on as before: no burst, no back-off.
     let mut run = asleep();
     run.poll();
     run.answer(400, PENDING);
@@ -77,9 +77,9 @@ fn d03_after_a_sleep_with_the_clock_standing_one_poll_comes_and_the_server_decid
     token(run.outcome());
 }
 
-// D04: the clock ran on for the hour: nothing is asked about a code that is dead, and one poll comes for one that lives.
+// D04: the clock ran on for the hour: an expired code is not polled, and one that is alive is polled once.
 #[test]
-fn d04_after_a_sleep_with_the_clock_running_on_a_dead_code_ends_and_a_living_one_is_polled_once_and_at_once() {
+fn d04_after_a_sleep_with_the_clock_running_an_expired_code_ends_and_a_valid_one_is_polled_once() {
     let mut run = asleep();
     run.now += 3_600_000;
     let woken = run.now;
@@ -96,9 +96,9 @@ fn d04_after_a_sleep_with_the_clock_running_on_a_dead_code_ends_and_a_living_one
     assert_gap(run.poll(), 5, 5);
 }
 
-/// A server that adds five seconds to its own interval with every early poll and looks at nothing else then (GitHub), beside a
-/// clock that is `percent` of its own. Approved after `approved` seconds; how many polls were early, and when the token came, in
-/// the server's seconds.
+/// A server that adds five seconds to its own interval with every early poll and looks at nothing else then (GitHub),
+/// beside a clock that is `percent` of its own. Approved after `approved` seconds; how many polls were early, and when
+/// the token came, in the server's seconds.
 fn beside_a_strict_server(percent: u64, interval: u64, approved: u64) -> (u32, u64) {
     let mut run = Run::granted(json!({"interval": interval, "expires_in": 3_600}));
     let (mut interval, mut last) = (interval * 1_000, 0);
@@ -120,8 +120,8 @@ fn beside_a_strict_server(percent: u64, interval: u64, approved: u64) -> (u32, u
     }
 }
 
-// D02, B05, rule 13: a clock that runs slow or right is never early; one that runs fast is slowed down and still gets its token
-// within the life of the code.
+// D02, B05, rule 13: a clock that runs slow or right is never early; one that runs fast is slowed down and still gets
+// its token within the life of the code.
 #[test]
 fn d02_clocks_from_seven_tenths_to_thirteen_tenths_get_their_token() {
     for percent in [70, 80, 90, 100] {
@@ -137,7 +137,8 @@ fn d02_clocks_from_seven_tenths_to_thirteen_tenths_get_their_token() {
 }
 
 proptest! {
-    // D02, rules 11 and 13 (cli/cli#9370, cli/oauth#108): the same for every such clock, interval and moment of approval.
+    // D02, rules 11 and 13 (cli/cli#9370, cli/oauth#108): the same for every such clock, interval and moment of
+    // approval.
     #[test]
     fn d02_a_strict_server_is_satisfied_whatever_the_clock(percent in 70..=130_u64, interval in 1..=10_u64, approved in 0..=300_u64) {
         let (early, came) = beside_a_strict_server(percent, interval, approved);
@@ -153,8 +154,8 @@ fn anything() -> impl Strategy<Value = u64> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    // D01, D07, G04: whatever the clock and the server's numbers are, over all of u64: no panic, every wait in the future and none
-    // beyond the deadline, no poll before the wait is over.
+    // D01, D07, G04: whatever the clock and the server's numbers are, over all of u64: no panic, every wait in the
+    // future and none beyond the deadline, no poll before the wait is over.
     #[test]
     fn d01_no_number_and_no_time_breaks_the_arithmetic(
         interval in anything(), lifetime in anything(), hint in anything(), delay in anything(),

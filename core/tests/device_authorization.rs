@@ -1,5 +1,4 @@
-//! The device authorization request and response (RFC 8628 §3.1 to §3.3): what is sent, what is accepted, what is
-//! refused, and how often.
+//! The device authorization request and response (RFC 8628 §3.1 to §3.3): what is sent, accepted, refused and repeated.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -103,7 +102,7 @@ fn rfc8628_3_4_an_opaque_device_code_comes_back_as_it_was() {
     assert!(run.requests[1].body.ends_with("&device_code=+%25%26%2B%C2%A3%E2%82%AC"));
 }
 
-// RFC 8628 §3.3, A12, G11: nobody sees the device code.
+// RFC 8628 §3.3, A12, G11: the device code is never shown.
 #[test]
 fn rfc8628_3_3_the_device_code_is_shown_nowhere() {
     let mut run = Run::granted(json!({"device_code": "DC-canary", "message": "hello"}));
@@ -151,7 +150,7 @@ fn bodies_that_are_no_object_are_protocol_errors() {
     assert_eq!(fault(answered(200, &[], &latin)), ProtocolFault::NotUtf8);
 }
 
-// A05, A10, RFC 8628 §3.2, RFC 9110 §8.3.1, RFC 6749 §5.1, P08: what does not matter does not matter.
+// A05, A10, RFC 8628 §3.2, RFC 9110 §8.3.1, RFC 6749 §5.1, P08: differences that must not matter.
 #[test]
 fn tolerated_forms_of_a_good_answer() {
     let good = device_answer(json!({}));
@@ -275,7 +274,7 @@ fn strict_demands_a_lifetime() {
 // A34, A35, P14, RFC 8628 §3.2, RFC 6749 §3.3, §5.2: an error is an error, whatever the status and whatever else is
 // there.
 #[test]
-fn an_oauth_error_is_told_whatever_the_status() {
+fn an_oauth_error_is_reported_whatever_the_status() {
     for status in [200, 400, 401, 403, 404, 422, 429, 500, 503] {
         for code in ["invalid_client", "invalid_scope", "device_flow_disabled", "unauthorized_client", "invalid_grant"]
         {
@@ -287,13 +286,13 @@ fn an_oauth_error_is_told_whatever_the_status() {
             assert!(error.advice().is_some());
         }
     }
-    // Codes that belong to polling end the flow here too.
+    // Codes for polling end the flow here, too.
     for code in ["authorization_pending", "access_denied", "expired_token", "weird"] {
         assert_eq!(rejected(Run::with_answer(400, &json!({"error": code}).to_string())).code(), code);
     }
 }
 
-// A36, RFC 8414 §3.2: no OAuth error and a status that will not change: final, with the hint.
+// A36, RFC 8414 §3.2: a status that will not change, without an OAuth error: final, with a hint.
 #[test]
 fn a_status_without_an_oauth_error_is_final_and_hints_at_the_cause() {
     for status in [400, 401, 403, 404, 405, 410, 415, 422, 451, 100, 999] {
@@ -329,7 +328,7 @@ fn redirects_are_final() {
     }
 }
 
-// A37: a login page is named as what it is, in at most 120 characters that change nothing in a terminal.
+// A37: a login page is reported as a page, with at most 120 characters that are safe in a terminal.
 #[test]
 fn a_page_is_named_and_its_beginning_shown() {
     let page = "<!DOCTYPE html>\n<html>\u{1b}[2J<title>Hotel \u{202e} Wi-Fi</title>".to_owned() + &"x".repeat(100_000);
@@ -371,7 +370,7 @@ fn what_is_shown_of_a_body_stops_before_any_value() {
     }
 }
 
-// C06, RFC 6749 §5.1: the cap, from both sides, and set by hand. Wherever it is, the driver is told.
+// C06, RFC 6749 §5.1: the limit from both sides, by default and set by hand; the driver gets it with each request.
 #[test]
 fn the_cap_on_answers() {
     for (cap, set) in [(64 * 1024, None), (300, Some(300)), (1_000_000, Some(1_000_000))] {
@@ -404,7 +403,7 @@ fn the_cap_on_answers() {
     }
 }
 
-/// The waits before each further device request, in milliseconds, and the end.
+/// The waits before each further device request, in milliseconds, and the outcome.
 fn patience(mut fail: impl FnMut(&mut Run<DeviceFlow>)) -> (Vec<u64>, Vec<WaitReason>, Failure) {
     let mut run = Run::new(builder().build().unwrap());
     let mut gaps = vec![];
@@ -419,7 +418,7 @@ fn patience(mut fail: impl FnMut(&mut Run<DeviceFlow>)) -> (Vec<u64>, Vec<WaitRe
     (gaps, run.waits.iter().map(|(_, reason)| *reason).collect(), run.outcome.unwrap().unwrap_err())
 }
 
-// C01: a failing connection is tried again after 1, 2 and 4 seconds, then told; and a success in between is one.
+// C01: a failed connection is tried again after 1, 2 and 4 seconds, then reported; a success in between counts.
 #[test]
 fn a_failing_connection_is_tried_three_times_more() {
     for kind in [
@@ -455,10 +454,10 @@ fn a_failing_connection_is_tried_three_times_more() {
     assert_eq!(run.prompts[0].expires_at().as_millis(), at + 900_000);
 }
 
-// A36, RFC 9110 §10.2.3, RFC 6585 §4, RFC 10027 §6.1.11: "not now" is asked again, as late as the server says, up to a
-// minute.
+// A36, RFC 9110 §10.2.3, RFC 6585 §4, RFC 10027 §6.1.11: a server that cannot answer is asked again when it says, up to
+// a minute later.
 #[test]
-fn not_now_is_tried_again_no_earlier_than_the_server_says() {
+fn an_unavailable_server_is_tried_again_no_earlier_than_it_says() {
     for (retry_after, gaps) in [
         ("", vec![0, 1_000, 2_000, 4_000]),
         ("nonsense", vec![0, 1_000, 2_000, 4_000]),
@@ -496,7 +495,7 @@ fn not_now_is_tried_again_no_earlier_than_the_server_says() {
     }
 }
 
-// Providers, authentik: slow_down here speaks of too many codes; it is waited for, then told as that.
+// authentik: slow_down here means too many codes. The request is repeated later, then this is reported.
 #[test]
 fn slow_down_for_the_device_request_is_waited_for() {
     for status in [200, 400, 429] {

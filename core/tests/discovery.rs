@@ -1,4 +1,4 @@
-//! Discovery (RFC 8414, OpenID Connect Discovery 1.0): where it asks, what it believes, when it asks again, and what it
+//! Discovery (RFC 8414, OpenID Connect Discovery 1.0): where it asks, what it accepts, when it asks again, what it
 //! never does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
@@ -41,7 +41,7 @@ fn run() -> Run<Discovery> {
     Run::of(Discovery::new(ISSUER).unwrap())
 }
 
-/// Every place answers so, the last for ever; the run and its end.
+/// A run in which the places give these answers, the last of them for ever, and its outcome.
 fn answered(answers: &[(u16, &str)]) -> (Run<Discovery>, Result<Metadata, Failure>) {
     let mut run = run();
     let mut answers = answers.iter();
@@ -122,7 +122,7 @@ fn rfc8414_5_the_places_and_their_order() {
     }
 }
 
-// RFC 8414 §2, §3, OpenID Connect Discovery §3, G08: what an issuer cannot be.
+// RFC 8414 §2, §3, OpenID Connect Discovery §3, G08: invalid issuers.
 #[test]
 fn rfc8414_2_issuers_from_both_sides() {
     use TextFault::{Empty, Fragment, NotAUri, Query, Scheme, UserInfo};
@@ -326,7 +326,7 @@ fn a_document_without_the_device_endpoint_is_second_best() {
     }
 }
 
-// D07, rule 14: a failure told with an earlier time happened at the latest time seen.
+// D07, rule 14: a failure that is reported with an earlier time happened at the latest time seen.
 #[test]
 fn a_failure_from_the_past_does_not_pull_the_next_request_forward() {
     let mut run = run();
@@ -338,7 +338,7 @@ fn a_failure_from_the_past_does_not_pull_the_next_request_forward() {
     assert_eq!(run.now, latest + 1_000);
 }
 
-// RFC 8414 §3.2: an error answer at a place is told by its status.
+// RFC 8414 §3.2: an error answer is reported by its status.
 #[test]
 fn an_error_answer_is_no_document() {
     let (run, outcome) = answered(&[(404, r#"{"error":"not_found"}"#)]);
@@ -346,7 +346,7 @@ fn an_error_answer_is_no_document() {
     assert_eq!(urls(&run), [INSERTED, APPENDED]);
 }
 
-// A place that cannot answer now may have the better document: it is asked again, then the second best one is taken.
+// A place that cannot answer now may have a better document, so it is asked again before the second best is taken.
 #[test]
 fn a_place_that_is_unavailable_is_asked_again_before_settling() {
     let (poor, good) = (without_device_endpoint(), document(json!({})));
@@ -388,7 +388,7 @@ fn unsafe_endpoints_are_refused() {
     }
 }
 
-// When both places fail, the one that tells most is told.
+// When both places fail, the more specific fault is reported.
 #[test]
 fn what_is_wrong_with_a_document_counts_more_than_that_there_is_none() {
     let evil = document(json!({"issuer": "https://evil"}));
@@ -426,9 +426,9 @@ fn redirects_are_not_followed() {
     }
 }
 
-// A36, C01: "not now" at both places, or at one while the other has nothing: another round after 1, 2 and 4 seconds.
+// A36, C01: both places cannot answer now, or one cannot and the other has nothing: again after 1, 2 and 4 seconds.
 #[test]
-fn not_now_is_asked_again_and_again_and_then_told() {
+fn an_unavailable_server_is_asked_again_and_then_reported() {
     for (first, second) in
         [((503, ""), (503, "")), ((503, ""), (404, "")), ((404, ""), (429, "{}")), ((500, "<html>"), (200, "{}"))]
     {
@@ -469,7 +469,7 @@ fn retry_after_of_either_place_is_kept() {
         }
         assert_eq!(run.go().then_some(run.now - START), wait, "{first} {second}");
     }
-    // The place that is gone for good has no say.
+    // The place that has nothing does not matter.
     let mut run = run();
     run.go();
     run.respond(Response::new(503, b"").header("Retry-After", b"9"));
@@ -504,7 +504,7 @@ fn transport_failures_are_tried_three_times_more() {
         let failure = run.failure();
         assert!(matches!(failure, Failure::Transport(_)) && !failure.is_retryable());
     }
-    // One failure on the way does no harm, and the place is asked again, not passed over.
+    // After one failure the same place is asked again, not skipped.
     let mut run = run();
     run.go();
     run.fail(TransportErrorKind::Closed);
@@ -556,7 +556,7 @@ fn cancelling_ends_it_from_every_state() {
         run.machine.cancel();
         assert!(!run.go() && run.outcome.is_none());
     }
-    // The outcome that is there already stays.
+    // An outcome that is there stays.
     let mut run = run();
     run.go();
     run.answer(200, &document(json!({})));

@@ -10,7 +10,7 @@ use device_flow_core::{
 use serde_json::json;
 use support::*;
 
-// C08, C09, C20: each kind of setback with its own words, in the trail and where the trail is told.
+// C08, C09, C20: each kind of failure with its own text, in the trail and wherever the trail is shown.
 #[test]
 fn the_trail_keeps_the_last_setback_in_its_own_words() {
     let mut run = Run::granted(json!({"device_code": "DC-canary"}));
@@ -36,23 +36,23 @@ fn the_trail_keeps_the_last_setback_in_its_own_words() {
     assert_eq!(last.detail(), "as: refused \\u{1b}[2J");
     assert_eq!(last.to_string(), "no connection to the server: as: refused \\u{1b}[2J");
 
-    // A status says it all.
+    // A status needs no detail.
     run.poll();
     run.answer(503, "");
     let last = run.machine.trail().last_error().unwrap();
     assert_eq!((last.cause(), last.detail()), (Cause::Status(503), ""));
     assert_eq!(last.to_string(), "the server answered with HTTP status 503");
 
-    // What went well since does not erase it: it is for whoever looks for the cause afterwards.
+    // A later success does not erase it, since it helps to find the cause afterwards.
     run.poll();
     run.answer(400, PENDING);
     assert_eq!(run.machine.trail().last_error().unwrap().cause(), Cause::Status(503));
     assert_eq!(run.machine.trail().failures(), 3);
 }
 
-// RFC 8628 §3.5: the server's own words stand beside what happened on the way.
+// RFC 8628 §3.5: the text has the server's own words and what happened before.
 #[test]
-fn an_expiry_tells_its_way_and_the_servers_words() {
+fn an_expiry_shows_the_trail_and_the_servers_words() {
     let mut run = Run::granted(json!({}));
     run.script(&[(400, SLOW_DOWN), (400, r#"{"error":"expired_token","error_description":"too slow"}"#)]);
     let told = run.failure().to_string();
@@ -77,7 +77,7 @@ fn a_client_id_with_a_colon_cannot_go_into_a_header_unencoded() {
 
 // A text with room to spare, as reading a file leaves it.
 #[test]
-fn a_secret_is_what_it_was_made_from() {
+fn a_secret_keeps_its_text() {
     let mut roomy = String::with_capacity(100);
     roomy.push_str("SEC-canary");
     assert!(roomy.capacity() > roomy.len());
@@ -86,7 +86,7 @@ fn a_secret_is_what_it_was_made_from() {
     assert_eq!(format!("{:?}", Secret::from("SEC-canary")), "[secret]");
 }
 
-// The failure of a request that nobody waits for any more changes nothing.
+// The failure of a request after a cancel changes nothing.
 #[test]
 fn a_discovery_that_was_cancelled_stays_so_when_its_request_fails() {
     let mut run = Run::of(Discovery::new("https://as").unwrap());

@@ -1,7 +1,8 @@
-//! Small worlds, in full: every path of them under the watch. `cargo test` takes the smallest; with `DEVICE_FLOW_PATHS=million`
-//! (in an optimised build) or `=all` there are more.
+//! Every path of small worlds, under the watch of the testkit. `cargo test` takes the smallest worlds; there are more
+//! with `DEVICE_FLOW_PATHS=million` (in an optimised build) or `=all`.
 //!
-//! B01, B03, B04, B06, B07, B10, B11, B12, B25, D02, D04, D06, D07, D09, D13, G02, G03, G04, G05, rules 1 to 10 and 12 to 14.
+//! B01, B03, B04, B06, B07, B10, B11, B12, B25, D02, D04, D06, D07, D09, D13, G02, G03, G04, G05, rules 1 to 10 and 12
+//! to 14.
 
 #![allow(clippy::indexing_slicing, reason = "a panic is how a test reports")]
 

@@ -1,4 +1,4 @@
-//! What a flow weighs: sizes, live heap and allocations, counted, never timed.
+//! The footprint of a flow: sizes, live heap and allocations, counted and never timed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -36,7 +36,7 @@ fn a_waiting_flow_is_64_bytes_and_its_heap_is_its_strings_and_96_more() {
     });
     let code = "c".repeat(100);
     let mut held = None;
-    // The client is shared and counted apart.
+    // The client is shared and counted separately.
     let client = allocation_counter::measure(|| {
         let _client = Arc::new(builder().build().unwrap());
     });

@@ -1,4 +1,4 @@
-//! The contract between machine and driver: tickets, misuse, cancelling, ends, and what a request shows of itself.
+//! The contract between machine and driver: tickets, misuse, cancelling, outcomes, and what a request prints.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -28,15 +28,15 @@ fn a_ticket_of_another_machine_comes_back_and_changes_nothing() {
         ours.machine.transport_failed(misuse.into_ticket(), TransportError::new(TransportErrorKind::Closed), now);
     let foreign = misuse.unwrap_err().into_ticket();
     assert_eq!(format!("{:?}", ours.machine), before);
-    // Not even the time was taken: the answer in hand is still measured from the machine's own now.
+    // The machine did not even take over the time.
     ours.answer(400, PENDING);
     assert_gap(ours.poll(), 5, 5);
-    // And the other machine takes its ticket as if nothing had happened.
+    // The other machine still accepts its ticket.
     other.machine.response(foreign, Response::new(200, TOKEN.as_bytes()), Timestamp::from_millis(other.now)).unwrap();
     token(other.outcome());
 }
 
-// G02: a ticket that was given up by cancelling is taken once; after that it is nobody's.
+// G02: after a cancel the ticket is accepted once and then no more.
 #[test]
 fn an_answer_that_comes_after_cancelling_is_dropped() {
     let mut run = polling();
@@ -53,7 +53,7 @@ fn an_answer_that_comes_after_cancelling_is_dropped() {
     assert!(matches!(run.machine.next_action(Timestamp::MAX), Action::Ended));
 }
 
-// G14: a transport that invents a status has not got an answer.
+// G14: a status that HTTP does not allow is not an answer.
 #[test]
 fn a_status_that_http_does_not_know_is_misuse() {
     for status in [0, 1, 99, 1000, u16::MAX] {
@@ -97,7 +97,7 @@ fn an_ended_machine_stays_ended() {
     for now in [0, run.now, u64::MAX] {
         assert!(matches!(run.machine.next_action(Timestamp::from_millis(now)), Action::Ended));
     }
-    // Cancelling does not take an outcome away that is still to be handed out.
+    // Cancelling does not remove an outcome that was not handed out.
     let mut run = polling();
     run.answer(200, TOKEN);
     run.machine.cancel();
@@ -145,7 +145,7 @@ fn a_request_comes_out_once() {
 // G12: that a flow cannot be cloned, and a ticket not be used twice, are `compile_fail` examples in their
 // documentation.
 #[test]
-fn a_machine_can_be_kept_anywhere() {
+fn a_machine_is_send_and_sync() {
     fn anywhere<T: Send + Sync + Unpin + 'static>() {}
     anywhere::<DeviceFlow>();
     anywhere::<Discovery>();

@@ -1,5 +1,5 @@
-//! Error answers (RFC 6749 §5.2, RFC 8628 §3.5): each code's consequence, where codes hide, and what a person gets to
-//! read.
+//! Error responses (RFC 6749 §5.2, RFC 8628 §3.5): the consequence of each code, codes in other members, and the
+//! message.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -82,7 +82,7 @@ const CODES: [(&str, End); 45] = [
     ("x", Unknown),
 ];
 
-/// What becomes of a flow whose first poll, at `late` or in time, is answered so.
+/// The outcome of a flow whose first poll, late or in time, gets this answer.
 fn end_of(status: u16, body: &str, late: bool) -> (End, Option<OAuthError>) {
     let mut run = Run::granted(json!({}));
     run.poll();
@@ -135,7 +135,7 @@ fn rfc8628_3_5_each_code_and_its_consequence() {
     }
 }
 
-// Rule 5, rule 10: with "not now" only a known code counts, since gateways write `error` too.
+// Rules 5 and 10: with 408, 429 and 5xx only a known code counts, since gateways write `error`, too.
 #[test]
 fn with_a_not_now_status_only_known_codes_count() {
     for (code, expected) in CODES {
@@ -168,7 +168,7 @@ fn past_the_deadline_an_unknown_code_is_an_expired_one() {
     assert_eq!(error.unwrap().code(), "invalid_grant", "the server's own words are kept");
 }
 
-// Google's quota answer, Twitch: the code is elsewhere, and counts there only when it is a known one.
+// Google's quota error and Twitch have the code elsewhere, where it counts only when it is a known one.
 #[test]
 fn codes_in_other_members() {
     for (body, expected) in [
@@ -186,7 +186,7 @@ fn codes_in_other_members() {
         let (found, _) = end_of(400, &body.to_string(), false);
         assert!(same(found, expected), "{body}: {found:?}");
     }
-    // Free text is no code: RFC 6749 §5.2, an answer without one is malformed.
+    // Free text is not a code, and an answer without a code is malformed (RFC 6749 §5.2).
     for body in
         [json!({"message": "Not Found"}), json!({"error_code": "weird"}), json!({"error_codes": [70016]}), json!({})]
     {
@@ -194,7 +194,7 @@ fn codes_in_other_members() {
         run.script(&[(400, &body.to_string())]);
         assert!(matches!(run.failure(), Failure::Protocol(e) if e.fault == ProtocolFault::Status(400)), "{body}");
     }
-    // A message beside a code for the person is a message.
+    // A `message` beside a device code is a message.
     let mut run = Run::granted(json!({"message": "Open the page and enter the code."}));
     assert!(run.go());
 }
@@ -228,7 +228,7 @@ fn rejected(members: Value) -> OAuthError {
     error
 }
 
-/// One line, at most 200 characters, none of which a terminal acts upon or hides. The message says what is wrong.
+/// Checks for one line of at most 200 characters that a terminal neither acts upon nor hides.
 #[track_caller]
 fn assert_tame(text: &str) {
     assert!(text.chars().count() <= 200, "{} characters", text.chars().count());
@@ -242,7 +242,7 @@ fn assert_tame(text: &str) {
 
 // E12, A35, RFC 6749 §5.2, §10.14: whatever the server writes, it stays text.
 #[test]
-fn texts_of_errors_are_tame() {
+fn texts_of_errors_are_bounded_and_safe_to_print() {
     for (hostile, shown) in [
         ("\u{1b}[31mred", "\\u{1b}[31mred"),
         ("\u{9b}2J", "\\u{9b}2J"),
@@ -315,7 +315,7 @@ fn an_error_says_what_happened_and_what_to_do() {
         let error = rejected(json!({"error": "weird", "error_description": absent, "error_uri": absent}));
         assert_eq!((error.description(), error.uri(), error.to_string().as_str()), (None, None, "weird"));
     }
-    // A denial is told as one, with the server's words: it need not have been the person (Zitadel, Glewlwyd).
+    // A denial shows the server's words, because it need not come from the person (Zitadel, Glewlwyd).
     let mut run = Run::granted(json!({}));
     run.script(&[(403, r#"{"error":"access_denied","error_description":"made-up text"}"#)]);
     let failure = run.failure();

@@ -1,4 +1,5 @@
-//! What other clients get wrong, replayed: the answers that broke each of them, the waits that were due, and the end that was.
+//! What other clients get wrong, replayed: the answers that broke each of them, the waits that were due, and the right
+//! outcome.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -24,7 +25,7 @@ const T: Is = Answer(200, TOKEN);
 const TOKEN_WITH_QUOTES: &str = r#"{"access_token":"AT-canary","token_type":"bearer","expires_in":"3600"}"#;
 const S1: Is = Answer(400, r#"{"error":"slow_down","interval":1}"#);
 
-/// Plays it; the last answer decides. Every wait is at least what was due, and at most a tenth of itself longer.
+/// Plays these answers. Every wait must be at least what was due and at most a tenth longer.
 #[track_caller]
 fn play(case: &str, change: Value, answers: &[Is], waits: &[u64]) -> Run<DeviceFlow> {
     let mut run = Run::granted(change);
@@ -43,8 +44,8 @@ fn play(case: &str, change: Value, answers: &[Is], waits: &[u64]) -> Run<DeviceF
     run
 }
 
-// P01, P02, P04, P07, P08, P09, P13, P18, P19, P20, P21, P23, P24, P29, P32, P33, P34, P35, P39, P41, P42, P44, P45: they all end
-// with the token, and each poll is one request.
+// P01, P02, P04, P07, P08, P09, P13, P18, P19, P20, P21, P23, P24, P29, P32, P33, P34, P35, P39, P41, P42, P44, P45:
+// they all end with the token, and each poll is one request.
 #[test]
 fn where_others_fail_or_hurry_this_one_waits_and_gets_its_token() {
     let only_url = json!({"verification_uri": null, "verification_url": "https://as/x", "interval": null});
@@ -80,7 +81,8 @@ fn where_others_fail_or_hurry_this_one_waits_and_gets_its_token() {
     }
 }
 
-// P03, P06, P10, P11, P14, P15, P17, P27, P30, P31, P36, P38, P43: ended at once, as what it is, after these polls.
+// P03, P06, P10, P11, P14, P15, P17, P27, P30, P31, P36, P38, P43: each ends at once with the right outcome after these
+// polls.
 #[test]
 fn where_others_panic_or_go_on_this_one_ends() {
     let denied = Answer(400, r#"{"error":"access_denied"}"#);
@@ -119,7 +121,7 @@ fn where_others_panic_or_go_on_this_one_ends() {
     assert!(matches!(run.failure(), Failure::Rejected(error) if error.code() == "device_flow_disabled"), "P14");
     assert!(run.prompts.is_empty());
 
-    // P15, P30, P31, P36: whatever lifetime a server names, somebody who only ever hears "pending" gets an end, and in time.
+    // P15, P30, P31, P36: with any lifetime, a flow that only gets pending answers ends, and in time.
     for (raw, seconds) in
         [("null", 600), ("1", 0), ("9223372036854775807", 86_400), ("18446744073709551615", 86_400), ("16", 16)]
     {
@@ -147,7 +149,7 @@ fn p16_a_restored_code_keeps_its_deadline() {
         let now = Timestamp::from_millis(50);
         DeviceFlow::resume(builder().build().unwrap(), snapshot, core::time::Duration::ZERO, now).unwrap()
     };
-    // Too late: nothing is sent any more.
+    // Too late: nothing is sent.
     let mut late = Run::of(restored(snapshot.clone()));
     late.now = 50 + 400;
     expired(late.failure());

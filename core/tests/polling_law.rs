@@ -1,4 +1,5 @@
-//! Rules 1 to 9 of docs/polling-law.md in virtual time: when to poll and when to stop; and the cases B, D and P about them.
+//! Rules 1 to 9 of docs/polling-law.md in virtual time: when to poll and when to stop; and the cases B, D and P about
+//! them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -31,7 +32,7 @@ fn rule_02_the_interval_counts_from_the_answer() {
     assert_gap(run.poll(), 5, 5);
 }
 
-// Rule 2. D14: twenty starved seconds are not made up for by a burst.
+// Rule 2. D14: after twenty seconds without a chance to run there is no burst of polls.
 #[test]
 fn rule_02_a_late_wake_up_is_not_caught_up() {
     let mut run = Run::granted(json!({}));
@@ -205,7 +206,7 @@ fn rule_05_a_long_outage_does_not_kill_the_flow() {
     token(run.outcome());
 }
 
-// Rule 5. B11, P35: a captive portal's page three times in a row is survived, the fourth is told.
+// Rule 5. B11, P35: a captive portal's page is survived three times in a row, the fourth ends the flow.
 #[test]
 fn rule_05_three_pages_in_a_row_are_survived_the_fourth_is_not() {
     for (status, page) in [(200, HTML), (400, HTML), (403, "Forbidden"), (200, ""), (400, ""), (200, "{\"access_tok")] {
@@ -350,8 +351,8 @@ fn rule_08_the_local_deadline_is_hard() {
     }
 }
 
-// Rule 8. B01: 179 pending answers, then the token: 180 polls, every gap checked from both sides. (A life of 900 s is too
-// short for that, because of the jitter.)
+// Rule 8. B01: 179 pending answers, then the token: 180 polls, every gap checked from both sides. (A life of 900 s is
+// too short for that, because of the jitter.)
 #[test]
 fn rule_08_patience_until_the_end() {
     let mut run = Run::granted(json!({"expires_in": 1_000}));
@@ -378,14 +379,14 @@ fn rule_08_no_request_at_or_after_the_deadline() {
             expired(run.outcome.take().unwrap().unwrap_err());
         }
     }
-    // Not even the code is shown once it is dead.
+    // An expired code is not even shown.
     let mut run = Run::granted(json!({}));
     run.now = START + 900_000;
     assert!(!run.go());
     assert!(run.prompts.is_empty());
 }
 
-// Rule 8. A31, P15, P31, P36: what lifetimes mean.
+// Rule 8. A31, P15, P31, P36: lifetimes as servers write them.
 #[test]
 fn rule_08_lifetimes_as_servers_write_them() {
     for (raw, seconds) in [
@@ -420,7 +421,7 @@ fn rule_08_lifetimes_as_servers_write_them() {
     }
 }
 
-// Rule 8. P30: no time for a poll at the default interval: told at once.
+// Rule 8. P30: no time for a poll at the default interval: expired at once.
 #[test]
 fn rule_08_a_life_too_short_for_a_poll_expires_at_once() {
     for lifetime in [1, 5] {
@@ -444,7 +445,7 @@ fn rule_08_an_answer_after_the_deadline_to_a_poll_before_it_may_bring_the_token(
     ));
     run.answer(200, TOKEN);
     token(run.outcome());
-    // But nothing follows a pending one, and an unknown code is an expired one by then.
+    // After a pending answer nothing follows, and an unknown code counts as expired then.
     for body in [PENDING, SLOW_DOWN, r#"{"error":"invalid_grant"}"#] {
         let mut run = Run::granted(json!({}));
         run.poll();
@@ -454,7 +455,7 @@ fn rule_08_an_answer_after_the_deadline_to_a_poll_before_it_may_bring_the_token(
     }
 }
 
-// Rule 9. C20, G02, G03, P13: `Run` asserts it at every step of every test; here, that success is the end.
+// Rule 9. C20, G02, G03, P13: `Run` asserts it at every step of every test; here, that nothing follows success.
 #[test]
 fn rule_09_nothing_is_sent_after_success() {
     let mut run = Run::granted(json!({}));

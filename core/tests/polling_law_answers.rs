@@ -78,7 +78,7 @@ fn rule_10_every_other_code_stops_and_keeps_its_text() {
     assert_eq!(error.code(), "authorization_pending\\u{0}");
 }
 
-// Rule 10. B07: told as what it mostly is.
+// Rule 10. B07: the message says what it mostly means.
 #[test]
 fn rule_10_invalid_grant_says_that_the_code_is_no_longer_known() {
     let mut run = Run::granted(json!({}));
@@ -193,7 +193,8 @@ fn rule_13_slow_downs_in_a_row_widen_the_wait_until_a_pending_answer() {
     assert_gap(gaps[5], 25, 25);
 }
 
-// Rule 13. B05: a flow that ends after three in a row names the suspicion, one that was satisfied in between does not.
+// Rule 13. B05: a flow that ends after three in a row names the suspicion; after a pending answer in between it does
+// not.
 #[test]
 fn rule_13_an_endless_slow_down_names_the_clock() {
     let mut run = Run::granted(json!({"expires_in": 300}));

@@ -1,5 +1,4 @@
-//! The prompt (RFC 8628 §3.3): what may reach a person's terminal or browser, what is refused, what is left out with a
-//! warning.
+//! The prompt (RFC 8628 §3.3): what may reach a person's terminal or browser, what is refused, what is left out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -36,7 +35,7 @@ fn shown(change: Value) -> Prompt {
 fn refused_when(change: Value, allow_http_loopback: bool) -> Unshowable {
     let mut run = flow(change, allow_http_loopback);
     let Failure::Protocol(error) = run.failure() else { panic!("a protocol error was expected") };
-    // Zero raw control characters anywhere in what is told.
+    // No raw control characters in any message.
     assert!(!format!("{error} {error:?}").contains(is_hostile), "{error}");
     assert!(run.prompts.is_empty());
     let ProtocolFault::Unshowable(why) = error.fault else { panic!("{error}") };
@@ -52,10 +51,9 @@ fn warnings(prompt: &Prompt) -> Vec<PromptWarning> {
     prompt.warnings().collect()
 }
 
-/// What must never be printed raw, stated without a look at the implementation: controls, Default_Ignorable_Code_Point
-/// of Unicode
-/// 16, Bidi_Control, line and paragraph separators, interlinear annotation, noncharacters, and white space that is no
-/// plain space.
+/// What must never be printed raw, stated independently of the implementation: controls, Default_Ignorable_Code_Point
+/// of Unicode 16, Bidi_Control, line and paragraph separators, interlinear annotation, noncharacters, and white space
+/// other than the plain space.
 fn is_hostile(c: char) -> bool {
     const DEFAULT_IGNORABLE: [(u32, u32); 17] = [
         (0x00ad, 0x00ad),
@@ -103,9 +101,9 @@ fn rfc8628_3_3_the_prompt_holds_all_there_is_to_show() {
     assert_eq!((bare.verification_uri_complete(), bare.message()), (None, None));
 }
 
-// RFC 8628 §3.2, RFC 10027 §6.1.2: the life that remains, and the code is not shown after it.
+// RFC 8628 §3.2, RFC 10027 §6.1.2: the remaining life of the code, which is not shown after it.
 #[test]
-fn rfc8628_3_2_the_prompt_tells_how_long_the_code_lives() {
+fn rfc8628_3_2_the_prompt_says_how_long_the_code_lives() {
     let prompt = shown(json!({"expires_in": 60}));
     let at = |seconds: u64| prompt.expires_in(Timestamp::from_millis(START + seconds * 1_000));
     assert_eq!(prompt.expires_at(), Timestamp::from_millis(START + 60_000));
@@ -223,7 +221,7 @@ fn every_hostile_character_in_a_message_is_escaped() {
     assert_eq!(cut.message(), Some(&*("é".repeat(999) + "…")));
 }
 
-// A19, A21, P43: schemes, user information, and what is no address at all.
+// A19, A21, P43: schemes, user information, and texts that are not URIs.
 #[test]
 fn a_verification_uri_that_is_no_https_address_is_refused() {
     use TextFault::{NotAUri, Scheme, TooLong, UserInfo};
@@ -290,8 +288,8 @@ fn a_verification_uri_is_shown_unchanged() {
     assert_eq!(shown(json!({"verification_uri": " https://as/x "})).verification_uri(), "https://as/x");
 }
 
-// A19, A23: what the URL standard forgives in scheme and host is not shown as it was written: a reader may see another
-// host.
+// A19, A23: where the URL standard forgives something in scheme or host, the text is not shown as it was written,
+// because a reader may see another host.
 #[test]
 fn a_verification_uri_that_disguises_its_host_is_shown_as_it_is_understood() {
     for (disguised, plain, warned) in [
@@ -311,7 +309,7 @@ fn a_verification_uri_that_disguises_its_host_is_shown_as_it_is_understood() {
         ("https://xn--pple-43d.com/", "https://xn--pple-43d.com/", true),
         ("https://bücher.example/ü?ü#ü", "https://xn--bcher-kva.example/%C3%BC?%C3%BC#%C3%BC", true),
         ("https://ａｓ/x", "https://as/x", false),
-        // Letters in the path alone are no reason to warn.
+        // Such letters only in the path are no reason to warn.
         ("https://as/gerät", "https://as/ger%C3%A4t", false),
     ] {
         let prompt = shown(json!({"verification_uri": disguised}));
@@ -374,13 +372,12 @@ fn the_old_spelling_of_the_address_is_read_and_the_standard_one_wins() {
     }
     let complete = json!({"verification_url_complete": "https://as/old?c=1"});
     assert_eq!(shown(complete).verification_uri_complete(), Some("https://as/old?c=1"));
-    // A bad standard one is not rescued by the other.
+    // A bad URI under the standard name is not replaced by the other.
     let bad = refused(json!({"verification_uri": "http://as/", "verification_url": "https://as/"}));
     assert_eq!(bad, Unshowable::VerificationUri(TextFault::Scheme));
 }
 
-// A26, A27, P44: the complete URI is a convenience: used when it is good and on the same host, else left out with a
-// warning.
+// A26, A27, P44: the complete URI is used when it is safe and on the same host, else left out with a warning.
 #[test]
 fn the_complete_uri_is_used_on_the_same_host_only() {
     let long = format!("https://as/{}", "x".repeat(4_096 - 11));
@@ -416,7 +413,7 @@ fn the_complete_uri_is_used_on_the_same_host_only() {
     assert_eq!(disguised.verification_uri_complete(), Some("https://as/@evil/"));
 }
 
-// All of it at once, at its longest, with every warning there is.
+// All texts at their longest, with every warning.
 #[test]
 fn the_texts_keep_apart_at_their_limits() {
     let (code, uri) = ("🙂".repeat(256), format!("https://xn--pple-43d.com/{}", "x".repeat(2_048 - 25)));
@@ -434,7 +431,7 @@ fn the_texts_keep_apart_at_their_limits() {
     assert!(prompt.warnings().all(|warning| !warning.to_string().is_empty()));
 }
 
-/// Text with a taste for trouble.
+/// Text with many characters that cause trouble.
 fn text() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
         4 => "[ -~]{0,12}".prop_map(String::from),
@@ -480,7 +477,7 @@ proptest! {
                 let loopback = matches!(url.host_str(), Some("localhost" | "[::1]")) || url.host_str().is_some_and(|h| h.starts_with("127."));
                 prop_assert!(url.scheme() == "https" || (allow && loopback && url.scheme() == "http"), "{}", text);
                 prop_assert!(url.username().is_empty() && url.password().is_none(), "{}", text);
-                // What a plain reader takes for the host is the host.
+                // What a naive reader takes for the host is the host.
                 let authority = text.split_once("://").unwrap().1;
                 let authority = authority.split(['/', '?', '#', '\\']).next().unwrap().to_ascii_lowercase();
                 let named = url.host_str().unwrap();

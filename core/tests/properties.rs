@@ -1,6 +1,8 @@
-//! Long worlds at random, under the watch: numbers of any size, clocks of any kind, deeds at any step.
+//! Long random worlds, under the watch of the testkit: numbers of any size, clocks of any kind, any operation at any
+//! step.
 //!
-//! A failure is shrunk to the fewest and dullest choices and printed; written into `fuzz/corpus/operations` they are kept.
+//! A failure is shrunk to the fewest and simplest choices and printed; write them into `fuzz/corpus/operations` to keep
+//! them.
 
 use device_flow_testkit::choices::Bytes;
 use device_flow_testkit::watch::Seen;
@@ -8,7 +10,7 @@ use device_flow_testkit::world::{ANY, Menu, Trace, Wake, play};
 use proptest::prelude::*;
 
 fn choices(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    // Small numbers more often, since 0 is the dull choice.
+    // Small numbers more often, since 0 is the simplest choice.
     prop::collection::vec(prop_oneof![2 => Just(0_u8), 3 => 0..12_u8, 3 => any::<u8>()], 0..most)
 }
 
@@ -18,7 +20,7 @@ fn config() -> ProptestConfig {
     if std::env::var_os("PROPTEST_CASES").is_some() { default } else { ProptestConfig { cases: 400, ..default } }
 }
 
-/// The same things, that much later.
+/// The same trace, later by this much.
 fn shifted(trace: Trace, by: u64) -> Trace {
     let later = |seen| match seen {
         Seen::Waits(until) => Seen::Waits(until + by),
@@ -44,7 +46,7 @@ proptest! {
         const LATE: Menu = Menu { starts: &[1 << 40], ..EARLY };
         let world = |menu| play(&mut Bytes(&choices), menu);
         let early = world(&EARLY);
-        // Where an answer took so long that the end of time came into sight, nothing can be later.
+        // When an answer took so long that the end of the timeline is near, nothing can be later.
         if early.iter().all(|(at, _)| *at < 1 << 40) {
             prop_assert_eq!(world(&LATE), shifted(early, (1 << 40) - 10_000_000));
         }

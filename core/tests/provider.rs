@@ -8,7 +8,7 @@ use device_flow_core::{Client, ConfigError, DeviceFlow, EntraCloud, Failure, Pro
 use serde_json::json;
 use support::*;
 
-// What the providers document; GitLab's and GitHub's metadata do not do.
+// What the providers document; the metadata of GitLab and GitHub is not enough.
 #[test]
 fn presets() {
     use EntraCloud::{China, Public, UsGovernment};
@@ -119,11 +119,11 @@ const JSON: &str = "application/json; charset=utf-8";
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 
 enum Want {
-    /// Shows this code at this address; asks again after so many seconds, for so many seconds.
+    /// Shows this code at this address; polls at this interval for this lifetime, in seconds.
     Code(&'static str, &'static str, u64, u64),
-    /// Asks again after so many seconds.
+    /// Polls again after this many seconds.
     Again(u64),
-    /// The same, and longer from then on.
+    /// The same, with a longer interval from then on.
     Slower(u64),
     Denied,
     Expired,
@@ -321,17 +321,17 @@ fn retry_after_beside_a_providers_answer_can_only_lengthen() {
     }
 }
 
-// AWS has 1 second; 0 is none.
+// AWS uses 1 second; 0 means the default.
 #[test]
 fn an_interval_of_one_is_honoured_and_zero_is_not() {
     assert_gap(Run::granted(json!({"interval": 1})).poll(), 1, 1);
     assert_gap(Run::granted(json!({"interval": 0})).poll(), 5, 5);
 }
 
-// Auth0, GitLab and Keycloak say `expired_token` once; who asks too late hears `invalid_grant`. Spring says pending for
+// Auth0, GitLab and Keycloak say `expired_token` once and `invalid_grant` to later polls. Spring answers pending for
 // ever.
 #[test]
-fn an_expired_code_is_told_as_expired_however_the_server_puts_it() {
+fn an_expired_code_is_reported_as_expired_however_the_server_says_it() {
     for body in [r#"{"error":"invalid_grant"}"#, r#"{"error":"expired_token"}"#, PENDING, SLOW_DOWN, "", "<html>"] {
         let mut run = Run::granted(json!({"expires_in": 300}));
         run.poll();

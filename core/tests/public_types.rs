@@ -1,4 +1,5 @@
-//! What every public type offers: errors that `?` takes anywhere, a `Debug` that helps and shows no secret, calendar time.
+//! What every public type offers: errors that `?` takes anywhere, a `Debug` that helps and shows no secret, calendar
+//! time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -57,7 +58,7 @@ fn every_machine_and_every_value_goes_to_another_thread() {
 }
 
 #[test]
-fn a_question_mark_makes_a_failure_of_what_can_only_be_one() {
+fn unambiguous_errors_become_a_failure_by_question_mark() {
     fn transport(error: TransportError) -> Result<(), Failure> {
         Err(error)?;
         Ok(())

@@ -1,5 +1,5 @@
-//! The refresh (RFC 6749 §6): what is sent, which token is kept, who has to act when it fails, and how long an outage
-//! is waited out.
+//! The refresh (RFC 6749 §6): what is sent, which token is kept, who must act when it fails, and how long an outage is
+//! tolerated.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -19,7 +19,7 @@ fn refresh() -> Refresh {
     Refresh::new(builder().build().unwrap(), OLD)
 }
 
-/// A refresh whose request is out.
+/// A refresh with its request in flight.
 fn run() -> Run<Refresh> {
     asked(refresh())
 }
@@ -55,7 +55,7 @@ fn rfc6749_6_the_request() {
     assert_eq!(sent.header("accept"), Some("application/json"));
     assert_eq!(sent.header("authorization"), None);
     assert_eq!(sent.body, BASE.join("&"));
-    // A token is text like any other: encoded, and once.
+    // A token is text like any other: it is encoded once.
     let odd = Refresh::new(builder().build().unwrap(), "RT+canary/=&%é ");
     assert_eq!(body(odd)[2], "refresh_token=RT%2Bcanary%2F%3D%26%25%C3%A9+");
 }
@@ -76,7 +76,7 @@ fn rfc6749_6_the_client_authenticates() {
     assert_eq!(body(Refresh::new(both.build().unwrap(), OLD)), BASE);
 }
 
-// RFC 8707 §2.2: what the client adds to every token request, and no word of the device request.
+// RFC 8707 §2.2: the client's parameters for token requests are sent, those of the device request are not.
 #[test]
 fn the_clients_own_parameters_are_sent() {
     let client = builder().audience("https://api").resource("https://r/1").resource("https://r/2");
@@ -97,7 +97,7 @@ fn the_clients_own_parameters_are_sent() {
     );
 }
 
-// RFC 6749 §6: the client's scopes, some of them, and never one more.
+// RFC 6749 §6: all or some of the client's scopes, and no other.
 #[test]
 fn rfc6749_6_a_scope_may_be_narrower_and_not_wider() {
     for (scope, sent) in [
@@ -132,12 +132,12 @@ fn a_parameter_is_refused_when_it_is_owned_or_there_already() {
     let client = builder().token_parameter("client_info", "1").build().unwrap();
     let twice = Refresh::new(client, OLD).parameter("client_info", "1").unwrap_err();
     assert_eq!(twice, ConfigError::RepeatedParameter("client_info".into()));
-    // It cannot be smuggled in by way of the client either.
+    // It cannot come from the client either.
     let refused = builder().token_parameter("refresh_token", "RT-canary").build().unwrap_err();
     assert_eq!(refused, ConfigError::ReservedParameter("refresh_token".into()));
 }
 
-// B24, RFC 6749 §6: the output names the one to keep.
+// B24, RFC 6749 §6: the output holds the token to keep.
 #[test]
 fn b24_the_new_refresh_token_or_else_the_old_one() {
     for (member, kept) in [(json!(NEW), NEW), (json!(OLD), OLD), (json!(null), OLD), (json!(""), OLD)] {
@@ -180,7 +180,7 @@ fn sign_in(failure: Failure) -> OAuthError {
     error
 }
 
-// B23, RFC 7009 §2.1: the refresh token is dead.
+// B23, RFC 7009 §2.1: the refresh token is no longer valid.
 #[test]
 fn b23_a_dead_refresh_token_needs_a_sign_in_and_is_not_kept() {
     for code in ["invalid_grant", "bad_refresh_token"] {
@@ -207,7 +207,7 @@ fn b23_a_dead_refresh_token_needs_a_sign_in_and_is_not_kept() {
     }
 }
 
-// B23: the person is needed, but for something else the token may be good.
+// B23: the person is needed, but the token may still be good for other requests.
 #[test]
 fn b23_the_person_is_needed_and_the_token_is_kept() {
     for code in ["interaction_required", "login_required", "consent_required", "account_selection_required"] {
@@ -226,15 +226,15 @@ fn b23_the_person_is_needed_and_the_token_is_kept() {
             assert_eq!(sign_in(failure).suberror(), Some(suberror));
         }
     }
-    // Google names it otherwise.
+    // Google has another name for it.
     let failure = failed(400, r#"{"error":"invalid_grant","error_subtype":"invalid_rapt"}"#);
     assert!(failure.to_string().contains("limits how long a sign-in lasts"), "{failure}");
     assert_eq!(sign_in(failure).suberror(), Some("invalid_rapt"));
 }
 
-// What no sign-in would cure is not told as a reason for one.
+// A refusal that a sign-in would not cure does not ask for one.
 #[test]
-fn refusals_that_are_not_the_persons_doing() {
+fn refusals_that_a_sign_in_would_not_cure() {
     for suberror in ["client_mismatch", "protection_policy_required", "device_authentication_failed"] {
         for code in ["invalid_grant", "interaction_required"] {
             let failure = failed(400, &json!({"error": code, "suberror": suberror}).to_string());
@@ -244,7 +244,7 @@ fn refusals_that_are_not_the_persons_doing() {
             assert!(error.advice().is_some());
         }
     }
-    // The suberror alone does nothing: the code decides.
+    // The suberror alone changes nothing: the code decides.
     for code in ["invalid_client", "invalid_scope", "access_denied", "expired_token", "authorization_pending", "weird"]
     {
         for suberror in [json!(null), json!("basic_action"), json!("bad_token")] {
@@ -269,7 +269,7 @@ fn a_claims_challenge_is_handed_on() {
     assert_eq!(body(refresh().parameter("claims", error.claims().unwrap()).unwrap()).len(), 4);
 }
 
-// B23: no answer says nothing about the token.
+// B23: without an answer nothing is known about the token.
 #[test]
 fn b23_an_outage_keeps_the_token() {
     let mut run = run();
@@ -294,7 +294,7 @@ fn b23_an_outage_keeps_the_token() {
 }
 
 #[test]
-fn not_now_is_asked_again_and_again_and_then_told() {
+fn an_unavailable_server_is_asked_again_and_then_reported() {
     for status in [408, 429, 500, 503, 599] {
         for body in ["", "<html>busy</html>", r#"{"error":"temporarily_unavailable"}"#] {
             let mut run = run();
@@ -309,7 +309,7 @@ fn not_now_is_asked_again_and_again_and_then_told() {
             assert!(failure.keeps_refresh_token() && failure.is_retryable());
             let Failure::Protocol(error) = failure else { panic!("{failure}") };
             assert_eq!((error.endpoint, error.fault), (Endpoint::Token, ProtocolFault::Unavailable(status)));
-            // And in between all is well.
+            // A good answer comes in between.
             let mut run = self::run();
             run.answer(status, body);
             run.poll();
@@ -317,7 +317,7 @@ fn not_now_is_asked_again_and_again_and_then_told() {
             token(run.outcome());
         }
     }
-    // A server that asks to slow down says the same, with a code.
+    // `slow_down` means the same.
     let mut run = run();
     for wait in [1_000, 2_000, 4_000] {
         run.answer(429, SLOW_DOWN);
@@ -344,7 +344,7 @@ fn retry_after_is_kept() {
     }
 }
 
-// An answer that cannot be used: told, not asked for again, and the old token is kept.
+// An unusable answer is reported, the request is not repeated, and the old token is kept.
 #[test]
 fn unusable_answers_end_it_and_keep_the_token() {
     let long = format!(r#"{{"access_token":"{}"}}"#, "x".repeat(64 * 1024));
@@ -446,7 +446,7 @@ fn an_earlier_now_counts_as_the_latest_seen() {
     assert!(matches!(run.machine.next_action(Timestamp::ZERO), Action::AwaitResponse));
 }
 
-// G11: what is printed of it holds no secret, at no point of its life.
+// G11: nothing that is printed holds a secret, at any point of its life.
 #[test]
 fn g11_nothing_prints_the_token() {
     let silent = |run: &mut Run<Refresh>| device_flow_testkit::secrets::none_in(&format!("{:?}", run.machine));

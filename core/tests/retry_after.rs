@@ -1,4 +1,4 @@
-//! `Retry-After` and `Date` as anybody may write them: never a panic, never an earlier poll, never a poll lost.
+//! Any `Retry-After` and `Date`: never a panic, never an earlier poll, never a lost poll.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use support::*;
 
-/// Dates, numbers, and what comes of them by chance.
+/// Dates, numbers, and random changes of them.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let word = prop::sample::select(vec![
         "Sun,",
@@ -54,7 +54,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-// RFC 9110 §5.6.7: the bounds of a date's parts; what is outside is no date, and no date is no delay.
+// RFC 9110 §5.6.7: the bounds of the parts of a date; beyond them it is not a date, and so not a delay.
 #[test]
 fn rfc9110_5_6_7_dates_at_their_bounds() {
     for (sent, retry_after, seconds) in [

@@ -1,4 +1,4 @@
-//! The revocation (RFC 7009): where it goes, what is sent, what counts as done, and what is told when it is not.
+//! The revocation (RFC 7009): where it goes, what is sent, what counts as success, and what is reported otherwise.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -31,7 +31,7 @@ fn asked(revocation: Revocation) -> Run<Revocation> {
     run
 }
 
-/// A revocation whose request is out.
+/// A revocation with its request in flight.
 fn run() -> Run<Revocation> {
     asked(revocation(client(by_hand("https://as/revoke"))))
 }
@@ -74,7 +74,7 @@ fn rfc7009_2_1_the_request() {
     }
 }
 
-// RFC 7009 §2.1: a client with a secret proves who it is, in its own way; nothing of the other requests goes along.
+// RFC 7009 §2.1: a client with a secret authenticates as usual; no parameter of other requests is sent.
 #[test]
 fn rfc7009_2_1_the_client_authenticates() {
     let there = || client(by_hand("https://as/revoke")).scope("openid").audience("x").token_parameter("y", "z");
@@ -104,7 +104,7 @@ fn rfc7009_2_the_endpoint_is_checked() {
     assert_eq!(loopback.revocation_endpoint(), Some("http://127.0.0.1:1/revoke"));
 }
 
-// RFC 7009 §2: configuration and issuer-checked metadata name it, nobody else. What is wrong in the metadata stops no
+// RFC 7009 §2: only the configuration and checked metadata name the endpoint. A wrong one in the metadata stops no
 // sign-in.
 #[test]
 fn rfc7009_2_the_endpoint_of_the_metadata() {
@@ -151,9 +151,9 @@ fn the_endpoint_of_each_preset() {
     }
 }
 
-// RFC 7009 §2.2: 200 is done, whatever the body; 204 too.
+// RFC 7009 §2.2: 200 is success, whatever the body; so is 204.
 #[test]
-fn rfc7009_2_2_done_whatever_the_body() {
+fn rfc7009_2_2_success_whatever_the_body() {
     let long = vec![b'x'; 100_000];
     for body in
         [b"".as_slice(), b"{}", b"<html>", b"\xff\0", br#"{"error":"invalid_request"}"#, br#"{"a":1,"a":2}"#, &long]
@@ -161,13 +161,13 @@ fn rfc7009_2_2_done_whatever_the_body() {
         assert_eq!(outcome(200, body), Ok(()));
         assert_eq!(outcome(204, body), Ok(()));
     }
-    // Google: dead already, which is what was wanted.
+    // Google: the token was invalid before, which is as good.
     assert_eq!(outcome(400, br#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#), Ok(()));
 }
 
 // RFC 7009 §2.2.1.
 #[test]
-fn rfc7009_2_2_1_errors_are_told() {
+fn rfc7009_2_2_1_errors_are_reported() {
     let failure =
         outcome(400, br#"{"error":"unsupported_token_type","error_description":"made-up text"}"#).unwrap_err();
     let text = failure.to_string();
@@ -198,7 +198,7 @@ fn rfc7009_2_2_1_errors_are_told() {
     assert!(outcome(404, b"").unwrap_err().to_string().contains("revocation endpoint"));
 }
 
-// RFC 7009 §2.2.1: the token still exists; asked again, later when the server says when.
+// RFC 7009 §2.2.1: the token still exists, so the request is repeated, when the server says.
 #[test]
 fn rfc7009_2_2_1_unavailable_is_asked_again() {
     for status in [503, 500, 429, 408] {
@@ -227,7 +227,7 @@ fn rfc7009_2_2_1_unavailable_is_asked_again() {
             None => assert!(run.failure().is_retryable()),
         }
     }
-    // A server that asks to slow down says the same, with a code.
+    // `slow_down` means the same.
     let mut run = run();
     for wait in [1_000, 2_000, 4_000] {
         run.answer(429, SLOW_DOWN);
@@ -253,7 +253,7 @@ fn transport_failures_are_tried_three_times_more() {
     assert_eq!(run.requests.len(), 1);
 }
 
-// G02, G03, G14: tickets, misuse, cancelling and ends as everywhere.
+// G02, G03, G14: tickets, misuse, cancelling and outcomes as in every machine.
 #[test]
 fn the_contract_holds() {
     let now = Timestamp::from_millis(START);
@@ -282,7 +282,7 @@ fn the_contract_holds() {
     assert!(untouched.requests.is_empty());
 }
 
-// G11, RFC 7009 §2.1: the token goes into it and comes out of it only in the request.
+// G11, RFC 7009 §2.1: the token appears only in the request.
 #[test]
 fn g11_nothing_prints_the_token() {
     let mut revocation = revocation(client(by_hand("https://as/revoke")).client_secret_post("SEC-canary"));

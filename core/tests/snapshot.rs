@@ -1,4 +1,4 @@
-//! Flows as data: what a snapshot keeps, what a resumed flow does, and what does not load.
+//! Snapshots: what one keeps, what a resumed flow does, and what does not load.
 #![cfg(feature = "serde")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
@@ -21,7 +21,7 @@ fn resumed(value: Value, away: Duration, now: u64) -> Result<Run<DeviceFlow>, Sn
     Ok(run)
 }
 
-// P16, G05: the wait, the grown interval, the deadline and the trail come along; the code is shown again.
+// P16, G05: the wait, the grown interval, the deadline and the trail are kept; the code is shown again.
 #[test]
 fn a_resumed_flow_goes_on_within_the_law() {
     let mut run = Run::granted(json!({
@@ -51,7 +51,7 @@ fn a_resumed_flow_goes_on_within_the_law() {
     token(later.outcome());
 }
 
-// G05: time away is taken off the wait and off the life of the code; less is later.
+// G05: the time away shortens the wait and the life of the code; less time away means a later poll.
 #[test]
 fn time_away_shortens_the_wait_and_the_life() {
     let run = Run::granted(json!({}));
@@ -92,7 +92,7 @@ fn a_flow_without_a_poll_left_resumes_as_expired() {
     assert_eq!(expired(later.failure()).trail.polls(), 1);
     assert!(later.prompts.is_empty() && later.waits.is_empty() && later.now == 9);
 
-    // From the other side: one more millisecond of life is a poll.
+    // From the other side: with one more millisecond of life there is a poll.
     let due = value["v1"]["schedule"]["poll_in_ms"].as_u64().unwrap();
     for (expires_in, polls) in [(due, false), (due + 1, true)] {
         let mut changed = value.clone();
@@ -151,7 +151,7 @@ fn there_is_no_snapshot_without_a_code() {
     assert!(run.machine.snapshot(at).is_none());
 }
 
-// F14: a code never goes to another server or in another client's name.
+// F14: a code is never sent to another server or by another client.
 #[test]
 fn a_snapshot_belongs_to_its_client_and_server() {
     let value = stored(&Run::granted(json!({})).machine, START);
@@ -192,7 +192,7 @@ fn an_unknown_version_or_shape_does_not_load() {
     }
 }
 
-// A snapshot comes from a disk: what it says is checked as if a server had said it.
+// A snapshot comes from a disk, so it is checked like an answer of a server.
 #[test]
 fn a_damaged_snapshot_is_refused() {
     let value = stored(&Run::granted(json!({})).machine, START);
@@ -227,7 +227,7 @@ fn a_damaged_snapshot_is_refused() {
     }
 }
 
-// The wait of a resumed flow is in the future or over, never a spin.
+// The wait of a resumed flow is in the future or over; it never spins.
 #[test]
 fn resuming_at_the_end_of_time_does_not_spin() {
     let value = stored(&Run::granted(json!({})).machine, START);

@@ -53,7 +53,7 @@ fn walk(path: &mut Vec<usize>, seen: &mut BTreeSet<Arrow>, cancelled_from: &mut 
     let options = loop {
         let action = flow.next_action(Timestamp::from_millis(now));
         if matches!(action, Action::Done(_)) && before != "Finished" {
-            // An outcome that is found on being asked is handed out with the same answer.
+            // An outcome that `next_action` finds is handed out by the same call.
             seen.insert((std::mem::replace(&mut before, "Finished".to_owned()), "Finished".to_owned()));
         }
         note(&flow, &mut before, seen);
@@ -105,14 +105,14 @@ fn walk(path: &mut Vec<usize>, seen: &mut BTreeSet<Arrow>, cancelled_from: &mut 
 fn the_diagram_draws_what_happens() {
     let (mut seen, mut cancelled_from) = (BTreeSet::new(), BTreeSet::new());
     walk(&mut vec![], &mut seen, &mut cancelled_from);
-    // A resumed flow may find its code dead before it was shown.
+    // A resumed flow may find that its code has expired before it is shown.
     let mut late = Run::granted(serde_json::json!({}));
     assert_eq!(state(&late.machine), "Showing");
     late.now += 900_000;
     assert!(matches!(late.machine.next_action(Timestamp::from_millis(late.now)), Action::Done(Err(_))));
     seen.insert(("Showing".to_owned(), "Finished".to_owned()));
     assert_eq!(seen, drawn());
-    // Whatever leads to a request or a wait can be cancelled there.
+    // Every state that leads to a request or a wait can be cancelled.
     let expected: BTreeSet<String> = ["Opening", "Requesting", "Waiting", "Polling"].map(String::from).into();
     assert_eq!(cancelled_from, expected);
 }

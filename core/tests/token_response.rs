@@ -1,4 +1,4 @@
-//! The token response (RFC 6749 §5.1): what is accepted, what is refused, what is kept, and what nobody sees.
+//! The token response (RFC 6749 §5.1): what is accepted, refused, kept, and never shown.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
@@ -77,7 +77,7 @@ fn rfc6749_5_1_a_full_answer() {
     }
 }
 
-// B14, RFC 6749 §5.1, §3.2, P29: an access token that is none is final, not something to wait for.
+// B14, RFC 6749 §5.1, §3.2, P29: an unusable access token is final, not something to wait for.
 #[test]
 fn rfc6749_5_1_the_access_token_is_required() {
     for (value, expected) in [
@@ -182,7 +182,7 @@ fn rfc6749_5_1_lifetimes_as_servers_write_them() {
     assert_eq!(granted(&answer(json!({"expires_in": "ABSENT"}))).expires_in(), None);
 }
 
-// B21: whatever it is, it is handed on or left out; never parsed, never a reason to fail.
+// B21: it is handed on or left out, never parsed, and never a reason to fail.
 #[test]
 fn the_id_token_is_opaque() {
     for kept in ["a.b.c", "garbage", "eyJ\u{0}", "..", "日本"] {
@@ -198,7 +198,7 @@ fn the_id_token_is_opaque() {
 fn rfc6749_3_3_scopes_as_servers_write_them() {
     let requested = "openid profile repo";
     for (scope, granted, missing, added) in [
-        // As requested: absent (RFC 6749 §5.1), and what comes to the same.
+        // As requested: absent (RFC 6749 §5.1) or equivalent to that.
         (json!("ABSENT"), "openid profile repo", "", ""),
         (json!(null), "openid profile repo", "", ""),
         (json!(""), "openid profile repo", "", ""),
@@ -235,7 +235,7 @@ fn rfc6749_3_3_scopes_as_servers_write_them() {
     // A scope may hold a comma of its own (RFC 6749 §3.3): the one that was requested is not taken apart.
     let token = token(polled(builder().scope("a,b"), 200, &answer(json!({"scope": "a,b"}))).outcome());
     assert_eq!(token.scopes().collect::<Vec<_>>(), ["a,b"]);
-    // Nothing requested, nothing named: nothing known.
+    // Nothing requested and nothing named.
     let client = device_flow_core::Client::builder(
         device_flow_core::Provider::endpoints("https://as/device", "https://as/token"),
         "my-app",
@@ -244,7 +244,7 @@ fn rfc6749_3_3_scopes_as_servers_write_them() {
     assert_eq!((token.scopes().count(), token.missing_scopes().count(), token.added_scopes().count()), (0, 0, 0));
 }
 
-// RFC 6749 §7, §7.1, RFC 6750 §2.1: one way to present a token, and none for what is no token there.
+// RFC 6749 §7, §7.1, RFC 6750 §2.1: one way to present a token, and none for a token that cannot stand in a header.
 #[test]
 fn rfc6750_2_1_the_header_for_an_api() {
     let header = |token: &str| {
@@ -252,12 +252,12 @@ fn rfc6750_2_1_the_header_for_an_api() {
         granted(&body).authorization().map(|header| header.expose().to_owned())
     };
     assert_eq!(header("gho_made-up.~+/==").as_deref(), Some("Bearer gho_made-up.~+/=="));
-    // Salesforce's have an exclamation mark, which RFC 6750 does not know and every server takes.
+    // Salesforce's tokens have an exclamation mark, which RFC 6750 does not allow and every server accepts.
     assert_eq!(header("00D!made.up").as_deref(), Some("Bearer 00D!made.up"));
     assert_eq!(header("two words"), None);
 }
 
-// RFC 6749 §5.1, RFC 9396 §7: members that are not known do no harm and can be had as JSON text.
+// RFC 6749 §5.1, RFC 9396 §7: unknown members do no harm and are available as JSON text.
 #[test]
 fn rfc6749_5_1_further_members_are_kept() {
     let more = r#","issued_at":"1700000000000","instance_url": "https://i/\u0041" ,
@@ -290,7 +290,7 @@ fn a_form_encoded_answer_is_read_by_its_content_type() {
     assert_eq!(token.extra("x").unwrap().expose(), r#""a b\"""#);
 }
 
-// B26, RFC 6749 §3.2, P10: which of two tokens is meant, nobody knows.
+// B26, RFC 6749 §3.2, P10: of two tokens neither is used.
 #[test]
 fn rfc6749_3_2_no_member_twice_and_nothing_behind_the_end() {
     let filler: String = (0..20).map(|n| format!("\"x{n}\":\"\",")).collect();
@@ -307,7 +307,7 @@ fn rfc6749_3_2_no_member_twice_and_nothing_behind_the_end() {
     }
 }
 
-// B16, RFC 6749 §5.1, C06: 16 KiB are fine, 64 KiB are the end.
+// B16, RFC 6749 §5.1, C06: 16 KiB are fine, more than 64 KiB are too long.
 #[test]
 fn rfc6749_5_1_long_tokens() {
     let long = "t".repeat(16 * 1024);
@@ -320,7 +320,7 @@ fn rfc6749_5_1_long_tokens() {
     assert_eq!(fault(&over), ProtocolFault::TooLarge(64 * 1024));
 }
 
-// B11, rule 5: a captive portal's page is one at any length and in any encoding.
+// B11, rule 5: a captive portal's page may have any length and any encoding.
 #[test]
 fn a_long_page_or_one_in_another_encoding_is_survived() {
     let long = format!("<html>{}", "x".repeat(100_000));
@@ -332,14 +332,14 @@ fn a_long_page_or_one_in_another_encoding_is_survived() {
         run.answer(200, TOKEN);
         token(run.outcome());
     }
-    // But what begins as an object is judged as one.
+    // What begins like an object is judged as one.
     let mut run = Run::granted(json!({}));
     run.poll();
     run.respond(Response::new(200, b"\xef\xbb\xbf {\"access_token\":\"\xff\"}"));
     assert_eq!(fault_of(run), ProtocolFault::NotUtf8);
 }
 
-// A status that does not fit a token: it is not taken (RFC 6749 §5.1, §5.2, RFC 8628 §3.5).
+// A token with a status that does not fit is not used (RFC 6749 §5.1, §5.2, RFC 8628 §3.5).
 #[test]
 fn a_token_with_an_error_status_is_not_taken() {
     for status in [100, 400, 401, 403, 404, 999] {

@@ -3,7 +3,7 @@
 //! saved, merged and removed leaves everything of other people as it was.
 
 use device_flow_core::{
-    AccessTokenQuery, Action, Authority, Client, Machine, Owner, Provider, Refresh, Response, SaveAs, Timestamp,
+    AccessTokenQuery, Action, Authority, Client, GrantOrigin, Machine, Owner, Provider, Refresh, Response, Timestamp,
     TokenCache, TokenResponse, UnixTime,
 };
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -128,7 +128,7 @@ fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, 
     let person = if tells { Person { home: "uid.utid".into(), ..person.clone() } } else { person.clone() };
     let owner = owner(&person, &authority);
     let account = if tells { None } else { Some(&*person.home) };
-    let how = SaveAs { client_id: &person.client, authority: &authority, account, source: Some("grant") };
+    let how = GrantOrigin { client_id: &person.client, authority: &authority, account, grant_type: Some("grant") };
     let _ = cache.save(grant(tells), &how, now);
     let saved = cache.to_json();
     let after = File::read(saved.expose()).expect("an object");

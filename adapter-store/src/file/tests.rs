@@ -1,4 +1,4 @@
-//! The file store when it is killed, or refused, between any two calls to the system.
+//! The file store when it is killed between any two system calls, or when any of them fails.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 use super::*;
@@ -48,7 +48,7 @@ fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }
 
-/// What stands in the folder before the process that will be killed starts.
+/// What is in the folder before the process that will be killed starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Before {
     NoFolder,
@@ -133,7 +133,7 @@ fn kill_at_each_point(before: Before, umask: &str) {
                 Change::Save(b"after".to_vec().into())
             })
             .unwrap_or_else(|error| panic!("{case}: {error}"));
-        // An empty lock file tells nothing of its owner, and is left alone for five seconds.
+        // An empty lock file names no owner and is left alone for five seconds.
         assert!(start.elapsed() < Duration::from_secs(7), "{case}: {:?}", start.elapsed());
         assert_eq!(seen.as_deref(), stored.as_deref(), "{case}");
         assert_eq!(store.load().unwrap().as_deref(), Some(&b"after"[..]), "{case}");
@@ -180,7 +180,7 @@ fn f05_whatever_the_disk_refuses_the_old_is_kept_and_nothing_is_shown() {
         assert!(text.contains("memory"), "the advice names another store. {case}");
         assert!(!text.contains("canary"), "{case}");
         let stored = fs::read(&path).unwrap();
-        // Renamed it is, only perhaps not for good.
+        // It is renamed, but perhaps not durably.
         assert!(if call == "fsync-folder" { stored == new() } else { stored == OLD }, "{case}");
         let mut left = names(path.parent().unwrap());
         left.retain(|name| name.contains("tmp"));
@@ -188,7 +188,7 @@ fn f05_whatever_the_disk_refuses_the_old_is_kept_and_nothing_is_shown() {
     }
 }
 
-/// F10: what Linux says of an NFS mount whose server knows no locks.
+/// F10: the errors of Linux for an NFS mount whose server has no locks.
 #[test]
 fn f10_without_locks_of_the_file_system_the_lock_file_alone_does() {
     let folder = tempfile::tempdir().unwrap();

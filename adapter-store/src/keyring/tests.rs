@@ -1,4 +1,4 @@
-//! The keyring store on the mock of the keyring's own family: parts, crashes between them, silence, and refusals.
+//! The keyring store on a mock keyring: parts, crashes between them, missing answers, and refusals.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -22,7 +22,7 @@ fn on(keyring: &Arc<mock::Store>, folder: &tempfile::TempDir, part: usize) -> Ke
     store
 }
 
-/// What a keyring holds by now: names and lengths.
+/// The entries of a keyring: names and lengths.
 fn entries(keyring: &mock::Store) -> Vec<(String, usize)> {
     let inner = keyring.inner.lock().unwrap();
     let creds: Vec<_> = inner.borrow().clone();
@@ -55,7 +55,7 @@ fn f08_what_is_too_long_for_an_entry_is_split_and_put_together() {
     assert_eq!((entries(&keyring), store.load().unwrap()), (vec![], None));
 }
 
-/// A keyring that ends, or never answers, after so many calls.
+/// A keyring that fails, or never answers, after this many calls.
 #[derive(Debug)]
 struct Failing {
     inner: Arc<mock::Store>,
@@ -128,16 +128,16 @@ fn f04_f08_stopped_between_any_two_calls_the_old_or_the_new_is_there_and_nothing
 
 #[test]
 fn f07_a_keyring_that_never_answers_is_an_error_after_three_seconds_and_not_later() {
-    assert_eq!(ANSWER, Duration::from_secs(3));
+    assert_eq!(ANSWER_TIMEOUT, Duration::from_secs(3));
     let folder = tempfile::tempdir().unwrap();
     let failing = Failing { inner: mock::Store::new().unwrap(), calls_left: 0.into(), hangs: true };
     let start = Instant::now();
     let error = KeyringStore::with(Arc::new(failing), "device-flow", "me", folder.path().join("tokens")).unwrap_err();
     let took = start.elapsed();
-    assert!(matches!(error, StoreError::Keyring { reason: KeyringFailure::NoAnswer(ANSWER) }), "{error}");
-    assert!((ANSWER..ANSWER * 2).contains(&took), "{took:?}");
+    assert!(matches!(error, StoreError::Keyring { reason: KeyringFailure::NoAnswer(ANSWER_TIMEOUT) }), "{error}");
+    assert!((ANSWER_TIMEOUT..ANSWER_TIMEOUT * 2).contains(&took), "{took:?}");
     assert!(error.advice().contains("Unlock") && error.advice().contains("file"), "{}", error.advice());
-    // Nothing fell back to anything.
+    // There was no fallback.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

@@ -1,9 +1,9 @@
-//! Unix: `<file>.flock` among ourselves, `<file>.lockfile` among all.
+//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all.
 
 use super::Wait;
-use super::holder::Author;
+use super::author::Author;
 use crate::os::{Dir, Stamp, failed};
-use crate::{Holder, StoreError, fault};
+use crate::{LockHolder, StoreError, fault};
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
@@ -14,50 +14,50 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long nobody may have touched a lock file before it can be dead. MSAL for Python goes on after the same time.
+/// How long a lock file must be untouched before it can be dead. MSAL for Python goes on after the same time.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// How often we touch ours, so that those see it living who see neither our process nor our `flock`.
+/// How often we touch ours, for those who see neither our process nor our `flock`.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// What a file system says that knows no locks.
+/// The errors of a file system without locks.
 const NO_LOCKS: [Errno; 6] = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
 
-/// Both locks, held. Dropping it gives them back, the one of MSAL first.
+/// Both locks, held. Dropping it releases them, that of MSAL first.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    shared: Shared,
-    /// Closed last. `None` on a file system without locks.
-    turn: Option<File>,
-    patience: Duration,
+    shared: SharedLock,
+    /// Our own lock, closed last. `None` on a file system without locks.
+    own: Option<File>,
+    timeout: Duration,
 }
 
 impl Lock {
-    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, patience: Duration) -> Result<Self, StoreError> {
-        let mut wait = Wait::new(patience);
+    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration) -> Result<Self, StoreError> {
+        let mut wait = Wait::new(timeout);
         let beside = |extension| {
             let mut name = name.to_owned();
             name.push(extension);
             name
         };
         let lockfile = beside(".lockfile");
-        let turn = take_turn(dir, &beside(".flock"), &lockfile, &mut wait)?;
-        let shared = Shared::take(dir, lockfile, turn.is_some(), &mut wait)?;
-        Ok(Self { shared, turn, patience })
+        let own = take_own(dir, &beside(".flock"), &lockfile, &mut wait)?;
+        let shared = SharedLock::take(dir, lockfile, own.is_some(), &mut wait)?;
+        Ok(Self { shared, own, timeout })
     }
 
     /// Makes sure that it is still held: takes the lock file again if somebody has deleted ours.
-    pub(crate) fn hold(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn ensure_held(&mut self) -> Result<(), StoreError> {
         if !self.shared.is_ours() {
-            let mut wait = Wait::new(self.patience);
+            let mut wait = Wait::new(self.timeout);
             let (dir, name) = (Arc::clone(&self.shared.dir), self.shared.name.clone());
-            self.shared = Shared::take(&dir, name, self.turn.is_some(), &mut wait)?;
+            self.shared = SharedLock::take(&dir, name, self.own.is_some(), &mut wait)?;
         }
         Ok(())
     }
 }
 
-/// Whether we have it now; `None` when there is no such lock here, as on some network file systems.
+/// Whether we hold it now; `None` when the file system has no such lock, as some network file systems.
 fn try_flock(file: &File) -> io::Result<Option<bool>> {
     match fault::point("flock") {
         Err(error) if Errno::from_io_error(&error).is_some_and(|errno| NO_LOCKS.contains(&errno)) => return Ok(None),
@@ -71,18 +71,18 @@ fn try_flock(file: &File) -> io::Result<Option<bool>> {
     }
 }
 
-fn take_turn(dir: &Dir, name: &OsStr, lockfile: &OsStr, wait: &mut Wait) -> Result<Option<File>, StoreError> {
+fn take_own(dir: &Dir, name: &OsStr, lockfile: &OsStr, wait: &mut Wait) -> Result<Option<File>, StoreError> {
     let file = dir.open_or_create(name)?;
     loop {
         match try_flock(&file).map_err(failed("lock", &dir.path(name)))? {
             Some(true) => return Ok(Some(file)),
             None => return Ok(None),
-            // Whose turn it is has written so into the other file.
+            // The holder has written its name into the other file.
             Some(false) => wait.step(
                 || dir.path(lockfile),
-                || match Seen::look(dir, lockfile) {
-                    Ok(Some(seen)) => seen.author.holder(),
-                    Ok(None) | Err(_) => Holder { pid: None, name: String::new() },
+                || match LockFile::read(dir, lockfile) {
+                    Ok(Some(found)) => found.author.holder(),
+                    Ok(None) | Err(_) => LockHolder { pid: None, name: String::new() },
                 },
             )?,
         }
@@ -91,7 +91,7 @@ fn take_turn(dir: &Dir, name: &OsStr, lockfile: &OsStr, wait: &mut Wait) -> Resu
 
 /// The lock file that MSAL's extensions know, held.
 #[derive(Debug)]
-struct Shared {
+struct SharedLock {
     dir: Arc<Dir>,
     name: OsString,
     file: Arc<File>,
@@ -99,14 +99,14 @@ struct Shared {
     beat: Option<mpsc::Sender<()>>,
 }
 
-impl Shared {
-    fn take(dir: &Arc<Dir>, name: OsString, our_turn: bool, wait: &mut Wait) -> Result<Self, StoreError> {
-        let mut quiet: Option<(Seen, Instant)> = None;
+impl SharedLock {
+    fn take(dir: &Arc<Dir>, name: OsString, own_held: bool, wait: &mut Wait) -> Result<Self, StoreError> {
+        let mut quiet: Option<(LockFile, Instant)> = None;
         loop {
             match dir.create_file(&name) {
                 Ok(file) => {
                     let made = Self { dir: Arc::clone(dir), name: name.clone(), file: Arc::new(file), beat: None };
-                    // Python may have come between; it holds it then, and deletes it afterwards.
+                    // Python may have come between. Then it holds the lock, and deletes the file afterwards.
                     match try_flock(&made.file).map_err(failed("lock", &dir.path(&name)))? {
                         Some(true) | None => return Ok(made.sign()),
                         Some(false) => made.leave(),
@@ -115,27 +115,27 @@ impl Shared {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(failed("create", &dir.path(&name))(error)),
             }
-            let Some(seen) = Seen::look(dir, &name)? else { continue };
-            if !quiet.as_ref().is_some_and(|(before, _)| before.is_as(&seen)) {
-                quiet = Some((seen.clone(), Instant::now()));
+            let Some(found) = LockFile::read(dir, &name)? else { continue };
+            if !quiet.as_ref().is_some_and(|(before, _)| before.is_unchanged(&found)) {
+                quiet = Some((found.clone(), Instant::now()));
             }
             let watched = quiet.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed());
-            if seen.may_be_dead(our_turn, watched)
-                && try_flock(&seen.file).map_err(failed("lock", &dir.path(&name)))? != Some(false)
+            if found.may_be_dead(own_held, watched)
+                && try_flock(&found.file).map_err(failed("lock", &dir.path(&name)))? != Some(false)
             {
-                // Taken over where it is, under its own lock: nobody sees it missing. Looked at again, because its owner may
-                // have given it back, or another have taken it over, before we locked it.
-                let lock = Self { dir: Arc::clone(dir), name: name.clone(), file: Arc::clone(&seen.file), beat: None };
-                if lock.is_ours() && Seen::look(dir, &name)?.is_some_and(|now| now.is_as(&seen)) {
+                // Taken over in place, under its own lock, so that nobody sees it missing. Checked again, because its
+                // holder may have released it, or another process have taken it over, before we locked it.
+                let lock = Self { dir: Arc::clone(dir), name: name.clone(), file: Arc::clone(&found.file), beat: None };
+                if lock.is_ours() && LockFile::read(dir, &name)?.is_some_and(|now| now.is_unchanged(&found)) {
                     return Ok(lock.sign());
                 }
                 lock.leave();
             }
-            wait.step(|| dir.path(&name), || seen.author.holder())?;
+            wait.step(|| dir.path(&name), || found.author.holder())?;
         }
     }
 
-    /// Says whose it is, and keeps touching it. That the disk is full is no reason not to hold it.
+    /// Writes our name into it and keeps touching it. A full disk does not keep us from holding it.
     fn sign(mut self) -> Self {
         let mut file = &*self.file;
         if fault::point("write-lock-file").is_ok() && file.set_len(0).is_ok() && file.rewind().is_ok() {
@@ -149,48 +149,48 @@ impl Shared {
                 let _ = rustix::fs::futimens(&touched, &Timestamps { last_access: now, last_modification: now });
             }
         });
-        // Without a thread it is seen living only by those who see our process or our flock.
+        // Without the thread only those who see our process or our flock know that it is alive.
         self.beat = beat.ok().map(|_| ended);
         self
     }
 
-    /// Whether the name still leads to the file that we hold.
+    /// Whether the name still belongs to the file that we hold.
     fn is_ours(&self) -> bool {
         let there = self.dir.stamp(&self.name).ok().flatten();
         let ours = Stamp::of(&self.file).ok();
         there.zip(ours).is_some_and(|(there, ours)| there.same_file(ours))
     }
 
-    /// Closes it, and lets the file be.
+    /// Closes the file without deleting it.
     fn leave(mut self) {
         self.name.clear();
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedLock {
     fn drop(&mut self) {
-        // Its thread ends by itself, and is not waited for.
+        // The thread ends by itself and is not waited for.
         self.beat = None;
-        // Deleted before it is unlocked, so that whoever waits for that finds it gone.
+        // Deleted before it is unlocked, so that a process that waits for the lock finds the file gone.
         if !self.name.is_empty() && self.is_ours() {
             let _ = self.dir.remove(&self.name);
         }
-        // That thread may still have it open.
+        // The thread may still have the file open.
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
 
-/// A lock file of somebody, as it was at one moment.
+/// A lock file of any process, as it was at one moment.
 #[derive(Debug, Clone)]
-struct Seen {
+struct LockFile {
     file: Arc<File>,
     stamp: Stamp,
     author: Author,
     written: SystemTime,
 }
 
-impl Seen {
-    fn look(dir: &Dir, name: &OsStr) -> Result<Option<Self>, StoreError> {
+impl LockFile {
+    fn read(dir: &Dir, name: &OsStr) -> Result<Option<Self>, StoreError> {
         let path: PathBuf = dir.path(name);
         let Some((file, _)) = dir.open_file(name, true)? else { return Ok(None) };
         let stamp = Stamp::of(&file).map_err(failed("look at", &path))?;
@@ -200,13 +200,13 @@ impl Seen {
         Ok(Some(Self { file: Arc::new(file), stamp, author: Author::parse(&text), written }))
     }
 
-    /// Nobody has touched it in between.
-    fn is_as(&self, other: &Self) -> bool {
+    /// Whether nobody has touched it in between.
+    fn is_unchanged(&self, other: &Self) -> bool {
         self.stamp == other.stamp && self.author == other.author
     }
 
-    /// As far as can be told without its `flock`: who has that lives.
-    fn may_be_dead(&self, our_turn: bool, watched: Duration) -> bool {
-        (our_turn && self.author.is_ours_here()) || (watched >= QUIET && !self.author.lives(self.written))
+    /// As far as can be known without trying its `flock`, which only a living process holds.
+    fn may_be_dead(&self, own_held: bool, watched: Duration) -> bool {
+        (own_held && self.author.is_ours_here()) || (watched >= QUIET && !self.author.is_alive(self.written))
     }
 }

@@ -1,8 +1,9 @@
-//! Windows: `<file>.lockfile`, opened for nobody else to share and deleted with its handle, so that it cannot outlive its holder.
+//! Owns the lock on Windows: `<file>.lockfile`, opened without sharing and deleted with its handle, so that it cannot
+//! be stale.
 
 use super::Wait;
 use crate::os::{Dir, failed};
-use crate::{Holder, StoreError};
+use crate::{LockHolder, StoreError};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,16 +14,17 @@ use std::time::Duration;
 /// <https://learn.microsoft.com/windows/win32/api/fileapi/nf-fileapi-createfilew>
 const FILE_FLAG_DELETE_ON_CLOSE: u32 = 0x0400_0000;
 
-/// Somebody has it open, or has just deleted it: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_DELETE_PENDING.
+/// Another process has it open or has just deleted it: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION,
+/// ERROR_DELETE_PENDING.
 const HELD: [i32; 3] = [5, 32, 303];
 
 #[derive(Debug)]
-pub(crate) struct Lock(#[allow(dead_code, reason = "closing it gives the lock back")] File);
+pub(crate) struct Lock(#[allow(dead_code, reason = "closing it releases the lock")] File);
 
 impl Lock {
-    /// A file that a killed Node has left is taken over: it has no handle open.
-    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, patience: Duration) -> Result<Self, StoreError> {
-        let mut wait = Wait::new(patience);
+    /// Also takes over a file that a killed Node process has left, since no handle to it is open.
+    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration) -> Result<Self, StoreError> {
+        let mut wait = Wait::new(timeout);
         let mut lockfile = name.to_owned();
         lockfile.push(".lockfile");
         let path = dir.path(&lockfile);
@@ -36,16 +38,16 @@ impl Lock {
                     return Ok(Self(file));
                 }
                 Err(error) if error.raw_os_error().is_some_and(|code| HELD.contains(&code)) => {
-                    wait.step(|| path.clone(), || Holder { pid: None, name: String::new() })?;
+                    wait.step(|| path.clone(), || LockHolder { pid: None, name: String::new() })?;
                 }
                 Err(error) => return Err(failed("create", &path)(error)),
             }
         }
     }
 
-    /// What is open for nobody else cannot be deleted either.
+    /// A file that is open without sharing cannot be deleted by others.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "Unix has something to do here")]
-    pub(crate) fn hold(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn ensure_held(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 }

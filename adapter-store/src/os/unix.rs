@@ -1,5 +1,5 @@
-//! Unix: nothing is followed, everything is looked at before it is opened and again after, and names are resolved in a folder
-//! that is held open.
+//! Owns file operations on Unix: links are not followed, everything is checked before and after it is opened, and names
+//! are resolved in a folder that is held open.
 
 use crate::os::{LARGEST, failed};
 use crate::{Contents, FileKind, StoreError, fault};
@@ -18,8 +18,8 @@ const OTHERS_READ: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
 
-/// Tells one state of a file from another without keeping its bytes. A write that keeps the size within one tick of the
-/// file system's clock (4 ms at most) goes unnoticed; only a program that does not keep to the lock can do that.
+/// Tells states of a file apart without keeping its bytes. A write that keeps the size, within one tick of the file
+/// system's clock (4 ms at most), goes unnoticed; only a program that does not respect the lock can do that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp([i128; 7]);
 
@@ -51,7 +51,7 @@ impl From<&Metadata> for Stamp {
     }
 }
 
-/// A folder that is held open, so that what happens in it cannot be led elsewhere.
+/// A folder that is held open, so that operations in it cannot be redirected to another.
 #[derive(Debug)]
 pub(crate) struct Dir {
     fd: OwnedFd,
@@ -74,18 +74,18 @@ impl Dir {
         if about.st_uid != me && about.st_uid != 0 {
             return Err(StoreError::ForeignOwner { path: path.to_owned(), owner: about.st_uid, me });
         }
-        // The raw type differs between Unixes.
+        // The raw type differs between Unix systems.
         #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions, reason = "u16 on Apple's")]
         let mode = u32::from(about.st_mode) & 0o7777;
-        // Members of a group are let in: a umask of 002 is the default of some systems, and what they could replace is
-        // refused for its owner.
+        // Write access for the group is accepted, because a umask of 002 is the default of some systems; a file that a
+        // member of the group puts there is refused because of its owner.
         if mode & 0o002 != 0 && mode & STICKY == 0 {
             return Err(StoreError::OthersMayWrite { path: path.to_owned(), mode });
         }
         Ok(Some(Self { fd, path: path.to_owned() }))
     }
 
-    /// Makes it, and what leads to it, for this user alone (0700, as the XDG Base Directory Specification asks for).
+    /// Creates it and its parents for this user alone (0700, as the XDG Base Directory Specification requires).
     pub(crate) fn create(path: &Path) -> Result<Self, StoreError> {
         if let Some(dir) = Self::open(path)? {
             return Ok(dir);
@@ -95,7 +95,7 @@ impl Dir {
         Self::open(path)?.ok_or_else(|| failed("open", path)(Errno::NOENT))
     }
 
-    /// Opens or makes a file of ours to lock. It is never removed.
+    /// Opens or creates a file of ours to lock. It is never removed.
     pub(crate) fn open_or_create(&self, name: &OsStr) -> Result<File, StoreError> {
         loop {
             if let Some((file, _)) = self.open_file(name, true)? {
@@ -113,18 +113,18 @@ impl Dir {
         self.path.join(name)
     }
 
-    /// Opens an existing regular file of ours that has no other name, and says whether it had to be made private.
+    /// Opens an existing regular file of ours that has no other name, and says whether it must be made private.
     ///
-    /// A file that others may *read* is tightened: what could be read has been, and the MSALs of some years wrote 0644, so
-    /// that refusing would only make people type the chmod. A file that others may *write* is refused: what is in it may be
-    /// theirs, and a cache of theirs would sign this person in as them.
+    /// A file that others may *read* is tightened: it may have been read already, and older MSALs wrote 0644, so a
+    /// refusal would only make people run chmod. A file that others may *write* is refused: its content may be theirs,
+    /// and such a cache would sign this person in as somebody else.
     pub(crate) fn open_file(&self, name: &OsStr, to_lock: bool) -> Result<Option<(File, bool)>, StoreError> {
         let path = self.path(name);
-        // Looked at first, because to open is an act for a device and a wait for a pipe; and again after, because it may
-        // have been exchanged.
+        // Checked before, because opening a device may have an effect and opening a pipe may block; and checked again
+        // after, because it may have been exchanged.
         fault::point("stat").map_err(failed("look at", &path))?;
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(about) => regular(FileType::from_raw_mode(about.st_mode), &path)?,
+            Ok(about) => check_regular(FileType::from_raw_mode(about.st_mode), &path)?,
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(failed("look at", &path)(errno)),
         }
@@ -152,7 +152,8 @@ impl Dir {
             links => return Err(StoreError::HardLinked { path, links }),
         }
         let mode = about.permissions().mode() & 0o7777;
-        // A lock file is nobody's secret and nobody's word: Python makes it 0664 under the umask of some systems.
+        // A lock file holds no secret and nothing that is relied on; Python creates it with 0664 under the umask of
+        // some systems.
         if mode & OTHERS_WRITE != 0 && !to_lock {
             return Err(StoreError::OthersMayWrite { path, mode });
         }
@@ -160,7 +161,7 @@ impl Dir {
         Ok(Some((file, tightened)))
     }
 
-    /// The whole file. An empty one holds nothing: msal-node makes one before it first saves.
+    /// Reads the whole file. An empty one counts as nothing: msal-node creates one before it first saves.
     pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, bool)>, StoreError> {
         let path = self.path(name);
         let mut attempts = 0..3;
@@ -175,11 +176,11 @@ impl Dir {
             if bytes > LARGEST {
                 return Err(StoreError::TooLarge { path, bytes });
             }
-            // One more than there is, so that it does not grow, which would leave a copy behind.
+            // One byte more than needed, so that it does not grow, which would leave a copy behind.
             let mut contents = zeroize::Zeroizing::new(Vec::with_capacity(usize::try_from(bytes).unwrap_or(0) + 1));
             fault::point("read").map_err(failed("read", &path))?;
             (&file).take(bytes).read_to_end(&mut contents).map_err(failed("read", &path))?;
-            // MSAL truncates and writes again: this catches some of what is read in between.
+            // MSAL truncates and rewrites the file; this notices some reads in between.
             if Stamp::of(&file).map_err(failed("look at", &path))? == before || attempts.next().is_none() {
                 let contents = Some(Contents::from(contents)).filter(|contents| !contents.is_empty());
                 return Ok(Some((contents, before, tightened)));
@@ -187,24 +188,24 @@ impl Dir {
         }
     }
 
-    /// As [`read`](Self::read), without reading.
+    /// As [`read`](Self::read), without the contents.
     pub(crate) fn stamp(&self, name: &OsStr) -> Result<Option<Stamp>, StoreError> {
         let Some((file, _)) = self.open_file(name, false)? else { return Ok(None) };
         Ok(Some(Stamp::of(&file).map_err(failed("look at", &self.path(name)))?))
     }
 
-    /// Makes a file that was not there, for this user alone from its first byte, whatever the umask.
+    /// Creates a new file that only this user can read from its first byte on, whatever the umask.
     pub(crate) fn create_file(&self, name: &OsStr) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         fault::point("create")?;
         Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE)?))
     }
 
-    /// Puts these bytes, whole and on the disk, under a name that was not there.
+    /// Writes these bytes to a new file and syncs it to the disk.
     pub(crate) fn write_file(&self, name: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
         let path = self.path(name);
         let mut file = self.create_file(name).map_err(failed("create", &path))?;
-        // A umask can only take bits away, and it may take one of ours.
+        // A umask can only remove bits, but it may remove one of ours.
         fault::point("fchmod").map_err(failed("change the mode of", &path))?;
         rustix::fs::fchmod(&file, PRIVATE).map_err(failed("change the mode of", &path))?;
         let (first, second) = contents.split_at(if cfg!(test) { contents.len() / 2 } else { 0 });
@@ -233,19 +234,19 @@ impl Dir {
             .map_err(failed)
     }
 
-    /// Puts the names on the disk.
+    /// Syncs the names in the folder to the disk.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let failed = failed("write", &self.path);
         fault::point("fsync-folder")
             .and_then(|()| match rustix::fs::fsync(&self.fd) {
-                // Some file systems know no such thing for folders.
+                // Some file systems cannot sync a folder.
                 Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF) => Ok(()),
                 Err(errno) => Err(errno.into()),
             })
             .map_err(failed)
     }
 
-    /// The names in it that begin so.
+    /// The names in it that begin with `prefix`.
     pub(crate) fn names(&self, prefix: &OsStr) -> io::Result<Vec<OsString>> {
         fault::point("readdir")?;
         let mut names = vec![];
@@ -259,7 +260,7 @@ impl Dir {
     }
 }
 
-fn regular(kind: FileType, path: &Path) -> Result<(), StoreError> {
+fn check_regular(kind: FileType, path: &Path) -> Result<(), StoreError> {
     let kind = match kind {
         FileType::RegularFile => return Ok(()),
         FileType::Symlink => FileKind::SymbolicLink,

@@ -1,4 +1,4 @@
-//! Windows: plain files in a folder whose rights they inherit. What is no plain file is refused.
+//! Owns file operations on Windows: plain files in a folder whose rights they inherit. Anything else is refused.
 
 use crate::os::{LARGEST, failed};
 use crate::{Contents, FileKind, StoreError, fault};
@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::windows::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Tells one state of a file from another without keeping its bytes.
+/// Tells states of a file apart without keeping its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp([u64; 3]);
 
@@ -60,7 +60,7 @@ impl Dir {
         Err(StoreError::NotAFile { path, kind })
     }
 
-    /// The whole file. An empty one holds nothing: msal-node makes one before it first saves.
+    /// Reads the whole file. An empty one counts as nothing: msal-node creates one before it first saves.
     pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, bool)>, StoreError> {
         let path = self.path(name);
         let Some(file) = self.open_file(name)? else { return Ok(None) };
@@ -80,7 +80,7 @@ impl Dir {
         Ok(Some(Stamp::from(&file.metadata().map_err(failed("look at", &self.path(name)))?)))
     }
 
-    /// Puts these bytes, whole and on the disk, under a name that was not there.
+    /// Writes these bytes to a new file and syncs it to the disk.
     pub(crate) fn write_file(&self, name: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
         let path = self.path(name);
         let create = || OpenOptions::new().write(true).create_new(true).open(&path);
@@ -100,13 +100,13 @@ impl Dir {
         }
     }
 
-    /// NTFS keeps a journal of names; there is nothing to ask for.
+    /// NTFS keeps a journal of names, so there is nothing to do.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "Unix has something to do here")]
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    /// The names in it that begin so.
+    /// The names in it that begin with `prefix`.
     pub(crate) fn names(&self, prefix: &OsStr) -> io::Result<Vec<OsString>> {
         let names = fs::read_dir(&self.0)?.map(|entry| Ok(entry?.file_name()));
         let begins = |name: &OsString| name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes());

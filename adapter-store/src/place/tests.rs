@@ -1,4 +1,4 @@
-//! F13: where files go, by the environment alone.
+//! F13: the default path, from the environment alone.
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use super::*;

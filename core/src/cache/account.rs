@@ -1,4 +1,4 @@
-//! Owns the account: what a program may know and show of a person who is signed in.
+//! Owns the account: what a program may know and show about a person who is signed in.
 
 use super::TokenCache;
 use super::authority::{home_tenant, same_environment};
@@ -8,7 +8,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// A person who has signed in. Nothing in it is a secret; all of it came from the server, so it is not safe to print as it is.
+/// A person who has signed in. Nothing in it is a secret. All of it came from the server, so only
+/// [`label`](Account::label) is safe to print.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Account {
     /// All texts one after the other, so that a thousand accounts are a thousand allocations.
@@ -36,25 +37,27 @@ impl Account {
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// Who it is, everywhere: `uid.utid` with Microsoft, the subject of the ID token elsewhere; empty when the server told neither.
+    /// The id of the person at this server: `uid.utid` with Microsoft, the subject of the ID token elsewhere; empty
+    /// when the server sent neither.
     #[must_use]
     pub fn home_account_id(&self) -> &str {
         self.part(0, self.ends[0])
     }
 
-    /// Who it is in this realm.
+    /// The id of the person in this realm.
     #[must_use]
     pub fn local_account_id(&self) -> &str {
         self.part(self.ends[0], self.ends[1])
     }
 
-    /// The name that the person knows, such as `ada@example.com`; empty when the server did not tell it. To show, never to decide by.
+    /// The name that the person knows, such as `ada@example.com`; empty when the server did not send it. To show, never
+    /// to decide by.
     #[must_use]
     pub fn username(&self) -> &str {
         self.part(self.ends[1], self.ends[2])
     }
 
-    /// What to call it before a person, safe to print: the user name, else the home account id; empty when there is neither.
+    /// A name to show, safe to print: the user name, else the home account id; empty when there is neither.
     #[must_use]
     pub fn label(&self) -> Box<str> {
         crate::prompt::printable(if self.username().is_empty() { self.home_account_id() } else { self.username() })
@@ -66,7 +69,8 @@ impl Account {
         Some(self.part(self.ends[2], self.ends[3])).filter(|name| !name.is_empty())
     }
 
-    /// The server, as the writer of the cache names it. Other spellings may mean the same: ask [`Authority::knows`](super::Authority::knows).
+    /// The server, as the writer of the cache names it. Compare it with [`Authority::knows`](super::Authority::knows),
+    /// since other spellings may mean the same server.
     #[must_use]
     pub fn environment(&self) -> &str {
         self.part(self.ends[3], self.ends[4])
@@ -78,7 +82,7 @@ impl Account {
         self.part(self.ends[4], self.ends[5])
     }
 
-    /// The tenant that the person belongs to, when the home account id tells it.
+    /// The tenant that the person belongs to, when the home account id contains it.
     #[must_use]
     pub fn home_tenant(&self) -> Option<&str> {
         Some(home_tenant(self.home_account_id())).filter(|tenant| !tenant.is_empty())
@@ -99,8 +103,8 @@ impl fmt::Debug for Account {
 }
 
 impl TokenCache {
-    /// Everyone who is signed in, in the order of the file. A person in several realms of one server, or under several names
-    /// of it, is one account: that of their home tenant if there is one, else the first.
+    /// All accounts that are signed in, in the order of the file. A person in several realms of one server, or under
+    /// several names of it, is one account: that of the home tenant if there is one, else the first.
     #[must_use]
     pub fn accounts(&self) -> Vec<Account> {
         // By hash of the home account id, so that one person's entries are neighbours.
@@ -127,7 +131,7 @@ impl TokenCache {
         found.into_iter().map(|(_, _, entry)| Account::of(entry)).collect()
     }
 
-    /// The account of this name (without regard to case), when there is exactly one.
+    /// The account with this user name (without regard to case), if there is exactly one.
     #[must_use]
     pub fn account(&self, username: &str) -> Option<Account> {
         let mut named = self.accounts().into_iter().filter(|account| account.username().eq_ignore_ascii_case(username));

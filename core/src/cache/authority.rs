@@ -1,11 +1,11 @@
-//! Owns where accounts live: environment and realm, and which spellings of them mean the same.
+//! Owns the authority of an account: environment and realm, and which spellings of them mean the same.
 
 use crate::IdTokenClaims;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use url::Url;
 
-/// Whose accounts are meant: the server, as a token cache names it.
+/// The server that accounts belong to, as a token cache names it.
 ///
 /// Two servers never share an authority, so a token of one is never found for the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Authority {
     kind: AuthorityKind,
 }
 
-/// What kind of server an [`Authority`] is.
+/// The kind of server of an [`Authority`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthorityKind {
@@ -39,8 +39,9 @@ impl AuthorityKind {
 }
 
 impl Authority {
-    /// The server at a URL, its issuer or any endpoint. Microsoft's hosts and paths are known; for any other server the environment is its host, its
-    /// port unless that is the usual one, and its path: two issuers on one host have nothing in common.
+    /// The server at a URL, its issuer or any endpoint. Microsoft's hosts and paths are known. For any other server the
+    /// environment is its host, its port unless that is the default one, and its path: two issuers on one host have
+    /// nothing in common.
     #[must_use]
     pub fn at(url: &str) -> Self {
         let Ok(parsed) = Url::parse(url) else { return Self::new(url, "", AuthorityKind::Generic) };
@@ -89,22 +90,22 @@ impl Authority {
         &self.realm
     }
 
-    /// What kind of server it is.
+    /// The kind of server.
     #[must_use]
     pub fn kind(&self) -> AuthorityKind {
         self.kind
     }
 
-    /// Whether an ID token of this server may name this issuer. Each tenant of Microsoft's has one of its own, which tokens for
-    /// several tenants name by its id; `issuer` is the one that is configured, or `None` when it is not known.
+    /// Whether an ID token from this server may name its issuer. Each tenant of Microsoft's has an issuer of its own,
+    /// with its id in it. `issuer` is the configured one, or `None` when it is not known.
     pub(crate) fn may_name(&self, claims: &IdTokenClaims, issuer: Option<&str>) -> bool {
         let found = claims.issuer();
-        // Google's documents say that it may be without the scheme.
+        // Google documents that the scheme may be missing.
         let google = |issuer: &str| issuer == "https://accounts.google.com" && found == "accounts.google.com";
         issuer.is_none_or(|issuer| issuer == found || google(issuer)) || self.is_tenant(found, claims.tenant())
     }
 
-    /// Whether this is the issuer of that tenant, in version 2 or 1 of its tokens, on a host of the same cloud.
+    /// Whether this is the issuer of that tenant, in version 2 or 1 of Microsoft's tokens, on a host of the same cloud.
     fn is_tenant(&self, issuer: &str, tenant: Option<&str>) -> bool {
         let (Some(issuer), Some(tenant)) = (issuer.strip_prefix("https://"), tenant) else { return false };
         let Some((host, path)) = issuer.split_once('/') else { return false };
@@ -114,15 +115,15 @@ impl Authority {
             && (self.knows(host) || (external(host) && external(&self.environment)))
     }
 
-    /// Whether accounts of this environment are accounts of this server: the same, or another name of it.
+    /// Whether this environment is the same server, perhaps under another name.
     #[must_use]
     pub fn knows(&self, environment: &str) -> bool {
         same_environment(&self.environment, environment)
     }
 }
 
-/// Hosts that are one and the same cloud (every MSAL has this list). The first is the one to talk to, the second of the
-/// public cloud the one that most MSALs write.
+/// Hosts that are the same cloud (every MSAL has this list). Requests go to the first; the second of the public cloud
+/// is the one that most MSALs write.
 const CLOUDS: [&[&str]; 8] = [
     &["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
     &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
@@ -147,7 +148,7 @@ pub(super) fn same_environment(one: &str, other: &str) -> bool {
         || cloud(one).is_some_and(|hosts| hosts.iter().any(|known| known.eq_ignore_ascii_case(other)))
 }
 
-/// The name of a server that is written. All MSALs but Python's use this one for the public cloud.
+/// The name of a server to write. All MSALs except Python's use this one for the public cloud.
 pub(super) fn preferred_cache(environment: &str) -> &str {
     if cloud(environment).is_some_and(|hosts| hosts.contains(&"login.windows.net")) {
         "login.windows.net"
@@ -156,7 +157,7 @@ pub(super) fn preferred_cache(environment: &str) -> &str {
     }
 }
 
-/// Names of no tenant in particular: they sign a person in at home.
+/// Names of no tenant in particular: they sign a person in at the home tenant.
 fn is_home(realm: &str) -> bool {
     ["common", "organizations", "consumers"].iter().any(|name| name.eq_ignore_ascii_case(realm))
 }
@@ -166,8 +167,8 @@ pub(super) fn home_tenant(home_account_id: &str) -> &str {
     home_account_id.rsplit_once('.').map_or("", |(_, tenant)| tenant)
 }
 
-/// Whether two realms mean the same tenant for this account: some MSALs write `organizations` where others write the home
-/// tenant that answered to it.
+/// Whether two realms mean the same tenant for this account: some MSALs write `organizations` where others write the
+/// home tenant that answered to it.
 pub(super) fn same_realm(one: &str, other: &str, home_account_id: &str) -> bool {
     let resolve = |realm| if is_home(realm) { home_tenant(home_account_id) } else { realm };
     one.eq_ignore_ascii_case(other)

@@ -1,4 +1,5 @@
-//! Owns one entry of a cache: its text exactly as it was written, and where in it the few fields stand that lookups need.
+//! Owns one entry of a cache: its text exactly as it was written, and the positions of the few fields that lookups
+//! need.
 
 use crate::UnixTime;
 use crate::message::json::Number;
@@ -37,17 +38,17 @@ impl Kind {
     }
 }
 
-/// The text that entries were read from; all of them share it, and it is wiped when the last of them goes.
+/// The text that entries were read from. All of them share it, and it is wiped when the last of them is dropped.
 pub(super) struct Source {
     text: Zeroizing<Box<str>>,
-    /// Texts that had escapes, without them. Spans go on counting here.
+    /// Unescaped copies of texts that had escapes. Spans beyond `text` point in here.
     decoded: Zeroizing<String>,
 }
 
-/// Where a text stands in its [`Source`].
+/// The position of a text in its [`Source`].
 #[derive(Clone, Copy, Default)]
 pub(super) struct Span {
-    /// One more than the place, so that 0 means that there is none.
+    /// One more than the start, so that 0 means that there is none.
     after: u32,
     len: u32,
 }
@@ -63,7 +64,7 @@ impl Source {
     }
 }
 
-/// Reads members, and remembers where they stand.
+/// Reads members and their positions.
 pub(super) struct Reader<'t> {
     text: &'t str,
     decoded: Zeroizing<String>,
@@ -74,7 +75,7 @@ impl<'t> Reader<'t> {
         Self { text, decoded: Zeroizing::new(String::new()) }
     }
 
-    /// What entries keep; only to be called with the text that was read.
+    /// The unescaped copies, for the [`Source`] of the text that was read.
     pub(super) fn into_decoded(self) -> Zeroizing<String> {
         self.decoded
     }
@@ -92,7 +93,7 @@ impl<'t> Reader<'t> {
         }
         let Ok(text) = serde_json::from_str::<String>(json).map(Zeroizing::new) else { return Span::default() };
         if self.decoded.capacity() == 0 {
-            // Without escapes a text only gets shorter, so this never grows, and growing would leave secrets behind.
+            // Unescaping only shortens a text, so this never grows. Growing would leave copies of secrets behind.
             self.decoded.reserve_exact(self.text.len());
         }
         let start = self.text.len().saturating_add(self.decoded.len());
@@ -100,7 +101,7 @@ impl<'t> Reader<'t> {
         span(start, text.len())
     }
 
-    /// Both, and what is between them.
+    /// Name and value, with what is between them.
     pub(super) fn member(&self, name: &str, value: &str) -> Span {
         let start = name.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
         let end = value.as_ptr().addr().saturating_add(value.len()).saturating_sub(self.text.as_ptr().addr());
@@ -129,7 +130,7 @@ impl<'t> Reader<'t> {
                 "expires_on" => fields.expires = time(json),
                 "refresh_on" => fields.refresh = time(json),
                 "cached_at" | "last_modification_time" => fields.written = time(json),
-                // Bound to a key, to a user's assertion or to something else that nobody asked for.
+                // Bound to a key, to a user's assertion or to something else that was not requested.
                 "ext_cache_key" | "key_id" | "kid" | "keyid" | "user_assertion_hash" => {
                     fields.bound |= !matches!(json, "null" | "\"\"");
                 }
@@ -141,7 +142,7 @@ impl<'t> Reader<'t> {
         }
         let mut decoded = self.text(key);
         if decoded.after == 0 {
-            // Escapes that mean no text; it is still a key.
+            // Invalid escapes; it is still a key.
             decoded = self.span(key);
         }
         Draft { kind, key: decoded, value: self.span(value), member: self.member(key, value), fields }
@@ -149,7 +150,7 @@ impl<'t> Reader<'t> {
 }
 
 fn span(start: usize, len: usize) -> Span {
-    // Texts are shorter than 4 GiB; what is not has no span.
+    // Texts are shorter than 4 GiB; a longer one has no span.
     match (u32::try_from(start.saturating_add(1)), u32::try_from(len)) {
         (Ok(after), Ok(len)) => Span { after, len },
         _ => Span::default(),
@@ -171,7 +172,7 @@ pub(super) struct Draft {
     fields: Fields,
 }
 
-/// Members of our own in access tokens, which every MSAL leaves alone.
+/// Our own members of access tokens, which every MSAL leaves alone.
 pub(super) const ASKED: &str = "requested_scopes";
 pub(super) const AUDIENCE: &str = "requested_audience";
 
@@ -200,9 +201,9 @@ struct Fields {
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) kind: Kind,
-    /// Of the home account id; compare it before the text.
+    /// Hash of the home account id; compare it before the text.
     pub(super) home_hash: u64,
-    /// Of the key.
+    /// Hash of the key.
     pub(super) key_hash: u64,
     source: Arc<Source>,
     key: Span,
@@ -223,7 +224,7 @@ impl Entry {
         Self { kind, home_hash, key_hash, source: Arc::clone(source), key, value, member, fields }
     }
 
-    /// An entry of our own making, from its key and its object as JSON text.
+    /// A new entry, from its key and its object as JSON text.
     pub(super) fn made(kind: Kind, key: &str, value: &str) -> Self {
         let key = encoded(key);
         let mut text = String::with_capacity(key.len().saturating_add(value.len()).saturating_add(1));
@@ -276,12 +277,12 @@ impl Entry {
         self.get(self.fields.target)
     }
 
-    /// The scopes that were asked for, where they are more than the target.
+    /// The requested scopes, where they are more than the target.
     pub(super) fn asked(&self) -> &str {
         self.get(self.fields.asked)
     }
 
-    /// The API that was asked for beside the scopes; empty for most.
+    /// The requested API beside the scopes; empty for most tokens.
     pub(super) fn audience(&self) -> &str {
         self.get(self.fields.audience)
     }
@@ -290,7 +291,7 @@ impl Entry {
         self.get(self.fields.secret)
     }
 
-    /// Bearer when it says nothing.
+    /// Bearer when the entry does not say.
     pub(super) fn token_type(&self) -> &str {
         let written = self.get(self.fields.token_type);
         if written.is_empty() { "Bearer" } else { written }
@@ -329,7 +330,7 @@ impl Entry {
         self.fields.bound
     }
 
-    /// Whether it says whose it is. What does not is kept, and never found.
+    /// Whether it says whose it is. An entry that does not is kept but never found.
     pub(super) fn is_readable(&self) -> bool {
         let environment = self.source.get(self.fields.environment).is_some();
         environment && (self.kind == Kind::AppMetadata || self.source.get(self.fields.home).is_some())
@@ -346,8 +347,8 @@ impl Entry {
     }
 }
 
-/// Of texts that are equal but for the case of ASCII letters the hashes are equal. Only the owner of a file puts keys into it,
-/// so nobody gains by making them collide.
+/// A hash that ignores the case of ASCII letters. Only the owner of a file puts keys into it, so an attack by
+/// collisions would be one on oneself.
 pub(super) fn hash(text: &str) -> u64 {
     const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
     const LOWER: u64 = 0x2020_2020_2020_2020;
@@ -374,24 +375,24 @@ pub(super) fn encoded(text: &str) -> Zeroizing<String> {
     })
 }
 
-/// Goes through the members of a JSON object: names as they were written, with their quotes; `None` when it is no object.
+/// Visits the members of a JSON object, names as they were written, with their quotes; `None` when it is not an object.
 pub(super) fn members<'t>(json: &'t str, each: &mut impl FnMut(&'t str, &'t str)) -> Option<()> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     deserializer.deserialize_map(Members(each, PhantomData)).ok()?;
     deserializer.end().ok()
 }
 
-/// What stands in the root of a cache, in its order.
+/// What the root of a cache holds, in its order.
 pub(super) enum Part<'t> {
     /// One of the five maps begins.
     Map(Kind),
-    /// A member of it, key and value.
+    /// A member of that map, key and value.
     Entry(Kind, &'t str, &'t str),
     /// Another member of the root, name and value.
     Other(&'t str, &'t str),
 }
 
-/// Goes through a cache in one pass; `None` when it is no object, or one of the five maps is none.
+/// Visits a cache in one pass; `None` when it, or one of the five maps, is not an object.
 pub(super) fn parts<'t>(json: &'t str, each: &mut impl FnMut(Part<'t>)) -> Option<()> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     deserializer.deserialize_map(Root(each, PhantomData)).ok()?;

@@ -1,4 +1,4 @@
-//! Owns the cache as bytes: what was not changed goes out exactly as it came in.
+//! Owns the cache as bytes: what was not changed is written exactly as it was read.
 
 use super::TokenCache;
 use super::entry::{Entry, Kind, Part, Reader, Source, Span, encoded, kind, members, parts};
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 /// Spans count in 32 bits. A cache of this size would hold half a million accounts.
 const MAX_BYTES: usize = 1024 * 1024 * 1024;
 
-/// Why bytes are no token cache. They were left alone: whoever overwrites them loses what they hold.
+/// Why bytes are not a token cache. They were not changed; overwriting them loses what they hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CacheError {
@@ -22,7 +22,7 @@ pub enum CacheError {
         "the token cache is not UTF-8 text: it may be encrypted or damaged; move it away to start with an empty one"
     )]
     NotUtf8,
-    /// No JSON object, or cut short.
+    /// Not a JSON object, or cut short.
     #[error(
         "the token cache is not a JSON object: it may be encrypted or damaged; move it away to start with an empty one"
     )]
@@ -34,19 +34,20 @@ pub enum CacheError {
 
 /// A member of the root.
 pub(super) enum Section {
-    /// One of the five maps; its entries are apart.
+    /// One of the five maps; its entries are stored separately.
     Known(Kind),
-    /// Something else, name and value; with the kind that it should have been.
+    /// Something else, name and value; with the kind of the map that should be there.
     Other(Option<Kind>, Arc<Source>, Span),
 }
 
 impl TokenCache {
-    /// Reads what an MSAL or [`to_json`](TokenCache::to_json) wrote. No bytes, or white space alone, are an empty cache.
+    /// Reads what an MSAL or [`to_json`](TokenCache::to_json) wrote. No bytes, or only white space, are an empty cache.
     ///
-    /// The bytes are copied and the copy is wiped when nothing of it is needed any more; wiping the bytes themselves is up to the caller.
+    /// The bytes are copied, and the copy is wiped when it is no longer needed. The caller must wipe the bytes
+    /// themselves.
     ///
     /// # Errors
-    /// [`CacheError`] when they are no JSON object. Whatever is inside of one is tolerated and kept.
+    /// [`CacheError`] when they are not a JSON object. Anything inside an object is tolerated and kept.
     pub fn from_json(bytes: &[u8]) -> Result<Self, CacheError> {
         if bytes.len() > MAX_BYTES {
             return Err(CacheError::TooLarge);
@@ -65,7 +66,8 @@ impl TokenCache {
             Part::Other(name, value) => sections.push(Err((kind(name), reader.member(name, value)))),
         };
         if parts(&text, &mut take).is_none() {
-            // Rarely: something else stands where a map should, or all of it is garbage. Look again, with care.
+            // This is rare: something else stands in the place of a map, or all of it is garbage. Parse again, member
+            // by member.
             (sections, drafts, reader) = (Vec::new(), Vec::new(), Reader::new(&text));
             let mut root = |name, value| {
                 let before = drafts.len();
@@ -86,7 +88,7 @@ impl TokenCache {
         let mut cache = Self { sections: Vec::new(), entries: Vec::new(), index: Vec::new(), changes: BTreeMap::new() };
         for section in sections {
             match section {
-                // A map that is there twice becomes one.
+                // A map that occurs twice becomes one.
                 Ok(kind) if seen.contains(&kind) => {}
                 Ok(kind) => {
                     seen.push(kind);
@@ -100,10 +102,10 @@ impl TokenCache {
         Ok(cache)
     }
 
-    /// Everything, for a file that only its owner can read, or for another store of secrets.
+    /// The whole cache as JSON, for a file that only its owner can read or for another store of secrets.
     #[must_use]
     pub fn to_json(&self) -> Secret {
-        // Measured first, so that it never grows: growing would leave copies of secrets behind.
+        // Measured first so that it never grows, which would leave copies of secrets behind.
         let mut length = 0_usize;
         self.pieces(&mut |piece| length = length.saturating_add(piece.len()));
         let mut text = Zeroizing::new(String::with_capacity(length));
@@ -119,7 +121,7 @@ impl TokenCache {
         for section in &self.sections {
             match section {
                 Section::Known(kind) => self.map(*kind, &mut separator, put),
-                // What should have been a map gives way when there is something to put into one.
+                // A member that should be a map is replaced when there are entries for the map.
                 Section::Other(Some(kind), ..) if full.contains(kind) || listed.contains(kind) => {}
                 Section::Other(_, source, span) => {
                     put(separator);

@@ -1,4 +1,4 @@
-//! Owns the questions to a cache: which token is there for this owner, and does it still live.
+//! Owns lookups in a cache: which tokens an owner has, and whether they are still valid.
 
 use super::TokenCache;
 use super::authority::{Authority, AuthorityKind, same_realm};
@@ -9,16 +9,16 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::time::Duration;
 
-/// A token that ends within this time, at most, is not used any more: it has to arrive, and clocks differ.
+/// A token that expires within this time is not used any more, because it takes time to arrive and clocks differ.
 const SKEW: Duration = Duration::from_secs(300);
 
-/// An access token that was written at the same time as a refresh token may have been written seconds later.
+/// An access token from the same answer as a refresh token may have been written seconds later.
 const SAME_TIME: Duration = Duration::from_secs(5);
 
-/// The family of Microsoft's own clients; there never was another.
+/// The family of Microsoft's own clients; no other family exists.
 const FIRST_FAMILY: &str = "1";
 
-/// Whose tokens are meant: this person's, for this client, at this server.
+/// The owner of tokens: a person, for a client, at a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// [`Account::home_account_id`](super::Account::home_account_id).
@@ -29,7 +29,7 @@ pub struct Owner<'a> {
     pub authority: &'a Authority,
 }
 
-/// What an access token must be good for.
+/// What an access token must be valid for.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessTokenQuery<'a> {
     scopes: &'a str,
@@ -40,61 +40,61 @@ pub struct AccessTokenQuery<'a> {
 }
 
 impl<'a> AccessTokenQuery<'a> {
-    /// All of these scopes, separated by spaces; without regard to case. `openid`, `profile` and `offline_access` are about
-    /// the sign-in, so among others they are not looked for.
+    /// All of these scopes, separated by spaces, without regard to case. `openid`, `profile` and `offline_access` are
+    /// about the sign-in, so they do not count beside other scopes.
     #[must_use]
     pub fn scopes(scopes: &'a str) -> Self {
         Self { scopes, audience: "", token_type: "Bearer", min_life: None, bypassed: false }
     }
 
-    /// For this API, named as [`Client::audience`](crate::Client::audience) names it. Without it, a token that was asked for
-    /// without one.
+    /// For this API, named as [`Client::audience`](crate::Client::audience) names it. Unless set, a token that was
+    /// requested without an API.
     #[must_use]
     pub fn audience(mut self, audience: &'a str) -> Self {
         self.audience = audience;
         self
     }
 
-    /// Of another type than Bearer.
+    /// Of a type other than Bearer.
     #[must_use]
     pub fn token_type(mut self, token_type: &'a str) -> Self {
         self.token_type = token_type;
         self
     }
 
-    /// It must live this long yet, in place of five minutes or a fifth of its life.
+    /// It must be valid for at least this long, instead of five minutes or a fifth of its life.
     #[must_use]
     pub fn min_life(mut self, time: Option<Duration>) -> Self {
         self.min_life = time;
         self
     }
 
-    /// Never from the cache: a refresh is forced, or an API asked for more claims than its token has. Refresh tokens are found
-    /// all the same.
+    /// Finds no access token, because a refresh is forced or an API asked for more claims than its token has. Refresh
+    /// tokens are not affected.
     #[must_use]
     pub fn bypass(mut self) -> Self {
         self.bypassed = true;
         self
     }
 
-    /// Whether this token, alive or not, is what the server gives to who asks so.
-    fn asks_for(&self, entry: &Entry) -> bool {
+    /// Whether this token, valid or expired, is what the server issues for this query.
+    fn matches(&self, entry: &Entry) -> bool {
         let met = self.is_met_by(entry.target()) || self.is_met_by(entry.asked());
         met && entry.audience() == self.audience
     }
 
     pub(super) fn is_met_by(&self, target: &str) -> bool {
-        let asked = || self.scopes.split(' ').filter(|scope| !scope.is_empty());
-        let only_reserved = asked().all(is_reserved);
-        // No answer ever lists offline_access, and other scopes say all that matters about the token.
-        let mut needed = asked().filter(|scope| {
+        let requested = || self.scopes.split(' ').filter(|scope| !scope.is_empty());
+        let only_reserved = requested().all(is_reserved);
+        // No answer lists offline_access, and beside other scopes the reserved ones say nothing about the token.
+        let mut needed = requested().filter(|scope| {
             if only_reserved { !scope.eq_ignore_ascii_case("offline_access") } else { !is_reserved(scope) }
         });
         needed.all(|scope| has_scope(target, scope))
     }
 }
 
-/// Scopes of OpenID Connect that say what the sign-in brings, not what a token is good for.
+/// Scopes of OpenID Connect that are about the sign-in, not about what a token is valid for.
 pub(super) fn is_reserved(scope: &str) -> bool {
     ["openid", "profile", "offline_access"].iter().any(|reserved| reserved.eq_ignore_ascii_case(scope))
 }
@@ -103,7 +103,7 @@ pub(super) fn has_scope(target: &str, scope: &str) -> bool {
     target.split(' ').any(|known| known.eq_ignore_ascii_case(scope))
 }
 
-/// An access token in a cache that still lives.
+/// A valid access token in a cache.
 #[derive(Clone, Copy)]
 pub struct CachedAccessToken<'a>(&'a Entry);
 
@@ -114,13 +114,14 @@ impl CachedAccessToken<'_> {
         Secret::from(self.0.secret())
     }
 
-    /// The end of its life.
+    /// When it expires.
     #[must_use]
     pub fn expires_on(&self) -> UnixTime {
         self.0.expires().unwrap_or_default()
     }
 
-    /// Whether the server wishes it to be replaced by now, although it lives on. Try to refresh; use this one if that fails.
+    /// Whether the server wants it replaced by now, although it is still valid. Try to refresh, and use this one if
+    /// that fails.
     #[must_use]
     pub fn is_aging(&self, now: UnixTime) -> bool {
         self.refresh_on().is_some_and(|refresh_on| refresh_on <= now)
@@ -130,7 +131,7 @@ impl CachedAccessToken<'_> {
         self.0.refresh()
     }
 
-    /// The scopes that it is good for.
+    /// The scopes that it is valid for.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.target().split(' ').filter(|scope| !scope.is_empty())
     }
@@ -139,14 +140,14 @@ impl CachedAccessToken<'_> {
         self.0.target()
     }
 
-    /// How it is to be presented, as the cache has it; Bearer when that says nothing.
+    /// The token type; Bearer when the cache does not say.
     #[must_use]
     pub fn token_type(&self) -> &str {
         self.0.token_type()
     }
 }
 
-/// A refresh token in a cache. Only the server knows whether it still works.
+/// A refresh token in a cache. Only the server knows whether it is still valid.
 #[derive(Clone, Copy)]
 pub struct CachedRefreshToken<'a> {
     entry: &'a Entry,
@@ -160,8 +161,8 @@ impl CachedRefreshToken<'_> {
         Secret::from(self.entry.secret())
     }
 
-    /// Whether it came from another client of the same family. A server that answers `client_mismatch` to it says that the
-    /// client is not in the family: go on with the next, and tell the cache with [`TokenCache::leave_family`].
+    /// Whether it came from another client of the same family. A server that answers `client_mismatch` to it says that
+    /// the client is not in the family: go on with the next, and tell the cache with [`TokenCache::leave_family`].
     #[must_use]
     pub fn is_of_family(&self) -> bool {
         self.foreign
@@ -183,10 +184,10 @@ impl fmt::Debug for CachedRefreshToken<'_> {
 }
 
 impl TokenCache {
-    /// An access token that covers the scopes and lives for five minutes yet, or for a fifth of its life when that is less, unless
-    /// the query says [how long](AccessTokenQuery::min_life); of several the one that lives longest.
+    /// An access token that covers the scopes and is valid for five more minutes, or for a fifth of its life when that
+    /// is less, unless the query says [how long](AccessTokenQuery::min_life). Of several, the one that expires last.
     ///
-    /// A token that was written in the future is not trusted to say when it ends: the clock has been put back.
+    /// The expiry of a token that was written in the future is not trusted, because the clock has been set back.
     #[must_use]
     pub fn access_token(
         &self,
@@ -197,7 +198,7 @@ impl TokenCache {
         if query.bypassed {
             return None;
         }
-        let alive = |entry: &&Entry| {
+        let is_valid = |entry: &&Entry| {
             let life = query.min_life.unwrap_or_else(|| margin(entry));
             let expires = entry.expires().is_some_and(|expires| expires > now.saturating_add(life));
             expires && entry.written().is_none_or(|cached| cached <= now.saturating_add(SKEW))
@@ -209,50 +210,51 @@ impl TokenCache {
                 && owner.is_client_of(entry)
                 && owner.is_in_realm_of(entry)
                 && entry.token_type().eq_ignore_ascii_case(query.token_type)
-                && query.asks_for(entry)
+                && query.matches(entry)
         };
-        let found = self.owned_by(&owner).filter(alive).filter(fits);
+        let found = self.owned_by(&owner).filter(is_valid).filter(fits);
         found.max_by_key(|entry| (entry.expires(), entry.written())).map(CachedAccessToken)
     }
 
-    /// Whether this was asked for when the owner signed in, as far as is known: some access token, alive or not, was
-    /// for them, or there is none that could tell.
-    pub(crate) fn has_asked(&self, owner: Owner<'_>, query: AccessTokenQuery<'_>) -> bool {
+    /// Whether this was requested when the owner signed in, as far as is known: some access token, valid or expired,
+    /// matches, or there is no access token at all.
+    pub(crate) fn has_requested(&self, owner: Owner<'_>, query: AccessTokenQuery<'_>) -> bool {
         let is_mine = |entry: &&Entry| {
             entry.kind == Kind::AccessToken && owner.is_client_of(entry) && owner.is_in_realm_of(entry)
         };
         let mut tokens = self.owned_by(&owner).filter(is_mine).peekable();
-        tokens.peek().is_none() || tokens.any(|entry| query.asks_for(entry))
+        tokens.peek().is_none() || tokens.any(|entry| query.matches(entry))
     }
 
-    /// Whether anything is there that this client could use.
+    /// Whether there is any token that this client could use.
     pub(crate) fn has_tokens(&self, owner: Owner<'_>) -> bool {
         let mut tokens = self.owned_by(&owner).filter(|entry| entry.kind == Kind::AccessToken);
         tokens.any(|entry| owner.is_client_of(entry)) || self.is_refreshable(owner)
     }
 
-    /// Whether there is a refresh token that may work.
+    /// Whether there is a refresh token that may be valid.
     #[must_use]
     pub fn is_refreshable(&self, owner: Owner<'_>) -> bool {
         let family = self.family(owner.client_id, owner.authority);
         self.owned_by(&owner).any(|entry| is_usable(entry, &owner, family))
     }
 
-    /// All refresh tokens that may work, the likeliest first: those of the client's family, then the client's own; in each
-    /// the newest first. Try one after the other: some MSALs leave a replaced token beside the new one.
+    /// All refresh tokens that may be valid, the most likely first: those of the client's family, then the client's
+    /// own, the newest first in each. Try one after the other, because some MSALs leave a replaced token beside the new
+    /// one.
     #[must_use]
     pub fn refresh_tokens(&self, owner: Owner<'_>) -> Vec<CachedRefreshToken<'_>> {
         let family = self.family(owner.client_id, owner.authority);
         let of_family = |entry: &Entry| is_of_family(entry, family);
         let mut found: Vec<&Entry> = self.owned_by(&owner).filter(|entry| is_usable(entry, &owner, family)).collect();
-        // The first in the file comes first among equals, as it does for every MSAL.
+        // Equals stay in the order of the file, as with every MSAL.
         found.sort_by_key(|entry| Reverse((of_family(entry), self.freshness(entry))));
         let token = |entry| CachedRefreshToken { entry, foreign: !owner.is_client_of(entry) };
         found.into_iter().map(token).collect()
     }
 
-    /// The ID token of the last sign-in or refresh, as the server sent it. It may have expired; it says who someone is, and
-    /// opens nothing.
+    /// The ID token of the last sign-in or refresh, as the server sent it. It may have expired; it says who signed in
+    /// and gives access to nothing.
     #[must_use]
     pub fn id_token(&self, owner: Owner<'_>) -> Option<Secret> {
         let mut owned = self.owned_by(&owner).filter(|entry| entry.kind == Kind::IdToken);
@@ -260,13 +262,13 @@ impl TokenCache {
         found.map(|entry| Secret::from(entry.secret()))
     }
 
-    /// The family whose refresh tokens a client may use: `None` if none, empty never.
+    /// The family whose refresh tokens a client may use; never an empty text.
     pub(super) fn family(&self, client_id: &str, authority: &Authority) -> Option<&str> {
         if authority.kind() != AuthorityKind::Entra {
             return None;
         }
         let known = self.app_metadata(client_id, authority);
-        // A client that was never seen may be in it: only the server can tell.
+        // A client that was never seen may be in the family; only the server knows.
         known.map_or(Some(FIRST_FAMILY), |entry| Some(entry.family()).filter(|family| !family.is_empty()))
     }
 
@@ -283,8 +285,8 @@ impl TokenCache {
         self.of_home(owner.home_account_id).filter(move |entry| authority.knows(entry.environment()))
     }
 
-    /// When a refresh token was written. Only some writers say; of the others it is known when they wrote the newest access
-    /// token beside it, and a server that replaces refresh tokens does so each time.
+    /// When a refresh token was written, and whether its writer said so. Otherwise it counts as written with the newest
+    /// access token of its client, since a server that replaces refresh tokens does so in every answer.
     fn freshness(&self, token: &Entry) -> (UnixTime, bool) {
         if let Some(written) = token.written() {
             return (written.saturating_add(SAME_TIME), true);
@@ -298,7 +300,7 @@ impl TokenCache {
     }
 }
 
-/// How long before its end a token is not used any more. Some servers give tokens of five minutes.
+/// How long before its expiry a token is no longer used. Some servers issue tokens for five minutes.
 fn margin(entry: &Entry) -> Duration {
     let life = entry.expires().zip(entry.written()).map(|(expires, written)| expires.saturating_since(written));
     life.and_then(|life| life.checked_div(5)).map_or(SKEW, |fifth| fifth.min(SKEW))
@@ -308,7 +310,7 @@ fn is_of_family(entry: &Entry, family: Option<&str>) -> bool {
     family.is_some_and(|family| !family.is_empty() && entry.family() == family)
 }
 
-/// Whether this refresh token may work for this owner.
+/// Whether this refresh token may be valid for this owner.
 fn is_usable(entry: &Entry, owner: &Owner<'_>, family: Option<&str>) -> bool {
     entry.kind == Kind::RefreshToken
         && !entry.secret().is_empty()

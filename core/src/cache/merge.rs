@@ -1,23 +1,24 @@
-//! Owns the meeting of two writers: what was changed here goes onto what the other has written meanwhile.
+//! Owns the merge of two writers: what was changed here is applied to what the other has written meanwhile.
 
 use super::TokenCache;
 use super::entry::{Entry, Kind};
 use core::mem;
 
-/// What one entry was when it was loaded, and why it is not that any more.
+/// What an entry was when it was loaded, and why it has changed.
 pub(super) struct Change {
     /// `None`: it did not exist.
     pub(super) base: Option<Entry>,
-    /// Removed because it must not be used any more, not because something newer took its place.
+    /// Whether it was removed because it must not be used any more, not because a newer entry replaced it.
     pub(super) signed_out: bool,
 }
 
 impl TokenCache {
-    /// Takes over what another process has stored since this cache was loaded, under the changes made here.
+    /// Takes over what another process has stored since this cache was loaded, and applies the changes made here to it.
     ///
-    /// `stored` is what is stored now. An entry that only one of both changed is as that one has it. Of a token that both
-    /// changed, the newer stays; what was signed out here is gone. Hold the store's lock from reading `stored` until
-    /// [`to_json`](TokenCache::to_json) is written, then call [`mark_saved`](TokenCache::mark_saved).
+    /// `stored` is what is stored now. An entry that only one side has changed is taken from that side. Of a token that
+    /// both have changed the newer one stays, and what was signed out here stays removed. Hold the store's lock from
+    /// reading `stored` until [`to_json`](TokenCache::to_json) is written, then call
+    /// [`mark_saved`](TokenCache::mark_saved).
     pub fn merge(&mut self, stored: Self) {
         let mine = mem::replace(self, stored);
         self.changes.clear();
@@ -35,7 +36,7 @@ impl TokenCache {
                     let hash = super::entry::hash(key);
                     self.take(change.signed_out, |entry| entry.has_key(*kind, key, hash));
                 }
-                // Another process has replaced what was replaced here, or removed it too.
+                // Another process has replaced what was replaced here, or has removed it as well.
                 (None, _) => {}
             }
         }
@@ -43,7 +44,7 @@ impl TokenCache {
     }
 }
 
-/// Of a token that both have, the one that was written later; what has no time, or the same, stays as it is here.
+/// Whether their token was written later than ours. Without a time, or with the same one, ours stays.
 fn is_newer(theirs: &Entry, ours: &Entry) -> bool {
     matches!(ours.kind, Kind::AccessToken | Kind::RefreshToken) && theirs.written() > ours.written()
 }

@@ -1,4 +1,4 @@
-//! Owns the token cache: which entries there are, and which of them answers a question.
+//! Owns the token cache: its entries, their index, and the record of changes.
 
 mod account;
 mod authority;
@@ -12,7 +12,7 @@ pub use account::Account;
 pub use authority::{Authority, AuthorityKind};
 pub use file::CacheError;
 pub use lookup::{AccessTokenQuery, CachedAccessToken, CachedRefreshToken, Owner};
-pub use save::SaveAs;
+pub use save::GrantOrigin;
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -25,13 +25,13 @@ use merge::Change;
 /// Accounts and their tokens, in the schema that every MSAL reads and writes: pure data, no file, no clock.
 ///
 /// What it does not know (other maps, further members, entries that it cannot read) comes out of
-/// [`to_json`](TokenCache::to_json) as it went into [`from_json`](TokenCache::from_json). Account ids and keys compare without
-/// regard to the case of ASCII letters, since the schema writes keys in lower case.
+/// [`to_json`](TokenCache::to_json) as it went into [`from_json`](TokenCache::from_json). Account ids and keys are
+/// compared without regard to the case of ASCII letters, since the schema writes keys in lower case.
 ///
 /// | To | Call |
 /// | --- | --- |
 /// | see who is signed in | [`accounts`](TokenCache::accounts) |
-/// | use a token that lives | [`access_token`](TokenCache::access_token) |
+/// | use a valid token | [`access_token`](TokenCache::access_token) |
 /// | get a new one | [`refresh_tokens`](TokenCache::refresh_tokens), then [`save`](TokenCache::save) |
 /// | keep what a sign-in brought | [`save`](TokenCache::save) |
 /// | sign out | [`remove_account`](TokenCache::remove_account) |
@@ -39,24 +39,26 @@ use merge::Change;
 ///
 /// # Beside MSAL
 ///
-/// What this writes serves every MSAL that was run on it (Python 1.39.0, Node 7.2.1), also with a server that ends a refresh token
-/// when it hands out the next: whoever refreshes after us does so with one request. It never sends a refresh token that it knows to
-/// be replaced, whatever the others have left. What they do by themselves no one can mend from outside; it lasts until the next
-/// [`save`](TokenCache::save) here, and matters only where replaced refresh tokens are refused, as Microsoft's are not at once:
-/// - After Node has refreshed what Python wrote, or Python what Node wrote, there are two refresh tokens. Python tries the dead one
-///   too, and then the other; Node sends the first in the file, and fails when that is the dead one.
-/// - Node writes a refresh token without the `target` that makes Python write to the same place, so after Node and then Python there
-///   are two again.
-/// - Node finds no token at all while the application's metadata is there under two names of the cloud, as after a sign-in by Python
-///   beside a refresh of Python's with a token of another MSAL.
-/// - Python lists nobody whose account is under `login.windows.net`, where all other MSALs write, while it has somebody under the
+/// What this crate writes works with every MSAL that was run on it (Python 1.39.0, Node 7.2.1), also with a server that
+/// invalidates a refresh token when it issues the next: an MSAL that refreshes after us needs one request. This crate
+/// never sends a refresh token that it knows to be replaced, whatever the others have left in the file. Some problems
+/// that the MSALs make for each other cannot be repaired from outside. They last until the next
+/// [`save`](TokenCache::save) here, and they matter only where replaced refresh tokens are refused, which Microsoft
+/// does not do at once:
+/// - After Node has refreshed what Python wrote, or the reverse, there are two refresh tokens. Python tries the invalid
+///   one first and then the other; Node sends the first in the file, and fails when that is the invalid one.
+/// - Node writes a refresh token without the `target` that makes Python write to the same place, so after Node and then
+///   Python there are two again.
+/// - Node finds no token at all while the application's metadata is there under two names of the cloud, as after a
+///   sign-in by Python and a refresh by Python with a token of another MSAL.
+/// - Python does not list an account under `login.windows.net`, where all other MSALs write, while it has one under the
 ///   name that it was configured with; and it signs out under one name only.
 ///
-/// `Debug` shows how many entries and unsaved changes there are, nothing of them.
+/// `Debug` shows only how many entries and unsaved changes there are.
 pub struct TokenCache {
-    /// The members of the root, in their order.
+    /// The members of the root object, in their order.
     sections: Vec<Section>,
-    /// In the order of the file; what is new comes last.
+    /// In the order of the file; new ones come last.
     entries: Vec<Entry>,
     /// Hashes of home account ids with places in `entries`, sorted.
     index: Vec<(u64, u32)>,
@@ -78,12 +80,12 @@ impl TokenCache {
         !self.changes.is_empty()
     }
 
-    /// What it holds now has been stored: later changes count from here.
+    /// Says that what it holds now has been stored: changes are counted from here.
     pub fn mark_saved(&mut self) {
         self.changes.clear();
     }
 
-    /// The entries of an account, whatever the server.
+    /// The entries of an account at any server.
     fn of_home<'a, 'b>(&'a self, home: &'b str) -> impl Iterator<Item = &'a Entry> + use<'a, 'b> {
         let hash = entry::hash(home);
         let first = self.index.partition_point(|(known, _)| *known < hash);
@@ -94,11 +96,11 @@ impl TokenCache {
 
     fn find(&self, kind: Kind, key: &str) -> Option<&Entry> {
         let hash = entry::hash(key);
-        // Where a key is there twice, every reader takes the last.
+        // When a key occurs twice, every reader takes the last.
         self.entries.iter().rev().find(|entry| entry.has_key(kind, key, hash))
     }
 
-    /// Puts an entry where the first of those was that it replaces; the others go.
+    /// Puts an entry in the place of the first of those that it replaces, and removes the others.
     fn put(&mut self, entry: Entry, replaced: impl Fn(&Entry) -> bool) {
         let (kind, hash) = (entry.kind, entry.key_hash);
         let goes = |known: &Entry| known.kind == kind && (known.has_key(kind, entry.key(), hash) || replaced(known));
@@ -115,7 +117,7 @@ impl TokenCache {
         self.entries.insert(place.min(self.entries.len()), entry);
     }
 
-    /// Removes entries; true when there were any.
+    /// Removes entries; `true` when there were any.
     fn take(&mut self, signed_out: bool, goes: impl Fn(&Entry) -> bool) -> bool {
         let gone = self.entries.iter().filter(|entry| goes(entry));
         let hashes: BTreeSet<u64> = gone.map(|entry| entry.key_hash).collect();
@@ -123,7 +125,7 @@ impl TokenCache {
             return false;
         }
         let alike: Vec<&Entry> = self.entries.iter().filter(|entry| hashes.contains(&entry.key_hash)).collect();
-        // As `find` does it, for all of them at once: the last counts.
+        // The last of equal keys counts, as in `find`.
         let bases: BTreeMap<_, &Entry> = alike.iter().map(|entry| (place(entry.kind, entry.key()), *entry)).collect();
         for entry in alike.iter().filter(|entry| goes(entry)) {
             let place = place(entry.kind, entry.key());
@@ -134,14 +136,14 @@ impl TokenCache {
         true
     }
 
-    /// Remembers what an entry was before the first change of it.
+    /// Records what an entry was before its first change.
     fn note(&mut self, kind: Kind, key: &str) {
         let base = self.find(kind, key).cloned();
         let change = Change { base, signed_out: false };
         self.changes.entry(place(kind, key)).or_insert(change).signed_out = false;
     }
 
-    /// After every change of `entries`.
+    /// Must follow every change of `entries`.
     fn reindex(&mut self) {
         self.index.clear();
         let owned = self.entries.iter().zip(0_u32..).filter(|(entry, _)| entry.is_readable());
@@ -150,7 +152,7 @@ impl TokenCache {
     }
 }
 
-/// Where an entry stands, for everyone who compares keys as we do.
+/// The key of an entry in the form in which keys are compared.
 fn place(kind: Kind, key: &str) -> (Kind, Box<str>) {
     (kind, key.to_ascii_lowercase().into_boxed_str())
 }

@@ -1,4 +1,4 @@
-//! Owns what is written: the entries of a grant, each under the key where other readers look for it, and what they replace.
+//! Owns the saving of a grant: its entries, each under the key where other readers look for it, and what they replace.
 
 use super::TokenCache;
 use super::account::Account;
@@ -14,58 +14,60 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use zeroize::Zeroizing;
 
-/// The life of an access token whose server did not tell it, when a refresh token can replace it: the usual hour.
+/// The assumed life of an access token without `expires_in`, when a refresh token can replace it: the usual hour.
 const USUAL_LIFE: Duration = Duration::from_secs(3_600);
 
-/// And when nothing can: it is used until the server refuses it. Some readers take a token that ends ten years from now for
-/// damaged.
+/// The same when no refresh token can replace it: it is used until the server refuses it. Some readers treat a token
+/// that expires in ten years or more as damaged.
 const LONGEST_LIFE: Duration = Duration::from_secs(3_600 * 24 * 3_649);
 
-/// For whom a grant is saved.
+/// Where a grant came from: which client requested it from which server, and origin.
 #[derive(Clone, Copy, Debug)]
-pub struct SaveAs<'a> {
-    /// The client that asked.
+pub struct GrantOrigin<'a> {
+    /// The client that requested it.
     pub client_id: &'a str,
-    /// The server that granted.
+    /// The server that granted it.
     pub authority: &'a Authority,
-    /// The home account id, when it is known whose tokens were refreshed; `None` after a sign-in, when the answer tells it.
+    /// The home account id whose tokens were refreshed; `None` after a sign-in, when the answer names the person.
     pub account: Option<&'a str>,
-    /// The grant type of the sign-in, kept as `account_source`; `None` after a refresh.
-    pub source: Option<&'a str>,
+    /// The grant type of a sign-in, stored as `account_source`; `None` after a refresh.
+    pub grant_type: Option<&'a str>,
 }
 
-/// Where the entries of a grant are written.
+/// The parts that the keys of all entries of a grant share.
 struct Place<'a> {
-    how: &'a SaveAs<'a>,
+    origin: &'a GrantOrigin<'a>,
     environment: &'a str,
     home: &'a str,
 }
 
-/// Who signed in.
+/// The person who signed in.
 struct Identity {
     home: String,
     local: String,
     username: String,
     name: String,
-    /// Whether the answer told it, so that the account is to be written.
-    told: bool,
+    /// Whether the answer named the person, so that the account must be written.
+    is_named: bool,
     client_info: Option<String>,
 }
 
 impl TokenCache {
-    /// Keeps a grant: access token, refresh token, ID token, account and what is known of the client. Refresh tokens of the
-    /// same owner that it replaces go, whatever key their writer used, and access tokens that it covers.
+    /// Saves a grant: access token, refresh token, ID token, account and what is known of the client. It removes the
+    /// refresh tokens of the same owner that it replaces, whatever key their writer used, and the access tokens whose
+    /// scopes it covers.
     ///
-    /// Who signed in is told by Microsoft's `client_info` (`uid.utid`), else by the ID token (`sub`), which the caller has
-    /// [checked](IdTokenClaims::check). A server that tells neither has one account, whose ids are empty. Scopes that the answer
-    /// does not name are those that were asked for (RFC 6749 §5.1).
+    /// The person is named by Microsoft's `client_info` (`uid.utid`), else by the ID token (`sub`), which the caller
+    /// has [checked](IdTokenClaims::check). A server that sends neither has one account, whose ids are empty. Without
+    /// scopes in the answer, the requested ones were granted (RFC 6749 §5.1).
     ///
-    /// Returns the account; `None` after a refresh that told nothing of it and when it is not in the cache.
-    pub fn save(&mut self, response: &TokenResponse, how: &SaveAs<'_>, now: UnixTime) -> Option<Account> {
-        let identity = Identity::of(response, how.account);
+    /// Returns the account; `None` after a refresh whose answer does not name the person when the cache does not have
+    /// it either.
+    pub fn save(&mut self, response: &TokenResponse, origin: &GrantOrigin<'_>, now: UnixTime) -> Option<Account> {
+        let identity = Identity::of(response, origin.account);
         let family = member(response, "foci");
-        let environment = self.environment(how.authority, &identity.home);
-        let place = Place { how, environment: &environment, home: &identity.home };
+        let environment = self.environment(origin.authority, &identity.home);
+        let place = Place { origin, environment: &environment, home: &identity.home };
         self.save_access_token(response, &place, now);
         if let Some(token) = response.refresh_token() {
             self.save_refresh_token(token, &place, family.as_deref(), now);
@@ -74,15 +76,16 @@ impl TokenCache {
             self.save_id_token(token, &place);
         }
         let account = self.save_account(&place, &identity);
-        if how.authority.kind() == AuthorityKind::Entra {
-            self.save_app_metadata(how.client_id, how.authority, &environment, family.as_deref());
+        if origin.authority.kind() == AuthorityKind::Entra {
+            self.save_app_metadata(origin.client_id, origin.authority, &environment, family.as_deref());
         }
         self.reindex();
         account
     }
 
-    /// Puts a new refresh token in the place of an old one, which may be dead by now: after a refresh whose answer was of no
-    /// other use, with what [`Refresh::rotated`](crate::Refresh::rotated) tells. `true` when the old one was there.
+    /// Puts a new refresh token in the place of an old one, which may be invalid by now: after a refresh whose answer
+    /// was of no other use, with the token from [`Refresh::rotated`](crate::Refresh::rotated). `true` when the old one
+    /// was there.
     pub fn replace_refresh_token(&mut self, old: &Secret, new: &Secret, now: UnixTime) -> bool {
         // Exposed to be compared with what is in the cache, and to be written where only its owner reads.
         let (old, new) = (old.expose(), new.expose());
@@ -97,7 +100,7 @@ impl TokenCache {
         !found.is_empty()
     }
 
-    /// The server wishes a token to be replaced and could not do it: nobody need try again before `until`.
+    /// Postpones the replacement of an aging access token until `until`, after an attempt that failed.
     pub(crate) fn postpone_refresh(&mut self, token: &Secret, until: UnixTime) {
         // Exposed to be compared with what is in the cache.
         let token = token.expose();
@@ -110,10 +113,10 @@ impl TokenCache {
         }
     }
 
-    /// Removes an account from this server: all realms, all access and ID tokens, and the refresh tokens of this client and of
-    /// its family. Refresh tokens of other clients stay: they did not ask for it. `true` when there was something to remove.
+    /// Removes an account at this server: all realms, all access and ID tokens, and the refresh tokens of this client
+    /// and of its family. Refresh tokens of other clients stay. `true` when there was something to remove.
     ///
-    /// The server still honours what was removed, so revoke the [refresh tokens](TokenCache::refresh_tokens) first.
+    /// The server still accepts the removed tokens, so revoke the [refresh tokens](TokenCache::refresh_tokens) first.
     pub fn remove_account(&mut self, owner: Owner<'_>) -> bool {
         let home = hash(owner.home_account_id);
         let family = self.app_metadata(owner.client_id, owner.authority).map(Entry::family);
@@ -132,7 +135,7 @@ impl TokenCache {
         removed
     }
 
-    /// Removes a refresh token that the server refused for good, from wherever it stands; one that another process has put in
+    /// Removes every copy of a refresh token that the server has refused for good. One that another process has put in
     /// its place meanwhile survives the [`merge`](TokenCache::merge). `true` when it was there.
     pub fn remove_refresh_token(&mut self, token: &Secret) -> bool {
         // Exposed to be compared with what is in the cache.
@@ -142,7 +145,8 @@ impl TokenCache {
         removed
     }
 
-    /// The server has said that this client is in no family: from now on only its own refresh tokens are tried.
+    /// Records that the server said that this client is in no family: from now on only its own refresh tokens are
+    /// tried.
     pub fn leave_family(&mut self, client_id: &str, authority: &Authority) {
         let known = self.app_metadata(client_id, authority).map(Entry::environment);
         let environment = String::from(known.unwrap_or_else(|| preferred_cache(authority.environment())));
@@ -151,7 +155,7 @@ impl TokenCache {
     }
 
     fn save_access_token(&mut self, response: &TokenResponse, place: &Place<'_>, now: UnixTime) {
-        let &Place { how, environment, home } = place;
+        let &Place { origin, environment, home } = place;
         // Some servers never list openid and profile among what they granted; readers look for them.
         let openid = response.missing_scopes().filter(|scope| is_reserved(scope) && *scope != "offline_access");
         let scopes: BTreeSet<&str> = response.scopes().chain(openid).collect();
@@ -161,11 +165,11 @@ impl TokenCache {
             (None, Some(_)) => USUAL_LIFE,
             (None, None) => LONGEST_LIFE,
         };
-        let realm = how.authority.realm();
+        let realm = origin.authority.realm();
         let mut object = Object::new("AccessToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", response.access_token().expose());
-        object.text("home_account_id", home).text("environment", environment).text("client_id", how.client_id);
+        object.text("home_account_id", home).text("environment", environment).text("client_id", origin.client_id);
         object.text("target", &target).text("realm", realm).text("token_type", "Bearer");
         object.time("cached_at", now).time("expires_on", now.saturating_add(life));
         let audience = response.audience();
@@ -173,7 +177,8 @@ impl TokenCache {
             object.text(AUDIENCE, audience);
         }
         if !AccessTokenQuery::scopes(response.requested()).is_met_by(&target) {
-            // Else whoever asks for the same again would never find what the server makes of it (GitHub sums scopes up).
+            // Without this the same request would never find the token, when the server names other scopes (GitHub sums
+            // them up).
             object.text(ASKED, response.requested());
         }
         if let Some(life) = seconds(response, "ext_expires_in") {
@@ -182,15 +187,15 @@ impl TokenCache {
         if let Some(life) = seconds(response, "refresh_in") {
             object.time("refresh_on", now.saturating_add(life));
         }
-        let mut key = [home, environment, "accesstoken", how.client_id, realm, &target].join("-").to_lowercase();
+        let mut key = [home, environment, "accesstoken", origin.client_id, realm, &target].join("-").to_lowercase();
         if !audience.is_empty() {
             key.push('-');
             key.push_str(audience);
         }
         let hash = hash(home);
         self.put(Entry::made(Kind::AccessToken, &key, &object.json()), |known| {
-            is_of(known, hash, home, how.authority)
-                && known.client().eq_ignore_ascii_case(how.client_id)
+            is_of(known, hash, home, origin.authority)
+                && known.client().eq_ignore_ascii_case(origin.client_id)
                 && same_realm(known.realm(), realm, home)
                 && known.token_type().eq_ignore_ascii_case("Bearer")
                 && !known.is_bound()
@@ -199,33 +204,34 @@ impl TokenCache {
         });
     }
 
-    /// One entry per owner, under the key of Node, which does not say when it wrote and sends the first that it finds. Python
-    /// computes its key out of `target` each time it writes or removes, so that is made to give the same one: then all of them
-    /// replace one and the same entry, and no dead token is left beside it.
+    /// Writes one entry per owner, under the key that Node uses, which has no time of writing and sends the first token
+    /// that it finds. Python computes its key from `target` whenever it writes or removes, so `target` is chosen to
+    /// give the same key. Then all of them replace the same entry, and no invalid token is left beside it.
     fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
-        let &Place { how, environment, home } = place;
+        let &Place { origin, environment, home } = place;
         let hash = hash(home);
         let is_replaced = |known: &Entry| {
-            let own = known.client().eq_ignore_ascii_case(how.client_id) && known.family().is_empty();
+            let own = known.client().eq_ignore_ascii_case(origin.client_id) && known.family().is_empty();
             known.kind == Kind::RefreshToken
-                && is_of(known, hash, home, how.authority)
+                && is_of(known, hash, home, origin.authority)
                 && (own || family.is_some_and(|family| known.family() == family))
         };
         let owned = self.entries.iter().filter(|known| is_replaced(known));
-        let older = owned.filter(|known| known.client().eq_ignore_ascii_case(how.client_id) && !known.is_bound());
+        let older = owned.filter(|known| known.client().eq_ignore_ascii_case(origin.client_id) && !known.is_bound());
         let older = older.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
         let mut object = Object::new("RefreshToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
-        object.text("home_account_id", home).text("environment", environment).text("client_id", how.client_id);
+        object.text("home_account_id", home).text("environment", environment).text("client_id", origin.client_id);
         object.time("last_modification_time", now);
         match family {
-            // Python's key always names the client: here there is no common one.
+            // Python's key always contains the client id, so no common key is possible here.
             Some(family) => object.text("family_id", family),
             None => object.text("target", "-"),
         };
-        let key =
-            [home, environment, "refreshtoken", family.unwrap_or(how.client_id), "", "", ""].join("-").to_lowercase();
+        let key = [home, environment, "refreshtoken", family.unwrap_or(origin.client_id), "", "", ""]
+            .join("-")
+            .to_lowercase();
         let entry = match older {
             Some(older) => {
                 let value = object.over(older.value(), &["home_account_id", "client_id"]);
@@ -237,43 +243,43 @@ impl TokenCache {
     }
 
     fn save_id_token(&mut self, token: &Secret, place: &Place<'_>) {
-        let &Place { how, environment, home } = place;
-        let realm = how.authority.realm();
+        let &Place { origin, environment, home } = place;
+        let realm = origin.authority.realm();
         let mut object = Object::new("IdToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
         object.text("home_account_id", home).text("environment", environment);
-        object.text("realm", realm).text("client_id", how.client_id);
-        let key = [home, environment, "idtoken", how.client_id, realm, ""].join("-").to_lowercase();
+        object.text("realm", realm).text("client_id", origin.client_id);
+        let key = [home, environment, "idtoken", origin.client_id, realm, ""].join("-").to_lowercase();
         let hash = hash(home);
         self.put(Entry::made(Kind::IdToken, &key, &object.json()), |known| {
-            is_of(known, hash, home, how.authority)
-                && known.client().eq_ignore_ascii_case(how.client_id)
+            is_of(known, hash, home, origin.authority)
+                && known.client().eq_ignore_ascii_case(origin.client_id)
                 && same_realm(known.realm(), realm, home)
         });
     }
 
     fn save_account(&mut self, place: &Place<'_>, identity: &Identity) -> Option<Account> {
-        let &Place { how, environment, home } = place;
-        let realm = how.authority.realm();
+        let &Place { origin, environment, home } = place;
+        let realm = origin.authority.realm();
         let hash = hash(home);
         let is_same = |known: &Entry| {
             known.kind == Kind::Account
-                && is_of(known, hash, home, how.authority)
+                && is_of(known, hash, home, origin.authority)
                 && known.realm().eq_ignore_ascii_case(realm)
         };
         let mut same = self.entries.iter().filter(|known| is_same(known));
         let first = same.clone().next();
         let known = same.find(|known| known.environment().eq_ignore_ascii_case(environment)).or(first).cloned();
-        if !identity.told && how.account.is_some() {
-            // A refresh that says nothing of the person leaves what is known.
+        if !identity.is_named && origin.account.is_some() {
+            // A refresh that does not name the person leaves what is known.
             return known.as_ref().map(Account::of);
         }
         let mut object = Object::default();
         object.text("home_account_id", home).text("environment", environment).text("realm", realm);
         object.text("local_account_id", &identity.local);
-        object.text("username", &identity.username).text("authority_type", how.authority.kind().name());
-        for (name, value) in [("name", Some(&*identity.name)), ("account_source", how.source)] {
+        object.text("username", &identity.username).text("authority_type", origin.authority.kind().name());
+        for (name, value) in [("name", Some(&*identity.name)), ("account_source", origin.grant_type)] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 object.text(name, value);
             }
@@ -284,8 +290,8 @@ impl TokenCache {
         let entry = match known {
             Some(known) => {
                 let mut kept = Vec::from(["home_account_id", "environment", "realm", "authority_type"]);
-                let told = [("username", &identity.username), ("local_account_id", &identity.local)];
-                kept.extend(told.iter().filter(|(_, told)| told.is_empty()).map(|(name, _)| *name));
+                let named = [("username", &identity.username), ("local_account_id", &identity.local)];
+                kept.extend(named.iter().filter(|(_, value)| value.is_empty()).map(|(name, _)| *name));
                 Entry::made(Kind::Account, known.key(), &object.over(known.value(), &kept))
             }
             None => {
@@ -299,9 +305,10 @@ impl TokenCache {
         Some(account)
     }
 
-    /// The name of the server under which all that belongs to a person is written: Python signs out under one name only, that of
-    /// the account. Python writes the name it was configured with, and would not see an account under another one beside those;
-    /// all other MSALs write the preferred one, so that is used for whoever is new or has one there.
+    /// The name of the server under which everything of a person is written, since Python signs out under one name
+    /// only, that of the account. Python writes the name that it was configured with, and beside that it does not see
+    /// an account under another name. All other MSALs write the preferred name, so that is used for a new person and
+    /// for one who has an account there.
     fn environment(&self, authority: &Authority, home: &str) -> String {
         let preferred = preferred_cache(authority.environment());
         let accounts = self.of_home(home).filter(|known| known.kind == Kind::Account);
@@ -311,7 +318,7 @@ impl TokenCache {
         String::from(first.filter(|_| !is_preferred).unwrap_or(preferred))
     }
 
-    /// One entry per client: where there are two, under two names of the cloud, Node finds no tokens at all.
+    /// Writes one entry per client: when there are two, under two names of the cloud, Node finds no tokens at all.
     fn save_app_metadata(&mut self, client_id: &str, authority: &Authority, environment: &str, family: Option<&str>) {
         let known = self.app_metadata(client_id, authority);
         let mut object = Object::default();
@@ -336,14 +343,14 @@ impl Identity {
         let info = client_info.as_deref().and_then(ClientInfo::read);
         let claims = response.id_token().and_then(|token| IdTokenClaims::read(token).ok());
         let subject = claims.as_ref().map(IdTokenClaims::subject);
-        let told = info.as_ref().map(ClientInfo::home_account_id);
-        let is_told = told.is_some() || subject.is_some();
+        let named_home = info.as_ref().map(ClientInfo::home_account_id);
+        let is_named = named_home.is_some() || subject.is_some();
         // A refresh may bring an ID token without client_info: the account stays the one it was.
         let known = || account.or(subject).map(String::from);
-        let home = match (told, account) {
-            // As it is spelt in the cache.
-            (Some(told), Some(known)) if told.eq_ignore_ascii_case(known) => String::from(known),
-            (Some(told), _) => told,
+        let home = match (named_home, account) {
+            // Keep the spelling of the cache.
+            (Some(named), Some(known)) if named.eq_ignore_ascii_case(known) => String::from(known),
+            (Some(named), _) => named,
             (None, _) => known().unwrap_or_default(),
         };
         let claims = claims.as_ref();
@@ -353,13 +360,13 @@ impl Identity {
             local: String::from(local.unwrap_or_default()),
             username: String::from(claims.and_then(IdTokenClaims::username).unwrap_or_default()),
             name: String::from(claims.and_then(IdTokenClaims::name).unwrap_or_default()),
-            told: is_told,
+            is_named,
             client_info: client_info.filter(|_| info.is_some()),
         }
     }
 }
 
-/// Whether an entry is of this person at this server; the hash is looked at first.
+/// Whether an entry belongs to this person at this server; the hash is compared first.
 fn is_of(entry: &Entry, home_hash: u64, home: &str, authority: &Authority) -> bool {
     entry.home_hash == home_hash
         && entry.is_readable()
@@ -369,13 +376,14 @@ fn is_of(entry: &Entry, home_hash: u64, home: &str, authority: &Authority) -> bo
 
 /// A further member of the answer, as text; a number is its digits.
 fn member(response: &TokenResponse, name: &str) -> Option<String> {
-    // Exposed to be read; client_info says who, and is no secret by itself.
+    // Exposed to be read; client_info names the person and is not a secret by itself.
     let json = response.extra(name)?.expose();
     let text = if json.starts_with('"') { serde_json::from_str(json).ok()? } else { String::from(json) };
     Some(text).filter(|text| !text.is_empty() && !text.starts_with(['{', '[']))
 }
 
-/// A lifetime that the answer may name, in seconds; nonsense is none, for the tokens must not be lost for it.
+/// A lifetime in seconds that the answer may hold. Nonsense counts as absent, so that the tokens are not lost because
+/// of it.
 fn seconds(response: &TokenResponse, name: &str) -> Option<Duration> {
     let number = Number::read(&member(response, name)?)?;
     (!number.negative).then(|| Duration::from_secs(number.floor))
@@ -397,7 +405,7 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// In a text: that is what readers expect.
+    /// As a text, which is what readers expect.
     fn time(&mut self, name: &'a str, time: UnixTime) -> &mut Self {
         self.text(name, &time.as_secs().to_string())
     }
@@ -412,7 +420,7 @@ impl<'a> Object<'a> {
         write(&own.collect::<Vec<_>>())
     }
 
-    /// These members in place of those that an older object has, but for `kept`; what else that one has stays.
+    /// The older object with these members in place of its own, except those in `kept`. All its other members stay.
     fn over(&self, older: &str, kept: &[&str]) -> Zeroizing<String> {
         let mut all: Vec<(Zeroizing<String>, &str)> = Vec::new();
         let own = |written: &str| self.0.iter().find(|(name, _)| *encoded(name) == *written);
@@ -431,7 +439,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Measured first, so that it never grows: growing would leave copies of secrets behind.
+/// Measured first so that it never grows, which would leave copies of secrets behind.
 fn write(members: &[(Zeroizing<String>, &str)]) -> Zeroizing<String> {
     let length = members.iter().map(|(name, json)| name.len().saturating_add(json.len()).saturating_add(2)).sum();
     let mut text = Zeroizing::new(String::with_capacity(usize::saturating_add(length, 2)));

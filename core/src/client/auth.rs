@@ -1,4 +1,5 @@
-//! Owns client authentication (RFC 6749 §2.3): how a client proves who it is, at both endpoints alike (RFC 8628 §3.1).
+//! Owns client authentication (RFC 6749 §2.3): how a client proves who it is, in the same way at every endpoint (RFC
+//! 8628 §3.1).
 
 use super::ConfigError;
 use crate::Secret;
@@ -8,9 +9,9 @@ use alloc::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub(super) enum Authentication {
-    /// No secret: the client only names itself.
+    /// No secret: the client only identifies itself.
     Public,
-    /// However the metadata lists it.
+    /// In the way that the metadata lists.
     Listed(Secret),
     Basic(Secret),
     BasicUnencoded(Secret),
@@ -18,8 +19,8 @@ pub(super) enum Authentication {
 }
 
 impl Authentication {
-    /// Adds to the form what belongs into the body, and returns the `Authorization` header: one way, never two
-    /// (RFC 6749 §2.3).
+    /// Adds to the form what belongs in the body, and returns the `Authorization` header. A request uses one method,
+    /// never two (RFC 6749 §2.3).
     pub(super) fn apply(
         &self,
         client_id: &str,

@@ -3,12 +3,12 @@
 use crate::TextFault;
 use alloc::boxed::Box;
 
-/// A configuration that cannot work. Only building returns it; nothing was sent.
+/// A configuration that cannot work. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1); or it has
-    /// a colon, which an unencoded Basic header cannot carry (RFC 7617 §2).
+    /// The client id is empty, longer than 16 KiB, or has characters outside visible ASCII (RFC 6749 Appendix A.1); or
+    /// it has a colon, which an unencoded Basic header cannot carry (RFC 7617 §2).
     #[error(
         "the client id must be 1 to 16384 visible ASCII characters, without a colon if it is sent unencoded: copy it from the server's registration page"
     )]
@@ -20,13 +20,13 @@ pub enum ConfigError {
     ClientSecret,
     /// The metadata lists no way to send a secret that this library knows.
     #[error(
-        "the server takes a client secret neither in the Authorization header nor in the body: choose client_secret_basic or client_secret_post to try nevertheless"
+        "the server takes a client secret neither in the Authorization header nor in the body: choose client_secret_basic or client_secret_post to try all the same"
     )]
     NoAuthenticationMethod,
     /// An endpoint that must not be used.
     #[error("the {which} {url} {fault}")]
     Endpoint {
-        /// Which one.
+        /// Which endpoint, in words.
         which: &'static str,
         /// The URL, safe to print.
         url: Box<str>,
@@ -43,12 +43,12 @@ pub enum ConfigError {
         /// The token endpoint that the metadata names.
         token_endpoint: Box<str>,
     },
-    /// The server has no revocation endpoint that is known to us: its tokens live until they expire.
+    /// No revocation endpoint is known for this server: its tokens live until they expire.
     #[error(
         "no revocation endpoint is known for this server, so the token was not revoked: give the endpoint by hand, or revoke the token on the server's own pages"
     )]
     NoRevocationEndpoint,
-    /// The issuer is no https URL, or has a query or fragment (RFC 8414 §2).
+    /// The issuer is not an https URL, or has a query or fragment (RFC 8414 §2).
     #[error("the issuer {issuer} {fault}")]
     Issuer {
         /// The issuer, safe to print.
@@ -57,27 +57,27 @@ pub enum ConfigError {
         fault: TextFault,
     },
     /// A tenant or host name with characters that no such name has.
-    #[error("{0} is no tenant or host name: give the name alone, without https:// or a path")]
+    #[error("{0} is not a tenant or host name: give only the name, without https:// or a path")]
     Name(Box<str>),
     /// A scope with characters that RFC 6749 §3.3 does not allow.
     #[error("the scope {0} has characters that a scope cannot have; separate scopes by spaces")]
     Scope(Box<str>),
-    /// A refresh for a scope that this client does not ask for (RFC 6749 §6).
-    #[error("a refresh cannot ask for the scope {0}, which was not granted: sign in again to ask for it")]
+    /// A refresh for a scope that this client does not request (RFC 6749 §6).
+    #[error("a refresh cannot request the scope {0}, which was not granted: sign in again to request it")]
     WiderScope(Box<str>),
-    /// A language that is no tag of RFC 5646.
-    #[error("{0} is no language tag: write one like de-DE")]
+    /// A language that is not a tag of RFC 5646.
+    #[error("{0} is not a language tag: write one like de-DE")]
     Language(Box<str>),
-    /// A correlation id that is empty, longer than 128 characters, or has others than visible ASCII.
+    /// A correlation id that is empty, longer than 128 characters, or not all visible ASCII.
     #[error("the correlation id must be 1 to 128 visible ASCII characters without spaces, such as a GUID")]
     CorrelationId,
-    /// Claims that are no JSON object (OpenID Connect Core §5.5).
-    #[error("the claims to ask for must be a JSON object, as the claims challenge of an API has it")]
+    /// Claims that are not a JSON object (OpenID Connect Core §5.5).
+    #[error("the requested claims must be a JSON object, such as the claims challenge of an API")]
     Claims,
-    /// A resource that is no absolute URI, or has a fragment (RFC 8707 §2).
+    /// A resource that is not an absolute URI, or has a fragment (RFC 8707 §2).
     #[error("the resource {0} must be an absolute URI without a fragment")]
     Resource(Box<str>),
-    /// A further parameter without a name, or with one that the grant owns.
+    /// A further parameter without a name, or with the name of one that the grant itself sends.
     #[error("the parameter {0:?} belongs to the grant itself: use the method made for it")]
     ReservedParameter(Box<str>),
     /// A further parameter that was given twice (RFC 8628 §3.1).

@@ -1,4 +1,4 @@
-//! Owns who we are: the client, its builder, and every check of a configuration.
+//! Owns the client: its configuration, its builder, and every check of a configuration.
 
 mod auth;
 mod config_error;
@@ -22,8 +22,8 @@ use core::fmt;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// A client as one server knows it: endpoints, credentials, scopes. Everything that stays the same from poll to poll is
-/// encoded here once; flows share it in an [`Arc`].
+/// A client as one server knows it: endpoints, credentials, scopes. What is the same in every poll is encoded here
+/// once; flows share the client in an [`Arc`].
 ///
 /// ```
 /// use device_flow_core::{Client, Provider};
@@ -38,7 +38,7 @@ pub struct Client {
     authority: Authority,
     scope: Box<str>,
     audience: Box<str>,
-    /// With the language in it, where the server reads it there.
+    /// With the language as a query parameter, for servers that read it there.
     device_authorization_endpoint: Arc<str>,
     token_endpoint: Arc<str>,
     revocation_endpoint: Result<Arc<str>, ConfigError>,
@@ -61,7 +61,8 @@ pub struct Client {
 impl Client {
     /// Starts a configuration; [`ClientBuilder::build`] checks it.
     ///
-    /// `provider`: a preset, endpoints by hand, or the [`Metadata`](crate::Metadata) that [`Discovery`](crate::Discovery) found.
+    /// `provider`: a preset, endpoints by hand, or the [`Metadata`](crate::Metadata) that
+    /// [`Discovery`](crate::Discovery) found.
     pub fn builder(provider: impl Into<Provider>, client_id: impl Into<String>) -> ClientBuilder {
         ClientBuilder {
             provider: provider.into(),
@@ -91,52 +92,52 @@ impl Client {
         &self.id
     }
 
-    /// Whose tokens these are: from metadata or the preset, `None` for endpoints by hand.
+    /// The issuer of the tokens, from metadata or the preset; `None` for endpoints by hand.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// Whose accounts these are, as a [`TokenCache`](crate::TokenCache) names the server.
+    /// The server, as a [`TokenCache`](crate::TokenCache) names it.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// The scopes to ask for, separated by single spaces; possibly empty. With Microsoft's servers they include those that
+    /// The requested scopes, separated by single spaces; may be empty. With Microsoft's servers they include those that
     /// the builder [adds](ClientBuilder::scope).
     #[must_use]
     pub fn scope(&self) -> &str {
         &self.scope
     }
 
-    /// The APIs that tokens are for: audience and resources, separated by spaces; empty for most. A token for one is not used for
-    /// another.
+    /// The APIs that tokens are for: audience and resources, separated by spaces; empty for most clients. A token for
+    /// one API is not used for another.
     #[must_use]
     pub fn audience(&self) -> &str {
         &self.audience
     }
 
-    /// Where codes come from.
+    /// The device authorization endpoint (RFC 8628 §3.1), which issues codes.
     #[must_use]
     pub fn device_authorization_endpoint(&self) -> &str {
         &self.device_authorization_endpoint
     }
 
-    /// Where tokens come from.
+    /// The token endpoint (RFC 6749 §3.2), which issues tokens.
     #[must_use]
     pub fn token_endpoint(&self) -> &str {
         &self.token_endpoint
     }
 
-    /// Where tokens are revoked (RFC 7009), if the server has such a place that may be used.
+    /// The revocation endpoint (RFC 7009); `None` when none is known or the known one must not be used.
     #[must_use]
     pub fn revocation_endpoint(&self) -> Option<&str> {
         self.revocation_endpoint.as_deref().ok()
     }
 
-    /// How it authenticates, as metadata call it (RFC 8414 §2): `client_secret_basic`, `client_secret_post`, or `none` without a
-    /// secret.
+    /// How it authenticates, in the terms of RFC 8414 §2: `client_secret_basic`, `client_secret_post`, or `none`
+    /// without a secret.
     #[must_use]
     pub fn authentication_method(&self) -> &'static str {
         match &self.authorization {
@@ -146,15 +147,15 @@ impl Client {
         }
     }
 
-    /// The claims of a request that asks for these, a JSON object or nothing.
-    pub(crate) fn claims(&self, asked: &str) -> Box<str> {
+    /// These requested claims, a JSON object or nothing, together with the capabilities of this client.
+    pub(crate) fn claims(&self, requested: &str) -> Box<str> {
         if self.capabilities.is_empty() {
-            return Box::from(asked);
+            return Box::from(requested);
         }
-        crate::message::claims::with_capabilities(asked, &self.capabilities)
+        crate::message::claims::with_capabilities(requested, &self.capabilities)
     }
 
-    /// `finish` may add what differs from flow to flow.
+    /// `finish` may add what differs between flows.
     pub(crate) fn device_request(&self, finish: impl FnOnce(&mut Form)) -> Request {
         let mut form = self.device_form.clone();
         finish(&mut form);
@@ -191,7 +192,7 @@ impl Client {
         self.revocation_endpoint.clone()
     }
 
-    /// Some of the scopes of this client, checked (RFC 6749 §6).
+    /// Checks that these are among the scopes of this client (RFC 6749 §6).
     pub(crate) fn narrower_scope(&self, scopes: &str) -> Result<Box<str>, ConfigError> {
         let scopes = normalise_scope(scopes)?;
         let known = |scope: &&str| self.scope.is_empty() || self.scope.split(' ').any(|known| known == *scope);
@@ -201,7 +202,7 @@ impl Client {
         }
     }
 
-    /// A parameter of one refresh beside the ones that it has `already` and those of every refresh.
+    /// Checks a parameter of one refresh against those that it has `already` and those of every refresh.
     pub(crate) fn check_refresh_parameter<'a>(
         &self,
         name: &str,
@@ -273,50 +274,55 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// Scopes to ask for, separated by spaces; may be called again for more. Ask for the least that is needed.
+    /// Requests scopes, separated by spaces; may be called again for more. Request the least that you need.
     ///
-    /// With Microsoft's servers `openid profile offline_access` are added, as every MSAL does: without them nobody could tell
-    /// who signed in, nor sign in silently later. [`exact_scope`](Self::exact_scope) leaves them out.
+    /// With Microsoft's servers `openid profile offline_access` are added, as every MSAL does: without them the answer
+    /// would not say who signed in, and no silent sign-in would be possible later. [`exact_scope`](Self::exact_scope)
+    /// leaves them out.
     pub fn scope(mut self, scope: &str) -> Self {
         self.scopes.push(' ');
         self.scopes.push_str(scope);
         self
     }
 
-    /// Asks for what [`scope`](Self::scope) named and nothing more.
+    /// Requests only the scopes given to [`scope`](Self::scope).
     pub fn exact_scope(mut self) -> Self {
         self.exact_scope = true;
         self
     }
 
-    /// Says what server it is where the URL does not tell: one that behaves like Microsoft Entra ID on a host of its own.
+    /// Names the kind of server when its URL does not show it: one that behaves like Microsoft Entra ID on a host of
+    /// its own.
     pub fn authority(mut self, authority: Authority) -> Self {
         self.authority = Some(authority);
         self
     }
 
-    /// The language of the person, such as `de-DE` (RFC 5646), for the texts that the server sends: `mkt` for Microsoft's,
-    /// `ui_locales` for others (OpenID Connect Core §3.1.2.1), which ignore it when they do not know it.
+    /// The language of the person, such as `de-DE` (RFC 5646), for the texts that the server sends: `mkt` with
+    /// Microsoft's servers, `ui_locales` with others (OpenID Connect Core §3.1.2.1), which ignore it when they do not
+    /// know it.
     pub fn language(mut self, tag: impl Into<String>) -> Self {
         self.language = tag.into();
         self
     }
 
-    /// Sends this in the header `client-request-id` of every request, so that the server's log can be searched for it; a GUID
-    /// for Microsoft's, which repeat it in their errors. One client for each sign-in makes it name one sign-in.
+    /// Sends this in the header `client-request-id` of every request, so that the server's log can be searched for it.
+    /// Microsoft's servers want a GUID and repeat it in their errors. To let it name one sign-in, build a client for
+    /// each.
     pub fn correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
         self
     }
 
-    /// Tells Microsoft's servers what the program can handle, such as `cp1`: claims challenges of an API, in exchange for tokens
-    /// that live longer and end when the person's rights do. It goes with the claims of every request; may be called again for more.
+    /// Tells Microsoft's servers what the program can handle, such as `cp1`: claims challenges of an API, in exchange
+    /// for tokens that live longer and end when the person's rights do. It is sent in the claims of every request; may
+    /// be called again.
     pub fn capability(mut self, name: impl Into<String>) -> Self {
         self.capabilities.push(name.into());
         self
     }
 
-    /// The API that the token is for, as Auth0, Docker and others name it.
+    /// The API that the token is for, as a parameter `audience` (Auth0, Docker and others).
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = audience.into();
         self
@@ -328,20 +334,20 @@ impl ClientBuilder {
         self
     }
 
-    /// A further parameter of the device authorization request. It cannot replace one that the grant owns.
+    /// A further parameter of the device authorization request. It cannot replace one of the grant itself.
     pub fn device_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.device_parameters.push((name.into(), value.into()));
         self
     }
 
-    /// A further parameter of every token request, polls and refreshes. It cannot replace one that the grant owns.
+    /// A further parameter of every token request, polls and refreshes. It cannot replace one of the grant itself.
     pub fn token_parameter(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.token_parameters.push((name.into(), value.into()));
         self
     }
 
-    /// A secret, sent in the way that the metadata lists: the `Authorization` header if it can be (RFC 6749 §2.3.1), else
-    /// the body.
+    /// A secret, sent in a way that the metadata lists: in the `Authorization` header if possible (RFC 6749 §2.3.1),
+    /// else in the body.
     pub fn client_secret(mut self, secret: impl Into<Secret>) -> Self {
         self.authentication = Authentication::Listed(secret.into());
         self
@@ -365,14 +371,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Repeats the client id in the body beside the `Authorization` header (django-oauth-toolkit and allauth want it).
+    /// Repeats the client id in the body in addition to the `Authorization` header (django-oauth-toolkit and allauth
+    /// require it).
     pub fn client_id_in_body(mut self) -> Self {
         self.client_id_in_body = true;
         self
     }
 
-    /// Sends a PKCE challenge with the device request and the verifier with each poll (RFC 7636, S256). RFC 8628 knows
-    /// nothing of it; Keycloak can demand it.
+    /// Sends a PKCE challenge with the device request and the verifier with each poll (RFC 7636, S256). RFC 8628 does
+    /// not define this, but Keycloak can require it.
     pub fn pkce(mut self) -> Self {
         self.pkce = true;
         self
@@ -384,22 +391,22 @@ impl ClientBuilder {
         self
     }
 
-    /// Allows `http://` to 127.0.0.0/8, `[::1]` and `localhost`, for development. Other hosts need https always.
+    /// Allows `http://` to 127.0.0.0/8, `[::1]` and `localhost`, for development. Other hosts always need https.
     pub fn allow_http_loopback(mut self) -> Self {
         self.allow_http_loopback = true;
         self
     }
 
-    /// The most bytes that an answer may have; 64 KiB when not set.
+    /// The most bytes that an answer may have; 64 KiB unless set.
     pub fn max_answer(mut self, bytes: usize) -> Self {
         self.max_answer = bytes;
         self
     }
 
-    /// Checks everything and encodes what can be encoded now.
+    /// Checks the configuration and encodes the requests as far as possible.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first thing that cannot work.
+    /// [`ConfigError`] for the first setting that cannot work.
     pub fn build(self) -> Result<Client, ConfigError> {
         check_client_id(&self.client_id)?;
         let endpoints = self.provider.resolve()?;
@@ -420,7 +427,7 @@ impl ClientBuilder {
         let token_endpoint = check("token endpoint", &endpoints.token)?;
         let revocation_endpoint = endpoints.revocation.ok_or(ConfigError::NoRevocationEndpoint);
         let revocation_endpoint = revocation_endpoint.and_then(|url| check("revocation endpoint", &url));
-        // What is wrong in the metadata is told when it is needed: no sign-in needs it.
+        // A wrong one in the metadata is reported when it is needed: no sign-in needs it.
         if let (Err(error), true) = (&revocation_endpoint, endpoints.revocation_by_hand) {
             return Err(error.clone());
         }
@@ -457,7 +464,7 @@ impl ClientBuilder {
             push_parameters(form, parameters)?;
         }
         if authority.kind() == AuthorityKind::Entra {
-            // The answer then says who signed in, in the tenant that is their home.
+            // The answer then says who signed in, in terms of their home tenant.
             for form in [&mut poll_form, &mut refresh_form] {
                 form.push("client_info", if form.has("client_info") { "" } else { "1" });
             }
@@ -565,7 +572,7 @@ fn check_language(tag: &str) -> Result<(), ConfigError> {
     if plain && tag.len() <= 64 { Ok(()) } else { Err(ConfigError::Language(printable(tag))) }
 }
 
-/// It becomes a header, and a word in somebody's log.
+/// It becomes a header and a word in a log.
 fn check_correlation_id(id: String) -> Result<Arc<str>, ConfigError> {
     let visible = id.bytes().all(|b| matches!(b, 0x21..=0x7e));
     if visible && (1..=128).contains(&id.len()) { Ok(Arc::from(id)) } else { Err(ConfigError::CorrelationId) }

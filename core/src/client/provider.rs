@@ -1,4 +1,4 @@
-//! Owns where a server is: endpoints by hand, from metadata, or from a preset.
+//! Owns the endpoints of a server: given by hand, from metadata, or from a preset.
 
 use super::ConfigError;
 use crate::Metadata;
@@ -8,13 +8,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// An authorization server: its endpoints, or how to know them.
+/// An authorization server: its endpoints, or how to derive them.
 ///
-/// Presets hold what the providers document; no client id of anyone is built in.
+/// Presets hold what the providers document. No client id is built in.
 #[derive(Clone, Debug)]
 pub struct Provider {
     kind: Kind,
-    /// Named by hand.
+    /// Given by hand.
     revocation: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl EntraCloud {
 }
 
 impl Provider {
-    /// Both endpoints by hand, used verbatim.
+    /// Both endpoints, used verbatim.
     #[must_use]
     pub fn endpoints(device_authorization: impl Into<String>, token: impl Into<String>) -> Self {
         Kind::Endpoints { device_authorization: device_authorization.into(), token: token.into() }.into()
@@ -97,20 +97,21 @@ impl Provider {
         Self::gitlab_at("gitlab.com")
     }
 
-    /// A GitLab on its own host. Its metadata does not name the device authorization endpoint, so discovery does not do.
+    /// A GitLab on its own host. Its metadata does not name the device authorization endpoint, so discovery is not
+    /// enough.
     #[must_use]
     pub fn gitlab_at(host: impl Into<String>) -> Self {
         Kind::GitLab { host: host.into() }.into()
     }
 
-    /// Google, for clients of the type "TVs and Limited Input devices". They have a secret: give it with
+    /// Google, for clients of the type "TVs and Limited Input devices". They have a secret, which goes to
     /// [`client_secret_post`](crate::ClientBuilder::client_secret_post).
     #[must_use]
     pub fn google() -> Self {
         Kind::Google.into()
     }
 
-    /// Names the revocation endpoint (RFC 7009 §2), used verbatim, instead of the one in the metadata or the preset, if any.
+    /// Sets the revocation endpoint (RFC 7009 §2), used verbatim, instead of one from the metadata or the preset.
     #[must_use]
     pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
         self.revocation = Some(url.into());
@@ -170,7 +171,7 @@ impl Provider {
                 check_name(&host)?;
                 let base = format!("https://{host}/login");
                 let endpoints = (format!("{base}/device/code"), format!("{base}/oauth/access_token"));
-                // It has another way, which takes the secret that no installed program keeps.
+                // Its own way to revoke needs the client secret, which an installed program cannot keep.
                 preset(Some(format!("{base}/oauth")), endpoints.0, endpoints.1, None)
             }
             Kind::GitLab { host } => {
@@ -209,11 +210,11 @@ pub(super) struct Endpoints {
     pub(super) token: String,
     pub(super) revocation: Option<String>,
     pub(super) revocation_by_hand: bool,
-    /// Empty: unknown.
+    /// Empty when unknown.
     pub(super) auth_methods: Vec<String>,
 }
 
-/// A host (with port) or tenant name, which goes into a URL as it stands.
+/// Checks the name of a host (with port) or tenant, which goes into a URL as it stands.
 fn check_name(name: &str) -> Result<(), ConfigError> {
     let known = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']');
     let dots = name.split('.').any(str::is_empty);

@@ -28,7 +28,8 @@ use core::time::Duration;
 use schedule::Schedule;
 use sha2::{Digest as _, Sha256};
 
-/// The device flow of RFC 8628: asks for a code, has it shown, and polls by the book until there is a token or none can come.
+/// The device flow of RFC 8628: gets a code, has it shown, and polls by the rules until there is a token or none can
+/// come.
 ///
 /// ```
 /// use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider, Response, Timestamp};
@@ -37,7 +38,7 @@ use sha2::{Digest as _, Sha256};
 /// # let (entropy, now) = ([7; 32], Timestamp::ZERO);
 /// let mut flow = DeviceFlow::new(client, entropy);
 /// let Action::SendRequest(outgoing) = flow.next_action(now) else { panic!() };
-/// let answer = br#"{"device_code": "d", "user_code": "WDJB-MJHT", "verification_uri": "https://github.com/login/device",
+/// let answer = br#"{"device_code": "d", "user_code": "WDJB-MJHT", "verification_uri": "https://github.com/login",
 ///     "expires_in": 900, "interval": 5}"#;
 /// flow.response(outgoing.ticket, Response::new(200, answer), now)?;
 /// let Action::ShowCode(prompt) = flow.next_action(now) else { panic!() };
@@ -50,9 +51,9 @@ use sha2::{Digest as _, Sha256};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. It may be kept in any
-/// collection or, with the feature `serde`, be stored as a `Snapshot` and resumed elsewhere. It cannot be cloned: two copies
-/// would poll twice as often.
+/// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. Keep it in any
+/// collection or, with the feature `serde`, store it as a `Snapshot` and resume it elsewhere. It cannot be cloned,
+/// because two copies would poll twice as often.
 ///
 /// ```compile_fail,E0277
 /// fn cloned<T: Clone>() {}
@@ -68,17 +69,17 @@ pub struct DeviceFlow {
 }
 
 enum State {
-    /// The device authorization request is to be sent, now or after a wait.
+    /// The device authorization request is due, now or after a wait.
     Opening(Box<Opening>),
     /// The device authorization request is in flight.
     Requesting(Box<Opening>),
-    /// There is a code that the person has not seen.
+    /// There is a code that was not shown to the person.
     Showing(Box<Grant>),
     /// The next poll is not due.
     Waiting(Box<Grant>),
     /// A poll is in flight.
     Polling(Box<Grant>),
-    /// The outcome is to be handed out.
+    /// The outcome was not handed out.
     Finished(Box<Result<TokenResponse, Failure>>),
     /// The outcome was handed out.
     Ended,
@@ -101,32 +102,33 @@ struct Grant {
     tail: Secret,
 }
 
-/// How many pages in a row may come instead of JSON: a captive portal, a firewall.
+/// How many pages in a row may come instead of JSON, as from a captive portal or a firewall.
 const PAGES_TOLERATED: u8 = 3;
-/// How many empty objects in a row.
+/// How many empty objects may come in a row.
 const EMPTY_OBJECTS_TOLERATED: u8 = 1;
 
 impl DeviceFlow {
     /// A new sign-in. Start one only when a person asked for it (RFC 8628 §3.1).
     ///
-    /// `entropy`: 32 fresh bytes from the system's random source (the crate `getrandom`, or `entropy()` of an adapter). They seed
-    /// the jitter and, when the client asks for PKCE, are the code verifier; so never use the same ones twice.
+    /// `entropy`: 32 fresh bytes from the system's random source (the crate `getrandom`, or `entropy()` of an adapter).
+    /// They seed the jitter and, when the client asks for PKCE, are the code verifier; so never use the same ones
+    /// twice.
     #[must_use]
     pub fn new(client: impl Into<Arc<Client>>, entropy: [u8; 32]) -> Self {
         let client = client.into();
         let verifier = client.pkce().then(|| Secret::from(Base64UrlUnpadded::encode_string(&entropy)));
-        // Hashed apart, so that the timing of polls tells nothing about the verifier.
+        // Hashed separately, so that the timing of polls reveals nothing about the verifier.
         let digest = Sha256::new().chain_update(b"jitter").chain_update(entropy).finalize();
         let jitter = digest.iter().take(8).fold(0, |seed: u64, byte| seed << 8 | u64::from(*byte));
         let opening = Opening { retry: Retry::new(), verifier, claims: client.claims(""), jitter };
         Self::at(client, Timestamp::ZERO, State::Opening(Box::new(opening)))
     }
 
-    /// Asks for these claims (OpenID Connect Core §5.5), as the claims challenge of an API or of an
-    /// [error](OAuthError::claims) has them. An empty text or object asks for nothing. To be called before the first action.
+    /// Requests these claims (OpenID Connect Core §5.5), such as the claims challenge of an API or of an
+    /// [error](OAuthError::claims). An empty text or object requests nothing. Call it before the first action.
     ///
     /// # Errors
-    /// [`ConfigError::Claims`] when it is no JSON object.
+    /// [`ConfigError::Claims`] when it is not a JSON object.
     pub fn claims(mut self, json: &str) -> Result<Self, ConfigError> {
         let claims = crate::message::claims::request(json)?;
         if let State::Opening(opening) = &mut self.state {
@@ -139,7 +141,7 @@ impl DeviceFlow {
         Self { client, now, outstanding: Outstanding::default(), trail: Trail::default(), state }
     }
 
-    /// The client that signs in.
+    /// The client that the flow is for.
     #[must_use]
     pub fn client(&self) -> &Arc<Client> {
         &self.client
@@ -203,8 +205,8 @@ impl DeviceFlow {
         // Exposed because RFC 7636 §4.5 sends it with each token request. base64url needs no encoding.
         let verifier = opening.verifier.as_ref().map_or("", Secret::expose);
         let joint = if verifier.is_empty() { "" } else { "&code_verifier=" };
-        let asked = if opening.claims.is_empty() { "" } else { "&claims=" };
-        let tail = [&*encode(&answer.device_code), joint, verifier, asked, &*encode(&opening.claims)];
+        let claims = if opening.claims.is_empty() { "" } else { "&claims=" };
+        let tail = [&*encode(&answer.device_code), joint, verifier, claims, &*encode(&opening.claims)];
         let tail = Secret::from(tail.concat());
         let schedule = Schedule::start(now, answer.interval, answer.lifetime, opening.jitter);
         self.if_poll_left(Grant { schedule, texts: answer.texts, tail }, State::Showing)
@@ -254,13 +256,14 @@ impl DeviceFlow {
             }
             Consequence::Denied => State::failed(Failure::Denied(error.in_full(object))),
             Consequence::Expired => self.expired(Some(error.in_full(object))),
-            // Servers that forget a dead code say so once, or for some seconds, and then do not know it (Keycloak, Auth0).
+            // Some servers say that a code has expired once or for some seconds, and then no longer know it (Keycloak,
+            // Auth0).
             Consequence::UnknownCode if grant.schedule.is_over(now) => self.expired(Some(error.in_full(object))),
             Consequence::UnknownCode | Consequence::Stop => State::failed(Failure::Rejected(error.in_full(object))),
         }
     }
 
-    /// Something other than the authorization server may have answered: try again, a few times.
+    /// Something other than the authorization server may have answered: poll again, a few times.
     fn page(
         &mut self,
         mut grant: Box<Grant>,
@@ -283,7 +286,7 @@ impl DeviceFlow {
         grant.schedule.setback(now, cause, retry_after);
     }
 
-    /// Never makes a person wait for nothing.
+    /// Enters `state`, or expires when no poll fits before the deadline, so that nobody waits for nothing.
     fn if_poll_left(&self, grant: impl Into<Box<Grant>>, state: fn(Box<Grant>) -> State) -> State {
         let grant = grant.into();
         if grant.schedule.has_poll_left() { state(grant) } else { self.expired(None) }
@@ -353,7 +356,8 @@ impl Machine for DeviceFlow {
                     return Action::Wait { until, reason };
                 }
                 self.trail.polls = self.trail.polls.saturating_add(1);
-                // Exposed because the device code is what a poll is about (RFC 8628 §3.4); the body is wiped when dropped.
+                // Exposed because the device code is what a poll is about (RFC 8628 §3.4); the body is wiped when
+                // dropped.
                 let request = self.client.poll_request(grant.tail.expose().as_bytes());
                 self.state = State::Polling(grant);
                 self.send(request)
@@ -373,7 +377,7 @@ impl Machine for DeviceFlow {
         self.state = match self.take() {
             State::Requesting(opening) => self.device_answered(opening, &response, now),
             State::Polling(grant) => self.token_answered(grant, &response, now),
-            // Cancelled in the meantime: the answer is dropped.
+            // Cancelled meanwhile: the answer is dropped.
             idle @ (State::Opening(_) | State::Showing(_) | State::Waiting(_) | State::Finished(_) | State::Ended) => {
                 idle
             }

@@ -1,4 +1,4 @@
-//! Owns when to poll: the one place where times are added. The numbered rules are those of docs/polling-law.md.
+//! Owns when to poll: the only file of the flow that adds times. The numbered rules are those of docs/polling-law.md.
 
 use crate::{Cause, Timestamp, WaitReason};
 use core::time::Duration;
@@ -7,10 +7,10 @@ use core::time::Duration;
 const SLOW_DOWN_STEP: u32 = 5;
 /// A back-off never grows beyond this, or twice the interval if that is more.
 const BACKOFF_CAP: u64 = 60_000;
-/// How long before the end a wait that would cost the last poll is cut.
+/// How long before the deadline the last poll comes when a longer wait would lose it (rule 6).
 const LAST_POLL: u64 = 1_000;
 
-/// The pace of one code.
+/// When to poll for one code.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
     deadline: Timestamp,
@@ -19,14 +19,14 @@ pub(super) struct Schedule {
     /// In seconds; it never falls.
     interval: u32,
     reason: WaitReason,
-    /// In a row, each.
+    /// Each in a row.
     failures: u16,
     slow_downs: u8,
     pages: u8,
 }
 
 impl Schedule {
-    /// A code that arrived now. The first poll comes one interval later (rule 1).
+    /// For a code that arrived now. The first poll comes one interval later (rule 1).
     pub(super) fn start(now: Timestamp, interval: u32, lifetime: u32, jitter: u64) -> Self {
         let mut schedule = Self {
             deadline: now.plus_millis(millis(lifetime)),
@@ -89,7 +89,7 @@ impl Schedule {
         }
     }
 
-    /// Counts a page that came instead of JSON, and whether it is one too many.
+    /// Counts a page that came instead of JSON. Returns `false` when it was one too many.
     pub(super) fn tolerates_page(&mut self, tolerated: u8) -> bool {
         self.pages = self.pages.saturating_add(1);
         self.pages <= tolerated
@@ -100,7 +100,7 @@ impl Schedule {
         self.slow_downs >= 3
     }
 
-    /// Counts from the arrival of the answer (rule 2). All in milliseconds.
+    /// Sets when the next poll is due, counted from the arrival of the answer (rule 2). All in milliseconds.
     fn pace(&mut self, now: Timestamp, retry_after: Duration) {
         let interval = millis(self.interval);
         // Rule 13: a clock that runs fast never satisfies a server that grows its own interval with every slow_down.
@@ -110,27 +110,28 @@ impl Schedule {
             _ => interval.saturating_mul(4) / 10,
         };
         let mut wait = interval.saturating_add(margin);
-        // Without a failure this would change nothing, at the cost of some instructions in every poll.
+        // Without a failure this would change nothing but cost some instructions in every poll.
         if self.failures != 0 {
             let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
             wait = wait.max(doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2))));
         }
         self.reason =
             if self.slow_downs > 0 { WaitReason::SlowDown { interval: self.interval } } else { WaitReason::Interval };
-        // Rule 6: only lengthened.
+        // Rule 6: `Retry-After` only lengthens.
         if !retry_after.is_zero() {
             let asked = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             if asked > wait {
                 (wait, self.reason) = (asked, WaitReason::RetryAfter);
             }
         }
-        // Rule 12: up to a tenth of the interval more, so that crowds spread.
+        // Rule 12: up to a tenth of the interval more, so that many devices spread.
         let wanted = now.plus_millis(wait.saturating_add(self.next_jitter(interval / 10)));
         // Rule 6: nothing but the interval itself may cost the last legal poll.
         self.due = wanted.min(self.deadline.minus_millis(LAST_POLL)).max(now.plus_millis(interval));
     }
 
-    /// SplitMix64: one addition and two multiplications, and every seed gives another series. From 0 to `most`.
+    /// A number from 0 to `most` by SplitMix64: one addition and two multiplications, and a different series for every
+    /// seed.
     fn next_jitter(&mut self, most: u64) -> u64 {
         self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.jitter;
@@ -153,7 +154,7 @@ impl Schedule {
         }
     }
 
-    /// Less time away than it was makes the next poll later, never sooner.
+    /// An `away` that is too short makes the next poll later, never sooner.
     #[cfg(feature = "serde")]
     pub(super) fn from_stored(stored: &StoredSchedule, away: Duration, now: Timestamp) -> Self {
         let left = |millis| now.saturating_add(Duration::from_millis(millis).saturating_sub(away));

@@ -1,4 +1,4 @@
-//! Owns the stored form of a flow: versioned, in durations, checked when it comes back.
+//! Owns the stored form of a flow: versioned, in durations, checked when it is loaded.
 
 use super::schedule::{Schedule, StoredSchedule};
 use super::{DeviceFlow, Grant, State};
@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// A flow that has its code, as data: store it, and [`resume`](DeviceFlow::resume) in another process.
 ///
-/// It holds the device code, which is a secret: store it where only its owner can read. It holds durations, never moments,
-/// so it does not matter what the clock of the other process counts from. `Debug` shows what a person may see of it.
+/// It holds the device code, which is a secret: store it where only its owner can read it. It holds durations and no
+/// moments, so the clock of the other process may count from another zero. `Debug` shows only what a person may see.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Snapshot(Stored);
@@ -50,7 +50,7 @@ pub enum SnapshotError {
     /// It belongs to another client or another server.
     #[error("this sign-in was started with another client or server: resume it with the same configuration")]
     OtherClient,
-    /// Its content could not have come from a flow.
+    /// Its content cannot have come from a flow.
     #[error("this stored sign-in is damaged ({0}): start a new one")]
     Damaged(&'static str),
 }
@@ -72,10 +72,10 @@ impl core::fmt::Debug for Snapshot {
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
 impl DeviceFlow {
-    /// The flow as data, while a code lives; `None` before there is one and after the outcome: start anew then.
+    /// The flow as data while a code lives; `None` before there is one and after the outcome: start a new flow then.
     ///
-    /// A poll in flight counts as one that failed, since its answer will not be seen. The flow itself goes on unchanged;
-    /// but of it and what is resumed from the snapshot only one may poll.
+    /// A poll in flight counts as failed, since its answer will not be seen. The flow itself goes on unchanged, but
+    /// only one may poll: either it or the flow that is resumed from the snapshot.
     #[must_use]
     pub fn snapshot(&self, now: Timestamp) -> Option<Snapshot> {
         let grant = self.grant()?;
@@ -102,13 +102,14 @@ impl DeviceFlow {
         }))))
     }
 
-    /// Goes on with a stored flow, within the polling law: the code is shown again, then the rest of the wait is kept.
+    /// Goes on with a stored flow by the same polling rules: the code is shown again, then the rest of the wait is
+    /// kept.
     ///
-    /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. Not sure? Pass less: it polls later, never
-    /// sooner. `now`: on the timeline of the driver that goes on.
+    /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. If you are not sure, pass less: then the
+    /// next poll comes later, never sooner. `now`: on the timeline of the driver that goes on.
     ///
     /// # Errors
-    /// [`SnapshotError`] when the snapshot belongs to another client or was tampered with.
+    /// [`SnapshotError`] when the snapshot belongs to another client or is damaged.
     pub fn resume(
         client: impl Into<Arc<Client>>,
         snapshot: Snapshot,
@@ -137,7 +138,7 @@ impl DeviceFlow {
         };
         let texts = PromptTexts::check(raw, client.allow_http_loopback());
         let mut texts = texts.map_err(|_| SnapshotError::Damaged("prompt"))?;
-        texts.warn_again(stored.warnings);
+        texts.restore_warnings(stored.warnings);
         let schedule = Schedule::from_stored(&stored.schedule, away, now);
         let trail = Trail {
             polls: stored.polls,
@@ -149,13 +150,13 @@ impl DeviceFlow {
         let grant = Grant { schedule, texts, tail: stored.tail };
         let mut flow = Self::at(client, now, State::Ended);
         flow.trail = trail;
-        // A poll that was in flight counts as failed, and may have been the last one that fitted.
+        // A poll that was in flight counts as failed, and may have been the last one before the deadline.
         flow.state = flow.if_poll_left(grant, State::Showing);
         Ok(flow)
     }
 }
 
-/// The one place where a secret becomes data: a snapshot without its device code could not be resumed.
+/// Where a secret becomes data: a snapshot without its device code could not be resumed.
 mod exposed {
     use crate::Secret;
     use alloc::string::String;

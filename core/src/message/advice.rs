@@ -1,9 +1,9 @@
-//! Owns the one table of advice: what a person can do about an error, by Microsoft's number, by suberror and by code.
+//! Owns the table of advice: what a person can do about an error, by Microsoft's number, by suberror and by code.
 //!
-//! Numbers and suberrors are hints and nothing else: what becomes of a machine is decided by the error code alone, as Microsoft
-//! asks for (the numbers "can change at any time").
+//! Numbers and suberrors are only hints: the error code alone decides what happens to a machine, as Microsoft asks (the
+//! numbers "can change at any time").
 
-/// The best advice there is. A number tells more than a suberror, which tells more than the code.
+/// The most specific advice: a number says more than a suberror, which says more than the code.
 pub(super) fn advice(
     numbers: &[u32],
     description: &str,
@@ -18,7 +18,7 @@ pub(super) fn advice(
     numbers.filter_map(by_number).next().or_else(|| by_text(&SUBERRORS, suberror)).or(code)
 }
 
-/// Advice for codes that mean nothing of their own to a machine, so that they are not in the table of consequences.
+/// Advice for codes that a machine does not treat in a special way, so that they are not in the table of consequences.
 pub(super) fn by_code(code: &str) -> Option<&'static str> {
     by_text(&CODES, code)
 }
@@ -27,7 +27,7 @@ fn by_text(table: &[(&str, &'static str)], text: &str) -> Option<&'static str> {
     table.iter().find(|(known, _)| *known == text).map(|(_, advice)| *advice)
 }
 
-/// The number in `AADSTS70016: …`, for answers that name it nowhere else.
+/// The number in `AADSTS70016: …`, for answers that have it nowhere else.
 fn number_in(description: &str) -> Option<u32> {
     let (_, rest) = description.split_once("AADSTS")?;
     let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
@@ -66,7 +66,7 @@ const THROTTLED: &str = "the tenant has too many requests for the moment: wait s
 const DEVICE: &str = "the organization demands a registered or managed device, and this one did not prove to be one: ask its administrator";
 const REVOKED: &str = "the refresh token has expired or was revoked: sign in again";
 
-/// AADSTS numbers. The first three rows are told as Microsoft's own article on this flow tells them.
+/// AADSTS numbers. The first three rows say what Microsoft's own article on this flow says.
 static NUMBERS: [(&[u32], &str); 31] = [
     (
         &[50059],

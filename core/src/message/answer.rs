@@ -1,4 +1,4 @@
-//! Owns the first look at an answer: status, headers and body become one of five meanings, the body first.
+//! Owns the classification of an answer: status, headers and body become one of five meanings, the body first.
 
 use super::json::{NoObject, Object};
 use super::oauth_error::ErrorCode;
@@ -7,7 +7,7 @@ use crate::prompt::printable;
 use crate::{ProtocolFault, Response};
 use core::time::Duration;
 
-/// How many bytes an answer may have (1 MiB for metadata, RFC 6749 sets no limit).
+/// The most bytes that an answer may have unless set otherwise. RFC 6749 sets no limit; metadata may have 1 MiB.
 pub(crate) const MAX_ANSWER: usize = 64 * 1024;
 
 /// An answer: what it means, and the delay that it asks for before the next request.
@@ -21,16 +21,16 @@ pub(crate) enum Meaning<'a> {
     Object,
     /// An OAuth error, whatever the status.
     Error(ErrorCode<'a>),
-    /// Not now: 408, 429 or 5xx without an OAuth error.
+    /// Try later: 408, 429 or 5xx without an OAuth error.
     Unavailable(u16),
-    /// No JSON, or a body cut short: perhaps not from the authorization server at all.
+    /// Not JSON, or a body cut short: perhaps not from the authorization server at all.
     NotJson(ProtocolFault, u16),
     /// Never acceptable.
     Broken(ProtocolFault),
 }
 
 impl<'a> Answer<'a> {
-    /// Its members go into an empty `object` of the caller's; they count when the meaning is `Object` or `Error`.
+    /// Puts the members into the caller's empty `object`; they are valid when the meaning is `Object` or `Error`.
     pub(crate) fn read(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> Self {
         Self { meaning: meaning(response, max, object), retry_after: retry_after::delay(response) }
     }
@@ -50,13 +50,13 @@ fn meaning<'a>(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> 
         Ok(None) if (200..300).contains(&status) => Meaning::Object,
         Ok(None) => Meaning::Broken(ProtocolFault::Status(status)),
         Err(NoObject::Fault(fault)) => Meaning::Broken(fault),
-        // These two say themselves that there is no body (RFC 9110 §15.3.5, §15.3.6).
+        // These two statuses mean that there is no body (RFC 9110 §15.3.5, §15.3.6).
         Err(NoObject::NotJson) if matches!(status, 204 | 205) => Meaning::Broken(ProtocolFault::Empty(status)),
         Err(NoObject::NotJson) => Meaning::NotJson(no_json(response), status),
     }
 }
 
-/// What to tell if it does not get better.
+/// What to report if this happens too often.
 fn no_json(response: &Response<'_>) -> ProtocolFault {
     match (response.body().is_empty(), response.status()) {
         (true, status @ 400..500) => ProtocolFault::Status(status),
@@ -66,7 +66,7 @@ fn no_json(response: &Response<'_>) -> ProtocolFault {
 }
 
 fn read<'a>(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> Result<(), NoObject> {
-    // One byte order mark is forgiven: RFC 8259 §8.1 lets a parser ignore it.
+    // A byte order mark is ignored, as RFC 8259 §8.1 allows.
     let body = response.body().strip_prefix(b"\xef\xbb\xbf").unwrap_or(response.body());
     // A captive portal's page has any length and encoding: only what begins as an object is judged as one.
     let is_object = body.trim_ascii_start().starts_with(b"{");
@@ -92,8 +92,8 @@ fn page(response: &Response<'_>) -> ProtocolFault {
     const ENOUGH: usize = 480;
     let start = response.body().get(..ENOUGH).unwrap_or(response.body());
     let text = start.utf8_chunks().next().map_or("", |chunk| chunk.valid());
-    // It may be a token answer that was cut short or has another format: only markup is shown, and nothing from where a member
-    // and its value may begin.
+    // It may be a token response that was cut short or has another format, so only markup is shown, up to where a
+    // member and its value may begin.
     let text = if text.trim_start().starts_with('<') { text } else { "" };
     let text = text.split(['{', '"', '=', '_']).next().unwrap_or_default();
     let cut = text.char_indices().nth(120).map_or(text.len(), |(end, _)| end);

@@ -1,4 +1,4 @@
-//! Owns claims: those of an ID token and of Microsoft's `client_info`, whether they are meant for this client, and those to ask for.
+//! Owns claims: those of an ID token and of Microsoft's `client_info`, their checks, and those to request.
 
 use super::json::{Number, Object};
 use crate::prompt::printable;
@@ -12,15 +12,15 @@ use core::time::Duration;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-/// Clocks of servers and clients differ by this much.
+/// How far the clocks of server and client may differ.
 const SKEW: Duration = Duration::from_secs(300);
 
 /// The claims of an ID token (OpenID Connect Core §2), as far as an account needs them.
 ///
-/// The signature is not checked, and need not be: the token came straight from the token endpoint over TLS, and then the
-/// server's certificate stands for it (OpenID Connect Core §3.1.3.7, item 6). So read only what came in a
-/// [`TokenResponse`](crate::TokenResponse) or from the own cache, never what someone else handed in, and
-/// [`check`](IdTokenClaims::check) it before its person is believed in.
+/// The signature is not checked and need not be: the token comes directly from the token endpoint over TLS, where the
+/// server's certificate vouches for it (OpenID Connect Core §3.1.3.7, item 6). So read only tokens from a
+/// [`TokenResponse`](crate::TokenResponse) or your own cache, never one from anywhere else, and
+/// [`check`](IdTokenClaims::check) the claims before you rely on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdTokenClaims {
     issuer: Box<str>,
@@ -34,14 +34,14 @@ pub struct IdTokenClaims {
     name: Option<Box<str>>,
 }
 
-/// Why an ID token is not to be believed.
+/// Why an ID token is not acceptable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimsError {
-    /// It is no JWT: three parts, the second of them base64url of a JSON object.
+    /// It is not a JWT: three parts, the second of which is a JSON object in base64url.
     #[error("the ID token is not readable")]
     Unreadable,
-    /// A claim that must be there is missing or has another type (OpenID Connect Core §2).
+    /// A required claim is missing or has a wrong type (OpenID Connect Core §2).
     #[error("the ID token has no usable {0}")]
     Claim(&'static str),
     /// Item 2 of OpenID Connect Core §3.1.3.7.
@@ -95,8 +95,9 @@ impl IdTokenClaims {
         })
     }
 
-    /// OpenID Connect Core §3.1.3.7: issued by `issuer`, meant for `client_id`, not expired, with five minutes for clocks that
-    /// differ. In the issuer of Microsoft's metadata `{tenantid}` stands for the tenant that the token names.
+    /// Checks, as in OpenID Connect Core §3.1.3.7, that the token was issued by `issuer`, is meant for `client_id` and
+    /// has not expired; clocks may differ by five minutes. `{tenantid}` in the issuer of Microsoft's metadata stands
+    /// for the tenant that the token names.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -119,13 +120,13 @@ impl IdTokenClaims {
         if self.expires.saturating_add(SKEW) <= now { Err(ClaimsError::Expired) } else { Ok(()) }
     }
 
-    /// `iss`: the server that vouches.
+    /// `iss`: the server that issued the token.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// `sub`: the person, as this issuer knows them. Never reassigned, compared with case.
+    /// `sub`: the person, as this issuer knows them. Never reassigned; letter case matters.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.subject
@@ -136,7 +137,7 @@ impl IdTokenClaims {
         self.audience.iter().map(String::as_str)
     }
 
-    /// `exp`: the end of its life.
+    /// `exp`: when the token expires.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.expires
@@ -154,21 +155,21 @@ impl IdTokenClaims {
         self.tenant.as_deref()
     }
 
-    /// `preferred_username`, else `upn`, else `email`: a name to show, never to decide by. It comes from the server: not safe
-    /// to print.
+    /// `preferred_username`, else `upn`, else `email`: a name to show, never to decide by. It comes from the server and
+    /// is not safe to print.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
         self.username.as_deref()
     }
 
-    /// `name`: the full name. It comes from the server: not safe to print.
+    /// `name`: the full name. It comes from the server and is not safe to print.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 }
 
-/// Microsoft's `client_info`: who signed in, in the tenant that is their home.
+/// Microsoft's `client_info`: who signed in, in terms of their home tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientInfo {
     uid: Box<str>,
@@ -205,7 +206,7 @@ impl ClientInfo {
     }
 }
 
-/// The claims to ask for (OpenID Connect Core §5.5), checked to be a JSON object; empty for one without members.
+/// Requested claims (OpenID Connect Core §5.5), checked to be a JSON object; empty for one without members.
 pub(crate) fn request(json: &str) -> Result<Box<str>, ConfigError> {
     let json = json.trim();
     if json.is_empty() {
@@ -216,8 +217,8 @@ pub(crate) fn request(json: &str) -> Result<Box<str>, ConfigError> {
     Ok(if object.is_empty() { Box::default() } else { Box::from(json) })
 }
 
-/// Claims to ask for, with what the client can handle among them: `xms_cc`, the capabilities that Microsoft's servers want to hear.
-/// What else `claims` holds stays as it is.
+/// Requested claims, with what the client can handle added to them: `xms_cc`, the capabilities that Microsoft's servers
+/// ask for. Everything else in `claims` stays as it is.
 pub(crate) fn with_capabilities(claims: &str, capabilities: &[String]) -> Box<str> {
     let read = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
     let mut claims = read(claims);
@@ -232,7 +233,7 @@ pub(crate) fn with_capabilities(claims: &str, capabilities: &[String]) -> Box<st
     Value::Object(claims).to_string().into_boxed_str()
 }
 
-/// RFC 7515 §2: base64url; padding is not allowed there, and harmless.
+/// Base64url (RFC 7515 §2). Padding is not allowed there but is harmless.
 fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Base64UrlUnpadded::decode_vec(text.trim_end_matches('=')).ok().map(Zeroizing::new)
 }
@@ -241,7 +242,7 @@ fn own(text: Cow<'_, str>) -> Box<str> {
     text.into_owned().into_boxed_str()
 }
 
-/// A claim that is optional is also ignored when it has another type.
+/// An optional claim, which is ignored when it has a wrong type.
 fn text(object: &Object<'_>, name: &'static str) -> Option<Box<str>> {
     let text: Result<_, ProtocolFault> = object.text(name);
     text.ok().flatten().filter(|text| !text.is_empty()).map(own)

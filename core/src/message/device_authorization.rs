@@ -7,9 +7,9 @@ use alloc::borrow::Cow;
 
 /// RFC 8628 §3.2: without an interval the client uses 5 seconds.
 const DEFAULT_INTERVAL: u32 = 5;
-/// No lifetime given: ten minutes, what Salesforce, Okta and Keycloak have.
+/// Ten minutes when no lifetime is given, as Salesforce, Okta and Keycloak have it.
 const ASSUMED_LIFETIME: u32 = 600;
-/// A longer life is cut to a day: nobody types a code tomorrow.
+/// A longer life is cut to a day, since nobody enters a code tomorrow.
 const MAX_LIFETIME: u32 = 24 * 60 * 60;
 const MAX_DEVICE_CODE: usize = 4_096;
 
@@ -18,7 +18,7 @@ pub(crate) struct DeviceAuthorization<'a> {
     pub(crate) device_code: Cow<'a, str>,
     pub(crate) texts: PromptTexts,
     pub(crate) interval: u32,
-    /// From the arrival of the answer; 0: already dead.
+    /// From the arrival of the answer; 0 when the code has expired.
     pub(crate) lifetime: u32,
 }
 
@@ -29,7 +29,7 @@ impl<'a> DeviceAuthorization<'a> {
             return Err(ProtocolFault::Invalid("device_code"));
         }
         let user_code = object.required("user_code")?;
-        // Google, Trakt and the old Entra endpoint say "url"; the standard name wins.
+        // Google, Trakt and the old Entra endpoint write "url"; the standard name wins.
         let standard = object.text("verification_uri")?.filter(|uri| !uri.is_empty());
         let old = object.text("verification_url").ok().flatten().filter(|uri| !uri.is_empty());
         let uri = standard.as_ref().or(old.as_ref()).ok_or(ProtocolFault::Missing("verification_uri"))?;

@@ -1,4 +1,4 @@
-//! Owns form encoding: what goes out (RFC 6749 Appendix B).
+//! Owns form encoding: the bodies of requests (RFC 6749 Appendix B).
 
 use crate::Secret;
 use alloc::boxed::Box;
@@ -23,7 +23,7 @@ impl Form {
         self.append([separator, &name, "=", &value]);
     }
 
-    /// Into a new block, so that growing leaves no unwiped copy behind.
+    /// Copies into a new block, so that growing leaves no unwiped copy behind.
     fn append(&mut self, pieces: [&str; 4]) {
         let more = pieces.iter().fold(self.0.len(), |sum, piece| sum.saturating_add(piece.len()));
         let mut grown = Zeroizing::new(Vec::with_capacity(more));
@@ -32,7 +32,7 @@ impl Form {
         self.0 = grown;
     }
 
-    /// A secret parameter; `None` when it cannot be one.
+    /// Adds a secret parameter; `None` when the text cannot be a client secret.
     pub(crate) fn push_secret(&mut self, name: &str, secret: &Secret) -> Option<()> {
         // Exposed because RFC 6749 §2.3.1 puts it into the body, which is wiped when dropped.
         self.push(name, checked(secret)?);
@@ -44,7 +44,7 @@ impl Form {
         self.append([if self.0.is_empty() { "" } else { "&" }, name, "=", ""]);
     }
 
-    /// The names that are in it.
+    /// Whether it has a parameter of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         form_urlencoded::parse(&self.0).any(|(known, _)| known == name)
     }
@@ -68,23 +68,23 @@ impl Form {
         let mut body = Vec::with_capacity(self.0.len().saturating_add(tail.len()));
         body.extend_from_slice(&self.0);
         body.extend_from_slice(tail);
-        // Full to the brim, so this neither copies nor leaves anything behind.
+        // The vector is full, so this neither copies nor leaves anything behind.
         Zeroizing::new(body.into_boxed_slice())
     }
 }
 
 /// One value, encoded.
 pub(crate) fn encode(value: &str) -> Zeroizing<String> {
-    // Room for every byte escaped, so that it never grows and leaves a copy behind.
+    // Room for every byte to be escaped, so that it never grows and leaves a copy behind.
     let mut encoded = Zeroizing::new(String::with_capacity(value.len().saturating_mul(3)));
     byte_serialize(value.as_bytes()).for_each(|piece| encoded.push_str(piece));
     encoded
 }
 
-/// The `Authorization` header of RFC 6749 §2.3.1: id and secret are form-encoded before they become user name and password,
-/// unless the server is one that takes them literally. `None` when the secret cannot be one.
+/// The `Authorization` header of RFC 6749 §2.3.1: id and secret are form-encoded before they become user name and
+/// password, unless the server takes them literally. `None` when the text cannot be a client secret.
 pub(crate) fn basic_credentials(id: &str, secret: &Secret, encoded: bool) -> Option<Secret> {
-    // Room for both with every byte escaped, as above.
+    // Room for both with every byte escaped, as in `encode`.
     let room = id.len().saturating_add(secret.expose().len()).saturating_mul(3).saturating_add(1);
     let mut pair = Zeroizing::new(String::with_capacity(room));
     // Exposed because the header carries it; the pair and the header are wiped when dropped.

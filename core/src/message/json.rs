@@ -1,4 +1,4 @@
-//! Owns the reading of bodies: JSON or form into one flat object, with no member twice and with lenient numbers.
+//! Owns the parsing of bodies: JSON or form into one flat object, without repeated members and with lenient numbers.
 
 use crate::ProtocolFault;
 use crate::prompt::printable;
@@ -13,8 +13,8 @@ use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-/// The members of an answer, as they were written. Usual answers have few, so they fit without an allocation; it is filled
-/// where it stands, since moving it about is what would cost most of a poll.
+/// The members of an answer, as they were written. Usual answers have few, so they fit without an allocation. It is
+/// filled in place, because moving it would be most of the cost of a poll.
 #[derive(Default)]
 pub(crate) struct Object<'a> {
     members: SmallVec<[Member<'a>; 8]>,
@@ -23,7 +23,7 @@ pub(crate) struct Object<'a> {
 
 struct Member<'a> {
     name: Cow<'a, str>,
-    /// As it was written: a text in JSON has its quotes.
+    /// As it was written: a JSON string has its quotes.
     value: &'a str,
 }
 
@@ -36,15 +36,15 @@ enum Encoding {
     Form,
 }
 
-/// Why there is no object.
+/// Why a body is not an object.
 pub(crate) enum NoObject {
     /// Not JSON at all, or cut short: perhaps not from the authorization server.
     NotJson,
-    /// JSON that must not be accepted.
+    /// JSON, but unacceptable.
     Fault(ProtocolFault),
 }
 
-/// A number as lenient servers write it: with a fraction, an exponent, in quotes. Saturates.
+/// A number, also with a fraction, an exponent or in quotes, as some servers write it. Saturates.
 #[derive(Clone, Copy)]
 pub(crate) struct Number {
     pub(crate) negative: bool,
@@ -68,7 +68,7 @@ impl<'a> Object<'a> {
         self.refuse_duplicates()
     }
 
-    /// GitHub's answers when nobody asked it for JSON.
+    /// The format of GitHub's answers to requests that do not ask for JSON.
     pub(crate) fn read_form(&mut self, text: &'a str) -> Result<(), NoObject> {
         self.encoding = Encoding::Form;
         for field in text.split('&').filter(|field| !field.is_empty()) {
@@ -79,7 +79,7 @@ impl<'a> Object<'a> {
         self.refuse_duplicates()
     }
 
-    /// RFC 6749 §5.1 and RFC 8628 §3.1: no parameter more than once, however it is escaped.
+    /// No parameter may occur twice (RFC 6749 §5.1, RFC 8628 §3.1), however its name is escaped.
     fn refuse_duplicates(&self) -> Result<(), NoObject> {
         let twice = if self.members.spilled() {
             let mut seen = BTreeSet::new();
@@ -111,7 +111,7 @@ impl<'a> Object<'a> {
         self.value(name).map(|value| self.encoding.text(value).ok_or(ProtocolFault::Invalid(name))).transpose()
     }
 
-    /// A text member that must be there and not be empty.
+    /// A text member that must be there and must not be empty.
     pub(crate) fn required(&self, name: &'static str) -> Result<Cow<'a, str>, ProtocolFault> {
         self.text(name)?.filter(|text| !text.is_empty()).ok_or(ProtocolFault::Missing(name))
     }
@@ -123,14 +123,14 @@ impl<'a> Object<'a> {
         Number::read(&text).map(Some).ok_or(ProtocolFault::Invalid(name))
     }
 
-    /// A list of texts, or a text alone as a list of one; `None` when it is absent or something else.
+    /// A list of texts, or a single text as a list of one; `None` when it is absent or of another type.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
         let value = self.value(name)?;
         let alone = || self.encoding.text(value).map(|text| [text.into_owned()].into());
         serde_json::from_str(value).ok().or_else(alone)
     }
 
-    /// The numbers of a list, or one alone; what is no whole number of 32 bits is left out.
+    /// The numbers of a list, or a single number; whatever is not a whole number of 32 bits is left out.
     pub(crate) fn numbers(&self, name: &str) -> Vec<u32> {
         let Some(value) = self.value(name) else { return Vec::new() };
         let listed: Vec<&RawValue> = serde_json::from_str(value).unwrap_or_default();
@@ -170,11 +170,11 @@ impl<'a> Object<'a> {
 }
 
 impl Encoding {
-    /// The text that was written, unless something else than text was: borrowed when nothing is escaped in it.
+    /// The text that was written, borrowed when nothing in it is escaped; `None` when it was not text.
     fn text<'a>(self, written: &'a str) -> Option<Cow<'a, str>> {
         match self {
             Self::Json => match written.as_bytes() {
-                // Its escapes may be wrong: lone surrogates pass the parser, which does not look into what it hands on.
+                // Its escapes may be wrong: lone surrogates pass the parser, which does not check raw values.
                 [b'"', inner @ .., b'"'] if memchr(b'\\', inner).is_some() => {
                     serde_json::from_str(written).ok().map(Cow::Owned)
                 }
@@ -195,7 +195,7 @@ impl Number {
         if let Ok(whole) = text.parse::<u64>() {
             return Some(Self { negative: false, floor: whole, ceil: whole });
         }
-        // The float parser also knows "inf", "nan" and "infinity", which are no numbers here.
+        // The float parser also accepts "inf", "nan" and "infinity", which are not numbers here.
         if !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-' | b'+' | b'e' | b'E')) {
             return None;
         }
@@ -207,7 +207,7 @@ impl Number {
     }
 }
 
-/// Takes all members in order.
+/// Collects all members in order.
 struct Fill<'a, 'b>(&'b mut SmallVec<[Member<'a>; 8]>);
 
 impl<'de> Visitor<'de> for Fill<'de, '_> {

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 /// Metadata documents may have 1 MiB; everything else 64 KiB.
 pub(crate) const MAX_METADATA: usize = 1024 * 1024;
 
-/// What an authorization server says about itself, as far as this grant needs it. Every URL is verbatim.
+/// What an authorization server says about itself, as far as this grant needs it. Every URL is as the server wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     issuer: Box<str>,
@@ -22,40 +22,41 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// The issuer, identical to the one that was asked for (RFC 8414 §3.3).
+    /// The issuer, identical to the one that discovery asked for (RFC 8414 §3.3).
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Where codes come from (RFC 8628 §4). `None`: the document does not name it, which does not always mean that the
-    /// server has none (GitLab, django-oauth-toolkit).
+    /// The device authorization endpoint (RFC 8628 §4); `None` when the document does not name one, which does not
+    /// always mean that the server has none (GitLab, django-oauth-toolkit).
     #[must_use]
     pub fn device_authorization_endpoint(&self) -> Option<&str> {
         self.device_authorization_endpoint.as_deref()
     }
 
-    /// Where tokens come from.
+    /// The token endpoint.
     #[must_use]
     pub fn token_endpoint(&self) -> &str {
         &self.token_endpoint
     }
 
-    /// Where tokens are revoked (RFC 7009), when the document says so. Not checked here, unlike the others: what no sign-in
-    /// needs does not stop one. [`Revocation`](crate::Revocation) refuses what is no https URL.
+    /// The revocation endpoint (RFC 7009), if the document names one. Unlike the others it is not checked here, because
+    /// no sign-in needs it; [`Revocation`](crate::Revocation) refuses one that is not an https URL.
     #[must_use]
     pub fn revocation_endpoint(&self) -> Option<&str> {
         self.revocation_endpoint.as_deref()
     }
 
-    /// Whether the document lists the device grant. A named endpoint counts more than a list without the grant.
+    /// Whether the document lists the device grant. An endpoint that it names is better evidence than this list.
     #[must_use]
     pub fn lists_device_grant(&self) -> bool {
         let listed = |grants: &[String]| grants.iter().any(|grant| grant == super::DEVICE_GRANT);
         self.grant_types.as_deref().is_some_and(listed)
     }
 
-    /// The ways to authenticate at the token endpoint; `client_secret_basic` when the document lists none (RFC 8414 §2).
+    /// The methods of client authentication at the token endpoint; `client_secret_basic` when the document lists none
+    /// (RFC 8414 §2).
     pub fn token_endpoint_auth_methods(&self) -> impl Iterator<Item = &str> {
         let listed = self.auth_methods.as_deref().filter(|methods| !methods.is_empty());
         let default = listed.is_none().then_some("client_secret_basic");

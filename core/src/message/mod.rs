@@ -1,4 +1,4 @@
-//! Owns the wire: the only files that see bytes and status codes.
+//! Owns the messages on the wire: the only files that see bytes and status codes.
 
 mod advice;
 pub(crate) mod answer;

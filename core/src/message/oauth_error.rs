@@ -1,4 +1,4 @@
-//! Owns the one table of error codes: what each means for a machine. What to do about it is `advice.rs`'s to say.
+//! Owns the table of error codes: what each means for a machine. What a person can do about them stands in `advice.rs`.
 
 use super::advice;
 use super::json::Object;
@@ -11,13 +11,13 @@ use alloc::boxed::Box;
 /// What an error code means for a flow that waits (RFC 8628 §3.5).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consequence {
-    /// Not yet: ask again.
+    /// Not approved yet: poll again.
     Pending,
-    /// Ask more slowly, for good.
+    /// Poll more slowly from now on.
     SlowDown,
     /// Refused.
     Denied,
-    /// The code is dead.
+    /// The code has expired.
     Expired,
     /// The server does not know the code: expired, used or refused some time ago.
     UnknownCode,
@@ -36,16 +36,16 @@ pub(crate) enum Refusal {
     Stop,
 }
 
-/// Refusals that a sign-in does not cure, whatever the code beside them: a token of another client, a policy about the
+/// Suberrors of refusals that a sign-in does not cure, whatever the code: a token of another client, a policy about the
 /// application, a device that is not registered.
 const NOT_THE_PERSONS: [&str; 3] = ["client_mismatch", "protection_policy_required", "device_authentication_failed"];
-/// Suberrors that speak of the refresh token. Every other one speaks of what was asked for: for something else the same token
-/// may still be good.
+/// Suberrors about the refresh token itself. Every other one is about what was requested, so the same token may still
+/// be good for other requests.
 const OF_THE_TOKEN: [&str; 2] = ["bad_token", "token_expired"];
 
-/// A claims challenge goes back to the server whole or not at all, in a form that servers take.
+/// The longest claims challenge that is kept. It goes back to the server whole or not at all.
 const MAX_CLAIMS: usize = 8 * 1024;
-/// Numbers that an error may have.
+/// The most numbers of an error that are kept.
 const MAX_NUMBERS: usize = 16;
 
 /// The error in an answer, not yet copied: a pending answer costs no allocation.
@@ -62,14 +62,14 @@ struct Row {
     advice: Option<&'static str>,
 }
 
-/// What a code says of a refresh token.
+/// What a code says about a refresh token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refresh {
     /// Nothing.
     Nothing,
-    /// It is good, but the person is needed.
+    /// It is valid, but the person is needed.
     Person,
-    /// It is dead.
+    /// It is no longer valid.
     Dead,
 }
 
@@ -158,20 +158,21 @@ static TABLE: [Row; 35] = [
     unknown_code("invalid device code"),
     dead_token("Invalid refresh token"),
     unknown_code("device_not_found"),
-    // No server is known to send these two, but clients look for them.
+    // No server is known to send these two, but clients handle them.
     row("expired_device_code", Consequence::Expired),
     row("device_code_expired", Consequence::Expired),
 ];
 
 impl<'a> ErrorCode<'a> {
-    /// The error in an answer, if it is one. With a status that means "not now" (408, 429, 5xx) only a known code counts:
-    /// `{"error":"Bad Gateway"}` is a gateway's remark, not an OAuth error (those have status 4xx, RFC 6749 §5.2).
+    /// The error in an answer, if it is one. With a status that means "try later" (408, 429, 5xx) only a known code
+    /// counts: `{"error":"Bad Gateway"}` comes from a gateway and is not an OAuth error (those have status 4xx, RFC
+    /// 6749 §5.2).
     pub(crate) fn find(object: &Object<'a>, status: u16, not_now: bool) -> Result<Option<Self>, ProtocolFault> {
         if let Some(code) = object.text("error")?.filter(|code| !code.is_empty()) {
             let row = lookup(&code);
             return Ok((row.is_some() || !not_now).then_some(Self { code, status, row }));
         }
-        // Google's quota answer and Twitch name the code elsewhere.
+        // Google's quota error and Twitch have the code elsewhere.
         Ok(["error_code", "message"].into_iter().find_map(|member| {
             let code = object.text(member).ok()??;
             lookup(&code).map(|row| Self { code, status, row: Some(row) })
@@ -182,7 +183,7 @@ impl<'a> ErrorCode<'a> {
         self.row.map_or(Consequence::Stop, |row| row.consequence)
     }
 
-    /// What the error means for a refresh: the code decides, and only what a sign-in cannot cure is told apart by suberror.
+    /// What the error means for a refresh: the code decides; the suberror only tells apart what a sign-in cannot cure.
     pub(crate) fn refusal(&self, object: &Object<'_>) -> Refusal {
         if self.consequence() == Consequence::SlowDown {
             return Refusal::SlowDown;
@@ -207,7 +208,7 @@ impl<'a> ErrorCode<'a> {
         self.copied(object, self.row.and_then(|row| row.advice))
     }
 
-    /// The same at the device authorization endpoint, where `slow_down` speaks of new codes.
+    /// The same at the device authorization endpoint, where `slow_down` is about new codes.
     pub(crate) fn in_full_for_device_endpoint(&self, object: &Object<'_>) -> OAuthError {
         if self.consequence() == Consequence::SlowDown {
             return self.copied(object, Some(TOO_MANY));
@@ -215,7 +216,7 @@ impl<'a> ErrorCode<'a> {
         self.in_full(object)
     }
 
-    /// The same in the answer to a refresh, where there is no code that could be unknown.
+    /// The same in the answer to a refresh, which has no device code that could be unknown.
     pub(crate) fn in_full_for_refresh(&self, object: &Object<'_>) -> OAuthError {
         if self.refresh() != Refresh::Dead {
             return self.in_full(object);
@@ -256,13 +257,13 @@ impl<'a> ErrorCode<'a> {
     }
 }
 
-/// Microsoft's word for what is behind an error; Google has another name for it.
+/// Microsoft's subdivision of an error code; Google has another name for the member.
 fn suberror<'a>(object: &Object<'a>) -> Cow<'a, str> {
     let text = |name| object.text(name).ok().flatten().filter(|text| !text.is_empty());
     text("suberror").or_else(|| text("error_subtype")).unwrap_or_default()
 }
 
-/// A new interval in seconds, which some servers send with `slow_down`; nonsense counts as none.
+/// The new interval in seconds that some servers send with `slow_down`; 0 for none or nonsense.
 pub(crate) fn interval_hint(object: &Object<'_>) -> u32 {
     let hint = object.number("interval").ok().flatten().filter(|hint| !hint.negative);
     hint.map_or(0, |hint| u32::try_from(hint.ceil).unwrap_or(u32::MAX))

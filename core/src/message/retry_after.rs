@@ -16,8 +16,8 @@ pub(crate) fn delay(response: &Response<'_>) -> Duration {
     Duration::from_secs(seconds.unwrap_or(0))
 }
 
-/// All three formats that RFC 9110 §5.6.7 demands: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT` and
-/// `Sun Nov  6 08:49:37 1994`. A two-digit year is the one at most 50 years after `now`.
+/// All three formats that RFC 9110 §5.6.7 demands: `Sun, 06 Nov 1994 08:49:37 GMT`, `Sunday, 06-Nov-94 08:49:37 GMT`
+/// and `Sun Nov  6 08:49:37 1994`. A two-digit year is the one at most 50 years after `now`.
 fn unix_seconds(date: &str, now: Option<u64>) -> Option<u64> {
     let mut words = date.trim().split_ascii_whitespace();
     let weekday = words.next()?;

@@ -8,7 +8,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-/// A lifetime beyond this many seconds (a hundred years) is cut to it, so that adding it to a calendar time cannot overflow.
+/// A lifetime beyond this many seconds (a hundred years) is cut to it, so that adding it to a calendar time cannot
+/// overflow.
 const MAX_LIFETIME: u64 = 3_155_760_000;
 
 const KNOWN: [&str; 6] = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"];
@@ -20,7 +21,7 @@ pub struct TokenResponse {
     expires_in: Option<Duration>,
     refresh_token: Option<Secret>,
     id_token: Option<Secret>,
-    /// Separated by single spaces; `None`: as requested.
+    /// Separated by single spaces; `None` when they are as requested.
     granted: Option<Box<str>>,
     requested: Box<str>,
     audience: Box<str>,
@@ -34,34 +35,34 @@ impl TokenResponse {
         &self.access_token
     }
 
-    /// The value of the `Authorization` header that an API wants to see: `Bearer` and the access token (RFC 6750 §2.1).
+    /// The value of the `Authorization` header of a request to the API: `Bearer` and the access token (RFC 6750 §2.1).
     /// `None` when the token holds a space, which would end it there.
     #[must_use]
     pub fn authorization(&self) -> Option<Secret> {
         self.access_token.as_bearer()
     }
 
-    /// How long the access token lives, from the moment of the answer. Zero when the server said that it is already dead;
-    /// `None` when it did not say (RFC 6749 §5.1); at most a hundred years.
+    /// How long the access token lives, from the moment of the answer. Zero when the server said that it has expired;
+    /// `None` when the server did not say (RFC 6749 §5.1); at most a hundred years.
     #[must_use]
     pub fn expires_in(&self) -> Option<Duration> {
         self.expires_in
     }
 
-    /// The refresh token (RFC 6749 §6), when there is one. After a [`Refresh`](crate::Refresh) there always is: the one to
-    /// keep, new or old.
+    /// The refresh token (RFC 6749 §6), if there is one. After a [`Refresh`](crate::Refresh) there always is: the one
+    /// to keep, new or old.
     #[must_use]
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()
     }
 
-    /// The ID token as the server sent it: not parsed, not checked (OpenID Connect Core §3.1.3.7 is the reader's duty).
+    /// The ID token as the server sent it, neither parsed nor checked: see [`IdTokenClaims`](crate::IdTokenClaims).
     #[must_use]
     pub fn id_token(&self) -> Option<&Secret> {
         self.id_token.as_ref()
     }
 
-    /// The granted scopes; what was requested when the server did not name any (RFC 6749 §5.1).
+    /// The granted scopes; the requested ones when the server did not name any (RFC 6749 §5.1).
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.granted().split(' ').filter(|scope| !scope.is_empty())
     }
@@ -89,7 +90,7 @@ impl TokenResponse {
         self.extra.iter().find(|(known, _)| **known == *name).map(|(_, value)| value)
     }
 
-    /// The names of the further members, in the server's order. They come from the server: not safe to print.
+    /// The names of the further members, in the server's order. They come from the server and are not safe to print.
     pub fn extra_names(&self) -> impl Iterator<Item = &str> {
         self.extra.iter().map(|(name, _)| &**name)
     }
@@ -100,28 +101,28 @@ impl TokenResponse {
         self
     }
 
-    /// The refresh token of an answer that may be of no other use.
+    /// The refresh token of an answer that may be unusable otherwise.
     pub(crate) fn refresh_token_in(object: &Object<'_>) -> Option<Secret> {
         let token = object.text("refresh_token").ok()??;
         (!token.is_empty() && check_token("refresh_token", &token).is_ok()).then(|| Secret::from(&*token))
     }
 
-    /// The scopes that were asked for, separated by single spaces.
+    /// The requested scopes, separated by single spaces.
     pub(crate) fn requested(&self) -> &str {
         &self.requested
     }
 
-    /// The API that was asked for, as [`Client::audience`] names it.
+    /// The requested API, as [`Client::audience`] names it.
     pub(crate) fn audience(&self) -> &str {
         &self.audience
     }
 
-    /// `requested`: the scopes that this client has asked for.
+    /// `requested`: the scopes that this client has requested.
     pub(crate) fn read(object: &Object<'_>, requested: &str, client: &Client) -> Result<Self, ProtocolFault> {
         let access_token = object.required("access_token")?;
         check_token("access_token", &access_token)?;
         match object.text("token_type")?.as_deref().unwrap_or_default() {
-            // Facebook leaves it out. Nothing but Bearer was asked for, so nothing else can be meant.
+            // Facebook leaves it out. Only Bearer was requested, so nothing else can be meant.
             "" if !client.strict() => {}
             "" => return Err(ProtocolFault::Missing("token_type")),
             name if name.eq_ignore_ascii_case("bearer") => {}
@@ -131,7 +132,7 @@ impl TokenResponse {
         if let Some(token) = &refresh_token {
             check_token("refresh_token", token)?;
         }
-        // A token that was approved is not thrown away because its lifetime is nonsense.
+        // An approved token is not thrown away because its lifetime is nonsense.
         let expires_in = object.number("expires_in").ok().flatten();
         let expires_in = expires_in.map(|seconds| if seconds.negative { 0 } else { seconds.floor.min(MAX_LIFETIME) });
         let id_token = object.text("id_token").ok().flatten().filter(|token| !token.is_empty());
@@ -149,12 +150,12 @@ impl TokenResponse {
     }
 }
 
-/// RFC 6749 Appendix A.12 and A.17: visible ASCII and space. Anything else could break out of a header.
+/// Visible ASCII and space (RFC 6749 Appendix A.12 and A.17). Anything else could break out of a header.
 fn check_token(name: &'static str, token: &str) -> Result<(), ProtocolFault> {
     if token.bytes().all(|b| matches!(b, 0x20..=0x7e)) { Ok(()) } else { Err(ProtocolFault::Invalid(name)) }
 }
 
-/// A list separated by spaces (RFC 6749 §3.3), by commas (GitHub) or an array (Twitch). Empty means as requested.
+/// A list separated by spaces (RFC 6749 §3.3) or commas (GitHub), or an array (Twitch). Empty means as requested.
 fn granted(object: &Object<'_>, requested: &str) -> Option<Box<str>> {
     let scopes: Vec<Cow<'_, str>> = match object.text("scope") {
         Ok(Some(text)) => {

@@ -1,4 +1,4 @@
-//! Owns the sign-in as a whole: the token of the cache, else one for a refresh token, else one that a person approves.
+//! Owns the sign-in as a whole: a token from the cache, else by a refresh, else one that a person approves.
 
 mod request;
 mod signed_in;
@@ -18,17 +18,17 @@ use core::fmt;
 use core::time::Duration;
 use zeroize::Zeroizing;
 
-/// Gets a token: from the cache; else for a refresh token; else, unless it has to be silent, by a device flow.
+/// Gets a token: from the cache, else by a refresh, else by a device flow, unless it must be silent.
 ///
-/// The cache belongs to it until [`into_cache`](Self::into_cache), and has to be stored whenever it
-/// [has changed](TokenCache::is_changed), after a failure too: with many servers the old refresh token died when the new one
-/// was made. What another process stored meanwhile is [merged](TokenCache::merge).
+/// It owns the cache until [`into_cache`](Self::into_cache). Store the cache whenever it [has
+/// changed](TokenCache::is_changed), also after a failure: many servers invalidate the old refresh token when they
+/// issue a new one. [Merge](TokenCache::merge) what another process has stored meanwhile.
 ///
-/// A refusal of a refresh token removes it from the cache. A server that cannot be reached removes nothing, and is no reason
-/// to bother a person: the sign-in ends with that failure. A token that lives, but that the server wishes to be replaced
-/// (`refresh_in`), is the result when it cannot be; then nobody tries again for five minutes.
+/// A refresh token that the server refuses is removed from the cache. When the server cannot be reached nothing is
+/// removed, and the person is not asked: the sign-in ends with that failure. A valid token that the server wants
+/// replaced (`refresh_in`) is the result when the replacement fails; the next attempt is five minutes later.
 ///
-/// Each step can be had alone: [`SignInRequest::cached`], [`Refresh`], [`SignIn::silent`], [`DeviceFlow`].
+/// Each step is available alone: [`SignInRequest::cached`], [`Refresh`], [`SignIn::silent`], [`DeviceFlow`].
 ///
 /// ```
 /// use device_flow_core::{Action, Client, Machine, Provider, SignIn, SignInRequest, Timestamp, TokenCache, UnixTime};
@@ -48,7 +48,7 @@ pub struct SignIn {
     calendar: Calendar,
     /// The latest time seen: an earlier one counts as this.
     now: Timestamp,
-    /// For the device flow; `None` when it must be silent.
+    /// For the device flow; `None` when the sign-in must be silent.
     entropy: Option<Zeroizing<[u8; 32]>>,
     step: Step,
     outcome: Outcome,
@@ -56,48 +56,48 @@ pub struct SignIn {
 }
 
 enum Step {
-    /// Nothing was looked up yet.
+    /// Nothing was looked up.
     Start,
     Refreshing(Box<Refreshing>),
-    Asking(Box<DeviceFlow>),
+    DeviceFlow(Box<DeviceFlow>),
 }
 
 enum Outcome {
     Open,
-    /// To be handed out.
+    /// Not handed out.
     Ready(Box<Result<SignedIn, Failure>>),
     HandedOut,
 }
 
-/// A refresh token that is tried, and what else could be.
+/// A refresh token that is being tried, and what can be tried after it.
 struct Refreshing {
     refresh: Refresh,
     candidate: Candidate,
     others: IntoIter<Candidate>,
     account: Account,
-    /// An access token that lives, but that the server wishes to be replaced.
+    /// A valid access token that the server wants replaced.
     aging: Option<SignedIn>,
 }
 
 struct Candidate {
     token: Secret,
-    /// Of another client of the family.
+    /// It belongs to another client of the family.
     foreign: bool,
 }
 
-/// After the replacement of an aging token has failed.
+/// The time to the next attempt after the replacement of an aging token has failed.
 const PAUSE: Duration = Duration::from_secs(300);
 
 impl SignIn {
     /// All three steps.
     ///
-    /// `now`: the time of the calendar at the first action. `entropy`: as for [`DeviceFlow::new`].
+    /// `now`: the calendar time at the first action. `entropy`: as for [`DeviceFlow::new`].
     #[must_use]
     pub fn new(request: SignInRequest, cache: TokenCache, now: UnixTime, entropy: [u8; 32]) -> Self {
         Self { entropy: Some(Zeroizing::new(entropy)), ..Self::silent(request, cache, now) }
     }
 
-    /// Never bothers the person: ends with [`Failure::SignInNeeded`] when only they can help.
+    /// Without the person: ends with [`Failure::SignInNeeded`] when only they can help.
     #[must_use]
     pub fn silent(request: SignInRequest, cache: TokenCache, now: UnixTime) -> Self {
         let calendar = Calendar::set(now);
@@ -105,14 +105,14 @@ impl SignIn {
         Self { request, cache, calendar, now: Timestamp::ZERO, entropy: None, step, outcome, reason: None }
     }
 
-    /// The device flow at once, with a [new flow](SignInRequest::device_flow) or one that is resumed: somebody wants to sign in,
-    /// perhaps as someone else.
+    /// The device flow at once, with a [new](SignInRequest::device_flow) or resumed flow: the person wants to sign in,
+    /// perhaps with another account.
     #[must_use]
     pub fn interactive(request: SignInRequest, cache: TokenCache, now: UnixTime, flow: DeviceFlow) -> Self {
-        Self { step: Step::Asking(Box::new(flow)), ..Self::silent(request, cache, now) }
+        Self { step: Step::DeviceFlow(Box::new(flow)), ..Self::silent(request, cache, now) }
     }
 
-    /// What is asked for.
+    /// The request that it was started with.
     #[must_use]
     pub fn request(&self) -> &SignInRequest {
         &self.request
@@ -127,21 +127,21 @@ impl SignIn {
     /// The cache, to be stored.
     #[must_use]
     pub fn into_cache(mut self) -> TokenCache {
-        // An answer that nobody has looked at yet counts.
+        // An answer that was handed in but not processed still counts.
         self.cancel();
         self.cache
     }
 
-    /// Why the person is asked, once it has come to that and silence was tried first.
+    /// Why the person is asked, after a silent attempt.
     #[must_use]
     pub fn reason(&self) -> Option<&SignInReason> {
         self.reason.as_ref()
     }
 
-    /// The device flow, once it has come to that: for its prompt, its trail, its snapshot.
+    /// The device flow, once it runs: for its prompt, its trail, its snapshot.
     #[must_use]
     pub fn device_flow(&self) -> Option<&DeviceFlow> {
-        if let Step::Asking(flow) = &self.step { Some(flow) } else { None }
+        if let Step::DeviceFlow(flow) = &self.step { Some(flow) } else { None }
     }
 
     fn finish(&mut self, outcome: Result<SignedIn, Failure>) {
@@ -149,24 +149,24 @@ impl SignIn {
     }
 
     fn begin(&mut self, now: UnixTime) {
-        let account = match self.request.whose(&self.cache) {
+        let account = match self.request.find_account(&self.cache) {
             Ok(Some(account)) => account,
-            Ok(None) => return self.ask(SignInReason::NotSignedIn),
+            Ok(None) => return self.ask_person(SignInReason::NotSignedIn),
             Err(failure) => return self.finish(Err(failure)),
         };
-        let found = self.request.look_up(&self.cache, account.clone(), now);
+        let found = self.request.find_token(&self.cache, account.clone(), now);
         let aging = match found {
             Some(found) if !self.request.is_aging(&found, now) => return self.finish(Ok(found)),
             found => found,
         };
-        if aging.is_none() && self.request.asks_for_more(&self.cache, &account) {
-            return self.ask(SignInReason::NewScopes);
+        if aging.is_none() && self.request.requests_more(&self.cache, &account) {
+            return self.ask_person(SignInReason::NewScopes);
         }
         let candidates = self.request.refresh_tokens(&self.cache, &account).into_iter();
         self.try_next(candidates, account, aging, SignInReason::NotSignedIn, now);
     }
 
-    /// The next refresh token; `reason`: why the one before it did not do.
+    /// Tries the next refresh token; `reason`: why the one before it was refused.
     fn try_next(
         &mut self,
         mut others: IntoIter<Candidate>,
@@ -180,24 +180,24 @@ impl SignIn {
                 let refresh = self.request.refresh(&candidate.token);
                 self.step = Step::Refreshing(Box::new(Refreshing { refresh, candidate, others, account, aging }));
             }
-            (None, Some(aging)) => self.make_do(aging, now),
-            (None, None) => self.ask(reason),
+            (None, Some(aging)) => self.finish_with_aging(aging, now),
+            (None, None) => self.ask_person(reason),
         }
     }
 
-    /// The person is needed.
-    fn ask(&mut self, reason: SignInReason) {
+    /// Starts the device flow, or fails because the sign-in must be silent.
+    fn ask_person(&mut self, reason: SignInReason) {
         match self.entropy.take() {
             None => self.finish(Err(Failure::SignInNeeded(reason))),
             Some(entropy) => {
-                self.step = Step::Asking(Box::new(self.request.device_flow_after(&reason, *entropy)));
+                self.step = Step::DeviceFlow(Box::new(self.request.device_flow_after(&reason, *entropy)));
                 self.reason = Some(reason);
             }
         }
     }
 
-    /// The token that could not be replaced lives on.
-    fn make_do(&mut self, aging: SignedIn, now: UnixTime) {
+    /// Ends with the token that could not be replaced, which is still valid.
+    fn finish_with_aging(&mut self, aging: SignedIn, now: UnixTime) {
         self.cache.postpone_refresh(aging.access_token(), now.saturating_add(PAUSE));
         self.finish(Ok(aging));
     }
@@ -205,7 +205,7 @@ impl SignIn {
     fn refreshed(&mut self, tried: Refreshing, outcome: Result<TokenResponse, Failure>, now: UnixTime) {
         let Refreshing { refresh, candidate, others, account, aging } = tried;
         let outcome = outcome.and_then(|response| {
-            self.check_same(&response, &account, now)?;
+            self.check_subject(&response, &account, now)?;
             Ok(self.request.save(&response, &mut self.cache, Some(&account), now))
         });
         let failure = match outcome {
@@ -221,21 +221,21 @@ impl SignIn {
         if let Failure::SignInNeeded(reason) = failure {
             self.try_next(others, account, aging, reason, now);
         } else if let (Failure::Rejected(error), true) = (&failure, candidate.foreign) {
-            // Nothing is known yet of the client's own token.
-            if error.says_other_client() {
+            // This says nothing about the client's own token.
+            if error.is_client_mismatch() {
                 let client = self.request.client();
                 self.cache.leave_family(client.client_id(), client.authority());
             }
             self.try_next(others, account, aging, SignInReason::Refused(error.clone()), now);
         } else if let Some(aging) = aging {
-            self.make_do(aging, now);
+            self.finish_with_aging(aging, now);
         } else {
             self.finish(Err(failure));
         }
     }
 
-    /// OpenID Connect Core §12.2: a refresh is about the same person.
-    fn check_same(&self, response: &TokenResponse, account: &Account, now: UnixTime) -> Result<(), Failure> {
+    /// A refresh must be about the same person (OpenID Connect Core §12.2).
+    fn check_subject(&self, response: &TokenResponse, account: &Account, now: UnixTime) -> Result<(), Failure> {
         let Some(claims) = self.request.check(response, now)? else { return Ok(()) };
         let before =
             self.cache.id_token(self.request.owner(account)).and_then(|token| IdTokenClaims::read(&token).ok());
@@ -252,8 +252,8 @@ impl SignIn {
     }
 }
 
-/// What a part does is what the whole does, but for its outcome.
-fn pass(action: Action<TokenResponse>) -> Result<Action<SignedIn>, Box<Result<TokenResponse, Failure>>> {
+/// Hands on an action of a part as an action of the whole; an outcome is returned as the error.
+fn forward(action: Action<TokenResponse>) -> Result<Action<SignedIn>, Box<Result<TokenResponse, Failure>>> {
     Ok(match action {
         Action::SendRequest(outgoing) => Action::SendRequest(outgoing),
         Action::ShowCode(prompt) => Action::ShowCode(prompt),
@@ -278,20 +278,20 @@ impl Machine for SignIn {
             }
             match core::mem::replace(&mut self.step, Step::Start) {
                 Step::Start => self.begin(calendar),
-                Step::Refreshing(mut tried) => match (pass(tried.refresh.next_action(now)), tried.aging.take()) {
+                Step::Refreshing(mut tried) => match (forward(tried.refresh.next_action(now)), tried.aging.take()) {
                     (Err(outcome), aging) => self.refreshed(Refreshing { aging, ..*tried }, *outcome, calendar),
-                    // There is a token to go on with, so nobody waits for a better one.
-                    (Ok(Action::Wait { .. }), Some(aging)) => self.make_do(aging, calendar),
+                    // There is a valid token, so do not wait for a better one.
+                    (Ok(Action::Wait { .. }), Some(aging)) => self.finish_with_aging(aging, calendar),
                     (Ok(action), aging) => {
                         tried.aging = aging;
                         self.step = Step::Refreshing(tried);
                         return action;
                     }
                 },
-                Step::Asking(mut flow) => {
-                    let passed = pass(flow.next_action(now));
-                    self.step = Step::Asking(flow);
-                    match passed {
+                Step::DeviceFlow(mut flow) => {
+                    let forwarded = forward(flow.next_action(now));
+                    self.step = Step::DeviceFlow(flow);
+                    match forwarded {
                         Ok(action) => return action,
                         Err(outcome) => self.approved(*outcome, calendar),
                     }
@@ -304,10 +304,10 @@ impl Machine for SignIn {
         let now = self.now.advance(now);
         match &mut self.step {
             Step::Start => Err(Misuse::NotOutstanding(ticket)),
-            Step::Asking(flow) => flow.response(ticket, response, now),
+            Step::DeviceFlow(flow) => flow.response(ticket, response, now),
             Step::Refreshing(tried) => {
                 tried.refresh.response(ticket, response, now)?;
-                // After a cancel nobody will ask for the outcome, but a token that the server sent is not lost.
+                // After a cancel the outcome is not used, but a token that the server sent must not be lost.
                 if let (Outcome::Ready(_) | Outcome::HandedOut, Some(rotated)) =
                     (&self.outcome, tried.refresh.rotated())
                 {
@@ -322,7 +322,7 @@ impl Machine for SignIn {
         let now = self.now.advance(now);
         match &mut self.step {
             Step::Start => Err(Misuse::NotOutstanding(ticket)),
-            Step::Asking(flow) => flow.transport_failed(ticket, error, now),
+            Step::DeviceFlow(flow) => flow.transport_failed(ticket, error, now),
             Step::Refreshing(tried) => tried.refresh.transport_failed(ticket, error, now),
         }
     }
@@ -331,25 +331,25 @@ impl Machine for SignIn {
         if !matches!(self.outcome, Outcome::Open) {
             return;
         }
-        // An answer that came just before counts: nothing is lost that the server gave, and what it refused goes.
+        // An answer that came just before still counts: new tokens are saved, and refused ones are removed.
         let (now, calendar) = (self.now, self.calendar.at(self.now));
         match core::mem::replace(&mut self.step, Step::Start) {
             Step::Start => {}
-            Step::Asking(mut flow) => {
+            Step::DeviceFlow(mut flow) => {
                 flow.cancel();
-                let passed = pass(flow.next_action(now));
-                self.step = Step::Asking(flow);
-                if let Err(outcome) = passed {
+                let forwarded = forward(flow.next_action(now));
+                self.step = Step::DeviceFlow(flow);
+                if let Err(outcome) = forwarded {
                     self.approved(*outcome, calendar);
                 }
             }
             Step::Refreshing(mut tried) => {
                 tried.refresh.cancel();
-                match pass(tried.refresh.next_action(now)) {
+                match forward(tried.refresh.next_action(now)) {
                     Err(outcome) if !matches!(*outcome, Err(Failure::Cancelled)) => {
                         self.refreshed(*tried, *outcome, calendar)
                     }
-                    // What is still in flight is for this one to take.
+                    // It still takes the answer to the request in flight.
                     Ok(_) | Err(_) => self.step = Step::Refreshing(tried),
                 }
             }
@@ -367,7 +367,7 @@ impl fmt::Debug for SignIn {
             (Outcome::HandedOut, _) => "Ended",
             (Outcome::Open, Step::Start) => "Start",
             (Outcome::Open, Step::Refreshing(_)) => "Refreshing",
-            (Outcome::Open, Step::Asking(_)) => "Asking",
+            (Outcome::Open, Step::DeviceFlow(_)) => "DeviceFlow",
         };
         f.debug_struct("SignIn").field("step", &step).field("cache", &self.cache).finish_non_exhaustive()
     }

@@ -1,10 +1,10 @@
-//! Owns what a sign-in brings, wherever it came from.
+//! Owns the result of a sign-in, wherever the token came from.
 
 use crate::{Account, CachedAccessToken, Secret, TokenResponse, UnixTime};
 use alloc::boxed::Box;
 use core::fmt;
 
-/// An access token that can be used now, and whose it is.
+/// An access token that can be used now, and its account.
 #[derive(Clone)]
 pub struct SignedIn {
     access_token: Secret,
@@ -22,11 +22,11 @@ pub struct SignedIn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenSource {
-    /// It was in the cache.
+    /// From the cache.
     Cache,
-    /// A refresh token brought it.
+    /// By a refresh.
     Refresh,
-    /// A person approved it just now.
+    /// By a device flow that a person has approved.
     DeviceFlow,
 }
 
@@ -76,30 +76,30 @@ impl SignedIn {
         &self.access_token
     }
 
-    /// The value of the `Authorization` header that an API wants to see; `None` when the token holds a space.
+    /// The value of the `Authorization` header of a request to the API; `None` when the token holds a space.
     #[must_use]
     pub fn authorization(&self) -> Option<Secret> {
         self.access_token.as_bearer()
     }
 
-    /// The ID token as the server sent it last, checked when it came. One from the cache may have expired since.
+    /// The last ID token from the server, checked when it came. One from the cache may have expired since.
     #[must_use]
     pub fn id_token(&self) -> Option<&Secret> {
         self.id_token.as_ref()
     }
 
-    /// The end of the access token's life; `None` when the server did not say.
+    /// When the access token expires; `None` when the server did not say.
     #[must_use]
     pub fn expires_on(&self) -> Option<UnixTime> {
         self.expires_on
     }
 
-    /// The scopes that it is good for, which may be others than those that were asked for.
+    /// The scopes that it is valid for, which may differ from the requested ones.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scopes.split(' ').filter(|scope| !scope.is_empty())
     }
 
-    /// Whose it is; `None` only when the server told it neither now nor before.
+    /// The account; `None` only when the server never named one.
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref()
@@ -117,13 +117,13 @@ impl SignedIn {
         self.refreshable
     }
 
-    /// The whole answer of the server with its further members; `None` when the token was in the cache.
+    /// The whole token response with its further members; `None` when the token was in the cache.
     #[must_use]
     pub fn response(&self) -> Option<&TokenResponse> {
         self.response.as_deref()
     }
 
-    /// Whether the server wishes it to be replaced by now, although it lives on.
+    /// Whether the server wants it replaced by now, although it is still valid.
     pub(super) fn is_aging(&self, now: UnixTime) -> bool {
         self.refresh_on.is_some_and(|refresh_on| refresh_on <= now)
     }

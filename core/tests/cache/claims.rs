@@ -1,4 +1,4 @@
-//! Claims: who they name, for whom they are meant, and what is garbage.
+//! Claims: whom they name, whom they are meant for, and what cannot be read.
 
 use crate::grants::*;
 use device_flow_core::{ClaimsError, ClientInfo, IdTokenClaims};
@@ -34,7 +34,7 @@ fn oidc_core_3_1_3_7_issuer_audience_and_expiry() {
     assert_eq!(check(json!({"exp": WRITTEN.to_string()}), ISSUER, WRITTEN), Ok(()));
 }
 
-// 1.12: the issuer of Microsoft's metadata for many tenants.
+// MSAL 1.12: the issuer of Microsoft's metadata for many tenants.
 #[test]
 fn msal_1_12_the_issuer_of_many_tenants_stands_for_the_one_that_the_token_names() {
     assert_eq!(check(json!({}), "https://localhost/{tenantid}/v2.0", WRITTEN), Ok(()));

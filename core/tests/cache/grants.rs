@@ -1,9 +1,9 @@
-//! Owns what the cache's tests are made of: grants as a token endpoint gives them, and caches as others write them.
+//! Owns the data of the cache's tests: grants as a token endpoint gives them, and caches as other programs write them.
 
 use crate::support::{Run, builder, device_answer, token};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use device_flow_core::{
-    AccessTokenQuery, Account, Authority, Owner, Response, SaveAs, Secret, TokenCache, TokenResponse, UnixTime,
+    AccessTokenQuery, Account, Authority, GrantOrigin, Owner, Response, Secret, TokenCache, TokenResponse, UnixTime,
 };
 use serde_json::{Value, json};
 
@@ -62,7 +62,7 @@ pub(crate) fn merge(object: &mut Value, change: Value) {
     }
 }
 
-/// What the token endpoint grants to who asked for `scopes`, read as every grant is read.
+/// A grant of the token endpoint for `scopes`, read as every grant is.
 pub(crate) fn granted(scopes: &str, change: Value) -> TokenResponse {
     let mut answer = json!({
         "access_token": "AT-canary", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "RT-canary",
@@ -77,17 +77,17 @@ pub(crate) fn granted(scopes: &str, change: Value) -> TokenResponse {
     token(run.outcome())
 }
 
-pub(crate) fn signed_in(authority: &Authority) -> SaveAs<'_> {
-    SaveAs {
+pub(crate) fn signed_in(authority: &Authority) -> GrantOrigin<'_> {
+    GrantOrigin {
         client_id: "my-client",
         authority,
         account: None,
-        source: Some("urn:ietf:params:oauth:grant-type:device_code"),
+        grant_type: Some("urn:ietf:params:oauth:grant-type:device_code"),
     }
 }
 
-pub(crate) fn refreshed<'a>(authority: &'a Authority, account: &'a str) -> SaveAs<'a> {
-    SaveAs { client_id: "my-client", authority, account: Some(account), source: None }
+pub(crate) fn refreshed<'a>(authority: &'a Authority, account: &'a str) -> GrantOrigin<'a> {
+    GrantOrigin { client_id: "my-client", authority, account: Some(account), grant_type: None }
 }
 
 pub(crate) fn sign_in(cache: &mut TokenCache, authority: &Authority, change: Value, now: u64) -> Account {

@@ -1,4 +1,4 @@
-//! Silent acquisition, as far as it is the cache's: which token is found (rows 4.1 to 4.16).
+//! Silent acquisition, the cache's part: which token is found (rows 4.1 to 4.16 of docs/msal.md).
 
 use crate::grants::*;
 use device_flow_core::{AccessTokenQuery, Authority, Owner, TokenCache};
@@ -80,7 +80,7 @@ fn msal_4_2_scopes_are_a_superset_without_regard_to_case_and_to_reserved_ones() 
     for scopes in ["user", "user.read files.read", "openid", "email"] {
         assert!(!is_hit(&cache, scopes), "{scopes}");
     }
-    // Alone they are what is looked for; no answer ever lists offline_access.
+    // Alone they count; no answer lists offline_access.
     assert!(is_hit(&one(json!({"target": "profile openid"})), "openid offline_access"));
 }
 
@@ -90,7 +90,7 @@ fn msal_4_3_a_token_that_ends_within_five_minutes_is_not_used() {
     let cache = one(json!({}));
     assert!(hit(&cache, owner(&public()), "user.read", WRITTEN + 3_299).is_some());
     assert!(hit(&cache, owner(&public()), "user.read", WRITTEN + 3_300).is_none());
-    // "cached after the current time": the clock has been put back.
+    // "cached after the current time": the clock was set back.
     assert!(hit(&cache, owner(&public()), "user.read", WRITTEN - 300).is_some());
     assert!(hit(&cache, owner(&public()), "user.read", WRITTEN - 301).is_none());
 }
@@ -148,7 +148,7 @@ fn msal_4_6_refresh_tokens_come_newest_first_and_all_of_them() {
     assert_eq!(found, ["RT-canary-2", "RT-canary-3", "RT-canary-1", "RT-canary-0"]);
 }
 
-// Hazard (a): one that does not say when it was written, beside an access token that says it for it.
+// Hazard (a): a token without a time of writing, beside an access token with one.
 #[test]
 fn msal_4_7_a_rotated_token_without_a_time_is_dated_by_the_access_token_beside_it() {
     let mut cache = json!({
@@ -166,7 +166,8 @@ fn msal_4_7_a_rotated_token_without_a_time_is_dated_by_the_access_token_beside_i
     assert_eq!(refresh_tokens(&read(&cache), owner(&localhost()))[0], "RT-canary-old");
 }
 
-// FociBehaviors, FociTests: an unknown client tries the family first; AppMetadata decides; elsewhere there are no families.
+// FociBehaviors, FociTests: an unknown client tries the family first; AppMetadata decides; elsewhere there are no
+// families.
 #[test]
 fn msal_4_9_family_by_app_metadata() {
     let cache = |metadata: Value| {
@@ -207,7 +208,7 @@ fn msal_4_15_4_16_claims_and_a_forced_refresh_bypass_the_access_token_only() {
     assert_eq!(refresh_tokens(&cache, owner(&authority)).len(), 1);
 }
 
-// F14: no other issuer ever gets a token, be it on the same host.
+// F14: another issuer never gets a token, even on the same host.
 #[test]
 fn f14_two_issuers_have_nothing_in_common() {
     let mut cache = TokenCache::new();

@@ -1,4 +1,5 @@
-//! The token cache: what it reads, finds, writes, forgets and shares with other writers; and the claims that name an account.
+//! The token cache: what it reads, finds, writes, removes and shares with other writers; and the claims that name an
+//! account.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod claims;

@@ -4,7 +4,7 @@ use crate::grants::*;
 use device_flow_core::TokenCache;
 use serde_json::{Value, json};
 
-/// The store when both have loaded it; what the other made of it; what is left when this one merges and saves.
+/// The store that both have loaded, as the other changed it, and as it is after this one merges and saves.
 fn merged(base: &str, other: impl FnOnce(&mut TokenCache), mine: impl FnOnce(&mut TokenCache)) -> TokenCache {
     let load = |text: &str| TokenCache::from_json(text.as_bytes()).unwrap();
     let (mut theirs, mut ours) = (load(base), load(base));
@@ -54,25 +54,25 @@ fn a_token_that_both_replaced_is_the_newer_one() {
 }
 
 #[test]
-fn who_signed_out_here_is_signed_out_even_if_refreshed_there() {
+fn an_account_signed_out_here_stays_signed_out_even_if_refreshed_there() {
     let cache = merged(NODE, refresh(2, WRITTEN + 9), sign_out);
     assert!(cache.accounts().is_empty() && refresh_tokens(&cache, owner(&localhost())).is_empty());
 }
 
 #[test]
-fn who_signed_out_there_and_was_refreshed_here_is_as_they_are_here() {
+fn an_account_signed_out_there_and_refreshed_here_stays_signed_in() {
     let cache = merged(NODE, sign_out, refresh(2, WRITTEN + 9));
     assert_eq!(refresh_tokens(&cache, owner(&localhost())), ["RT-canary-2"]);
 }
 
 #[test]
-fn who_signed_out_there_is_not_brought_back() {
+fn an_account_signed_out_there_is_not_restored() {
     let cache = merged(NODE, sign_out, other_person);
     assert_eq!(cache.accounts().len(), 1);
     assert!(refresh_tokens(&cache, owner(&localhost())).is_empty());
 }
 
-// A refused token goes; the one that another process got in its place stays.
+// A refused token is removed; the one that another process got in its place stays.
 #[test]
 fn b23_a_refused_token_that_was_replaced_meanwhile_stays_replaced() {
     let refused = |cache: &mut TokenCache| assert!(cache.remove_refresh_token(&secret("RT-canary-msal-node-7.2.1")));
@@ -104,9 +104,9 @@ fn merging_and_saving_again_and_again() {
     assert_eq!(unknown["Account"].as_object().unwrap().len(), 5);
 }
 
-// Keys whose escapes mean no text are keys all the same, each its own.
+// Keys with invalid escapes are still keys, each a different one.
 #[test]
-fn keys_that_are_no_text_are_told_apart() {
+fn keys_with_invalid_escapes_are_distinct() {
     let token = |number: u8| {
         format!(
             r#"{{"home_account_id":"{HOME}","environment":"localhost","client_id":"my-client","secret":"RT-canary-{number}"}}"#

@@ -1,4 +1,4 @@
-//! Random lives of a cache beside a naive model that knows no index, no keys and no shared text.
+//! Random operations on a cache and on a naive model without index, keys and shared text.
 
 use crate::grants::*;
 use device_flow_core::{Authority, Owner, TokenCache, TokenResponse};
@@ -31,7 +31,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
-/// Grants without an identity, so that the account is the one that was refreshed; each of its own secret.
+/// Grants without an identity, so that the account is the one that was refreshed; each has its own secret.
 fn grants() -> &'static Vec<TokenResponse> {
     static GRANTS: OnceLock<Vec<TokenResponse>> = OnceLock::new();
     GRANTS.get_or_init(|| {
@@ -40,7 +40,7 @@ fn grants() -> &'static Vec<TokenResponse> {
     })
 }
 
-/// Which grant an owner had last: person, client, cloud.
+/// The last grant of each owner: person, client, cloud.
 #[derive(Default)]
 struct Model {
     access: BTreeMap<(usize, usize, usize), usize>,
@@ -68,8 +68,8 @@ proptest! {
             match deed {
                 Deed::Save { person, client, server, upper, grant } => {
                     let home = spelt(person, upper);
-                    let how = device_flow_core::SaveAs { client_id: CLIENTS[client], authority: &servers[server], account: Some(&home), source: None };
-                    cache.save(&grants()[grant], &how, at(now));
+                    let origin = device_flow_core::GrantOrigin { client_id: CLIENTS[client], authority: &servers[server], account: Some(&home), grant_type: None };
+                    cache.save(&grants()[grant], &origin, at(now));
                     model.access.insert((person, client, cloud(server)), grant);
                     model.refresh.insert((person, client, cloud(server)), grant);
                 }

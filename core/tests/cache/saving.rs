@@ -4,7 +4,7 @@ use crate::grants::*;
 use device_flow_core::{Authority, Owner, TokenCache};
 use serde_json::{Value, json};
 
-// Hazard (a): on a rotation exactly one refresh token is left, under the key where every other writer will write again.
+// Hazard (a): after a rotation exactly one refresh token is left, under the key that every other writer uses.
 #[test]
 fn msal_4_7_a_rotated_refresh_token_replaces_every_older_one_whatever_its_key() {
     let key = format!("{HOME}-localhost-refreshtoken-my-client---");
@@ -51,7 +51,7 @@ fn msal_4_7_tokens_of_all_writers_side_by_side_become_one_and_others_stay() {
     assert_eq!(in_family, [&key("1"), "other client", "other cloud"]);
 }
 
-// After both have refreshed: under Node's key, for Node would go on using what is there; Python takes the newest anyway.
+// After both have refreshed: under Node's key, because Node goes on using what is there and Python takes the newest.
 #[test]
 fn msal_4_7_of_two_writers_keys_the_one_stays_whose_writer_knows_no_time() {
     let token = |time: Value| json!({"home_account_id": HOME, "environment": "localhost", "client_id": "my-client", "secret": "RT-canary", "last_modification_time": time});
@@ -63,7 +63,8 @@ fn msal_4_7_of_two_writers_keys_the_one_stays_whose_writer_knows_no_time() {
     assert_eq!(keys(&cache, "RefreshToken"), [node]);
 }
 
-// All of it under one name of the cloud, since Python signs out under one only; and that of the other MSALs.
+// Everything is under one name of the cloud, since Python signs out under one only, and it is the name of the other
+// MSALs.
 #[test]
 fn msal_6_all_is_written_under_the_name_that_most_msals_write() {
     let mut cache = TokenCache::new();
@@ -78,8 +79,8 @@ fn msal_6_all_is_written_under_the_name_that_most_msals_write() {
     assert_eq!(refresh_tokens(&cache, owner(&public())), ["RT-canary"]);
 }
 
-// Python signs out under one name of the cloud only, and lists nobody under another one beside those that it has under its own.
-// So whom it has signed in stays where they are, until another MSAL has written them under the preferred name.
+// Python signs out under one name of the cloud only, and does not list accounts under another name while it has some
+// under its own. So its accounts stay where they are, until another MSAL has written them under the preferred name.
 #[test]
 fn msal_5_all_of_a_person_is_under_the_name_that_their_account_has() {
     let other = PYTHON.replace("localhost", "login.microsoftonline.com");
@@ -125,7 +126,7 @@ fn b24_without_a_new_refresh_token_the_old_one_stays() {
     assert_eq!(hit(&cache, owner(&localhost()), "user.read", WRITTEN + 100).as_deref(), Some("AT-canary-2"));
 }
 
-// B23: refused for good, it goes; everything else stays.
+// B23: a token that was refused for good is removed; everything else stays.
 #[test]
 fn b23_a_refused_refresh_token_is_removed_alone() {
     let mut cache = TokenCache::from_json(NODE.as_bytes()).unwrap();
@@ -138,7 +139,7 @@ fn b23_a_refused_refresh_token_is_removed_alone() {
     assert_eq!(written(&cache), expected);
 }
 
-// Node finds two access tokens for one question to be none, so what is covered goes; what is not, stays.
+// Node finds no access token when two match, so covered ones are removed; others stay.
 #[test]
 fn msal_4_4_access_and_id_tokens_that_are_covered_are_replaced() {
     let mut cache = TokenCache::from_json(NODE.as_bytes()).unwrap();
@@ -163,7 +164,7 @@ fn msal_5_an_account_that_another_wrote_keeps_its_key_and_what_it_knows() {
     assert_eq!(cache.accounts(), [account]);
 }
 
-// Rows of 5: uid.utid, else sub; oid, else sub; and a server that tells nothing still has its tokens kept.
+// Rows of 5: uid.utid, else sub; oid, else sub; and the tokens of a server that names nobody are kept.
 #[test]
 fn msal_5_who_signed_in() {
     let generic = Authority::at("https://as.example");
@@ -184,7 +185,8 @@ fn msal_5_who_signed_in() {
     assert_eq!(told(json!({"id_token": null, "client_info": null})), ["", "", ""]);
 }
 
-// A refresh may bring an ID token without client_info: still the same account, and what it does not tell stays.
+// A refresh may bring an ID token without client_info: the account stays the same, and so does what the answer does not
+// name.
 #[test]
 fn msal_5_a_refresh_stays_with_its_account() {
     let mut cache = TokenCache::from_json(PYTHON.as_bytes()).unwrap();
@@ -193,7 +195,7 @@ fn msal_5_a_refresh_stays_with_its_account() {
         assert_eq!((account.home_account_id(), account.username()), (HOME, "grace@fabrikam.test"));
         assert_eq!(keys(&cache, "Account").len(), 1);
     }
-    // Spelt in the cache's way.
+    // In the spelling of the cache.
     let upper = HOME.to_uppercase();
     cache.save(&granted("user.read", json!({})), &refreshed(&localhost(), &upper), at(WRITTEN)).unwrap();
     assert!(
@@ -224,7 +226,7 @@ fn msal_6_odd_answers_are_kept() {
     }
 }
 
-// RFC 6749 §5.1: no lifetime is not no life.
+// RFC 6749 §5.1: a missing lifetime does not mean expired.
 #[test]
 fn rfc6749_5_1_a_token_without_a_lifetime() {
     let (github, mut cache) = (Authority::at("https://github.com/login/oauth"), TokenCache::new());
@@ -240,7 +242,8 @@ fn rfc6749_5_1_a_token_without_a_lifetime() {
     assert!(hit(&cache, nobody, "user.read", WRITTEN + 3_300).is_none());
 }
 
-// remove-account-test-cache.json: all realms, all names of the server, upper case; other people, servers and clients stay.
+// remove-account-test-cache.json: all realms, all names of the server, upper case; other people, servers and clients
+// stay.
 #[test]
 fn msal_5_remove_account() {
     let upper = HOME.to_uppercase();
@@ -273,7 +276,7 @@ fn msal_5_remove_account() {
     assert_eq!(keys(&cache, "AppMetadata").len(), 1);
     cache.mark_saved();
     assert!(!cache.remove_account(owner(&authority)) && !cache.is_changed(), "the second time there is nothing to do");
-    // A client outside of the family leaves its token to it.
+    // A client outside the family does not remove the family's token.
     let mut outside = read(&json!({"RefreshToken": all("1")}));
     outside.remove_account(owner(&authority));
     assert_eq!(keys(&outside, "RefreshToken"), ["family", "other client", "other cloud", "other person"]);
@@ -297,7 +300,7 @@ fn msal_5_accounts_are_grouped_by_person_and_server() {
 }
 
 #[test]
-fn nothing_is_shown_of_a_cache() {
+fn debug_shows_nothing_of_a_cache() {
     let cache = TokenCache::from_json(PYTHON.as_bytes()).unwrap();
     let authority = localhost();
     let shown = format!("{cache:?} {:?} {:?}", cache.refresh_tokens(owner(&authority)), cache.to_json());

@@ -1,11 +1,11 @@
-//! The file (rows of the unified schema): what came in goes out, whoever wrote it.
+//! The file (rows of the unified schema): whatever program wrote it, it is written as it was read.
 
 use crate::grants::*;
 use device_flow_core::{Authority, CacheError, TokenCache};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-// Both real files, with other people in them: nothing is lost, nothing is changed, and what is in them is found.
+// Both real files, with other accounts in them: nothing is lost or changed, and everything is found.
 #[test]
 fn msal_6_files_of_python_and_node_are_read_and_rewritten_without_a_loss() {
     for (file, name) in [(PYTHON, "msal-python-1.39.0"), (NODE, "msal-node-7.2.1")] {
@@ -27,7 +27,7 @@ fn msal_6_files_of_python_and_node_are_read_and_rewritten_without_a_loss() {
     }
 }
 
-// TokenCache.spec "unrecognised entities kept", serialized_cache.json: roots, members and entries that nobody knows.
+// TokenCache.spec "unrecognised entities kept", serialized_cache.json: unknown roots, members and entries.
 #[test]
 fn msal_6_what_is_not_known_stays() {
     let file = json!({
@@ -43,7 +43,7 @@ fn msal_6_what_is_not_known_stays() {
     });
     let mut cache = read(&file);
     assert_eq!(written(&cache), file);
-    // And when something is written beside it.
+    // Also when something else is written.
     sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
     let after = written(&cache);
     for root in ["Unknown", ""] {
@@ -85,7 +85,7 @@ fn msal_6_an_empty_file_is_an_empty_cache_and_garbage_is_none() {
     assert_eq!(new, json!({"AccessToken": {}, "RefreshToken": {}, "IdToken": {}, "Account": {}, "AppMetadata": {}}));
 }
 
-// A map that is there twice becomes one, and of a key that is there twice the last counts, as for every reader.
+// A map that occurs twice becomes one; of a key that occurs twice the last counts, as for every reader.
 #[test]
 fn msal_6_what_is_there_twice() {
     let account =
@@ -96,7 +96,7 @@ fn msal_6_what_is_there_twice() {
     assert_eq!(cache.to_json().expose(), expected);
 }
 
-// Golden keys and fields: as Python writes them, but for the refresh token, whose key is Node's (see `saving`).
+// Golden keys and fields: as Python writes them, except for the refresh token, whose key is Node's (see `saving`).
 #[test]
 fn msal_6_keys_and_fields_of_a_first_sign_in() {
     let mut cache = TokenCache::new();
@@ -169,7 +169,7 @@ proptest! {
         let text = if pretty { serde_json::to_string_pretty(&file) } else { serde_json::to_string(&file) }.unwrap();
         let cache = TokenCache::from_json(text.as_bytes()).unwrap();
         prop_assert_eq!(&written(&cache), &file);
-        // What was written beside it can be taken away again, and leaves everything as it was.
+        // What was added can be removed again, and everything is as before.
         let (mut cache, authority) = (cache, Authority::at("https://somewhere.example/else"));
         let grant = granted("a", json!({"client_info": null}));
         let account = cache.save(&grant, &signed_in(&authority), at(WRITTEN)).unwrap();
@@ -184,7 +184,7 @@ proptest! {
         }
     }
 
-    // A refresh writes into the entries that it finds, and leaves in them whatever it does not own; the same of `leave_family`.
+    // A refresh updates the entries that it finds and keeps members that it does not own; so does `leave_family`.
     #[test]
     fn what_a_refresh_replaces_keeps_the_members_that_nobody_knows(
         unknown in prop::collection::btree_map("x\\PC{0,4}", any_json(), 0..4),

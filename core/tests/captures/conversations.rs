@@ -1,12 +1,12 @@
-//! Whole sign-ins out of captured answers, in virtual time: every poll comes when the answers before it ask for it, not
-//! sooner and not later than its jitter, and the last answer decides.
+//! Whole sign-ins from captured answers, in virtual time: every poll comes when the answers before it require, no
+//! sooner and no later than its jitter, and the last answer decides.
 
 use crate::meaning::client;
 use crate::reader::{Server, servers};
 use crate::support::{Run, START, assert_gap, expired, token};
 use device_flow_core::{DeviceFlow, Failure, TransportErrorKind};
 
-/// A poll's answer: how long after the one before it, in seconds, and at which interval (of which a tenth is the jitter's).
+/// The answer to a poll: the seconds since the answer before it, and the interval (a tenth of which is jitter).
 type Step<'a> = (&'a str, u64, u64);
 
 /// Plays one sign-in; every poll must carry the code of its first answer.
@@ -26,7 +26,8 @@ fn replay(server: &Server, code: &str, steps: &[Step<'_>]) -> Run<DeviceFlow> {
     run
 }
 
-// Rules 1, 2, 4 and 13; B01, B03, B04: Authlib slows down whoever asks twice within the interval, and each time adds to it.
+// Rules 1, 2, 4 and 13; B01, B03, B04: Authlib slows down a client that polls twice within the interval, each time by
+// more.
 #[test]
 fn authlib_slows_down_and_then_approves() {
     let [authlib, ..] = servers();
@@ -49,7 +50,7 @@ fn authlib_slows_down_and_then_approves() {
     assert!(trail.clock_drift_suspected());
 }
 
-// Rules 1, 2 and 3; B01: these two never slow anybody down; what was captured by that name are pending answers.
+// Rules 1, 2 and 3; B01: these two never send slow_down; the captures of that name are pending answers.
 #[test]
 fn the_others_are_patient_and_then_approve() {
     let [_, django, oidc] = servers();
@@ -62,7 +63,7 @@ fn the_others_are_patient_and_then_approve() {
     }
 }
 
-// Rule 9: the code is spent with the first token; whatever the server would say to it now is never asked for.
+// Rule 9: the code is used up by the first token and is never sent again.
 #[test]
 fn approved_at_the_first_poll() {
     for server in servers() {
@@ -85,7 +86,7 @@ fn denied() {
     }
 }
 
-// Rule 10; B06, B07: the server says that the code is dead, once or for good, and later that it never knew it.
+// Rule 10; B06, B07: the server says that the code has expired, once or for ever, and later that it does not know it.
 #[test]
 fn expired_by_the_server() {
     let [authlib, _, oidc] = servers();
@@ -101,7 +102,8 @@ fn expired_by_the_server() {
     assert!(failure.to_string().contains("no longer knows this code"), "{failure}");
 }
 
-// Rule 8; B01, P30: django-oauth-toolkit says pending of an expired code, for ever. The flow ends by itself, in time and not early.
+// Rule 8; B01, P30: django-oauth-toolkit answers pending for an expired code, for ever. The flow ends by itself, on
+// time.
 #[test]
 fn expired_while_the_server_says_pending_for_ever() {
     let [_, django, _] = servers();
@@ -117,13 +119,13 @@ fn expired_while_the_server_says_pending_for_ever() {
     assert!((1_794_000..1_800_000).contains(&last), "the last poll came after {last} ms");
 }
 
-// Rules 3 and 8; A30, P30: a code of four seconds: nobody is shown it, nothing is polled.
+// Rules 3 and 8; A30, P30: a code that lives for four seconds is neither shown nor polled.
 #[test]
 fn a_code_that_dies_before_its_first_poll() {
     for server in servers() {
         let mut run = replay(&server, "device_authorization_short", &[]);
         let failure = run.failure();
-        // The two that name an interval of five seconds contradict themselves; the third does not.
+        // The two that send an interval of five seconds contradict themselves; the third does not.
         let contradicts = server.name != "oidc-provider";
         assert_eq!(matches!(failure, Failure::Protocol(_)), contradicts, "{failure}");
         assert_eq!(matches!(failure, Failure::Expired(_)), !contradicts, "{failure}");

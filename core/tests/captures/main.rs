@@ -1,5 +1,5 @@
-//! The answers of three real authorization servers, byte for byte, and what they mean to this core: each alone, whole sign-ins
-//! in virtual time, and our own requests beside the ones that those servers accepted.
+//! The answers of three real authorization servers, byte for byte, and what they mean to this core: each alone, whole
+//! sign-ins in virtual time, and our own requests beside the ones that those servers accepted.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

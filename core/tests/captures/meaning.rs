@@ -1,4 +1,4 @@
-//! Owns what one answer can mean, as seen from outside: it is handed to a machine, and what the machine does next is told.
+//! Owns what one answer can mean, as seen from outside: what a machine does next after it.
 
 use crate::reader::Capture;
 use crate::support::{PENDING, Run, START, assert_gap, device_answer};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// What an answer is an answer of.
+/// Where an answer comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Of {
     /// The document of this issuer.
@@ -34,7 +34,7 @@ pub(crate) enum Meaning<'a> {
         interval: u64,
         lifetime: u64,
     },
-    /// A code that no poll can serve: told at once, never shown.
+    /// A code with no time for a poll: expired at once, never shown.
     DeadCode,
     /// A code whose interval is not shorter than its life.
     IntervalTooLong,
@@ -49,9 +49,9 @@ pub(crate) enum Meaning<'a> {
     Denied,
     Expired,
     Rejected(&'a str),
-    /// The flow goes on, more slowly: the server is out of order for the moment.
+    /// The flow goes on, more slowly: the server cannot answer for the moment.
     Outage(u16),
-    /// The flow goes on, more slowly, three times: perhaps somebody else answered.
+    /// The flow goes on, more slowly, three times: perhaps another server answered.
     Page(u16),
     /// Final: a page or an empty answer where there must be a code.
     NoAnswer(u16),
@@ -59,7 +59,7 @@ pub(crate) enum Meaning<'a> {
     Missing(&'a str),
     /// Final: a token of a type that was not asked for.
     TokenType(&'a str),
-    /// A refresh that only the person can go on from: the refresh token is dead.
+    /// A refresh after which only the person can go on: the refresh token is no longer valid.
     SignIn(&'a str),
     Revoked,
 }
@@ -71,7 +71,7 @@ pub(crate) fn client() -> Client {
     client.allow_http_loopback().build().unwrap()
 }
 
-/// Hands the answer in and tells what it came to.
+/// Hands the answer in and returns what it meant.
 pub(crate) fn observe(capture: &Capture, of: Of, tell: impl FnOnce(Meaning<'_>)) {
     match of {
         Of::Metadata(issuer) => metadata(capture, issuer, tell),
@@ -131,7 +131,7 @@ fn token(capture: &Capture, tell: impl FnOnce(Meaning<'_>)) {
     let mut run = Run::new(client());
     run.go();
     run.answer(200, &device_answer(json!({})));
-    // One interval is five seconds; after a pending answer nothing is left of how it began.
+    // One interval is five seconds; after a pending answer the beginning has no effect.
     run.script(&[(400, PENDING)]);
     run.poll();
     run.respond(capture.response());

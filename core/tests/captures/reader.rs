@@ -1,4 +1,4 @@
-//! Owns the form in which captured answers are kept: a block for each, its body counted in bytes.
+//! Owns the format of captured answers: a block for each, with the length of its body in bytes.
 //!
 //! ```text
 //! == pending 400                       name and HTTP status

@@ -1,4 +1,4 @@
-//! Our requests beside the ones that the real servers took: same method, same path, same parameters, same credentials.
+//! Our requests and those that the real servers accepted: same method, same path, same parameters, same credentials.
 
 use crate::reader::{Capture, CapturedRequest, servers};
 use crate::support::{Run, Sent, device_answer};
@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding as _};
 use device_flow_core::{Client, ClientBuilder, Provider};
 use serde_json::json;
 
-/// What a person would configure to get the request of this name.
+/// The configuration that makes the request of this name.
 fn configured(name: &str, provider: Provider) -> ClientBuilder {
     const SECRET: &str = "s3cret+/= %:x";
     let client = |id| Client::builder(provider, id).allow_http_loopback();
@@ -63,7 +63,7 @@ fn compare(server: &str, capture: &Capture, captured: &CapturedRequest) {
     let Capture { name, .. } = capture;
     let sent = ours(name, captured);
     assert_eq!(format!("{} {}", sent.method, sent.url.replace("http://127.0.0.1:1", "")), captured.line);
-    // The challenge hangs on the verifier, which is another one each time.
+    // The challenge depends on the verifier, which differs each time.
     let normal = |body: &str| match parameter(body, "code_challenge") {
         Some(challenge) => {
             assert_eq!(challenge.len(), 43);

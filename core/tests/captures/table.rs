@@ -1,4 +1,4 @@
-//! Owns the table: every captured answer, what it is an answer of, and what it means.
+//! Owns the table: every captured answer, where it comes from, and what it means.
 
 use crate::meaning::Meaning::{
     Code, DeadCode, Denied, Expired, IntervalTooLong, Metadata, Missing, NoAnswer, Outage, Page, Pending, Rejected,

@@ -1,9 +1,9 @@
-//! The cache suites of MSAL .NET, Node, Python and Go, as far as the tests of the cache do not hold them already.
+//! The cache suites of MSAL .NET, Node, Python and Go, except what the tests of the cache cover.
 
 use crate::entra::*;
 use crate::grants::*;
 use crate::support::*;
-use device_flow_core::{Authority, Failure, Owner, Refresh, SaveAs, SignInReason, TokenCache};
+use device_flow_core::{Authority, Failure, GrantOrigin, Owner, Refresh, SignInReason, TokenCache};
 use serde_json::{Value, json};
 
 /// A cache that another library wrote under this name of the public cloud.
@@ -22,7 +22,8 @@ fn written_under(environment: &str) -> TokenCache {
     }))
 }
 
-// TestClientApplicationForAuthorityMigration (3): accounts, access token and refresh token. No request finds out what is known.
+// TestClientApplicationForAuthorityMigration (3): accounts, access token and refresh token. No request finds out what
+// is known.
 #[test]
 fn python_authority_migration_finds_all_three_under_another_name_of_the_cloud() {
     for environment in ["login.windows.net", "sts.windows.net", "login.microsoft.com", "login.microsoftonline.com"] {
@@ -43,8 +44,8 @@ fn python_authority_migration_finds_all_three_under_another_name_of_the_cloud() 
     assert_eq!(refresh_tokens(&cache, owner(&authority)), [""; 0]);
 }
 
-// test_old_rt_data_with_wrong_key_should_still_be_salvaged_into_new_rt: theirs leaves two entries, ours one, for the old one is
-// dead with a server that rotates.
+// test_old_rt_data_with_wrong_key_should_still_be_salvaged_into_new_rt: theirs leaves two entries, ours one, for the
+// old one is dead with a server that rotates.
 #[test]
 fn python_a_refresh_token_under_a_wrong_key_is_salvaged_and_replaced() {
     let (mut cache, authority) = (written_under("login.windows.net"), public());
@@ -62,12 +63,12 @@ fn token_of(mut run: Run<Refresh>) -> device_flow_core::TokenResponse {
     token(run.outcome())
 }
 
-// TestClientApplicationForFoci (5), the cache's part: a client that nobody knows may use the family's token, and when that
-// works it is of the family; the next one who is looks at the family's first; signing out takes it along.
+// TestClientApplicationForFoci (5), the cache's part: a client that nobody knows may use the family's token, and when
+// that works it is of the family; the next one who is looks at the family's first; signing out takes it along.
 #[test]
 fn python_foci_a_client_joins_the_family_by_its_token_and_leaves_it_with_its_account() {
     let (mut cache, authority) = (TokenCache::new(), public());
-    let office = SaveAs { client_id: "office", authority: &authority, account: None, source: None };
+    let office = GrantOrigin { client_id: "office", authority: &authority, account: None, grant_type: None };
     cache.save(&granted("user.read", json!({"foci": "1"})), &office, at(WRITTEN)).unwrap();
     let found = cache.refresh_tokens(owner(&authority));
     assert!(found.len() == 1 && found[0].is_of_family(), "an unknown client tries the family");
@@ -88,8 +89,8 @@ fn python_foci_a_client_joins_the_family_by_its_token_and_leaves_it_with_its_acc
     assert_eq!(cache.accounts(), []);
 }
 
-// UnifiedSchemaValidationTests (21): the keys of a personal account, whose tenant is the one of all of them. Those of a tenant's
-// account stand in `cache/schema.rs`.
+// UnifiedSchemaValidationTests (21): the keys of a personal account, whose tenant is the one of all of them. Those of a
+// tenant's account stand in `cache/schema.rs`.
 #[test]
 fn dotnet_unified_schema_of_a_personal_account() {
     const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -121,8 +122,8 @@ fn dotnet_unified_schema_of_a_personal_account() {
     assert_eq!((&token["cached_at"], &token["expires_on"]), (&json!("1800077335"), &json!("1800080935")));
 }
 
-// RefreshTokenClient.spec: theirs will not use a refresh token near the end of a life that somebody noted. Only the server knows,
-// so ours asks it; what it refuses goes.
+// RefreshTokenClient.spec: theirs will not use a refresh token near the end of a life that somebody noted. Only the
+// server knows, so ours asks it; what it refuses goes.
 #[test]
 fn node_a_refresh_token_is_tried_whatever_was_noted_of_its_life_and_goes_when_it_is_refused() {
     let token = json!({

@@ -8,8 +8,8 @@ use device_flow_core::{
 };
 use serde_json::json;
 
-// The comma behind the last member is refused: it is no JSON (RFC 8259 §4), and no server sends it. Theirs stands in a body that was
-// written by hand. All the rest of that body is read.
+// The comma behind the last member is refused: it is no JSON (RFC 8259 §4), and no server sends it. Theirs stands in a
+// body that was written by hand. All the rest of that body is read.
 #[test]
 fn m01_string_numbers_and_the_old_spelling_are_read_and_a_trailing_comma_is_not() {
     let client = || client().device_parameter("claims", r#"{"a":1}"#).device_parameter("slice", "testslice");
@@ -100,9 +100,9 @@ fn m04_a_cancel_while_the_code_is_shown_asks_for_no_token() {
     assert_eq!(run.requests.len(), 0);
 }
 
-// The core logs nothing; what it tells on the way are the reasons of its waits, and the trail.
+// The core logs nothing; it reports the reasons of its waits, and the trail.
 #[test]
-fn m05_pending_is_told_as_a_wait_and_never_as_an_error() {
+fn m05_pending_is_reported_as_a_wait_and_never_as_an_error() {
     let mut run = flow(client(), json!({}));
     run.script(&[(400, &refusal("authorization_pending", 70016)), (400, &refusal("authorization_pending", 70016))]);
     let trail = run.machine.trail();

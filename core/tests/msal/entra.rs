@@ -1,4 +1,4 @@
-//! Owns what these tests are made of: a client of Microsoft Entra, and what its two endpoints answer.
+//! Owns the data of these tests: a client of Microsoft Entra, and the answers of its two endpoints.
 
 use crate::grants::{OID, TENANT, WRITTEN, at, claims, encoded, jwt, merge};
 use crate::support::Run;
@@ -54,7 +54,7 @@ pub(crate) fn tokens(change: Value) -> String {
     answer.to_string()
 }
 
-/// And what it refuses, with its numbers.
+/// A refusal of the token endpoint, with its numbers.
 pub(crate) fn refusal(error: &str, number: u32) -> String {
     json!({
         "error": error, "error_description": format!("AADSTS{number}: told by the server."), "error_codes": [number],
@@ -63,7 +63,7 @@ pub(crate) fn refusal(error: &str, number: u32) -> String {
     .to_string()
 }
 
-/// A flow that has its code and whose person sees it.
+/// A flow whose code is shown.
 pub(crate) fn flow(client: ClientBuilder, change: Value) -> Run<DeviceFlow> {
     let mut run = Run::new(client.build().unwrap());
     run.poll();

@@ -8,7 +8,7 @@ use device_flow_core::{
 };
 use serde_json::json;
 
-// Theirs takes slow_down for one more pending, and its second case ends before it comes to the error.
+// Theirs treats slow_down like pending, and its second case ends before the error.
 #[test]
 fn m28_pending_then_slow_down_then_the_token_or_the_error() {
     let (pending, slow_down) = (refusal("authorization_pending", 70016), refusal("slow_down", 0));
@@ -44,7 +44,8 @@ fn m29_no_endpoints_no_code_or_the_code() {
     assert_eq!(granted.prompts[0].user_code(), "ABCD-EFGH");
 }
 
-// To the byte, in this order. `scope` belongs to the first request alone (RFC 8628 §3.1, §3.4), and the grant type is a URN.
+// To the byte, in this order. `scope` belongs to the first request alone (RFC 8628 §3.1, §3.4), and the grant type is a
+// URN.
 #[test]
 fn m30_the_exact_forms() {
     let mut run = flow(client(), json!({}));

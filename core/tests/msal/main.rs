@@ -1,5 +1,6 @@
-//! The tests of the device flow, of silent acquisition and of the cache that MSAL's own repositories have, told as behaviour and
-//! asked of this core: M01 to M31, then the silent and cache suites. Where ours differs by choice the test shows ours and says why.
+//! The tests of the device flow, of silent acquisition and of the cache from MSAL's own repositories, as behaviour of
+//! this core: M01 to M31, then the silent and cache suites. Where ours differs by choice, the test shows ours and says
+//! why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod caches;

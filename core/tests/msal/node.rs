@@ -22,8 +22,9 @@ fn m09_no_header_that_would_not_qualify_for_a_simple_request() {
     }
 }
 
-// Theirs asks for the token at once; RFC 8628 §3.5 wants an interval to pass between requests, and nobody is that quick. The
-// grant type is the one of RFC 8628 §3.4, not the `device_code` of older drafts. No library, system or processor is named.
+// Theirs asks for the token at once; RFC 8628 §3.5 wants an interval to pass between requests, and nobody is that
+// quick. The grant type is the one of RFC 8628 §3.4, not the `device_code` of older drafts. No library, system or
+// processor is named.
 #[test]
 fn m10_a_token_with_exactly_these_two_requests() {
     let mut run = flow(client(), json!({}));
@@ -103,7 +104,7 @@ fn m15_a_cancel_before_the_first_poll_sends_none_and_is_seen_at_once() {
     assert_eq!((run.now, run.requests.len()), (START, 1));
 }
 
-// Theirs asks once more; a code that is dead on arrival is neither shown nor asked about.
+// Theirs polls once; a code that has expired on arrival is neither shown nor polled here.
 #[test]
 fn m16_a_code_without_a_life_is_expired_without_a_poll() {
     let mut run = flow(client(), json!({"expires_in": 0}));
@@ -112,8 +113,8 @@ fn m16_a_code_without_a_life_is_expired_without_a_poll() {
     assert_eq!((run.requests.len(), run.prompts.len(), run.now), (1, 0, START));
 }
 
-// A limit of the caller's is the caller's clock and one call; it is kept to the millisecond, where theirs is kept at the next
-// wake-up. Theirs has polled by then, at once; ours has not had its first interval.
+// A limit of the caller's is the caller's clock and one call; it is kept to the millisecond, where theirs is kept at
+// the next wake-up. Theirs has polled by then, at once; ours has not had its first interval.
 #[test]
 fn m17_a_time_limit_of_the_callers_own_ends_it_on_time() {
     let limit = |millis: u64| {
@@ -134,7 +135,8 @@ fn m17_a_time_limit_of_the_callers_own_ends_it_on_time() {
     assert_eq!(limit(5_999).0, 1, "and not before its time");
 }
 
-// Transient: a gateway's remark with status 503 is no OAuth error (those have 4xx, RFC 6749 §5.2), so the flow lives on.
+// Transient: what a gateway writes with status 503 is not an OAuth error (those have 4xx, RFC 6749 §5.2), so the flow
+// goes on.
 #[test]
 fn m18_a_503_with_a_text_of_its_own_is_an_outage_and_is_survived() {
     let body = r#"{"error":"Service Unavailable"}"#;
@@ -146,7 +148,7 @@ fn m18_a_503_with_a_text_of_its_own_is_an_outage_and_is_survived() {
     assert_eq!(run.waits.last().unwrap().1, WaitReason::Backoff { cause: Cause::Status(503), attempt: 1 });
     run.answer(200, &tokens(json!({})));
     token(run.outcome());
-    // While nobody has a code yet, it is told after three more attempts.
+    // Before there is a code, it is reported after three more attempts.
     let mut run = Run::new(client().build().unwrap());
     run.script(&[(503, body); 4]);
     let Failure::Protocol(error) = run.failure() else { panic!("an outage was told as something else") };

@@ -1,7 +1,7 @@
-//! M19 to M27: `test_throttled_http_client`, `test_application`, `test_account_source` and `test_client` of MSAL Python.
+//! M19 to M27: `test_throttled_http_client`, `test_application`, `test_account_source` and `test_client` of MSAL
+//! Python.
 //!
-//! Theirs remembers answers in a store of its own and replays them for a while; here the machine that was told to wait waits,
-//! and no answer is ever replayed.
+//! Theirs stores answers and replays them for a while; here a machine that must wait waits, and no answer is replayed.
 
 use crate::entra::*;
 use crate::grants::{WRITTEN, written};
@@ -26,8 +26,8 @@ fn m19_two_refusals_are_two_requests() {
     assert_eq!(run.requests[1].body, run.requests[2].body);
 }
 
-// From both sides: within the time that the server named nothing is sent, after it the next request is. A pending answer counts
-// too; the delay can only lengthen what is due anyway.
+// From both sides: within the time that the server named nothing is sent, after it the next request is. A pending
+// answer counts too; the delay can only lengthen what is due anyway.
 #[test]
 fn m20_retry_after_is_kept_with_400_429_and_5xx() {
     for (status, body) in [
@@ -47,7 +47,7 @@ fn m20_retry_after_is_kept_with_400_429_and_5xx() {
         assert!((30_000..31_000).contains(&gap), "{status}: {gap}");
         assert_eq!(run.waits.last().unwrap().1, WaitReason::RetryAfter, "{status}");
     }
-    // Without the person: the same, for as long as somebody may be kept waiting.
+    // A silent sign-in does the same, but waits for a minute at most.
     for status in [429, 503] {
         let mut run = silent(request(), signed_in_cache(), WRITTEN + 3_600);
         run.poll();
@@ -58,7 +58,7 @@ fn m20_retry_after_is_kept_with_400_429_and_5xx() {
     }
 }
 
-// One machine is one request: the one that was told to wait waits, the one for other scopes was not told.
+// Each machine has its own request: only the machine that was asked to wait waits.
 #[test]
 fn m21_retry_after_holds_the_request_that_it_answered_and_no_other() {
     let (mut told, mut other) = (refresh("user.read"), refresh("openid"));
@@ -71,8 +71,8 @@ fn m21_retry_after_holds_the_request_that_it_answered_and_no_other() {
     assert_eq!(told.poll(), 30_000);
 }
 
-// For good and not for a minute: the dead token is out of the cache, so there is nothing left to ask with. (The same for the two
-// minutes of Java's and .NET's caches of refusals.)
+// For good and not for a minute: the invalid token is removed from the cache, so there is nothing to send. (Java and
+// .NET cache refusals for two minutes.)
 #[test]
 fn m22_after_one_invalid_grant_there_is_no_similar_request() {
     let mut first = silent(request(), signed_in_cache(), WRITTEN + 3_600);
@@ -124,10 +124,10 @@ fn assert_no_telemetry(requests: &[Sent]) {
     }
 }
 
-// An error is told with all that the server said, and the next attempt does not suffer from it. Nothing of earlier ends is
-// reported to the server: who is refused, how often and why, is nobody's business but the caller's.
+// An error is reported with everything that the server said, and does not affect the next attempt. Earlier failures are
+// not reported to the server, because they concern only the caller.
 #[test]
-fn m24_errors_are_told_and_leave_no_trace_in_later_requests() {
+fn m24_errors_are_reported_and_leave_no_trace_in_later_requests() {
     let mut cache = signed_in_cache();
     for (status, answer, code) in [
         (400, refusal("error_1", 1), Some("error_1")),

@@ -1,4 +1,4 @@
-//! Whose token it is: the only one, the one that was named, or a question back.
+//! The account of a sign-in: the only one, the named one, or an error that lists them.
 
 use crate::grants::*;
 use device_flow_core::{Client, Failure, Provider, SignInReason, SignInRequest, TokenSource};
@@ -17,7 +17,7 @@ fn of_several_accounts_none_is_guessed() {
         failure.to_string(),
         "several accounts are signed in (ada@example.test, eve@example.test): say which one is meant"
     );
-    // Nor is a person asked, who could only add a third.
+    // Nor is a code shown, which could only add a third account.
     let mut run = full(request(), ada_and_eve(), THEN);
     assert!(matches!(run.failure(), Failure::WhichAccount(_)));
 }
@@ -51,7 +51,7 @@ fn accounts_of_another_server_or_of_another_client_are_not_meant() {
     let there = SignInRequest::new(there.scope("mail").build().unwrap());
     let failure = silent(there, ada(), THEN).failure();
     assert_eq!(failure, Failure::SignInNeeded(SignInReason::NotSignedIn));
-    // Two in one cache, of whom one has never used this client.
+    // Two accounts in one cache, one of which has never used this client.
     let other = Client::builder(Provider::endpoints("https://as/device", "https://as/token"), "other-app");
     let other = SignInRequest::new(other.scope("mail").build().unwrap());
     let eve = grant(2, json!({"id_token": id_token("eve", json!({"aud": "other-app"}))}));
@@ -84,7 +84,7 @@ fn a_server_that_never_says_who_has_one_account() {
     let signed_in = run.outcome().unwrap();
     assert_eq!(signed_in.account().unwrap().username(), "");
     assert_eq!(token(Ok(signed_in)).1, TokenSource::Cache);
-    // Whoever signs in next takes its place.
+    // The next sign-in takes its place.
     assert_eq!(token(silent(request(), cache(&[nobody(1), nobody(2)]), THEN).outcome()).0, "AT-canary-2");
     let mut run = silent(request(), cache(&[nobody(1)]), later(HOUR));
     run.script(&[(200, &nobody(3))]);
@@ -92,9 +92,9 @@ fn a_server_that_never_says_who_has_one_account() {
     assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-3"]);
 }
 
-// GitHub sums scopes up: who asks again for the same has the token that is there.
+// GitHub sums scopes up: the same request finds the token that is there.
 #[test]
-fn scopes_that_the_server_made_others_of_are_found_again() {
+fn scopes_that_the_server_renamed_are_found_again() {
     let client = Client::builder(Provider::github(), "my-app").scope("user user:email repo").build().unwrap();
     let request = SignInRequest::new(client);
     let github = json!({"access_token": "AT-canary-1", "token_type": "bearer", "scope": "repo,user"}).to_string();
@@ -102,7 +102,7 @@ fn scopes_that_the_server_made_others_of_are_found_again() {
     let mut run = silent(request.clone(), cache(), later(1_000 * HOUR));
     let signed_in = run.outcome().unwrap();
     assert_eq!(signed_in.scopes().collect::<Vec<_>>(), ["repo", "user"]);
-    // Others were never asked for, and no refresh can bring them.
+    // Other scopes were never requested, and no refresh can bring them.
     let more = Client::builder(Provider::github(), "my-app").scope("user gist").build().unwrap();
     let failure = silent(SignInRequest::new(more), cache(), THEN).failure();
     assert_eq!(failure, Failure::SignInNeeded(SignInReason::NewScopes));
@@ -110,7 +110,7 @@ fn scopes_that_the_server_made_others_of_are_found_again() {
     assert_eq!(token(silent(SignInRequest::new(less), cache(), THEN).outcome()).1, TokenSource::Cache);
 }
 
-// F14: with some servers the audience, and not the scopes, says what a token is good for.
+// F14: with some servers the audience, and not the scopes, says what a token is valid for.
 #[test]
 fn a_token_for_one_api_is_not_used_for_another() {
     let of = |api: &str| request_for(|client| if api.is_empty() { client } else { client.audience(api) });
@@ -123,7 +123,7 @@ fn a_token_for_one_api_is_not_used_for_another() {
         let copy = device_flow_core::TokenCache::from_json(cache.to_json().expose().as_bytes()).unwrap();
         assert_eq!(silent(request, copy, THEN).failure(), nowhere);
     }
-    // Side by side, each is found by who asks for it; the order of resources does not matter.
+    // Each is found by a request for it; the order of resources does not matter.
     let mut cache = cache;
     for (number, request) in [(2, of("")), (3, of("https://b.test/")), (4, resources())] {
         let mut run = crate::support::Run::of(request.device_flow([7; 32]));
@@ -136,7 +136,7 @@ fn a_token_for_one_api_is_not_used_for_another() {
         assert_eq!(found.access_token().expose(), format!("AT-canary-{number}"));
     }
     assert_eq!(secrets(&cache, "AccessToken").len(), 4);
-    // The last sign-in brought the refresh token for all of them; it says for which API.
+    // The refresh token of the last sign-in serves all of them; each refresh names its API.
     let mut run = silent(of("https://b.test/"), cache, later(HOUR));
     run.script(&[(200, &grants(5))]);
     asked(&run.requests[0], &[("audience", Some("https://b.test/")), ("refresh_token", Some("RT-canary-4"))]);

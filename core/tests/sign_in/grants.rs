@@ -1,4 +1,4 @@
-//! Owns what these tests are made of: requests, answers with an identity in them, and a cache in which somebody is signed in.
+//! Owns the data of these tests: requests, answers with an identity, and a cache with an account.
 
 use crate::support::{Run, Sent, builder, device_answer};
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -87,7 +87,7 @@ pub(crate) fn token(outcome: Result<SignedIn, Failure>) -> (String, TokenSource)
     (signed_in.access_token().expose().to_owned(), signed_in.source())
 }
 
-/// What is in the cache of this kind: the secrets, in the order of the file.
+/// The secrets of this kind in the cache, in the order of the file.
 pub(crate) fn secrets(cache: &TokenCache, kind: &str) -> Vec<String> {
     let written: Value = serde_json::from_str(cache.to_json().expose()).unwrap();
     written[kind].as_object().unwrap().values().map(|entry| entry["secret"].as_str().unwrap().to_owned()).collect()

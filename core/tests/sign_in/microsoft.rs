@@ -18,7 +18,7 @@ fn request_of(builder: ClientBuilder) -> SignInRequest {
     SignInRequest::new(builder.build().unwrap())
 }
 
-/// What Entra says, about Ada in her home tenant.
+/// A grant of Entra for Ada in her home tenant.
 fn answer(number: u32, change: Value) -> String {
     let issuer = format!("https://login.microsoftonline.com/{TENANT}/v2.0");
     let mut members = json!({
@@ -221,7 +221,7 @@ fn after_the_family_the_own_token_is_tried() {
     run.outcome().unwrap();
     cache = run.machine.into_cache();
     let refusal = r#"{"error":"invalid_grant","suberror":"client_mismatch"}"#;
-    // Its own sign-in has told that it is in no family.
+    // Its own sign-in has shown that it is in no family.
     let mut run = silent(request_of(entra()), cache, later(HOUR));
     run.poll();
     asked(&run.requests[0], &[("refresh_token", Some("RT-canary-1"))]);
@@ -239,7 +239,7 @@ fn after_the_family_the_own_token_is_tried() {
     assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-7", "RT-canary-3"]);
 }
 
-// xms_cc: what the program can handle is told with every request, and is no reason to pass the cache by.
+// xms_cc: the capabilities are sent with every request and do not bypass the cache.
 #[test]
 fn capabilities_go_with_every_request_and_with_the_claims_of_a_challenge() {
     let able = || entra().capability("cp1").capability("cp2");

@@ -1,4 +1,4 @@
-//! The cache and the refresh: what is used, what is asked for, what is kept and what is thrown away.
+//! The cache and the refresh: what is used, requested, kept and removed.
 
 use crate::grants::*;
 use crate::support::{Run, device_answer};
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 // D12.
 #[test]
-fn a_token_that_lives_five_minutes_yet_needs_no_request() {
+fn a_token_that_is_valid_for_five_more_minutes_needs_no_request() {
     let hit = ("AT-canary-1".to_owned(), TokenSource::Cache);
     for after in [0, HOUR - 301] {
         let mut run = silent(request(), ada(), later(after));
@@ -24,7 +24,7 @@ fn a_token_that_lives_five_minutes_yet_needs_no_request() {
 }
 
 #[test]
-fn a_hit_tells_what_the_sign_in_told() {
+fn a_cached_token_has_what_the_sign_in_brought() {
     let cache = ada();
     let hit = request().cached(&cache, THEN).unwrap();
     assert_eq!(hit.authorization().unwrap().expose(), "Bearer AT-canary-1");
@@ -55,7 +55,7 @@ fn a_refresh_replaces_both_tokens() {
     );
 }
 
-// The calendar goes on with the driver's timeline: here two refreshes take 20 minutes between asking and answer.
+// Calendar time advances with the driver's timeline: here two refreshes take 20 minutes each.
 #[test]
 fn time_that_passes_on_the_way_counts() {
     let mut run = silent(request(), ada(), later(HOUR));
@@ -66,7 +66,7 @@ fn time_that_passes_on_the_way_counts() {
 }
 
 #[test]
-fn force_and_claims_pass_the_cache_by() {
+fn a_forced_refresh_and_claims_bypass_the_cache() {
     let claims = r#"{"access_token":{"nbf":{"essential":true,"value":"1"}}}"#;
     for (request, sent) in [
         (request().force_refresh(), None),
@@ -92,11 +92,11 @@ fn without_tokens_a_silent_sign_in_says_that_nobody_is_signed_in() {
     let not_signed_in = Failure::SignInNeeded(SignInReason::NotSignedIn);
     assert_eq!(silent(request(), cache(&[]), THEN).failure(), not_signed_in);
     assert_eq!(not_signed_in.to_string(), "nobody is signed in");
-    // No refresh token, and the access token is over.
+    // No refresh token, and the access token has expired.
     let alone = || cache(&[grant(1, json!({"refresh_token": null}))]);
     assert_eq!(silent(request(), alone(), later(HOUR)).failure(), not_signed_in);
     assert_eq!(token(silent(request(), alone(), THEN).outcome()).1, TokenSource::Cache);
-    // Another client's tokens are no use.
+    // Tokens of another client do not count.
     let other = crate::support::builder();
     let other = device_flow_core::Client::builder(
         device_flow_core::Provider::endpoints("https://as/device", "https://as/token"),
@@ -108,7 +108,7 @@ fn without_tokens_a_silent_sign_in_says_that_nobody_is_signed_in() {
     assert_eq!(silent(SignInRequest::new(other), ada(), THEN).failure(), not_signed_in);
 }
 
-// B23: what the server refuses for good goes; what it says nothing about stays.
+// B23: a token that the server refuses for good is removed; after any other failure it stays.
 #[test]
 fn b23_a_refused_refresh_token_goes_and_any_other_failure_keeps_it() {
     let mut run = silent(request(), ada(), later(HOUR));
@@ -153,7 +153,7 @@ fn a_token_that_was_left_beside_the_new_one_is_tried_and_thrown_away() {
     assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-3"]);
 }
 
-/// A token that the server wishes to be replaced after half an hour.
+/// A token that the server wants replaced after half an hour.
 fn aging() -> device_flow_core::TokenCache {
     cache(&[grant(1, json!({"refresh_in": HOUR / 2}))])
 }
@@ -186,7 +186,7 @@ fn an_aging_token_that_cannot_be_replaced_is_used_and_nobody_waits() {
         assert_eq!(token(run.outcome()), ("AT-canary-1".to_owned(), TokenSource::Cache), "{number}");
         assert!(run.waits.is_empty() && run.requests.len() == 1, "{number}");
         assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"], "{number}");
-        // The next five minutes nobody tries again.
+        // For five minutes there is no other attempt.
         let cache = run.machine.into_cache();
         assert!(cache.is_changed());
         assert!(request().cached(&cache, later(HOUR / 2 + 299)).is_some(), "{number}");
@@ -206,7 +206,7 @@ fn an_aging_token_without_a_refresh_token_is_used() {
     assert_eq!(token(run.outcome()).1, TokenSource::Cache);
 }
 
-// RFC 6749 §6: the old token may be dead, so the new one is kept whatever else is wrong.
+// RFC 6749 §6: the old token may be invalid, so the new one is kept whatever else is wrong.
 #[test]
 fn a_rotated_refresh_token_outlives_an_answer_that_is_of_no_use() {
     for (change, fault) in [
@@ -242,8 +242,7 @@ fn a_rotated_refresh_token_outlives_a_cancel() {
     assert!(!run.go(), "it has ended");
 }
 
-// A driver may be stopped, or the person lose patience, between an answer and the next action: as with every machine, the answer
-// counts.
+// A driver may be stopped between an answer and the next action: as with every machine, the answer counts.
 #[test]
 fn an_answer_counts_that_came_just_before_a_cancel_or_the_end() {
     let refused = r#"{"error":"invalid_grant"}"#;
@@ -292,7 +291,7 @@ fn a_short_life_has_a_short_margin() {
     }
 }
 
-// Whoever knows how long a token is needed says so; that alone decides then.
+// The caller may say how long a token is needed; then only that decides.
 #[test]
 fn a_token_must_live_as_long_as_was_asked_for_and_no_longer() {
     for (least, until) in [(0, HOUR), (1, HOUR - 1), (1_800, HOUR / 2), (3_600, 0)] {
@@ -300,7 +299,7 @@ fn a_token_must_live_as_long_as_was_asked_for_and_no_longer() {
         assert!(asked().cached(&ada(), later(until)).is_none(), "{least}");
         assert!(silent(asked(), ada(), later(until)).go(), "a refresh: {least}");
         if let Some(before) = until.checked_sub(1) {
-            // However much the server wishes it to be replaced.
+            // Even when the server wants it replaced.
             for cache in [ada(), aging()] {
                 assert!(asked().cached(&cache, later(before)).is_some(), "{least}");
                 assert_eq!(token(silent(asked(), cache, later(before)).outcome()).1, TokenSource::Cache, "{least}");

@@ -39,7 +39,7 @@ fn a_refused_refresh_leads_to_the_code_with_the_claims_that_it_asks_for() {
     assert_eq!(error.suberror(), Some("basic_action"));
     assert_eq!(token(run.outcome()).1, TokenSource::DeviceFlow);
     assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-2"]);
-    // A challenge that is no object asks for nothing.
+    // A challenge that is not an object is ignored.
     let mut run = full(request(), ada(), later(HOUR));
     run.script(&[(400, r#"{"error":"invalid_grant","claims":"[1]"}"#)]);
     run.poll();
@@ -67,7 +67,7 @@ fn a_server_that_cannot_be_reached_is_no_reason_to_bother_the_person() {
     assert!(run.machine.reason().is_none() && run.prompts.is_empty());
 }
 
-// OpenID Connect Core §3.1.3.7: what is not to be believed is not kept.
+// OpenID Connect Core §3.1.3.7: tokens beside an unacceptable ID token are not saved.
 #[test]
 fn an_id_token_that_is_not_ours_ends_the_sign_in() {
     for (change, fault) in [
@@ -108,7 +108,7 @@ fn the_issuer_of_the_metadata_is_the_only_one_that_may_vouch() {
             }
         }
     }
-    // Google leaves the scheme out, and nobody else may.
+    // Only Google may leave the scheme out.
     let google = std::sync::Arc::new(Client::builder(Provider::google(), "my-app").build().unwrap());
     for (issuer, good) in
         [("accounts.google.com", true), ("https://accounts.google.com", true), ("accounts.google.org", false)]
@@ -156,7 +156,7 @@ fn it_is_a_machine_like_the_others() {
         assert!(matches!(sign_in.response(foreign(), response, now), Err(Misuse::NotOutstanding(_))));
         let Action::SendRequest(_) = sign_in.next_action(now) else { break };
     }
-    // Its own ticket is taken after a cancel, and the answer is dropped.
+    // Its own ticket is accepted after a cancel, and the answer is dropped.
     let mut run = full(request(), TokenCache::new(), THEN);
     run.script(&[(200, &device_answer(json!({})))]);
     run.poll();
@@ -168,7 +168,7 @@ fn it_is_a_machine_like_the_others() {
 }
 
 #[test]
-fn nothing_of_a_sign_in_is_shown() {
+fn debug_shows_nothing_of_a_sign_in() {
     let run = full(request(), ada(), THEN);
     let shown = format!("{:?} {:?} {:?}", run.machine, request(), request().cached(&ada(), THEN).unwrap());
     assert!(!shown.contains("canary") && !shown.contains("ada@"), "{shown}");

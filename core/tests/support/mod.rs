@@ -1,4 +1,5 @@
-//! Owns the scripted run of one flow in virtual time: the test says what the server answers, time jumps from wake-up to wake-up.
+//! Owns the scripted run of one flow in virtual time: the test says what the server answers, time jumps from wake-up to
+//! wake-up.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -82,7 +83,7 @@ pub struct Run<M: Machine> {
     pub answered_at: u64,
 }
 
-/// Not zero, so that a confusion of moments and durations shows.
+/// Not zero, so that moments and durations cannot be confused unnoticed.
 pub const START: u64 = 7_000_000;
 
 impl Run<DeviceFlow> {
@@ -95,7 +96,7 @@ impl Run<DeviceFlow> {
         Self::with_answer(200, &device_answer(change))
     }
 
-    /// A flow whose device authorization request was answered so.
+    /// A flow whose device authorization request got this answer.
     pub fn with_answer(status: u16, body: &str) -> Self {
         let mut run = Self::new(builder().build().unwrap());
         run.go();
@@ -118,8 +119,8 @@ impl<M: Machine> Run<M> {
         }
     }
 
-    /// Goes on until a request is out or the outcome is there; true: a request is out. Every law that holds at each step is
-    /// checked on the way.
+    /// Goes on until a request is in flight (`true`) or the outcome is there (`false`), and checks at each step what
+    /// always holds.
     pub fn go(&mut self) -> bool {
         loop {
             match self.machine.next_action(Timestamp::from_millis(self.now)) {

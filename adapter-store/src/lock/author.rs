@@ -1,6 +1,6 @@
-//! What a lock file says about who wrote it, and whether that process can still be the one.
+//! Owns the author of a lock file: the process that it names, and whether that process can still be running.
 
-use crate::Holder;
+use crate::LockHolder;
 use rustix::process::Pid;
 use std::fs;
 use std::time::{Duration, SystemTime};
@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 /// The second word of our own lock files; the third is the host.
 const OURS: &str = "device-flow-store";
 
-/// Who wrote a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `<pid> device-flow-store <host>` (we), or nothing yet.
+/// The content of a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `<pid> device-flow-store <host>` (this crate),
+/// or nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Author {
     pub(super) pid: Option<Pid>,
@@ -37,15 +38,15 @@ impl Author {
         self.host() == Some(host().as_str())
     }
 
-    /// Its process runs on this machine, and did when the file was written.
-    pub(super) fn lives(&self, written: SystemTime) -> bool {
+    /// Whether its process runs on this computer and did so when the file was written.
+    pub(super) fn is_alive(&self, written: SystemTime) -> bool {
         let Some(pid) = self.pid.filter(|_| self.host().is_none_or(|host| host == self::host())) else { return false };
-        // A process of another user cannot be signalled, but lives.
+        // A process of another user cannot be signalled but is alive.
         let runs = !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH));
         runs && started(pid).is_none_or(|process| match process {
             Process::Dead => false,
-            // Two seconds for clocks that are read in ticks. A clock that was set forward makes the lock look old: then it
-            // still has to be left alone for a while before it counts as dead.
+            // Two seconds because the clocks are read in ticks. A clock that was set forward makes the lock look old,
+            // but it counts as dead only when nobody touches it for a while.
             Process::Since(age) => {
                 written.elapsed().is_ok_and(|lock| lock <= age.saturating_add(Duration::from_secs(2)))
                     || written.elapsed().is_err()
@@ -53,9 +54,9 @@ impl Author {
         })
     }
 
-    pub(super) fn holder(&self) -> Holder {
+    pub(super) fn holder(&self) -> LockHolder {
         let pid = self.pid.and_then(|pid| u32::try_from(pid.as_raw_nonzero().get()).ok());
-        Holder { pid, name: self.name.chars().take(200).collect() }
+        LockHolder { pid, name: self.name.chars().take(200).collect() }
     }
 }
 
@@ -65,16 +66,17 @@ fn host() -> String {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Process {
-    /// It has ended, and its parent has not asked after it.
+    /// It has ended, and its parent has not waited for it.
     Dead,
     /// It has run for this long.
     Since(Duration),
 }
 
-/// From `/proc/<pid>/stat`, proc_pid_stat(5); nothing where there is no such file.
+/// From `/proc/<pid>/stat`, proc_pid_stat(5); `None` where there is no such file.
 fn started(pid: Pid) -> Option<Process> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // The name in parentheses may hold spaces and parentheses. Behind it: (3) the state, …, (22) the ticks from boot to its start.
+    // The name in parentheses may hold spaces and parentheses. After it come (3) the state, …, (22) the ticks from boot
+    // to its start.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
     if matches!(fields.next()?, "Z" | "X") {
         return Some(Process::Dead);

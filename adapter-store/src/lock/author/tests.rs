@@ -1,4 +1,4 @@
-//! Who wrote a lock file, and whether that process lives.
+//! The author of a lock file, and whether that process is alive.
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use super::*;
@@ -11,8 +11,11 @@ fn author(text: &str) -> Author {
 #[test]
 fn each_kind_of_lock_file_is_understood() {
     let me = std::process::id();
-    assert_eq!(author("4711").holder(), Holder { pid: Some(4711), name: String::new() });
-    assert_eq!(author("4711 /opt/my app.py").holder(), Holder { pid: Some(4711), name: "/opt/my app.py".to_owned() });
+    assert_eq!(author("4711").holder(), LockHolder { pid: Some(4711), name: String::new() });
+    assert_eq!(
+        author("4711 /opt/my app.py").holder(),
+        LockHolder { pid: Some(4711), name: "/opt/my app.py".to_owned() }
+    );
     assert!(author(&Author::me()).is_ours_here());
     assert_eq!(author(&Author::me()).holder().pid, Some(me));
     assert!(!author(&format!("{me} device-flow-store another.host")).is_ours_here());
@@ -25,25 +28,25 @@ fn each_kind_of_lock_file_is_understood() {
 #[test]
 fn a_process_lives_until_it_ends_and_not_before_it_began() {
     let now = SystemTime::now();
-    assert!(author(&std::process::id().to_string()).lives(now));
-    // Its number was used again: it is older than this process can be.
+    assert!(author(&std::process::id().to_string()).is_alive(now));
+    // The number was used again: the file is older than this process.
     let long_ago = now - Duration::from_secs(3 * 365 * 86_400);
-    assert!(!author(&std::process::id().to_string()).lives(long_ago));
+    assert!(!author(&std::process::id().to_string()).is_alive(long_ago));
     // A clock that was set back.
-    assert!(author(&std::process::id().to_string()).lives(now + Duration::from_secs(3_600)));
+    assert!(author(&std::process::id().to_string()).is_alive(now + Duration::from_secs(3_600)));
 
     // Elsewhere, the number says nothing.
-    assert!(!author(&format!("{} device-flow-store another.host", std::process::id())).lives(now));
+    assert!(!author(&format!("{} device-flow-store another.host", std::process::id())).is_alive(now));
 
     // Ended, first as a zombie, then altogether.
     let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let of_child = author(&child.id().to_string());
-    assert!(of_child.lives(now));
+    assert!(of_child.is_alive(now));
     drop(child.stdin.take());
     while !matches!(started(of_child.pid.unwrap()), Some(Process::Dead)) {
         std::thread::yield_now();
     }
-    assert!(!of_child.lives(now));
+    assert!(!of_child.is_alive(now));
     child.wait().unwrap();
-    assert!(!of_child.lives(now));
+    assert!(!of_child.is_alive(now));
 }

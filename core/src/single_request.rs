@@ -1,4 +1,4 @@
-//! Owns the life of a request that happens once: to be sent, in flight, answered; asked again while the server is not there.
+//! Owns the life of a request that happens once: ready, in flight, answered; sent again while the server cannot answer.
 
 use crate::machine::Outstanding;
 use crate::retry::Retry;
@@ -9,8 +9,8 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::time::Duration;
 
-/// What the small machines have in common. Each adds what it asks and what an answer means.
-pub(crate) struct Once<T> {
+/// What discovery, refresh and revocation have in common. Each adds its request and the meaning of an answer.
+pub(crate) struct SingleRequest<T> {
     /// The latest time seen: an earlier one counts as this.
     now: Timestamp,
     outstanding: Outstanding,
@@ -19,16 +19,16 @@ pub(crate) struct Once<T> {
 }
 
 enum State<T> {
-    /// To be sent, now or after a wait.
+    /// Not sent: due now or after a wait.
     Ready,
     InFlight,
-    /// The outcome is to be handed out.
+    /// The outcome was not handed out.
     Finished(Box<Result<T, Failure>>),
     /// The outcome was handed out.
     Ended,
 }
 
-impl<T> Once<T> {
+impl<T> SingleRequest<T> {
     pub(crate) fn new() -> Self {
         Self { now: Timestamp::ZERO, outstanding: Outstanding::default(), retry: Retry::new(), state: State::Ready }
     }
@@ -53,8 +53,9 @@ impl<T> Once<T> {
         }
     }
 
-    /// Takes the ticket back. `None`: cancelled in the meantime, the answer is dropped. Else the answer is to be judged, at this
-    /// time; unless the judge calls [`finish`](Self::finish), there will be another request.
+    /// Takes the ticket back and returns the time at which to judge the answer; `None` when the request was cancelled
+    /// meanwhile, so that the answer is dropped. Unless the caller then calls [`finish`](Self::finish), there will be
+    /// another request.
     pub(crate) fn answered(
         &mut self,
         ticket: Ticket,
@@ -88,7 +89,7 @@ impl<T> Once<T> {
         Ok(())
     }
 
-    /// Counts a failure. `false`: it was one too many.
+    /// Counts a failure. Returns `false` when it was one too many.
     #[must_use]
     pub(crate) fn again(&mut self, cause: Cause, retry_after: Duration, now: Timestamp) -> bool {
         self.retry.again(cause, retry_after, now)
@@ -105,7 +106,7 @@ impl<T> Once<T> {
     }
 }
 
-impl<T> fmt::Debug for Once<T> {
+impl<T> fmt::Debug for SingleRequest<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Ready => "Ready",
@@ -113,6 +114,10 @@ impl<T> fmt::Debug for Once<T> {
             State::Finished(_) => "Finished",
             State::Ended => "Ended",
         };
-        f.debug_struct("Once").field("state", &state).field("now", &self.now).field("retry", &self.retry).finish()
+        f.debug_struct("SingleRequest")
+            .field("state", &state)
+            .field("now", &self.now)
+            .field("retry", &self.retry)
+            .finish()
     }
 }
