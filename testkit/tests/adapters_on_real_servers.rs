@@ -12,7 +12,8 @@
 
 #[path = "support/adapters.rs"]
 mod adapters;
-mod support;
+#[path = "support/plain_http.rs"]
+mod plain_http;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,12 +25,10 @@ use device_flow_core::{
     Timestamp, TokenCache, TokenKind, TokenResponse, TokenSource, TransportError, UnixTime, WaitReason,
 };
 use device_flow_testkit::abreast::side_by_side;
-use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
+use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server, Tap};
 use device_flow_tokio::{MemoryStore, Store as _};
+use plain_http::{json, post};
 use serde_json::Value;
-use support::plain_http::{json, post};
-use support::tap::Tap;
-use support::{foreign_poll, shared};
 
 const SCOPE: &str = "openid offline_access";
 
@@ -163,7 +162,7 @@ fn refresh(server: &Server, token: &str) -> Value {
 #[test]
 fn an_approved_sign_in_brings_the_tokens() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let done = sign_in(adapter, &server, public, |scene| scene.approve_after_polls(1));
 
         let token = done.token();
@@ -190,7 +189,7 @@ fn an_approved_sign_in_brings_the_tokens() {
 #[test]
 fn a_denied_sign_in_ends_as_denied() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let done = sign_in(adapter, &shared(kind), public, |scene| {
+        let done = sign_in(adapter, &Server::shared(kind), public, |scene| {
             scene.tap.after_polls(1);
             scene.server.deny(scene.user_code);
         });
@@ -286,7 +285,7 @@ fn after_a_slow_down_five_seconds_more_pass_for_good() {
             // Between the code and the first poll, so that the server finds that poll too early.
             thread::sleep(Duration::from_secs(1));
             let device_code = scene.tap.device_answer()["device_code"].as_str().unwrap().to_owned();
-            assert_eq!(foreign_poll(scene.server, &device_code)["error"], "authorization_pending");
+            assert_eq!(scene.server.poll_from_elsewhere(&device_code)["error"], "authorization_pending");
             scene.approve_after_polls(2);
         });
         done.token();
@@ -331,7 +330,7 @@ fn rfc6749_2_3_1_a_secret_of_any_characters_is_understood_in_the_header() {
             }
             Kind::OidcProvider | Kind::Authlib => |at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1),
         };
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve());
         done.token();
         for request in done.requests() {
             assert!(request.to_lowercase().contains("\r\nauthorization: basic "), "{request}");
@@ -344,7 +343,7 @@ fn rfc6749_2_3_1_a_secret_of_any_characters_is_understood_in_the_header() {
 fn rfc6749_2_3_1_a_secret_is_understood_in_the_body() {
     everywhere(&Kind::ALL, |adapter, kind| {
         let client: Configure = |at| Client::builder(at, POST.0).client_secret_post(POST.1);
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve());
         done.token();
         for request in done.requests() {
             assert!(request.contains("client_secret=post-secret"), "{request}");
@@ -361,7 +360,7 @@ fn a_wrong_secret_is_told_as_invalid_client() {
             |at| Client::builder(at, POST.0).client_secret_post("wrong"),
         ];
         for client in wrong {
-            let done = sign_in(adapter, &shared(kind), client, |_| unreachable!("no code for a wrong secret"));
+            let done = sign_in(adapter, &Server::shared(kind), client, |_| unreachable!("no code for a wrong secret"));
             assert_eq!(done.rejected().code(), "invalid_client");
             assert!(done.rejected().advice().is_some());
             assert_eq!(done.requests().len(), 1, "refused once, asked once");
@@ -372,8 +371,12 @@ fn a_wrong_secret_is_told_as_invalid_client() {
 #[test]
 fn an_unknown_client_is_told_in_the_servers_words() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let done =
-            sign_in(adapter, &shared(kind), |at| Client::builder(at, "nobody"), |_| unreachable!("no code for nobody"));
+        let done = sign_in(
+            adapter,
+            &Server::shared(kind),
+            |at| Client::builder(at, "nobody"),
+            |_| unreachable!("no code for nobody"),
+        );
         let expected = match kind {
             Kind::OidcProvider | Kind::Authlib => "invalid_client",
             Kind::DjangoOauthToolkit => "invalid_request",
@@ -387,7 +390,7 @@ fn an_unknown_client_is_told_in_the_servers_words() {
 fn a_client_without_the_right_to_the_grant_is_refused_and_not_polled_for_ever() {
     // The third gives it a code and answers authorization_pending for ever.
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
-        let done = sign_in(adapter, &shared(kind), |at| Client::builder(at, NO_DEVICE), |_| {});
+        let done = sign_in(adapter, &Server::shared(kind), |at| Client::builder(at, NO_DEVICE), |_| {});
         let (code, requests) = match kind {
             Kind::OidcProvider => ("invalid_request", 1),
             Kind::Authlib | Kind::DjangoOauthToolkit => ("unauthorized_client", 2),
@@ -407,7 +410,7 @@ fn django_oauth_toolkit_needs_the_client_id_in_the_body_and_the_secret_encoded()
             ),
         ];
         for (client, code) in refused {
-            let done = sign_in(adapter, &shared(kind), client, |_| unreachable!("no code"));
+            let done = sign_in(adapter, &Server::shared(kind), client, |_| unreachable!("no code"));
             assert_eq!(done.rejected().code(), code);
         }
     });
@@ -416,7 +419,7 @@ fn django_oauth_toolkit_needs_the_client_id_in_the_body_and_the_secret_encoded()
 #[test]
 fn rfc8414_discovery_by_issuer_leads_to_a_sign_in_with_a_secret_as_the_metadata_lists_it() {
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let metadata = discover(adapter, &server);
         assert_eq!(metadata.issuer(), server.issuer());
         assert_eq!(metadata.device_authorization_endpoint(), Some(&*server.device_authorization_endpoint()));
@@ -438,7 +441,7 @@ fn rfc8414_discovery_by_issuer_leads_to_a_sign_in_with_a_secret_as_the_metadata_
 #[test]
 fn metadata_without_a_device_authorization_endpoint_is_told_when_the_client_is_built() {
     everywhere(&[Kind::DjangoOauthToolkit], |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let metadata = discover(adapter, &server);
         assert_eq!(metadata.device_authorization_endpoint(), None);
         let built = public(metadata.into()).allow_http_loopback().build();
@@ -461,7 +464,7 @@ fn pkce_and_a_resource_reach_the_server_and_do_no_harm() {
                 (|at| pkce(at).resource("https://api.example/v1"), "https%3A%2F%2Fapi.example%2Fv1")
             }
         };
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve_after_polls(1));
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve_after_polls(1));
         done.token();
         for (number, request) in done.requests().iter().enumerate() {
             assert!(request.contains(&format!("resource={resource}")), "{request}");
@@ -481,7 +484,7 @@ fn pkce(provider: Provider) -> ClientBuilder {
 fn a_resource_that_the_server_does_not_know_is_told_as_invalid_target() {
     everywhere(&[Kind::OidcProvider, Kind::DjangoOauthToolkit], |adapter, kind| {
         let client: Configure = |at| public(at).resource("urn:example:unknown");
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve());
         assert_eq!(done.rejected().code(), "invalid_target");
     });
 }
@@ -489,7 +492,7 @@ fn a_resource_that_the_server_does_not_know_is_told_as_invalid_target() {
 #[test]
 fn a_used_code_is_never_sent_again() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let mut done = sign_in(adapter, &server, public, |scene| scene.approve());
         let requests = done.requests().len();
         let again = adapter.run(&mut done.flow, |_| {});
@@ -502,7 +505,7 @@ fn a_used_code_is_never_sent_again() {
         // Proof of the proof: this server would have shown a second use by revoking everything.
         if kind == Kind::OidcProvider {
             let device_code = done.tap.device_answer()["device_code"].as_str().unwrap().to_owned();
-            assert_eq!(foreign_poll(&server, &device_code)["error"], "invalid_grant");
+            assert_eq!(server.poll_from_elsewhere(&device_code)["error"], "invalid_grant");
             let revoked = refresh(&server, tokens["refresh_token"].as_str().unwrap());
             assert_eq!(revoked["error"], "invalid_grant");
         }
@@ -562,7 +565,7 @@ fn public_and_secret(kind: Kind) -> [Configure; 2] {
 #[test]
 fn rfc6749_6_a_refresh_rotates_and_the_old_token_needs_a_sign_in() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let (session, first) = Session::start(adapter, &server, public);
         let tokens = session.refresh(&first).unwrap();
         let second = tokens.refresh_token().unwrap();
@@ -587,7 +590,7 @@ fn rfc6749_6_a_refresh_rotates_and_the_old_token_needs_a_sign_in() {
 #[test]
 fn rfc7009_a_revoked_token_is_dead_and_revoking_it_again_is_no_error() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         for configure in public_and_secret(kind) {
             let (session, first) = Session::start(adapter, &server, configure);
             let tokens = session.refresh(&first).unwrap();
@@ -605,7 +608,7 @@ fn rfc7009_a_revoked_token_is_dead_and_revoking_it_again_is_no_error() {
 #[test]
 fn rfc7009_the_revocation_endpoint_of_the_metadata() {
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let client = public(discover(adapter, &server).into()).allow_http_loopback().build().unwrap();
         assert_eq!(client.revocation_endpoint(), Some(&*server.revocation_endpoint()));
         // A token that was never given is as dead as a revoked one.
@@ -617,7 +620,7 @@ fn rfc7009_the_revocation_endpoint_of_the_metadata() {
 #[test]
 fn an_account_lives_from_its_first_code_to_its_end() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let provider = match kind {
             // Its metadata do not name the device endpoint.
             Kind::DjangoOauthToolkit => {
