@@ -3,7 +3,7 @@
 use crate::ours;
 use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, SCOPES, Side, TOKIO, Told, answer};
 use crate::sharing::caller;
-use device_flow_testkit::microsoft::{ADA, CLIENT, End, Endpoint, Seen};
+use device_flow_testkit::microsoft::{ADA, CLIENT, Decision, Endpoint, Seen};
 use device_flow_testkit::msal::Language;
 use serde_json::{Value, json};
 use std::fs;
@@ -95,7 +95,7 @@ fn ended(end: End) -> (Room, [Value; 2], Vec<Told>) {
 
 #[test]
 fn seed_denied() {
-    let (room, [python, node], ours) = ended(End::Denied);
+    let (room, [python, node], ours) = ended(Decision::Denied);
     assert_eq!(python["error"], "authorization_declined");
     // It tells the code of the error in its words only.
     assert_eq!(node["error"], "post_request_failed");
@@ -110,7 +110,7 @@ fn seed_denied() {
 
 #[test]
 fn seed_expired_by_the_server() {
-    let (room, [python, node], ours) = ended(End::Expired);
+    let (room, [python, node], ours) = ended(Decision::Expired);
     assert_eq!(python["error"], "expired_token");
     assert!(node["words"].as_str().unwrap().contains("expired_token"), "{node}");
     for told in ours {
