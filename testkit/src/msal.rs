@@ -4,8 +4,8 @@
 //! versions. The first [`installed`] in a process runs it: seven seconds and the network once, a tenth of a second afterwards. They
 //! live in `$DEVICE_FLOW_MSAL`, by default `target/msal` of the workspace.
 
-use std::env;
-use std::path::{self, Path, PathBuf};
+use crate::installation::install;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -50,15 +50,7 @@ impl Language {
 #[track_caller]
 pub fn installed() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = env::var_os("DEVICE_FLOW_MSAL").map_or_else(|| sources().join("../../target/msal"), PathBuf::from);
-        let folder = path::absolute(folder).expect("an absolute path");
-        let run = Command::new("bash").arg(sources().join("install.sh")).env("DEVICE_FLOW_MSAL", &folder).output();
-        let run = run.expect("bash runs");
-        let output = [&*run.stdout, &*run.stderr].map(String::from_utf8_lossy).concat();
-        assert!(run.status.success(), "testkit/msal/install.sh: {}\n{output}", run.status);
-        folder
-    })
+    INSTALLED.get_or_init(|| install(sources(), "DEVICE_FLOW_MSAL", "msal"))
 }
 
 fn sources() -> &'static Path {

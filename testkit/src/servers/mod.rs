@@ -3,7 +3,7 @@
 //! The servers are oidc-provider, Authlib and django-oauth-toolkit, from the package registries at pinned versions;
 //! the folder `servers` of this crate holds their sources and the script that installs them. The first start in a process runs that
 //! script: ten seconds and the network once, a tenth of a second afterwards. They live in
-//! `$DEVICE_FLOW_SERVERS`, by default `target/servers` of the workspace.
+//! `$DEVICE_FLOW_SERVERS`, by default `target/servers` of the workspace (outside of it a folder for temporary files).
 //!
 //! Every [`Server`] has its own port, process and state, so tests may run side by side. Nothing here needs a runtime:
 //! [`Server::start`] and the calls for the person block, at most a few seconds. In an async test whose client has to go on
@@ -26,17 +26,18 @@ mod tap;
 
 pub use tap::{Exchange, Tap};
 
+use crate::installation::install;
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
 use tempfile::TempDir;
 
 /// The public client: no secret, `client_id` in the form.
@@ -353,23 +354,7 @@ impl Drop for Server {
 #[track_caller]
 fn installed() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder =
-            env::var_os("DEVICE_FLOW_SERVERS").map_or_else(|| sources().join("../../target/servers"), PathBuf::from);
-        let folder = path::absolute(folder).expect("an absolute path");
-        let script = sources().join("install.sh");
-        let run = Command::new("bash").arg(&script).env("DEVICE_FLOW_SERVERS", &folder).output();
-        let run = run.unwrap_or_else(|error| panic!("bash: {error}"));
-        assert!(
-            run.status.success(),
-            "{}: {}\n{}{}",
-            script.display(),
-            run.status,
-            String::from_utf8_lossy(&run.stdout),
-            String::from_utf8_lossy(&run.stderr),
-        );
-        folder
-    })
+    INSTALLED.get_or_init(|| install(sources(), "DEVICE_FLOW_SERVERS", "servers"))
 }
 
 fn sources() -> &'static Path {
