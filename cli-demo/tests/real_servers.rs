@@ -24,14 +24,14 @@ use serde_json::Value;
 /// Longer than any wait here.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The program at work.
+/// The running program.
 struct Login {
     child: Child,
     stdout: Output,
     stderr: Output,
 }
 
-/// Lines as they come.
+/// The lines of a stream.
 struct Output {
     lines: Receiver<String>,
     seen: String,
@@ -93,7 +93,7 @@ impl Login {
 
 impl Drop for Login {
     fn drop(&mut self) {
-        // After a failure. It may have ended already.
+        // Only after a failure; it may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -136,8 +136,8 @@ impl Ended {
         let ends: Vec<_> =
             events.iter().map(|event| event["event"] == "success" || event["event"] == "error").collect();
         assert_eq!(ends.iter().filter(|end| **end).count(), 1, "exactly one terminal event: {}", self.stdout);
-        assert_eq!(ends.last(), Some(&true), "it is the last one: {}", self.stdout);
-        assert_eq!(self.stderr, "", "everything is told in events");
+        assert_eq!(ends.last(), Some(&true), "it must be the last one: {}", self.stdout);
+        assert_eq!(self.stderr, "", "with --json everything is an event");
         events
     }
 
@@ -149,7 +149,7 @@ impl Ended {
         last
     }
 
-    /// Nothing secret that went over the wire was printed, not even eight characters of it in a row.
+    /// No secret of the exchanges was printed, not even eight consecutive characters of one.
     #[track_caller]
     fn keeps_secrets(&self, tap: &Tap) {
         let exchanges = tap.exchanges();
@@ -165,7 +165,7 @@ impl Ended {
         }
     }
 
-    /// The same where nobody listens on the wire: nothing that could be a secret was printed.
+    /// The same without a tap: nothing that could be a secret was printed.
     #[track_caller]
     fn shows_no_long_word(&self) {
         let url = |word: &str| word.contains("http");
@@ -234,7 +234,7 @@ fn a_script_signs_in_and_reads_no_token() {
 }
 
 #[test]
-fn an_issuer_is_enough_where_the_metadata_is() {
+fn an_issuer_with_metadata_is_enough() {
     side_by_side(&[(Kind::OidcProvider, true), (Kind::OidcProvider, false), (Kind::Authlib, true)], |&(kind, json)| {
         let server = Server::shared(kind);
         let issuer = server.issuer();
@@ -255,19 +255,19 @@ fn an_issuer_is_enough_where_the_metadata_is() {
 }
 
 #[test]
-fn an_issuer_whose_metadata_names_no_device_endpoint_ends_with_2_and_the_way_out() {
+fn metadata_without_a_device_endpoint_end_with_2_and_name_the_flags_that_help() {
     let server = Server::shared(Kind::DjangoOauthToolkit);
     let issuer = server.issuer();
-    let way_out = format!("--device-endpoint URL --token-endpoint {}", server.token_endpoint());
+    let remedy = format!("--device-endpoint URL --token-endpoint {}", server.token_endpoint());
 
     let ended = Login::start(&by_issuer(&issuer, PUBLIC)).end();
     assert_eq!((ended.exit, &*ended.stdout), (2, ""), "{}", ended.stderr);
-    assert!(ended.stderr.contains(&way_out), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&remedy), "{}", ended.stderr);
 
     let ended = Login::start(&[by_issuer(&issuer, PUBLIC), vec!["--json"]].concat()).end();
     let error = ended.error();
     assert_eq!((ended.exit, &error["code"]), (2, &"usage".into()));
-    assert!(error["message"].as_str().unwrap().contains(&way_out), "{error}");
+    assert!(error["message"].as_str().unwrap().contains(&remedy), "{error}");
 }
 
 #[test]
@@ -295,14 +295,14 @@ fn an_expired_code_ends_with_5_whatever_the_server_says() {
         let error = ended.error();
         assert_eq!((ended.exit, &error["code"], &error["retryable"]), (5, &"expired".into(), &true.into()));
         assert_eq!(ended.events()[0]["expires_in"], 6);
-        // Two polls in time, and no second code: that needs a person.
+        // Two polls before the deadline, and no second code, which would need the person.
         let answers: Vec<_> = tap.exchanges()[1..].iter().map(|exchange| exchange.json()["error"].clone()).collect();
         assert_eq!(answers, ["authorization_pending"; 2]);
     });
 }
 
 #[test]
-fn an_unknown_client_ends_with_7_and_the_servers_words() {
+fn an_unknown_client_ends_with_7_and_the_servers_description() {
     side_by_side(&Kind::ALL, |&kind| {
         let server = Server::shared(kind);
         let tap = Tap::on(&server);
@@ -314,7 +314,7 @@ fn an_unknown_client_ends_with_7_and_the_servers_words() {
         assert_eq!((ended.exit, &error["code"]), (7, &answer["error"]));
         let description = answer["error_description"].as_str().unwrap();
         assert!(error["message"].as_str().unwrap().contains(description), "{error}");
-        assert_eq!(tap.exchanges().len(), 1, "refused once, asked once");
+        assert_eq!(tap.exchanges().len(), 1, "a refused request was repeated");
     });
 }
 
@@ -336,13 +336,13 @@ fn a_client_secret_comes_from_a_file_or_from_stdin() {
         assert_eq!(ended.exit, 0, "{}", ended.stdout);
         assert!(!ended.stdout.contains(&secret[..6]), "{}", ended.stdout);
 
-        // Without it: proof that it was needed.
+        // Without the secret the server refuses: it was needed.
         let ended = Login::start(&[by_issuer(&issuer, id), vec!["--json"]].concat()).end();
         assert_eq!((ended.exit, &ended.error()["code"]), (7, &"invalid_client".into()));
     });
 }
 
-// What servers want differs: Authlib wants device-post's secret in the body, django-oauth-toolkit the client id beside the header.
+// Servers differ: Authlib demands the secret of device-post in the body, django-oauth-toolkit the client ID beside the header.
 #[test]
 fn how_a_secret_is_sent_can_be_chosen() {
     let folder = tempfile::tempdir().unwrap();
@@ -386,7 +386,7 @@ fn ctrl_c_ends_the_wait_within_a_second_with_130() {
 
 /// RFC 8628 §3.5.
 #[test]
-fn a_slow_down_is_told_survived_and_obeyed() {
+fn a_slow_down_is_reported_and_obeyed() {
     let server = Server::start(Kind::Authlib, Options { interval: Some(2), ..Options::default() });
     let tap = Tap::on(&server);
     let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
@@ -395,7 +395,7 @@ fn a_slow_down_is_told_survived_and_obeyed() {
     thread::sleep(Duration::from_secs(1));
     let device_code = tap.device_answer()["device_code"].as_str().unwrap().to_owned();
     assert_eq!(server.poll_from_elsewhere(&device_code)["error"], "authorization_pending");
-    // It would answer an early poll of an approved code with the tokens.
+    // The server would answer an early poll of an approved code with the tokens.
     tap.after_polls(1);
     server.approve(&code);
 
@@ -403,8 +403,8 @@ fn a_slow_down_is_told_survived_and_obeyed() {
     assert_eq!(ended.exit, 0, "{}", ended.stdout);
     ended.keeps_secrets(&tap);
     let events = ended.events();
-    let told: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
-    assert_eq!(told, ["device_code", "slow_down", "success"]);
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["device_code", "slow_down", "success"]);
     assert_eq!(events[1]["interval"], 7);
     let quiet = tap.quiet_before_polls();
     assert!(quiet.len() == 2 && quiet[1] >= Duration::from_secs(7), "{quiet:?}");
