@@ -2,8 +2,8 @@
 # Fuzzes with coverage guidance and prints, per target: executions, executions/s, coverage, corpus size, crashes.
 #
 #   fuzz/run.sh smoke [target...]           20 s each, one for each core at a time; fails below MIN_SPEED executions/s
-#   fuzz/run.sh hours SECONDS [target...]   all at once, at low priority; finds stay in the corpus
-#   fuzz/run.sh minimise [target...]        drops finds that add no coverage; seeds with a name stay
+#   fuzz/run.sh hours SECONDS [target...]   all at once, at low priority; new seeds join the corpus
+#   fuzz/run.sh minimise [target...]        removes those that add no coverage; seeds with a readable name stay
 #
 # MIN_SPEED (default 0: none): the least executions per second of processor time of a target. FUZZ_JOBS: how many targets run at
 # once (default: `smoke` one for each core, `hours` all).
@@ -28,7 +28,7 @@ build() {
 # 1,000 and 2,048 characters) are seeds that the replay reads whole.
 longest() { [ "$1" = prompt ] && echo 300 || echo 9000; }
 
-# fuzz TARGET SECONDS FOLDER: reads the committed corpus, writes what it finds to FOLDER.
+# fuzz TARGET SECONDS FOLDER: reads the committed corpus, writes new seeds to FOLDER.
 fuzz() {
     local target=$1 seconds=$2 folder=$3
     mkdir -p "$folder/$target/new" "$folder/$target/crashes"
@@ -97,13 +97,13 @@ hours)
     ;;
 minimise)
     for target in "${targets[@]}"; do
-        kept=$folder/$target
-        mkdir -p "$kept"
-        # libFuzzer names what it finds by its SHA-1; everything else is a seed that somebody named.
-        find "fuzz/corpus/$target" -type f | grep -vE '/[0-9a-f]{40}$' | while read -r seed; do cp "$seed" "$kept/"; done
-        "$binaries/$target" -set_cover_merge=1 -use_counters=0 -max_len=9000 "$kept" "fuzz/corpus/$target" >"$folder/$target.log" 2>&1
+        minimal=$folder/$target
+        mkdir -p "$minimal"
+        # libFuzzer names new seeds by their SHA-1; all others have a readable name.
+        find "fuzz/corpus/$target" -type f | grep -vE '/[0-9a-f]{40}$' | while read -r seed; do cp "$seed" "$minimal/"; done
+        "$binaries/$target" -set_cover_merge=1 -use_counters=0 -max_len=9000 "$minimal" "fuzz/corpus/$target" >"$folder/$target.log" 2>&1
         find "fuzz/corpus/$target" -type f | grep -E '/[0-9a-f]{40}$' | while read -r find; do
-            [ -e "$kept/$(basename "$find")" ] || rm "$find"
+            [ -e "$minimal/$(basename "$find")" ] || rm "$find"
         done
         echo "fuzz: $target keeps $(ls "fuzz/corpus/$target" | wc -l) seeds"
     done

@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
 
 fn at_the_token_endpoint(data: &[u8], message: &Message<'_>, headers: [&[u8]; 3], delay: Delay) {
     let interval = message.number.unwrap_or(5).clamp(1, 600);
-    // Three answers, each with the same headers: 503, authorization_pending, slow_down.
+    // Three kinds of answers, with the same headers: an outage, authorization_pending, slow_down.
     let (status, body): (u16, &[u8]) = match message.status % 3 {
         0 => (429, b""),
         1 => (400, br#"{"error":"authorization_pending"}"#),

@@ -98,7 +98,7 @@ impl<M: Machine> Recorder<M> {
             headers: request.headers().map(|(name, value)| (name, value.to_owned())).collect(),
             body: String::from_utf8(request.body().to_vec()).unwrap(),
         }));
-        // Polling law 9: one request in flight, even when somebody asks.
+        // Polling law 9: one request in flight, even when the driver asks again.
         let next = self.inner.next_action(Timestamp::from_millis(self.now));
         assert!(matches!(next, Action::AwaitResponse), "two requests in flight\n{}", self.trace);
     }
