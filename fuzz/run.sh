@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Fuzzes with coverage guidance and prints, per target: executions, executions/s, coverage, corpus size, crashes.
 #
-#   fuzz/run.sh smoke [target...]           20 s each, one after the other; fails below MIN_SPEED executions/s
-#   fuzz/run.sh hours SECONDS [target...]   all at once, at low priority; finds stay in the corpus
-#   fuzz/run.sh minimise [target...]        drops finds that add no coverage; seeds with a name stay
+#   fuzz/run.sh smoke [target...]           20 s each, one for each core at a time; fails below MIN_SPEED executions/s
+#   fuzz/run.sh hours SECONDS [target...]   all at once, at low priority; new seeds join the corpus
+#   fuzz/run.sh minimise [target...]        removes those that add no coverage; seeds with a readable name stay
 #
-# MIN_SPEED (default 0: none): the least executions per second of processor time of a target. FUZZ_JOBS: how many `hours` runs at once (default: all).
+# MIN_SPEED (default 0: none): the least executions per second of processor time of a target. FUZZ_JOBS: how many targets run at
+# once (default: `smoke` one for each core, `hours` all).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 all=(cache client_info device_authorization discovery headers id_token once operations prompt sign_in snapshot token)
 min_speed=${MIN_SPEED:-0}
 
-# Stable Rust. No sanitizer: the workspace has no unsafe code to watch, and runs are several times as fast without. No
-# optimisation across crates: it takes minutes per target.
+# On stable Rust. Without a sanitizer: the workspace has no unsafe code, and runs are several times as fast. Without optimisation
+# across crates: it takes minutes for each target.
 build() {
     RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_STRIP=none \
         CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo fuzz build --sanitizer none --features libfuzzer
@@ -23,11 +24,11 @@ build() {
     binaries=$target_dir/$host/release
 }
 
-# The longest input. Each character of a text is looked at many times, so long ones cost the prompt target its speed; its
-# limits (256, 1,000 and 2,048 characters) are seeds that the replay reads whole.
+# The longest input. Each character of a text is checked many times, so long ones make the prompt target slow; its limits (256,
+# 1,000 and 2,048 characters) are seeds that the replay reads whole.
 longest() { [ "$1" = prompt ] && echo 300 || echo 9000; }
 
-# fuzz TARGET SECONDS FOLDER: reads the committed corpus, writes what it finds to FOLDER.
+# fuzz TARGET SECONDS FOLDER: reads the committed corpus, writes new seeds to FOLDER.
 fuzz() {
     local target=$1 seconds=$2 folder=$3
     mkdir -p "$folder/$target/new" "$folder/$target/crashes"
@@ -37,11 +38,21 @@ fuzz() {
         -artifact_prefix="$folder/$target/crashes/" -print_final_stats=1 >"$folder/$target.log" 2>&1; } 2>"$folder/$target.cpu"
 }
 
+# Every target, at most so many at once.
+run_all() { # SECONDS JOBS
+    local target
+    for target in "${targets[@]}"; do
+        while [ "$(jobs -rp | wc -l)" -ge "$2" ]; do wait -n || true; done
+        fuzz "$target" "$1" "$folder" &
+    done
+    while [ -n "$(jobs -rp)" ]; do wait -n || true; done
+}
+
 # The figures of one log. Fails on a crash, on a run without figures, and on one that was too slow.
 report() {
     local target=$1 folder=$2 log=$2/$1.log
     local executions speed coverage seeds crashes
-    # Per second of processor time, since other work on the machine says nothing about a target.
+    # Per second of processor time, which other work on the machine does not distort.
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     speed=$(awk -v n="${executions:-0}" '{ print int(n / ($1 + 0.001)) }' "$folder/$target.cpu")
     coverage=$(grep -oE 'cov: [0-9]+ ft: [0-9]+' "$log" | tail -n 1 || true)
@@ -72,18 +83,12 @@ folder=$(mktemp -d "${TMPDIR:-/tmp}/device-flow-fuzz.XXXXXX")
 failed=0
 case $mode in
 smoke)
-    for target in "${targets[@]}"; do
-        fuzz "$target" 20 "$folder" || true
-        report "$target" "$folder" || failed=1
-    done
+    run_all 20 "${FUZZ_JOBS:-$(nproc)}"
+    for target in "${targets[@]}"; do report "$target" "$folder" || failed=1; done
     [ "$failed" -ne 0 ] || rm -rf "$folder"
     ;;
 hours)
-    for target in "${targets[@]}"; do
-        while [ "$(jobs -rp | wc -l)" -ge "${FUZZ_JOBS:-${#targets[@]}}" ]; do wait -n || true; done
-        NICE=19 fuzz "$target" "$seconds" "$folder" &
-    done
-    while [ -n "$(jobs -rp)" ]; do wait -n || true; done
+    NICE=19 run_all "$seconds" "${FUZZ_JOBS:-${#targets[@]}}"
     for target in "${targets[@]}"; do
         report "$target" "$folder" || failed=1
         cp -n "$folder/$target/new"/* "fuzz/corpus/$target/" 2>/dev/null || true
@@ -92,13 +97,13 @@ hours)
     ;;
 minimise)
     for target in "${targets[@]}"; do
-        kept=$folder/$target
-        mkdir -p "$kept"
-        # libFuzzer names what it finds by its SHA-1; everything else is a seed that somebody named.
-        find "fuzz/corpus/$target" -type f | grep -vE '/[0-9a-f]{40}$' | while read -r seed; do cp "$seed" "$kept/"; done
-        "$binaries/$target" -set_cover_merge=1 -use_counters=0 -max_len=9000 "$kept" "fuzz/corpus/$target" >"$folder/$target.log" 2>&1
+        minimal=$folder/$target
+        mkdir -p "$minimal"
+        # libFuzzer names new seeds by their SHA-1; all others have a readable name.
+        find "fuzz/corpus/$target" -type f | grep -vE '/[0-9a-f]{40}$' | while read -r seed; do cp "$seed" "$minimal/"; done
+        "$binaries/$target" -set_cover_merge=1 -use_counters=0 -max_len=9000 "$minimal" "fuzz/corpus/$target" >"$folder/$target.log" 2>&1
         find "fuzz/corpus/$target" -type f | grep -E '/[0-9a-f]{40}$' | while read -r find; do
-            [ -e "$kept/$(basename "$find")" ] || rm "$find"
+            [ -e "$minimal/$(basename "$find")" ] || rm "$find"
         done
         echo "fuzz: $target keeps $(ls "fuzz/corpus/$target" | wc -l) seeds"
     done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures how much of core/src the core's own tests run, prints every file and the lines that no test runs, and fails below
+# Measures how much of core/src is covered by the tests of the core, prints every file and the lines without coverage, and fails below
 # 98 % of the lines. No line is excluded. Installs what it needs: the component llvm-tools and cargo-llvm-cov.
 set -uo pipefail
 cd "$(dirname "$0")/.."

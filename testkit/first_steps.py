@@ -1,9 +1,9 @@
-"""Goes through the command line as a newcomer would, on real servers, and prints the session as docs/first-steps.md has it.
+"""Uses the command line as a newcomer would, on real servers, and prints the session, which is docs/first-steps.md.
 
 usage: first_steps.py FOLDER-OF-THE-BINARY INSTALLED-SERVERS > docs/first-steps.md
 
-The person, the oidc-provider and the git server are real; only what the person types is written down here. Leaves with 1 when a
-command does not end as it should.
+The oidc-provider and the git server are real; what the person types is written down here. Exits with 1 when a command does not end as
+it should.
 """
 
 import base64
@@ -34,7 +34,7 @@ CODE = re.compile(r"Enter the code\s+(\S+)")
 
 
 def bound():
-    """A port that nobody else can take in between."""
+    """A bound port, which no other program can take in the meantime."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("127.0.0.1", 0))
@@ -57,7 +57,7 @@ def provider():
 
 
 class Git(http.server.BaseHTTPRequestHandler):
-    """git http-backend, for whoever has a token that the issuer knows."""
+    """git http-backend, for requests with a token that the issuer knows."""
 
     issuer = repositories = ""
 
@@ -119,7 +119,7 @@ def tell(text):
 
 
 def shell(line, exit_code=0, approve=False, kill=None):
-    """Types a line at a shell and shows what comes. The person on the phone approves the code, or the process is killed."""
+    """Runs a line in a shell and prints the output. The person approves the code, or the process is killed."""
     tell(f"$ {line}")
     # So that a signal reaches the program itself.
     line = f"exec {line}" if kill else line

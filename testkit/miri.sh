@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the scripted tests of the core under Miri, which notices undefined behaviour in everything they reach (the core itself has
-# no unsafe code; its dependencies have). Ends with 77 when the component cannot be had on this machine.
+# Runs the scripted tests of the core under Miri, which notices undefined behaviour in everything that they reach (the core has no unsafe
+# code, but its dependencies have). Ends with 77 when the component is not available for this machine.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 toolchain=${MIRI_TOOLCHAIN:-nightly}
@@ -8,9 +8,9 @@ export CARGO_TERM_COLOR=never MIRIFLAGS=-Zmiri-disable-isolation
 
 rustup toolchain list | grep -q "^$toolchain" || rustup toolchain install "$toolchain" --profile minimal || exit 77
 rustup component add --toolchain "$toolchain" miri rust-src || exit 77
-# Its standard library, once.
+# Builds its standard library, once.
 cargo "+$toolchain" miri setup || exit 77
 
-# The scripts of whole sign-ins. The other files try sizes and thousands of inputs, which would take hours here.
+# The scripts of whole sign-ins. The other files try sizes and thousands of inputs, which would take hours under Miri.
 scripted=(machine polling_law snapshot told)
 cargo "+$toolchain" miri test -q -p device-flow-core --all-features "${scripted[@]/#/--test=}"

@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Breaks the code in every small way that cargo-mutants knows and demands that a test notices. Every mutant that survives must
-# stand in testkit/mutants-accepted.txt with the reason why it may; even so at least 97 % of those that compile must be caught,
-# and all of them in the rooms of the polling rules, of the bytes and of the prompt, but for what is listed.
+# Breaks the code in every small way that cargo-mutants knows and demands that a test notices. Every mutant that survives must be listed
+# in testkit/mutants-accepted.txt with the reason why it may; and at least 97 % of those that compile must be caught.
 #
 #   testkit/mutation.sh whole          the core and the adapters' http.rs
-#   testkit/mutation.sh changed BASE   only what stands on lines changed since that commit
+#   testkit/mutation.sh changed BASE   only the lines changed since that commit
 #
-# MUTATION_TESTS names the packages whose tests must notice a mutant of the core, MUTATION_FILES a pattern instead of core/src,
-# MUTATION_MOST how many mutants of a part are tried at most (an even sample of them; it is said when there are more).
+# MUTATION_TESTS names the packages whose tests must notice a mutant of the core, MUTATION_FILES a pattern in place of core/src,
+# MUTATION_MOST the number of mutants of a part that are tried at most (an even sample; a line says so when there are more).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 usage="usage: testkit/mutation.sh whole | changed BASE"
 accepted=testkit/mutants-accepted.txt
 reports=$PWD/target/mutation
 tests=${MUTATION_TESTS:-device-flow-core}
-# It copies the tree and builds the copy; a shared build folder would be spoilt by mutants.
+# cargo-mutants copies the tree and builds the copy; a shared target folder would be polluted by mutants.
 unset CARGO_TARGET_DIR
 export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_TERM_COLOR=never
 
@@ -29,9 +28,9 @@ without_place() { sed -E 's/^([^:]+):[0-9]+:[0-9]+:/\1:/'; }
 # The accepted mutants: every line that is neither empty, a comment, nor an indented reason.
 listed() { grep -vE '^(#|[[:space:]]|$)' "$accepted"; }
 
-# A reason stands under every accepted mutant.
+# Every accepted mutant has a reason below it.
 awk '/^[^#[:space:]]/ { if (waiting) exit 1; waiting = 1 } /^[[:space:]]+[^[:space:]]/ { waiting = 0 } END { exit waiting }' \
-    "$accepted" || fail "a mutant in $accepted has no reason under it"
+    "$accepted" || fail "a mutant in $accepted has no reason below it"
 
 command -v cargo-mutants >/dev/null || cargo install -q --locked cargo-mutants || exit 1
 mode=${1:-} since=()
@@ -49,7 +48,7 @@ changed)
 *) fail "$usage" ;;
 esac
 
-all=() # What of the report of each part is there, one mutant in each line.
+all=() # The reports of the parts.
 part() { # NAME PACKAGE FILES TESTS [FEATURES]
     local report=$reports/$1 what=(-p "$2" -f "$3" "${since[@]}")
     rm -rf "$report" && mkdir -p "$report" || exit 1
@@ -62,7 +61,7 @@ part() { # NAME PACKAGE FILES TESTS [FEATURES]
     shards=$(((count + ${MUTATION_MOST:-$count} - 1) / ${MUTATION_MOST:-$count}))
     if [ "$shards" -gt 1 ]; then
         sample=(--shard "0/$shards" --sharding round-robin)
-        echo "mutation: of $count mutants in $1 one in $shards is tried; the rest is SKIPPED for time"
+        echo "mutation: of $count mutants in $1 one in $shards is tried; the rest is SKIPPED to save time"
         cargo mutants --list --colors never "${what[@]}" "${sample[@]}" >"$report/expected" || fail "the mutants of $1 cannot be listed"
     fi
     echo "mutation: $(wc -l <"$report/expected") mutants in $1"
@@ -80,7 +79,7 @@ if [ -z "${MUTATION_FILES:-}" ]; then
     done
 fi
 
-# The verdict: on reports that are there and whole, or none.
+# The verdict, if the reports are complete.
 caught=0 missed=0 strangers=""
 for report in "${all[@]}"; do
     [ -e "$report/none" ] && continue
@@ -89,8 +88,8 @@ for report in "${all[@]}"; do
         [ -e "$out/$list.txt" ] || fail "$out/$list.txt is missing"
     done
     judged=$(cat "$out"/{caught,missed,timeout,unviable}.txt | wc -l)
-    [ "$judged" -eq "$(wc -l <"$report/expected")" ] || fail "$out tells of $judged mutants only"
-    # A mutant that never comes to an end was noticed too.
+    [ "$judged" -eq "$(wc -l <"$report/expected")" ] || fail "$out has only $judged mutants"
+    # A mutant that runs out of time was noticed too.
     caught=$((caught + $(cat "$out"/{caught,timeout}.txt | wc -l)))
     missed=$((missed + $(wc -l <"$out/missed.txt")))
     strangers+=$(without_place <"$out/missed.txt" | grep -vxF -f <(listed))
@@ -99,12 +98,12 @@ done
 $strangers"
 if [ "$mode" = whole ] && [ -z "${MUTATION_FILES:-}" ]; then
     gone=$(listed | grep -vxF -f <(cat "${all[@]/%//possible}"))
-    [ -z "$gone" ] || fail "these stand in $accepted and are no mutants any more:
+    [ -z "$gone" ] || fail "these are in $accepted and are no longer mutants:
 $gone"
     needless=$(listed | grep -vxF -f <(cat "${all[@]/%//mutants.out/missed.txt}" | without_place))
-    [ -z "$needless" ] || fail "these stand in $accepted and are caught now:
+    [ -z "$needless" ] || fail "these are in $accepted and are caught now:
 $needless"
-    [ $((caught + missed)) -ge 500 ] || fail "only $((caught + missed)) mutants compile, which cannot be"
+    [ $((caught + missed)) -ge 500 ] || fail "only $((caught + missed)) mutants compile, which is implausible"
 fi
 [ $((missed * 100)) -le $(((caught + missed) * 3)) ] || [ "$mode" = changed ] || fail "$missed of $((caught + missed)) survive"
 echo "mutation: $caught of $((caught + missed)) that compile are caught, the other $missed are accepted for a reason"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Plants the bugs of testkit/planted/, one at a time, in a copy of the tree, and demands that at least two of four ways of
-# testing notice each: every path of small worlds, random worlds, the seeds of the fuzzers, both adapters beside the core.
+# Plants the bugs of testkit/planted/, one at a time, in a copy of the tree, and demands that at least two of four kinds of test notice
+# each: every path of small worlds, random worlds, the seeds of the fuzz targets, both adapters compared with the core.
 #
 #   testkit/planted.sh [NAME...]    all of them, or those whose names contain one of these words
 set -uo pipefail
 cd "$(dirname "$0")/.."
 work=$PWD/target/planted tree=$PWD/target/planted/tree
 export CARGO_TARGET_DIR=$work/build CARGO_TERM_COLOR=never RUST_BACKTRACE=0 PROPTEST_CASES=1000
-# Half as fast as the tests could be, and built in half the time.
+# The tests run at half the speed, and are built in half the time.
 export CARGO_PROFILE_PROOF_OPT_LEVEL=1 CARGO_PROFILE_PROOF_DEBUG=0 CARGO_INCREMENTAL=1
 
 rm -rf "$tree" && mkdir -p "$tree" || exit 1
@@ -19,12 +19,12 @@ tests=(every_path properties corpus differential)
 targets=(--profile proof -p device-flow-core -p device-flow-fuzz -p device-flow-testkit
     --test every_path --test properties --test corpus --test differential)
 
-# Which of the four notice: one word each, as in `names`, or a dash.
+# Which of the four notice: for each its word in `names`, or a dash.
 noticed() {
     cargo test -q "${targets[@]}" --no-run >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; return 1; }
     local index
     for index in "${!tests[@]}"; do
-        # Whoever hangs has noticed, too: every test ends in some seconds.
+        # A test that hangs has noticed, too: each ends within seconds otherwise.
         if timeout 300 cargo test -q "${targets[@]:0:8}" --test "${tests[index]}" >"$work/${names[index]}.log" 2>&1; then
             printf -- '- '
         else
@@ -41,7 +41,7 @@ for patch in testkit/planted/*.patch; do
     name=$(basename "$patch" .patch)
     [ $# -eq 0 ] || grep -qF -e "$(printf "%s\n" "$@")" <<<"$name" || continue
     patch -s -p1 --no-backup-if-mismatch <"$patch" ||
-        { echo "planted: $name does not fit the code any more: make it anew"; exit 1; }
+        { echo "planted: $name no longer applies to the code: make it again"; exit 1; }
     by=$(noticed) || { echo "planted: $name does not compile"; exit 1; }
     patch -s -R -p1 --no-backup-if-mismatch <"$patch" || exit 1
     count=$(tr ' ' '\n' <<<"$by" | grep -c '[a-z]')

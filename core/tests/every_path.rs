@@ -10,7 +10,7 @@ use device_flow_core::TransportErrorKind::{Timeout, UntrustedCertificate};
 use device_flow_testkit::choices::{Choose, every_path};
 use device_flow_testkit::server::Number::{self, Absent, Whole};
 use device_flow_testkit::server::{Reply, Turn};
-use device_flow_testkit::world::{Deed, Menu, Wake, play};
+use device_flow_testkit::world::{Intervention, Menu, Wake, play};
 
 const fn code(interval: Number, lifetime: u64) -> Turn {
     Turn::new(Reply::Code { interval, lifetime: Whole(lifetime) })
@@ -72,14 +72,20 @@ const NO_CODE: [Turn; 9] = [
 const WAKES: [Wake; 5] =
     [Wake::OnTime, Wake::Early(1), Wake::Late(2_500), Wake::Backwards(10_000), Wake::Late(3_600_000)];
 
-const DEEDS: [Deed; 6] =
-    [Deed::None, Deed::Cancel, Deed::Restart(0), Deed::Restart(4_000), Deed::RestartUnsure(2_000), Deed::Misuse];
+const INTERVENTIONS: [Intervention; 6] = [
+    Intervention::None,
+    Intervention::Cancel,
+    Intervention::Restart(0),
+    Intervention::Restart(4_000),
+    Intervention::RestartUnsure(2_000),
+    Intervention::Misuse,
+];
 
 /// A small world and its name.
 struct World(&'static str, Menu);
 
 const fn world(device: fn(&mut dyn Choose) -> Turn, poll: fn(&mut dyn Choose) -> Turn) -> Menu {
-    Menu { starts: &[7_000_000], device, poll, wakes: &WAKES, deeds: &DEEDS, most_deeds: 1 }
+    Menu { starts: &[7_000_000], device, poll, wakes: &WAKES, interventions: &INTERVENTIONS, max_interventions: 1 }
 }
 
 fn no_poll(_: &mut dyn Choose) -> Turn {
@@ -115,7 +121,7 @@ const SMALLEST: [World; 7] = [
         "the numbers of a code",
         Menu {
             wakes: &[Wake::OnTime],
-            deeds: &[Deed::None],
+            interventions: &[Intervention::None],
             ..world(
                 |choose| Turn::new(Reply::Code { interval: a_number(choose), lifetime: a_number(choose) }),
                 |_| Turn::new(Reply::Token),
@@ -124,13 +130,17 @@ const SMALLEST: [World; 7] = [
     ),
     World(
         "before there is a code",
-        Menu { wakes: &[Wake::OnTime], deeds: &[Deed::None], ..world(|choose| from(choose, &NO_CODE), no_poll) },
+        Menu {
+            wakes: &[Wake::OnTime],
+            interventions: &[Intervention::None],
+            ..world(|choose| from(choose, &NO_CODE), no_poll)
+        },
     ),
     World(
-        "three polls, no deeds",
+        "three polls, no interventions",
         Menu {
             wakes: &[Wake::OnTime, Wake::Late(2_500)],
-            deeds: &[Deed::None],
+            interventions: &[Intervention::None],
             ..world(|_| code(Whole(5), 17), |choose| from(choose, &POLLS))
         },
     ),
@@ -138,7 +148,7 @@ const SMALLEST: [World; 7] = [
         "six polls, nothing but their order",
         Menu {
             wakes: &[Wake::OnTime],
-            deeds: &[Deed::None],
+            interventions: &[Intervention::None],
             ..world(|_| code(Absent, 33), |choose| from(choose, &GO_ON))
         },
     ),
@@ -146,7 +156,7 @@ const SMALLEST: [World; 7] = [
         "an interval of half a minute",
         Menu {
             wakes: &[Wake::OnTime],
-            deeds: &[Deed::None],
+            interventions: &[Intervention::None],
             ..world(|_| code(Whole(30), 190), |choose| from(choose, &GO_ON))
         },
     ),
@@ -154,7 +164,7 @@ const SMALLEST: [World; 7] = [
         "a second of interval, stored at any step",
         Menu {
             wakes: &[Wake::OnTime],
-            deeds: &[Deed::None, Deed::Restart(300), Deed::RestartUnsure(2_000)],
+            interventions: &[Intervention::None, Intervention::Restart(300), Intervention::RestartUnsure(2_000)],
             ..world(|_| code(Whole(1), 8), |choose| from(choose, &GO_ON))
         },
     ),
@@ -175,7 +185,7 @@ const MILLION: [World; 4] = [
         "a second of interval, nothing but time",
         Menu {
             wakes: &[Wake::OnTime, Wake::Late(1), Wake::Late(2_500)],
-            deeds: &[Deed::None],
+            interventions: &[Intervention::None],
             ..world(|_| code(Whole(1), 8), |choose| from(choose, &GO_ON))
         },
     ),
@@ -187,11 +197,11 @@ const MILLION: [World; 4] = [
         },
     ),
     World(
-        "two polls, two deeds, at the end of time",
+        "two polls, two interventions, at the end of time",
         Menu {
             starts: &[u64::MAX - 13_000, u64::MAX - 12_000],
             wakes: &[Wake::OnTime, Wake::Late(u64::MAX)],
-            most_deeds: 2,
+            max_interventions: 2,
             ..world(|_| code(Whole(5), 12), |choose| from(choose, &GO_ON))
         },
     ),
@@ -201,10 +211,10 @@ const MILLION: [World; 4] = [
 const ALL: [World; 3] = [
     World("four polls, everything", world(|_| code(Whole(5), 29), |choose| from(choose, &POLLS))),
     World(
-        "four polls, two deeds",
+        "four polls, two interventions",
         Menu {
             wakes: &[Wake::OnTime, Wake::Late(2_500)],
-            most_deeds: 2,
+            max_interventions: 2,
             ..world(|_| code(Absent, 24), |choose| from(choose, &GO_ON))
         },
     ),
@@ -212,7 +222,7 @@ const ALL: [World; 3] = [
         "a dozen polls, nothing but time",
         Menu {
             wakes: &[Wake::OnTime, Wake::Late(1)],
-            deeds: &[Deed::None],
+            interventions: &[Intervention::None],
             ..world(|_| code(Whole(1), 15), |choose| from(choose, &GO_ON))
         },
     ),

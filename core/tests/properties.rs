@@ -1,11 +1,10 @@
-//! Long random worlds, under the watch of the testkit: numbers of any size, clocks of any kind, any operation at any
-//! step.
+//! Long worlds at random, under the watch: numbers of any size, clocks of any kind, interventions between any two steps.
 //!
 //! A failure is shrunk to the fewest and simplest choices and printed; write them into `fuzz/corpus/operations` to keep
 //! them.
 
 use device_flow_testkit::choices::Bytes;
-use device_flow_testkit::watch::Seen;
+use device_flow_testkit::watch::Observation;
 use device_flow_testkit::world::{ANY, Menu, Trace, Wake, play};
 use proptest::prelude::*;
 
@@ -22,12 +21,16 @@ fn config() -> ProptestConfig {
 
 /// The same trace, later by this much.
 fn shifted(trace: Trace, by: u64) -> Trace {
-    let later = |seen| match seen {
-        Seen::Waits(until) => Seen::Waits(until + by),
-        Seen::Shown { interval, deadline } => Seen::Shown { interval, deadline: deadline + by },
-        seen @ (Seen::Asked(_) | Seen::Answered(_) | Seen::Cancelled | Seen::Restarted { .. } | Seen::Ended(_)) => seen,
+    let later = |observation| match observation {
+        Observation::WaitUntil(until) => Observation::WaitUntil(until + by),
+        Observation::CodeShown { interval, deadline } => Observation::CodeShown { interval, deadline: deadline + by },
+        other @ (Observation::Request(_)
+        | Observation::Response(_)
+        | Observation::Cancelled
+        | Observation::Resumed { .. }
+        | Observation::Ended(_)) => other,
     };
-    trace.into_iter().map(|(at, seen)| (at + by, later(seen))).collect()
+    trace.into_iter().map(|(at, observation)| (at + by, later(observation))).collect()
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! Fuzzes `cache`; its invariant stands in `src/cache.rs`.
+//! Fuzzes `cache`; its invariant is in `src/cache.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

@@ -1,4 +1,4 @@
-//! Fuzzes `client_info`; its invariant stands in `src/client_info.rs`.
+//! Fuzzes `client_info`; its invariant is in `src/client_info.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

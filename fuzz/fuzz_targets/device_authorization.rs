@@ -1,4 +1,4 @@
-//! Fuzzes `device_authorization`; its invariant stands in `src/device_authorization.rs`.
+//! Fuzzes `device_authorization`; its invariant is in `src/device_authorization.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

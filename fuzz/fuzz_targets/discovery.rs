@@ -1,4 +1,4 @@
-//! Fuzzes `discovery`; its invariant stands in `src/discovery.rs`.
+//! Fuzzes `discovery`; its invariant is in `src/discovery.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

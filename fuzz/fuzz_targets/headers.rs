@@ -1,4 +1,4 @@
-//! Fuzzes `headers`; its invariant stands in `src/headers.rs`.
+//! Fuzzes `headers`; its invariant is in `src/headers.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

@@ -1,4 +1,4 @@
-//! Fuzzes `id_token`; its invariant stands in `src/id_token.rs`.
+//! Fuzzes `id_token`; its invariant is in `src/id_token.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

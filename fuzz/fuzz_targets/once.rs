@@ -1,4 +1,4 @@
-//! Fuzzes `once`; its invariant stands in `src/once.rs`.
+//! Fuzzes `once`; its invariant is in `src/once.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

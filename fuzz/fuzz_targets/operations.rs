@@ -1,4 +1,4 @@
-//! Fuzzes `operations`; its invariant stands in `src/operations.rs`.
+//! Fuzzes `operations`; its invariant is in `src/operations.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

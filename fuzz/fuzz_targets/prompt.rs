@@ -1,4 +1,4 @@
-//! Fuzzes `prompt`; its invariant stands in `src/prompt.rs`.
+//! Fuzzes `prompt`; its invariant is in `src/prompt.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

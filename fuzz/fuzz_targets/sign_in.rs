@@ -1,4 +1,4 @@
-//! Fuzzes `sign_in`; its invariant stands in `src/sign_in.rs`.
+//! Fuzzes `sign_in`; its invariant is in `src/sign_in.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

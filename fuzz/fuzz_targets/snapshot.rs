@@ -1,4 +1,4 @@
-//! Fuzzes `snapshot`; its invariant stands in `src/snapshot.rs`.
+//! Fuzzes `snapshot`; its invariant is in `src/snapshot.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

@@ -1,4 +1,4 @@
-//! Fuzzes `token`; its invariant stands in `src/token.rs`.
+//! Fuzzes `token`; its invariant is in `src/token.rs`.
 #![no_main]
 #![allow(missing_docs, reason = "the macro makes a public item")]
 

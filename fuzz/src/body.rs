@@ -1,4 +1,4 @@
-//! Owns the judge's own reading of an answer: the line before a seed's body, strict JSON members, form fields, numbers.
+//! Owns the independent reading of an answer: the first line of a seed, strict JSON members, form fields, numbers.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// An answer as a seed writes it: `<status> [<number>] [<content type>]` on the first line, then the body as it stands.
+/// An answer in the form of a seed: `<status> [<number>] [<content type>]` on the first line, then the body.
 ///
 /// Without such a line everything is the body of a 200.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
     pub(crate) status: u16,
-    /// What the target makes of it: usually an interval in seconds.
+    /// Its meaning depends on the target: usually an interval in seconds.
     pub(crate) number: Option<u32>,
     /// The rest of the line.
     pub(crate) line: &'a [u8],
@@ -34,7 +34,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// A decimal number at the start of a line, and what stands behind it and one space.
+/// A decimal number at the start of a line, and what follows it and one space.
 fn leading_number(line: &[u8]) -> (Option<u32>, &[u8]) {
     let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
     if !matches!(line.get(digits), None | Some(b' ')) {
@@ -101,7 +101,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// What a member is.
+/// The value of a member.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Member {
     /// Not there, or null.
@@ -123,7 +123,7 @@ impl Member {
         }
     }
 
-    /// A text that is there and not empty.
+    /// A text that is present and not empty.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) if !text.is_empty() => Some(text),

@@ -1,6 +1,6 @@
-//! Invariant: bytes are a token cache exactly when they are a JSON object (or nothing at all); what comes in goes out, member by
-//! member, whatever it is, and goes in again as the same; no question changes anything or finds what is not there; and what is
-//! saved, merged and removed leaves everything of other people as it was.
+//! Invariant: bytes are a token cache exactly when they are a JSON object or empty; every member, known or not, survives reading and
+//! writing; no query changes anything or finds something that is not in the file; and saving, merging and removing leave everything
+//! of other people unchanged.
 
 use device_flow_core::{
     AccessTokenQuery, Action, Authority, Client, GrantOrigin, Machine, Owner, Provider, Refresh, Response, Timestamp,
@@ -38,7 +38,7 @@ pub fn check(data: &[u8]) {
     }
     let accounts = cache.accounts();
     let known = file.entries().iter().filter(|(kind, ..)| *kind == KINDS[3]).count();
-    assert!(accounts.len() <= known, "an account from nowhere");
+    assert!(accounts.len() <= known, "an account that is not in the file");
     for account in accounts.iter().take(4) {
         assert!(
             cache
@@ -46,7 +46,7 @@ pub fn check(data: &[u8]) {
                 .is_none_or(|found| found.username().eq_ignore_ascii_case(account.username()))
         );
     }
-    assert!(!cache.is_changed() && cache.to_json().expose() == written.expose(), "asking changed it");
+    assert!(!cache.is_changed() && cache.to_json().expose() == written.expose(), "a query changed the cache");
     let newcomer = Person { home: "uid.utid".into(), environment: "login.windows.net".into(), ..Person::default() };
     change(&written, &file, people.get(data.len() % 4).unwrap_or(&newcomer), data.len());
 }
@@ -62,7 +62,7 @@ fn again(cache: &TokenCache) -> TokenCache {
     TokenCache::from_json(cache.to_json().expose().as_bytes()).expect("what was written is read")
 }
 
-/// Whose entries there are.
+/// The owners of the entries.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Person {
     home: String,
@@ -76,7 +76,7 @@ fn owner<'a>(person: &'a Person, authority: &'a Authority) -> Owner<'a> {
     Owner { home_account_id: &person.home, client_id: &person.client, authority }
 }
 
-/// What is found is in the file, lives, and covers what was asked for.
+/// What is found is in the file, is not expired, and covers the request.
 fn ask(cache: &TokenCache, file: &File<'_>, person: &Person) {
     let authority = Authority::entra(&person.environment, &person.realm);
     let owner = owner(person, &authority);
@@ -85,22 +85,25 @@ fn ask(cache: &TokenCache, file: &File<'_>, person: &Person) {
     for now in [0, NOW, u64::MAX] {
         let Some(token) = cache.access_token(owner, query, UnixTime::from_secs(now)) else { continue };
         let (end, secret) = (token.expires_on().as_secs(), token.secret());
-        assert!(end > now.saturating_add(file.margin(secret.expose(), end)), "a token that is over");
-        assert!(file.has_text("\"secret\"", token.secret().expose()), "a token from nowhere");
+        assert!(end > now.saturating_add(file.margin(secret.expose(), end)), "an expired token");
+        assert!(file.has_text("\"secret\"", token.secret().expose()), "a token that is not in the file");
         assert!(token.token_type().eq_ignore_ascii_case("Bearer"));
         let _ = token.is_aging(UnixTime::from_secs(now));
     }
     let refresh_tokens = cache.refresh_tokens(owner);
     for token in &refresh_tokens {
-        assert!(file.has_text("\"secret\"", token.secret().expose()), "a refresh token from nowhere");
+        assert!(file.has_text("\"secret\"", token.secret().expose()), "a refresh token that is not in the file");
     }
     assert_eq!(format!("{refresh_tokens:?}").matches("CachedRefreshToken").count(), refresh_tokens.len());
     if let Some(token) = cache.id_token(owner) {
-        assert!(token.expose().is_empty() || file.has_text("\"secret\"", token.expose()), "an ID token from nowhere");
+        assert!(
+            token.expose().is_empty() || file.has_text("\"secret\"", token.expose()),
+            "an ID token that is not in the file"
+        );
     }
 }
 
-/// A grant, read as every grant is read: what it says of the person, and what not.
+/// A grant, through the same code as every grant, with or without details of the person.
 fn grant(tells: bool) -> &'static TokenResponse {
     static GRANTS: OnceLock<[TokenResponse; 2]> = OnceLock::new();
     let read = |more: &str| {
@@ -120,7 +123,7 @@ fn grant(tells: bool) -> &'static TokenResponse {
     &grants[usize::from(tells)]
 }
 
-/// A sign-in or a refresh, a meeting with what is stored, and a sign-out.
+/// A sign-in or a refresh, a merge with what is stored, and a sign-out.
 fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, salt: usize) {
     let stored = || TokenCache::from_json(written.expose().as_bytes()).unwrap();
     let (mut cache, tells) = (stored(), salt.is_multiple_of(2));
@@ -135,11 +138,11 @@ fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, 
     file.survives(&after, &person);
     assert_eq!(again(&cache).to_json().expose(), saved.expose(), "saved, read and written is not the same");
     let query = AccessTokenQuery::scopes("user.read");
-    let found = cache.access_token(owner, query, now).expect("what was saved is found");
+    let found = cache.access_token(owner, query, now).expect("what was saved is not found");
     assert!(found.expires_on().as_secs() >= NOW + 3_600);
     let refreshed =
         |cache: &TokenCache| cache.refresh_tokens(owner).iter().any(|token| token.secret().expose() == "new-refresh");
-    assert!(refreshed(&cache), "what was saved is found");
+    assert!(refreshed(&cache), "what was saved is not found");
 
     cache.merge(stored());
     assert!(refreshed(&cache), "a merge with what was loaded lost the change");
@@ -156,25 +159,28 @@ fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, 
         );
     }
 
-    assert!(cache.remove_account(owner), "there was an account to remove");
-    assert!(cache.access_token(owner, query, now).is_none() && cache.refresh_tokens(owner).is_empty(), "signed out");
+    assert!(cache.remove_account(owner), "the account was not found");
+    assert!(
+        cache.access_token(owner, query, now).is_none() && cache.refresh_tokens(owner).is_empty(),
+        "something is left after signing out"
+    );
     let left = cache.accounts();
     let mut same = left.iter().filter(|account| authority.knows(account.environment()));
     assert!(same.all(|account| !account.home_account_id().eq_ignore_ascii_case(&person.home)), "an account is left");
     if file.keys_differ() {
-        // Of a key that is there twice a merge leaves one, as every other reader does.
+        // Of a duplicate key a merge leaves one, as every other reader does.
         let removed = cache.to_json();
         after.survives(&File::read(removed.expose()).expect("an object"), &person);
     }
     cache.mark_saved();
-    assert!(!cache.remove_account(owner) && !cache.is_changed(), "the second time there is nothing to do");
+    assert!(!cache.remove_account(owner) && !cache.is_changed(), "removing an account twice changed something");
 }
 
 fn own((kind, key, value): (&str, &str, &str)) -> (String, String, String) {
     (kind.to_owned(), key.to_owned(), value.to_owned())
 }
 
-/// The judge's reading of a cache: names and values as they are written.
+/// The independent reading of a cache: names and values as they are written.
 struct File<'a>(Pairs<'a>);
 
 impl<'a> File<'a> {
@@ -182,7 +188,7 @@ impl<'a> File<'a> {
         Pairs::read(text).map(Self)
     }
 
-    /// The entries of one of the five maps; those of a map that is there twice come one after the other.
+    /// The entries of one of the five maps; if it is there twice, those of both.
     fn entries(&self) -> Vec<(&'static str, &'a str, &'a str)> {
         let mut entries = vec![];
         for kind in KINDS {
@@ -193,7 +199,7 @@ impl<'a> File<'a> {
         entries
     }
 
-    /// The members of the root that are none of the five maps. What stands in the place of a map gives way to one.
+    /// The members of the root other than the five maps. A value in the place of a map is replaced by one.
     fn others(&self, has: impl Fn(&str) -> bool) -> Vec<(&'a str, &'a str)> {
         let is_map = |(name, value): &&(&'a str, &'a str)| KINDS.contains(name) && Pairs::read(value).is_some();
         let maps: BTreeSet<&str> = self.0.0.iter().filter(is_map).map(|(name, _)| *name).collect();
@@ -201,14 +207,14 @@ impl<'a> File<'a> {
         others.copied().collect()
     }
 
-    /// Everything that is not of this person is there.
+    /// Whether everything of other people is there.
     fn survives(&self, after: &Self, person: &Person) {
         let has_entries = |kind: &str| after.entries().iter().any(|(known, ..)| *known == kind);
         for other in self.others(has_entries) {
             assert!(after.0.0.contains(&other), "{other:?} was lost");
         }
         let (before, after) = (self.entries(), after.entries());
-        // What was written under a key gives way to what is written there now.
+        // The old value of a key is replaced by the new one.
         let replaced = |entry: &(&str, &str, &str)| {
             let same = |new: &&(&str, &str, &str)| new.0 == entry.0 && key(new.1).eq_ignore_ascii_case(&key(entry.1));
             entry.0 == KINDS[4] || after.iter().filter(same).any(|new| !before.contains(new))
@@ -223,20 +229,20 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Whether no key is there twice, in whatever case.
+    /// Whether no key is there twice, without regard to case.
     fn keys_differ(&self) -> bool {
         let mut seen = BTreeSet::new();
         self.entries().iter().all(|(kind, name, _)| seen.insert((*kind, key(name).to_ascii_lowercase())))
     }
 
-    /// How long before its end a token is not used any more: five minutes, or a fifth of a life that is known to be shorter.
+    /// How long before its expiry a token is no longer used: five minutes, or a fifth of a lifetime that is known to be shorter.
     fn margin(&self, secret: &str, end: u64) -> u64 {
         let entries = self.entries().into_iter().filter_map(|(_, _, value)| Pairs::read(value));
         let same = entries.filter(|members| members.texts("\"secret\"").iter().any(|known| known == secret));
         let written = same.map(|members| {
             let names = ["\"cached_at\"", "\"last_modification_time\""];
             let written = members.0.iter().filter(|(name, _)| names.contains(name));
-            // Whoever writes it twice, or no number, is believed anything.
+            // If it is there twice, or is no number, any value is accepted.
             written.map(|(_, value)| value.trim_matches('"').parse().unwrap_or(u64::MAX)).max()
         });
         written
@@ -267,7 +273,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// Whether these are two servers for certain: of Microsoft's some are one under two names.
+/// Whether these are certainly two servers: some of Microsoft's have two names.
 fn elsewhere(one: &str, other: &str) -> bool {
     let microsoft = |name: &str| {
         let name = name.to_ascii_lowercase();
@@ -276,7 +282,7 @@ fn elsewhere(one: &str, other: &str) -> bool {
     !(one.eq_ignore_ascii_case(other) || microsoft(one) && microsoft(other))
 }
 
-/// A key as text; one whose escapes mean none is what is written.
+/// A key as text; if its escapes are invalid, as it is written.
 fn key(written: &str) -> String {
     serde_json::from_str(written).unwrap_or_else(|_| written.trim_matches('"').to_owned())
 }
@@ -289,7 +295,7 @@ impl<'a> Pairs<'a> {
         serde_json::from_str(text).ok()
     }
 
-    /// All texts of this name.
+    /// All texts with this name.
     fn texts(&self, name: &str) -> Vec<String> {
         self.0
             .iter()

@@ -1,5 +1,5 @@
-//! Invariant: a `client_info` says who signed in exactly when it is base64url of one JSON object, no member twice, with two ids that
-//! are text; and then says just that.
+//! Invariant: a `client_info` names the person exactly when it is base64url of one JSON object, without duplicate members, with two IDs
+//! that are text; and then it has exactly these IDs.
 
 use crate::body::Members;
 use base64ct::{Base64UrlUnpadded, Encoding as _};

@@ -1,6 +1,6 @@
-//! Invariant: a code is shown exactly when the answer is one complete JSON object with the members of RFC 8628 §3.2 and
-//! nothing that deceives; interval and lifetime are then the numbers that stand in it, bounded; the first poll comes one
-//! interval after the answer, carries exactly the device code, and nobody ever sees that one.
+//! Invariant: a code is shown exactly when the answer is one complete JSON object with the members of RFC 8628 §3.2 and without deceptive
+//! characters; interval and lifetime are then its numbers, bounded; the first poll comes one interval after the answer and has exactly
+//! the device code, which is never shown.
 
 use crate::body::{self, Member, Members, Message, Seconds};
 use crate::drive::{Drive, MAX_ANSWER, Step};
@@ -45,9 +45,9 @@ pub fn check(data: &[u8]) {
     }
     match drive.step() {
         Step::Poll(..) => panic!("a poll without a code"),
-        // Not now: once more after a second.
+        // Not available: one more attempt after a second.
         Step::Device(_) => {
-            assert!(!(200..300).contains(&message.status) || drive.reason.is_some(), "asked again at once");
+            assert!(!(200..300).contains(&message.status) || drive.reason.is_some(), "repeated at once");
             assert_eq!(drive.now - answered, 1_000);
             assert!(matches!(drive.reason, Some(WaitReason::Backoff { attempt: 1, .. })), "{:?}", drive.reason);
         }
@@ -60,7 +60,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// A code that was not shown must have had a reason.
+/// There must be a reason why a code was not shown.
 fn refused(failure: &Failure, message: &Message<'_>, members: Option<&Members<'_>>) {
     let Some(members) = members.filter(|members| is_plain(members) && (200..300).contains(&message.status)) else {
         return;
@@ -91,7 +91,7 @@ fn refused(failure: &Failure, message: &Message<'_>, members: Option<&Members<'_
     }
 }
 
-/// An answer that no reader could misunderstand, whatever its times are.
+/// An unambiguous answer, apart from its times.
 fn is_plain(members: &Members<'_>) -> bool {
     let simple = |text: &str, most: usize| {
         text.len() <= most && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'.'))
@@ -109,7 +109,7 @@ fn is_plain(members: &Members<'_>) -> bool {
         && members.get("verification_uri").text().and_then(|uri| uri.strip_prefix("https://")).is_some_and(host)
 }
 
-/// Interval and lifetime in seconds as the answer means them; `None` when it means nothing.
+/// Interval and lifetime in seconds; `None` when the answer is invalid.
 fn times(members: &Members<'_>) -> Option<(u64, u64)> {
     let bounded = |seconds: u128| u64::try_from(seconds).unwrap_or(u64::MAX).min(u64::from(u32::MAX));
     let lifetime = match members.get("expires_in").seconds() {
@@ -126,7 +126,7 @@ fn times(members: &Members<'_>) -> Option<(u64, u64)> {
     Some((interval, lifetime))
 }
 
-/// The device code that stands in the answer, JSON or form.
+/// The device code in the answer, JSON or form.
 fn device_code(message: &Message<'_>, members: Option<&Members<'_>>) -> Option<String> {
     match members {
         Some(members) => members.get("device_code").text().map(String::from),

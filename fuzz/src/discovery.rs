@@ -1,5 +1,5 @@
-//! Invariant: metadata counts only as one complete JSON object for exactly the issuer that was asked for, with endpoints that
-//! may be asked; two addresses are asked and no other, at most four times each, and then discovery ends.
+//! Invariant: metadata is accepted only as one complete JSON object for exactly the requested issuer, with endpoints that may be used; two
+//! addresses and no others are requested, at most four times each, and then discovery ends.
 
 use crate::body::{Members, Message};
 use crate::judge;
@@ -10,8 +10,8 @@ use device_flow_core::{
 
 const ISSUER: &str = "https://as.example";
 
-/// The bytes are a metadata document at the first place; what stands on their first line is the issuer. The second place has
-/// none, or cannot be reached.
+/// The bytes are a metadata document at the first location, and their first line is the issuer. The second location has none, or cannot
+/// be reached.
 pub fn check(data: &[u8]) {
     let message = Message::read(data);
     let asked = std::str::from_utf8(message.line)
@@ -28,12 +28,12 @@ pub fn check(data: &[u8]) {
                 sent += 1;
                 assert_eq!((outgoing.request.method(), outgoing.request.body().len()), (Method::Get, 0));
                 let url = outgoing.request.url();
-                // Later rounds ask at the same two places.
+                // Later rounds use the same two locations.
                 if sent <= 2 {
-                    assert_eq!(judge::openable(url).origin(), origin, "asked elsewhere");
+                    assert_eq!(judge::openable(url).origin(), origin, "a request to another server");
                 }
                 let first = url.contains("/.well-known/oauth-authorization-server");
-                assert!(first || url.ends_with("/.well-known/openid-configuration"), "asked for {url}");
+                assert!(first || url.ends_with("/.well-known/openid-configuration"), "a request for {url}");
                 let handed_in = if first {
                     discovery.response(outgoing.ticket, Response::new(message.status, message.body), now)
                 } else if reachable {
@@ -44,19 +44,19 @@ pub fn check(data: &[u8]) {
                 assert!(handed_in.is_ok(), "its own ticket");
             }
             Action::Wait { until, .. } => {
-                assert!(until > now, "a wait that is over before it begins");
+                assert!(until > now, "a wait that has already ended");
                 assert!(until.saturating_since(now).as_secs() <= 60, "a person waits for more than a minute");
                 now = until;
             }
             Action::Done(outcome) => {
                 assert!(sent <= 8, "{sent} requests");
-                assert!(matches!(discovery.next_action(now), Action::Ended), "something after the outcome");
+                assert!(matches!(discovery.next_action(now), Action::Ended), "an action after the outcome");
                 return ended(outcome, issuer, &message);
             }
             Action::ShowCode(_) | Action::AwaitResponse | Action::Ended => panic!("not an action of discovery"),
         }
     }
-    panic!("a discovery that never ends")
+    panic!("a discovery that does not end")
 }
 
 fn ended(outcome: Result<Metadata, Failure>, issuer: &str, message: &Message<'_>) {
@@ -89,12 +89,12 @@ fn ended(outcome: Result<Metadata, Failure>, issuer: &str, message: &Message<'_>
     }
 }
 
-/// RFC 6749 §3.1, §3.2: no fragment; and it may be asked.
+/// RFC 6749 §3.1, §3.2: no fragment; and an allowed scheme.
 fn endpoint(url: &str) {
     assert!(judge::openable(url).fragment().is_none(), "the fragment of {url}");
 }
 
-/// A document that no reader could misunderstand.
+/// An unambiguous document.
 fn is_plain(members: &Members<'_>, issuer: &str) -> bool {
     let simple = |name: &str| {
         members

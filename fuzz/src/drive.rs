@@ -1,4 +1,4 @@
-//! Owns how a target drives a flow: in virtual time, with the law beside it, and to its end.
+//! Owns how a target drives a flow: in virtual time, checked against the polling law, and to its end.
 
 use crate::judge;
 use device_flow_core::{
@@ -10,15 +10,14 @@ use std::sync::{Arc, OnceLock};
 
 pub(crate) const DEVICE_ENDPOINT: &str = "https://as.example/device";
 pub(crate) const TOKEN_ENDPOINT: &str = "https://as.example/token";
-/// What never may be seen, of the client and of the codes that the driver itself hands out.
+/// Secrets that must never be shown: that of the client, and the device code that the driver hands out.
 const SECRETS: [&str; 2] = ["client-secret-4Xw8PQR2", "device-code-7Zq9KMN3"];
 pub(crate) const PENDING: &[u8] = br#"{"error":"authorization_pending"}"#;
-/// An answer longer than this is too long: small, so that a fuzzer gets there.
+/// The longest answer that is accepted: small, so that a fuzzer reaches it.
 pub(crate) const MAX_ANSWER: usize = 8 * 1024;
 const START: u64 = 1_000;
 
-/// Those secrets that the bytes of this run do not hold: a fuzzer finds out what is searched for, and writes it where it may
-/// be seen.
+/// The secrets that are not in the bytes of this run: a fuzzer finds out what is searched for, and writes it where it may be shown.
 pub(crate) fn secrets(data: &[u8]) -> Vec<&'static str> {
     SECRETS.into_iter().filter(|secret| !judge::contains(data, secret)).collect()
 }
@@ -45,18 +44,18 @@ pub(crate) struct Drive {
     pub(crate) flow: DeviceFlow,
     /// In milliseconds.
     pub(crate) now: u64,
-    /// What differs from run to run: the round trip, the jitter, the way of oversleeping.
+    /// What varies from run to run: the round trip, the jitter, how late a wait ends.
     salt: u64,
-    /// From the code on.
+    /// Once there is a code.
     pub(crate) law: Option<Law>,
     pub(crate) next: Option<Next>,
-    /// The last one that was shown.
+    /// The last prompt that was shown.
     pub(crate) prompt: Option<Prompt>,
     pub(crate) reason: Option<WaitReason>,
     secrets: Vec<&'static str>,
 }
 
-/// What a flow wants from the world.
+/// What a flow needs next.
 pub(crate) enum Step {
     Device(Ticket),
     /// With the body of the request.
@@ -70,7 +69,7 @@ impl Drive {
         Self::with(DeviceFlow::new(client(), [data.len() as u8; 32]), data, START)
     }
 
-    /// The same with a flow that is under way.
+    /// The same with a flow that has already started.
     pub(crate) fn with(flow: DeviceFlow, data: &[u8], now: u64) -> Self {
         let (salt, secrets) = (data.len() as u64, secrets(data));
         Self { flow, now, salt, law: None, next: None, prompt: None, reason: None, secrets }
@@ -90,7 +89,7 @@ impl Drive {
         (drive, ticket)
     }
 
-    /// From now on the law holds. In seconds.
+    /// Starts checking the law, for a code that was just granted. In seconds.
     pub(crate) fn granted(&mut self, interval: u64, lifetime: u64) {
         let deadline = self.now.saturating_add(lifetime * 1_000);
         let law = Law { interval: interval * 1_000, deadline, failures: 0, slow_downs: 0 };
@@ -101,12 +100,12 @@ impl Drive {
         Timestamp::from_millis(self.now)
     }
 
-    /// To the next request or to the end, sleeping exactly as long as told.
+    /// Continues to the next request or to the end, with waits of exactly the requested length.
     pub(crate) fn step(&mut self) -> Step {
         self.step_late(0)
     }
 
-    /// The same, but no sleep ends before `wake`.
+    /// The same, but no wait ends before `wake`.
     fn step_late(&mut self, wake: u64) -> Step {
         for _ in 0..4 {
             match self.flow.next_action(self.at()) {
@@ -115,7 +114,7 @@ impl Drive {
                     return Step::Poll(outgoing.ticket, outgoing.request.body().into());
                 }
                 Action::SendRequest(outgoing) => {
-                    assert!(self.law.is_none(), "a second code was asked for");
+                    assert!(self.law.is_none(), "a second code was requested");
                     return Step::Device(outgoing.ticket);
                 }
                 Action::ShowCode(prompt) => {
@@ -123,32 +122,32 @@ impl Drive {
                     assert!(self.prompt.replace(prompt).is_none(), "the code was shown twice");
                 }
                 Action::Wait { until, reason } => {
-                    assert!(until > self.at(), "a wait that is over before it begins");
+                    assert!(until > self.at(), "a wait that has already ended");
                     if let Some(law) = self.law {
                         assert!(until.as_millis() <= law.deadline, "a wait beyond the deadline");
-                        assert_ne!(self.next, Some(Next::Expired), "a wait for nothing");
+                        assert_ne!(self.next, Some(Next::Expired), "a wait where no poll is left");
                     }
                     self.reason = Some(reason);
                     self.now = until.as_millis().max(wake);
                 }
                 Action::Done(outcome) => {
-                    assert!(matches!(self.flow.next_action(self.at()), Action::Ended), "something after the outcome");
+                    assert!(matches!(self.flow.next_action(self.at()), Action::Ended), "an action after the outcome");
                     if let Err(failure) = &outcome {
                         judge::failure(failure);
                     }
                     judge::hides(&format!("{outcome:?}"), &self.secrets);
                     return Step::Done(Box::new(outcome));
                 }
-                Action::AwaitResponse | Action::Ended => panic!("a flow that stopped by itself"),
+                Action::AwaitResponse | Action::Ended => panic!("a flow that stopped without an outcome"),
             }
         }
-        panic!("a flow that neither asks nor ends")
+        panic!("a flow that neither sends nor ends")
     }
 
     fn assert_poll_is_legal(&self, wake: u64) {
         let law = self.law.expect("a poll before there is a code");
         assert!(self.now < law.deadline, "a poll at or after the deadline");
-        match self.next.expect("the law knows when") {
+        match self.next.expect("the bounds of the poll") {
             Next::Expired => panic!("a poll when none was left"),
             Next::Poll { earliest, latest } => {
                 assert!(self.now >= earliest, "polled at {}, {earliest} was the earliest: {law:?}", self.now);
@@ -157,7 +156,7 @@ impl Drive {
         }
     }
 
-    /// Takes a while, so that counting from the request is seen to be wrong.
+    /// Lets time pass, so that counting from the request instead of the answer is noticed.
     pub(crate) fn round_trip(&mut self) {
         self.now += [0, 1, 1_700, 5_300][self.salt as usize & 3];
     }
@@ -166,15 +165,15 @@ impl Drive {
         assert!(self.flow.response(ticket, response, self.at()).is_ok(), "the flow's own ticket");
     }
 
-    /// What the law makes of an answer that arrived now, after `change`.
+    /// Applies an answer that has just arrived to the law.
     pub(crate) fn expect(&mut self, retry_after: u64, change: impl FnOnce(&mut Law)) {
         let law = self.law.as_mut().expect("a code");
         change(law);
         self.next = Some(law.next(self.now, retry_after));
     }
 
-    /// From a waiting flow to its end: one poll is answered with pending, then nobody answers any more. The last sleep is too
-    /// long, up to the last second or beyond the deadline.
+    /// Takes a waiting flow to its end: one poll is answered with authorization_pending, the others fail. The last waits end too late,
+    /// in the last seconds or at the deadline.
     pub(crate) fn abandon(mut self) {
         match self.step() {
             Step::Poll(ticket, _) => {
@@ -183,7 +182,7 @@ impl Drive {
                 self.expect(0, Law::pending);
             }
             Step::Done(outcome) => return self.assert_expired(&outcome),
-            Step::Device(_) => panic!("a second code was asked for"),
+            Step::Device(_) => panic!("a second code was requested"),
         }
         judge::hides(&format!("{:?}", self.flow), &self.secrets);
         let deadline = self.law.expect("a code").deadline;
@@ -201,14 +200,14 @@ impl Drive {
                     self.expect(0, |law| law.failures += 1);
                 }
                 Step::Done(outcome) => return self.assert_expired(&outcome),
-                Step::Device(_) => panic!("a second code was asked for"),
+                Step::Device(_) => panic!("a second code was requested"),
             }
         }
-        panic!("a flow that never ends")
+        panic!("a flow that does not end")
     }
 
     fn assert_expired(&self, outcome: &Result<TokenResponse, Failure>) {
-        assert!(matches!(outcome, Err(Failure::Expired(_))), "nobody answered, yet {outcome:?}");
+        assert!(matches!(outcome, Err(Failure::Expired(_))), "no poll was answered, but the outcome is {outcome:?}");
         let law = self.law.expect("a code");
         assert!(self.next == Some(Next::Expired) || self.now >= law.deadline, "expired too early: {law:?}");
     }

@@ -1,5 +1,5 @@
-//! Invariant: `Retry-After` only lengthens a wait, by exactly what it says, and never costs the last poll; nonsense in it or in
-//! any other header changes nothing.
+//! Invariant: `Retry-After` only lengthens a wait, to exactly its value, and never costs the last poll; an invalid value in it or in any
+//! other header changes nothing.
 
 use crate::body::Message;
 use crate::drive::{Drive, Step};
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
 
 fn at_the_token_endpoint(data: &[u8], message: &Message<'_>, headers: [&[u8]; 3], delay: Delay) {
     let interval = message.number.unwrap_or(5).clamp(1, 600);
-    // Three answers that only a Retry-After can tell apart: not now, pending, slow_down.
+    // Three kinds of answers, with the same headers: an outage, authorization_pending, slow_down.
     let (status, body): (u16, &[u8]) = match message.status % 3 {
         0 => (429, b""),
         1 => (400, br#"{"error":"authorization_pending"}"#),
@@ -54,12 +54,12 @@ fn at_the_device_endpoint(data: &[u8], headers: [&[u8]; 3], delay: Delay) {
     let answered = drive.now;
     match (drive.step(), delay) {
         (Step::Device(_), Delay::Exactly(seconds)) => {
-            assert!(seconds <= 60, "a person looks at an empty screen for {seconds} s");
+            assert!(seconds <= 60, "a wait of {seconds} s before there is a code");
             assert_eq!(drive.now - answered, seconds.max(1) * 1_000);
         }
         (Step::Device(_), Delay::Unclear) => assert!((1_000..=60_000).contains(&(drive.now - answered))),
         (Step::Done(outcome), Delay::Exactly(seconds)) => {
-            assert!(seconds > 60, "given up after one try");
+            assert!(seconds > 60, "given up after one attempt");
             assert!(matches!(*outcome, Err(Failure::Protocol(_))), "{outcome:?}");
         }
         (Step::Done(_), Delay::Unclear) => {}
@@ -76,12 +76,12 @@ fn with<'a>(response: Response<'a>, [retry_after, date, content_type]: [&'a [u8]
         .header("content-type", content_type)
 }
 
-/// What a server asks for.
+/// How long a server asks a client to wait.
 #[derive(Clone, Copy, Debug)]
 enum Delay {
-    /// This many seconds; 0 for nonsense.
+    /// This many seconds; 0 for an invalid value.
     Exactly(u64),
-    /// Something like a date, which the strict reader of this judge does not take.
+    /// Something like a date that the strict parser here does not accept.
     Unclear,
 }
 

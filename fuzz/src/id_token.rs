@@ -1,6 +1,6 @@
-//! Invariant: an ID token is read exactly when its payload is one JSON object, no member twice, with an issuer, a subject, an
-//! audience and an end; what is read is what stands there; and the checks of OpenID Connect Core §3.1.3.7 pass exactly when issuer,
-//! audience and time fit.
+//! Invariant: an ID token is accepted exactly when its payload is one JSON object, without duplicate members, with an issuer, a subject,
+//! an audience and an expiry; the claims are exactly its members; and the checks of OpenID Connect Core §3.1.3.7 pass exactly when
+//! issuer, audience and time match.
 
 use crate::body::{Member, Members, Seconds};
 use crate::judge;
@@ -18,7 +18,7 @@ pub fn check(data: &[u8]) {
     // A byte order mark belongs to a file, not to a token.
     let members = Members::read(data).filter(|members| !members.has_duplicates() && !data.starts_with(b"\xef\xbb\xbf"));
     let Some(members) = members else {
-        return assert_eq!(read, Err(ClaimsError::Unreadable), "claims from nothing");
+        return assert_eq!(read, Err(ClaimsError::Unreadable), "claims from an invalid token");
     };
     let text = |name| members.get(name).text().map(str::to_owned);
     let end = match members.get("exp").seconds() {
@@ -47,7 +47,7 @@ pub fn check(data: &[u8]) {
     meant_for(&claims, &audience, text("azp").as_deref(), end);
 }
 
-/// Of every issuer, client and moment that might fit, only the right ones do.
+/// The checks pass for the right issuer, client and time, and for no others.
 fn meant_for(claims: &IdTokenClaims, audience: &[String], party: Option<&str>, end: u64) {
     let last = end.saturating_add(299);
     let first = audience.first().map_or("nobody", String::as_str);
@@ -59,7 +59,7 @@ fn meant_for(claims: &IdTokenClaims, audience: &[String], party: Option<&str>, e
             for now in [0, last, last.saturating_add(1), u64::MAX] {
                 let alive = end.saturating_add(300) > now;
                 let checked = claims.check(issuer, client, UnixTime::from_secs(now));
-                // In the issuer that is asked for, this stands for the tenant.
+                // In the configured issuer this is the placeholder for the tenant.
                 if issuer.contains("{tenantid}") && claims.tenant().is_some() {
                     continue;
                 }
@@ -72,7 +72,7 @@ fn meant_for(claims: &IdTokenClaims, audience: &[String], party: Option<&str>, e
     }
 }
 
-/// A list of texts, or one alone.
+/// A list of texts, or a single one.
 fn audience(members: &Members<'_>) -> Option<Vec<String>> {
     if let Member::Text(text) = members.get("aud") {
         return Some(vec![text]);

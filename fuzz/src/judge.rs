@@ -1,15 +1,15 @@
-//! Owns what may reach a person: a judgement of characters by their Unicode category, and a search for secrets. It knows
-//! nothing of how the core sanitises.
+//! Owns what may be shown to a person: it judges characters by their Unicode category and searches for secrets, independently of how
+//! the core sanitises.
 
 use device_flow_core::{Failure, Prompt, ProtocolFault, SignInReason, TransportError};
 use memchr::{memchr3, memmem};
 use unicode_general_category::{GeneralCategory, get_general_category};
 use url::{Host, Url};
 
-/// Panics unless every character of the text prints as itself, on one line, from left to right as its script wants.
+/// Panics unless every character of the text prints as itself, on one line, in the direction of its script.
 pub(crate) fn safe(text: &str) {
     let bad = text.chars().find(|c| deceives(*c));
-    assert!(bad.is_none(), "{:?} reaches a person in {text:?}", bad.unwrap_or_default());
+    assert!(bad.is_none(), "{:?} would be shown in {text:?}", bad.unwrap_or_default());
 }
 
 /// Whether a character changes the terminal, the line or the direction, or cannot be seen.
@@ -23,27 +23,27 @@ pub(crate) fn deceives(c: char) -> bool {
         | GeneralCategory::ParagraphSeparator
         | GeneralCategory::SpaceSeparator
         | GeneralCategory::Surrogate => true,
-        // Signs that belong to a script and are seen there: Arabic, Syriac and Kaithi number signs, the joiners of hieroglyphs.
+        // Visible signs of a script: Arabic, Syriac and Kaithi number signs, the joiners of hieroglyphs.
         GeneralCategory::Format => !matches!(u32::from(c),
             0x600..=0x605 | 0x6dd | 0x70f | 0x890..=0x891 | 0x8e2 | 0x110bd | 0x110cd | 0x13430..=0x1343f),
         GeneralCategory::Unassigned => {
             matches!(u32::from(c) & 0xfffe, 0xfffe) || matches!(u32::from(c), 0xfdd0..=0xfdef | 0xe0000..=0xe0fff)
         }
-        // Variation selectors, the grapheme joiner, inherent vowels, fillers: assigned, but without ink.
+        // Variation selectors, the grapheme joiner, inherent vowels, fillers: assigned, but invisible.
         _ => matches!(u32::from(c),
             0x34f | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x3164 | 0xffa0 | 0xfe00..=0xfe0f
             | 0xe0100..=0xe01ef),
     }
 }
 
-/// Panics unless all of a prompt may be shown and its URLs may be opened.
+/// Panics unless everything in a prompt may be shown and its URLs may be opened.
 pub(crate) fn prompt(prompt: &Prompt) {
     safe(prompt.user_code());
     assert!(prompt.user_code().chars().any(|c| c != ' '), "an empty code");
     let shown = openable(prompt.verification_uri());
     assert!(prompt.verification_uri().chars().count() <= 2_048, "a URI that is too long");
     if let Some(complete) = prompt.verification_uri_complete() {
-        assert_eq!(openable(complete).host(), shown.host(), "the complete URI leads elsewhere");
+        assert_eq!(openable(complete).host(), shown.host(), "the complete URI has another host");
     }
     if let Some(message) = prompt.message() {
         safe(message);
@@ -52,7 +52,7 @@ pub(crate) fn prompt(prompt: &Prompt) {
     prompt.warnings().for_each(|warning| safe(&warning.to_string()));
 }
 
-/// Panics unless the URL may be handed to a browser: https, or http on loopback, visible ASCII, and nobody's password.
+/// Panics unless the URL may be handed to a browser: https, or http on loopback, visible ASCII, without user name and password.
 pub(crate) fn openable(text: &str) -> Url {
     assert!(text.bytes().all(|b| matches!(b, b'!'..=b'~')), "a URL that is not ASCII: {text:?}");
     let url = Url::parse(text).unwrap_or_else(|error| panic!("{text:?} is no URL: {error}"));
@@ -66,7 +66,7 @@ pub(crate) fn openable(text: &str) -> Url {
     url
 }
 
-/// Panics unless all that a failure tells may be shown.
+/// Panics unless everything in a failure may be shown.
 pub(crate) fn failure(failure: &Failure) {
     safe(&failure.to_string());
     match failure {
@@ -91,7 +91,7 @@ pub(crate) fn failure(failure: &Failure) {
     }
 }
 
-/// Panics unless what a transport said may be shown.
+/// Panics unless the error of a transport may be shown.
 pub(crate) fn transport(error: &TransportError) {
     safe(error.detail());
     safe(&error.to_string());
@@ -116,13 +116,13 @@ pub(crate) fn hides(text: &str, secrets: &[&str]) {
     }
 }
 
-/// Not by the standard library: libFuzzer would watch each of its comparisons, at the price of half the speed.
+/// Not with the standard library: libFuzzer would trace each of its comparisons, at half the speed.
 pub(crate) fn contains(text: &[u8], word: &str) -> bool {
     memmem::find(text, word.as_bytes()).is_some()
 }
 
-/// Whether a text from an answer can be told from everything that is not secret: long, of letters and digits, and nowhere
-/// else in the answer, which has nothing that could be decoded to it.
+/// Whether a text from an answer can be distinguished from everything that is not secret: long, of letters and digits, and nowhere else
+/// in the answer, in which nothing can be decoded to it.
 pub(crate) fn is_unique(secret: &str, body: &[u8]) -> bool {
     let mixed = secret.bytes().filter(u8::is_ascii_digit).count() >= 3
         && secret.bytes().filter(u8::is_ascii_alphabetic).count() >= 3;

@@ -1,9 +1,8 @@
-//! What must hold whatever bytes come in: one room per fuzz target, each opening with its invariant. This file alone owns the
-//! list of them.
+//! Owns the list of fuzz targets: each has a file that opens with its invariant, which must hold for any bytes.
 //!
-//! A target is a function from bytes to nothing that panics when its invariant is broken. libFuzzer calls it with bytes of its
-//! own making, `tests/corpus.rs` with every committed seed. What an answer means is judged by a reading of its own
-//! ([`body`](mod@body), `judge`, the testkit's `law`), never by the core's.
+//! A target is a function of bytes that panics when its invariant is broken. libFuzzer calls it with bytes that it generates,
+//! `tests/corpus.rs` with every committed seed. What an answer means is decided by independent code (`body`, `judge`, the testkit's
+//! `law`), never by the core.
 
 #![allow(
     clippy::expect_used,
@@ -11,7 +10,7 @@
     clippy::panic,
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
-    reason = "a panic is how a target reports, also of what is not foreseen"
+    reason = "a panic is how a target reports"
 )]
 
 mod body;

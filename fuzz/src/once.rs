@@ -1,5 +1,5 @@
-//! Invariant: whatever is answered, delayed, woken, cancelled and misused, in whatever order, a refresh and a revocation send one
-//! request at a time and always the same, at most four, none before its time; end as the last answer says; and show no secret.
+//! Invariant: for any sequence of answers, delays, early wake-ups, cancellation and misuse, a refresh or a revocation sends one request at
+//! a time and always the same, at most four times and never early; ends as the last answer demands; and shows no secret.
 
 use crate::judge;
 use device_flow_core::{
@@ -10,7 +10,7 @@ use device_flow_testkit::choices::{Bytes, Choose};
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-/// What never may be seen.
+/// Secrets that must never be shown.
 const OLD: &str = "old-refresh-token-5Vn2";
 const NEW: &str = "new-refresh-token-8Kd4";
 const ACCESS: &str = "access-token-3Hs7";
@@ -19,7 +19,7 @@ const SECRET: &str = "client-secret-4Xw8PQR2";
 /// What an answer must lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Meaning {
-    /// The refresh token to keep; a revocation has none.
+    /// The refresh token to store; a revocation has none.
     Done(&'static str),
     SignIn {
         kept: bool,
@@ -27,7 +27,7 @@ enum Meaning {
     Rejected,
     Protocol,
     Transport,
-    /// Another attempt, and the end if there is none.
+    /// Another attempt; without one left, the end.
     Again(Given),
     Cancelled,
 }
@@ -72,7 +72,7 @@ const ANSWERS: [(u16, &str, Meaning, Meaning); 18] = [
 const DELAYS: [(&str, u64); 7] =
     [("", 0), ("0", 0), ("3", 3), ("60", 60), ("61", 61), ("99999999999999999999", u64::MAX), ("soon", 0)];
 
-/// The bytes are choices, one after the other.
+/// The bytes are a sequence of choices.
 pub fn check(data: &[u8]) {
     let mut choose = Bytes(data);
     let client = client();
@@ -103,7 +103,7 @@ where
     M::Output: Debug,
 {
     let starts = [7_000_000, 0, 1 << 40, u64::MAX - 2_500, u64::MAX];
-    // What the driver says, and the latest that the machine has seen.
+    // The time of the driver, and the latest time that the machine has been given.
     let mut now = starts[choose.pick(starts.len())];
     let (mut due, mut failures, mut sent, mut meaning) = (0, 0_usize, vec![], None);
     let mut ticket = None;
@@ -115,21 +115,21 @@ where
                 meaning.get_or_insert(Meaning::Cancelled);
             }
             1 => misuse(&mut machine, &mut ticket, now),
-            // From the past: it counts as the latest time seen.
+            // A time in the past counts as the latest time.
             2 if now < due && meaning.is_none() && ticket.is_none() => {
                 let action = machine.next_action(Timestamp::from_millis(now.saturating_sub(5_000)));
                 let same = matches!(&action, Action::Wait { until, .. } if until.as_millis() == due);
-                assert!(same, "woken in the past it says {action:?}");
+                assert!(same, "with a time in the past the action is {action:?}");
             }
             _ => {}
         }
         match machine.next_action(Timestamp::from_millis(now)) {
             Action::SendRequest(Outgoing { request, ticket: issued }) => {
-                assert!(meaning.is_none() && ticket.is_none(), "a request that nobody wants");
+                assert!(meaning.is_none() && ticket.is_none(), "an unexpected request");
                 assert!(now >= due, "a request at {now}, before {due}");
                 hides(&format!("{request:?}"));
                 sent.push(request.body().to_vec());
-                assert!(sent.len() <= 4 && sent[0] == sent[sent.len() - 1], "a request too many, or another one");
+                assert!(sent.len() <= 4 && sent[0] == sent[sent.len() - 1], "too many requests, or a different one");
                 ticket = Some(issued);
             }
             Action::AwaitResponse => {
@@ -150,7 +150,7 @@ where
                 };
             }
             Action::Wait { until, .. } => {
-                assert!(meaning.is_none() && ticket.is_none() && now < due, "a wait for nothing");
+                assert!(meaning.is_none() && ticket.is_none() && now < due, "an unexpected wait");
                 assert_eq!(until.as_millis(), due, "a wait of another length");
                 now = match choose.pick(4) {
                     0 => due,
@@ -164,15 +164,15 @@ where
                 hides(&format!("{outcome:?}"));
                 match (&outcome, meaning) {
                     (Ok(output), Meaning::Done(token)) => assert_eq!(kept(output), token),
-                    (Ok(_), _) => panic!("{meaning:?} brought a token"),
+                    (Ok(_), _) => panic!("{meaning:?} led to a token"),
                     (Err(failure), _) => ended(failure, meaning),
                 }
                 return over(machine, ticket, now);
             }
-            Action::ShowCode(_) | Action::Ended => panic!("no such machine shows a code, and the outcome comes first"),
+            Action::ShowCode(_) | Action::Ended => panic!("a code, or an end without an outcome"),
         }
     }
-    // Nobody goes on with it.
+    // The driver stops here.
     machine.cancel();
     hides(&format!("{machine:?}"));
 }
@@ -224,7 +224,7 @@ fn ended(failure: &Failure, meaning: Meaning) {
     assert!(fits, "{meaning:?} ended as {failure:?}");
 }
 
-/// After the end there is nothing but the end; an answer that comes late is dropped.
+/// An ended machine stays ended; a late answer is ignored.
 fn over<M: Machine>(mut machine: M, ticket: Option<device_flow_core::Ticket>, now: u64) {
     if let Some(ticket) = ticket {
         machine.response(ticket, Response::new(200, ANSWERS[0].1.as_bytes()), Timestamp::from_millis(now)).unwrap();
@@ -238,7 +238,7 @@ fn over<M: Machine>(mut machine: M, ticket: Option<device_flow_core::Ticket>, no
     }
 }
 
-/// A ticket of another machine, and a status that no HTTP knows: refused, and nothing has changed.
+/// A ticket of another machine, and a status that HTTP does not have: both are refused, and nothing changes.
 fn misuse<M: Machine + Debug>(machine: &mut M, ticket: &mut Option<device_flow_core::Ticket>, now: u64) {
     let before = format!("{machine:?}");
     let at = Timestamp::from_millis(now.saturating_add(1_000_000));

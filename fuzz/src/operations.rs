@@ -1,10 +1,10 @@
-//! Invariant: whatever is asked, answered, delayed, cancelled, stored, resumed and misused, in whatever order and with whatever
-//! numbers, a sign-in keeps the polling law and the machine's contract, and comes to its end.
+//! Invariant: for any sequence of answers, delays, cancellation, storing, resuming and misuse, with any numbers, a sign-in keeps the
+//! polling law and the contract of the machine, and ends.
 
 use device_flow_testkit::choices::Bytes;
 use device_flow_testkit::world::{ANY, play};
 
-/// The bytes are the choices of a world of the testkit, one after the other.
+/// The bytes are a sequence of choices for a world of the testkit.
 pub fn check(data: &[u8]) {
     play(&mut Bytes(data), &ANY);
 }

@@ -1,5 +1,5 @@
-//! Invariant: nothing from a server or a transport reaches a person that prints as something other than itself; a plain text
-//! reaches them unchanged, a URL only when it may be opened.
+//! Invariant: no text of a server or a transport is shown that does not print as itself; plain text is shown unchanged, and a URL only if
+//! it may be opened.
 
 use crate::drive::{Drive, Step};
 use crate::judge;
@@ -7,8 +7,8 @@ use device_flow_core::{Failure, Response, TransportError, TransportErrorKind};
 use std::borrow::Cow;
 use url::Url;
 
-/// The bytes are four texts, separated by the byte FF, which no text can hold: user code, verification URI, complete URI,
-/// message. Without an FF they are one text, of an error or of a transport.
+/// The bytes are four texts, separated by the byte FF, which is not valid in UTF-8: user code, verification URI, complete URI, message.
+/// Without an FF they are one text, of an error or of a transport.
 pub fn check(data: &[u8]) {
     if memchr::memchr(0xff, data).is_none() {
         let text = String::from_utf8_lossy(data);
@@ -30,7 +30,7 @@ fn as_prompt(data: &[u8], code: &str, uri: &str, complete: &str, message: &str) 
     let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
     drive.answer(ticket, Response::new(200, body.to_string().as_bytes()));
     let Some(prompt) = drive.flow.prompt() else {
-        // A message that is the name of an error is one.
+        // A message that is the name of an error counts as one.
         let plain = is_plain(code) && is_plain_url(uri) && message.is_empty() && complete.len() < 4_000;
         assert!(!plain, "a plain prompt was refused");
         let Step::Done(outcome) = drive.step() else { return };
@@ -38,7 +38,7 @@ fn as_prompt(data: &[u8], code: &str, uri: &str, complete: &str, message: &str) 
         return;
     };
     judge::prompt(&prompt);
-    assert_eq!(prompt.user_code(), code, "a code is shown as it was written");
+    assert_eq!(prompt.user_code(), code, "the code was changed");
     let parsed = Url::parse(uri.trim_matches(' ')).expect("a URI that is none was shown");
     assert_eq!(Url::parse(prompt.verification_uri()).unwrap(), parsed, "another URI is shown");
     match prompt.verification_uri_complete() {
@@ -70,7 +70,7 @@ fn as_error(data: &[u8], text: &str) {
     let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
     drive.answer(ticket, Response::new(400, body.as_bytes()));
     let outcome = match drive.step() {
-        Step::Device(_) => return assert_eq!(code, "slow_down", "another try after {code:?}"),
+        Step::Device(_) => return assert_eq!(code, "slow_down", "another attempt after {code:?}"),
         Step::Poll(..) => panic!("a poll without a code"),
         Step::Done(outcome) => outcome.expect_err("a token without a poll"),
     };
@@ -81,7 +81,7 @@ fn as_error(data: &[u8], text: &str) {
             let changed = is_plain(description) && description.len() <= 200 && shown != description;
             assert!(!changed, "a plain text was changed");
         }
-        // No code, no error.
+        // Without a code it is no error.
         Failure::Protocol(_) => assert!(code.is_empty(), "{code:?} is an error"),
         failure => panic!("an error led to {failure}"),
     }
@@ -94,7 +94,7 @@ fn as_detail(detail: &str) {
     judge::failure(&Failure::Transport(error));
 }
 
-/// Text that nobody could object to.
+/// Text without anything suspicious.
 fn is_plain(text: &str) -> bool {
     (1..=256).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'?' | b'='))

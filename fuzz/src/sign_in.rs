@@ -1,7 +1,6 @@
-//! Invariant: whatever a cache holds and a server answers, however it is delayed, cancelled and misused, a sign-in keeps the
-//! machine's contract; a silent one never bothers the person; no refresh token is lost but by the server's word, and no new one
-//! at all; an answer that comes just before a cancel counts; what it brings was granted or lives in the cache; and no secret is
-//! shown.
+//! Invariant: for any cache and any sequence of answers, delays, cancellation and misuse, a sign-in keeps the contract of the machine; a
+//! silent one never shows a code; no refresh token is lost unless the server has refused it, and no new one ever is; an answer that
+//! arrives just before a cancellation counts; the token was granted or is in the cache and not expired; and no secret is shown.
 
 use crate::judge;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
@@ -15,11 +14,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 const NOW: u64 = 1_800_000_000;
-/// What every secret of this room begins with.
+/// How every secret in this file begins.
 const SECRET: &str = "s3cr3t-";
 const TENANT: &str = "utid";
 
-/// The bytes are choices, one after the other.
+/// The bytes are a sequence of choices.
 pub fn check(data: &[u8]) {
     let mut choose = Bytes(data);
     let cache = any_cache(&mut choose);
@@ -94,7 +93,7 @@ fn any_cache(choose: &mut Bytes<'_>) -> TokenCache {
     TokenCache::from_json(file.to_string().as_bytes()).unwrap()
 }
 
-/// What a request was for.
+/// The purpose of a request.
 #[derive(Clone, Debug, PartialEq)]
 enum Asked {
     Code,
@@ -104,14 +103,14 @@ enum Asked {
 }
 
 struct World {
-    /// Refresh tokens that must be there in the end.
-    kept: BTreeSet<String>,
-    /// And that must not.
+    /// Refresh tokens that must be in the cache at the end.
+    stored: BTreeSet<String>,
+    /// Refresh tokens that must not.
     dead: BTreeSet<String>,
     /// Access tokens that may be the result.
     granted: BTreeSet<String>,
     answers: u32,
-    /// On the driver's timeline.
+    /// On the timeline of the driver.
     now: u64,
     calendar: u64,
     flight: Option<(Asked, Ticket)>,
@@ -126,7 +125,7 @@ impl World {
             assert_eq!(found.source(), TokenSource::Cache);
         }
         Self {
-            kept: secrets(cache, "RefreshToken"),
+            stored: secrets(cache, "RefreshToken"),
             dead: BTreeSet::new(),
             granted: secrets(cache, "AccessToken"),
             answers: 0,
@@ -155,7 +154,7 @@ impl World {
             }
             match machine.next_action(self.at()) {
                 Action::SendRequest(Outgoing { request, ticket }) => {
-                    assert!(self.flight.is_none() && !self.cancelled, "a request that nobody wants");
+                    assert!(self.flight.is_none() && !self.cancelled, "an unexpected request");
                     hides(&format!("{request:?}"));
                     let asked = asked(&request);
                     assert!(!silent || matches!(asked, Asked::Refresh(_)), "a silent sign-in that asks for a code");
@@ -168,19 +167,19 @@ impl World {
                     self.answer(&mut machine, asked, ticket, choose);
                 }
                 Action::ShowCode(prompt) => {
-                    assert!(!silent && !shown, "a code that nobody wants");
+                    assert!(!silent && !shown, "an unexpected code");
                     judge::prompt(&prompt);
                     shown = true;
                 }
                 Action::Wait { until, .. } => {
-                    assert!(until.as_millis() > self.now && self.flight.is_none(), "a wait for nothing");
+                    assert!(until.as_millis() > self.now && self.flight.is_none(), "an unexpected wait");
                     self.now = until.as_millis() + [0, 0, 1, 90_000][choose.pick(4)];
                 }
                 Action::Done(outcome) => return self.end(machine, outcome, silent, choose),
                 Action::Ended => panic!("the outcome comes first"),
             }
         }
-        // Nobody goes on with it.
+        // The driver stops here.
         machine.cancel();
         self.cancelled = true;
         self.check_cache(&machine.into_cache());
@@ -206,7 +205,7 @@ impl World {
         machine.response(ticket, response, self.at()).unwrap();
     }
 
-    /// An answer of the token endpoint, and what it changes.
+    /// An answer of the token endpoint, and its effect on the expected cache.
     fn tokens_or_not(&mut self, asked: &Asked, choose: &mut Bytes<'_>) -> (u16, String) {
         let number = self.answers;
         let (access, refresh) = (format!("{SECRET}access-{number}"), format!("{SECRET}refresh-new-{number}"));
@@ -234,25 +233,25 @@ impl World {
                 if choice == 4 {
                     body = body.replace("\"access_token\"", "\"no_access_token\"");
                 }
-                // What a poll brings after a cancel, or for another client, is not kept.
+                // The token of a poll after a cancellation, or for another client, is not stored.
                 let usable = choice < 3;
                 let good = usable && !self.cancelled;
                 if good {
-                    // What is saved takes the place of all of the same owner.
-                    self.kept.clear();
+                    // What is saved replaces everything of the same owner.
+                    self.stored.clear();
                     self.granted.insert(access.clone());
                 }
                 if rotates && (good || used.is_some()) {
-                    self.kept.remove(used.as_deref().unwrap_or_default());
-                    self.kept.insert(refresh);
+                    self.stored.remove(used.as_deref().unwrap_or_default());
+                    self.stored.insert(refresh);
                 } else if let (Some(used), true) = (used, good) {
-                    self.kept.insert(used);
+                    self.stored.insert(used);
                 }
                 (200, body)
             }
             5 | 6 => {
                 if let (Some(used), false) = (used, self.cancelled) {
-                    self.kept.remove(&used);
+                    self.stored.remove(&used);
                     self.dead.insert(used);
                 }
                 error("invalid_grant", "")
@@ -288,17 +287,20 @@ impl World {
         hides(&format!("{outcome:?}"));
         match &outcome {
             Ok(signed_in) => {
-                assert!(self.granted.contains(signed_in.access_token().expose()), "a token from nowhere");
+                assert!(self.granted.contains(signed_in.access_token().expose()), "a token that was not granted");
                 assert!(!silent || signed_in.source() != TokenSource::DeviceFlow);
             }
             Err(failure) => {
                 judge::failure(failure);
                 hides(&failure.to_string());
-                assert!(silent || !matches!(failure, Failure::SignInNeeded(_)), "there is a person to ask");
-                assert!(self.cancelled || *failure != Failure::Cancelled, "nobody has cancelled it");
+                assert!(
+                    silent || !matches!(failure, Failure::SignInNeeded(_)),
+                    "an interactive sign-in must show a code instead"
+                );
+                assert!(self.cancelled || *failure != Failure::Cancelled, "it was not cancelled");
             }
         }
-        // The answer to what is still in flight: a token that it holds is kept, if it was for a refresh.
+        // The answer to the request still in flight: its token is stored if it was a refresh.
         if let Some((asked, ticket)) = self.flight.take() {
             self.answer(&mut machine, asked, ticket, choose);
         }
@@ -314,8 +316,8 @@ impl World {
 
     fn check_cache(&self, cache: &TokenCache) {
         let there = secrets(cache, "RefreshToken");
-        assert!(self.kept.is_subset(&there), "lost: {:?}, there: {there:?}", self.kept);
-        assert!(self.dead.is_disjoint(&there), "still there: {:?} of {there:?}", self.dead);
+        assert!(self.stored.is_subset(&there), "lost: {:?}, left: {there:?}", self.stored);
+        assert!(self.dead.is_disjoint(&there), "not removed: {:?} of {there:?}", self.dead);
         let written = cache.to_json();
         let again = TokenCache::from_json(written.expose().as_bytes()).expect("what was written is read");
         assert_eq!(again.to_json().expose(), written.expose());

@@ -1,5 +1,5 @@
-//! Invariant: whatever bytes load as a snapshot, the flow that goes on from it keeps the rest of the stored wait, the stored
-//! interval and the stored deadline, shows only what may be shown, hides the device code, and ends by itself.
+//! Invariant: for any bytes that load as a snapshot, the resumed flow keeps the rest of the stored wait, the stored interval and the
+//! stored deadline, shows only what may be shown, hides the device code, and ends.
 
 use crate::drive::{Drive, Step, client};
 use crate::{drive, judge};
@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
     let (away, json) = read(data);
     let Ok(snapshot) = serde_json::from_slice::<Snapshot>(json) else { return };
     assert_eq!(format!("{snapshot:?}"), "Snapshot");
-    // What was stored, in one shape, whichever one it was written in.
+    // What was stored, in one form.
     let stored = serde_json::to_value(&snapshot).unwrap();
     let now = Timestamp::from_millis(NOW);
     let flow = match DeviceFlow::resume(client(), snapshot, Duration::from_millis(away), now) {
@@ -30,7 +30,7 @@ pub fn check(data: &[u8]) {
     let stored = &stored["v1"];
     let number = |name: &str| stored["schedule"][name].as_u64().unwrap();
     let (interval, expires_in) = (number("interval"), number("expires_in_ms"));
-    assert!(interval > 0 && expires_in <= 86_400_000, "nonsense was resumed");
+    assert!(interval > 0 && expires_in <= 86_400_000, "an invalid snapshot was resumed");
     let (deadline, due) =
         (NOW + expires_in.saturating_sub(away), NOW.saturating_add(number("poll_in_ms").saturating_sub(away)));
 
@@ -46,7 +46,7 @@ pub fn check(data: &[u8]) {
     drive.next = Some(if due < deadline { poll } else { Next::Expired });
     match drive.step() {
         Step::Poll(ticket, request) => {
-            assert!(request.ends_with(tail.as_bytes()), "another device code was sent");
+            assert!(request.ends_with(tail.as_bytes()), "a different device code was sent");
             assert!(drive.prompt.is_some(), "the code was not shown again");
             drive.round_trip();
             drive.answer(ticket, Response::new(400, br#"{"error":"authorization_pending"}"#));
@@ -57,11 +57,11 @@ pub fn check(data: &[u8]) {
             assert!(due >= deadline, "expired with a poll left: {outcome:?}");
             judge::hides(&format!("{outcome:?}"), &secrets);
         }
-        Step::Device(_) => panic!("a second code was asked for"),
+        Step::Device(_) => panic!("a second code was requested"),
     }
 }
 
-/// A flow that was resumed and stored again at once has lost the time away and nothing else.
+/// A flow that is resumed and stored again at once has lost only the time away.
 fn same_again(flow: &DeviceFlow, now: Timestamp, stored: &Value, away: u64) {
     let Some(again) = flow.snapshot(now) else { return };
     let again = serde_json::to_value(&again).unwrap();
@@ -75,7 +75,7 @@ fn same_again(flow: &DeviceFlow, now: Timestamp, stored: &Value, away: u64) {
     }
     for name in ["expires_in_ms", "poll_in_ms"] {
         let left = stored[name].as_u64().unwrap().saturating_sub(away);
-        // Only a wait beyond the end of the timeline is shorter, by what the timeline has less.
+        // Only a wait beyond the end of the timeline is shorter, by the part that exceeds it.
         assert_eq!(again[name].as_u64().unwrap(), left.min(u64::MAX - NOW), "{name}");
     }
 }

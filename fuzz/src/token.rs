@@ -1,6 +1,6 @@
-//! Invariant: only one complete JSON object (or a form that says that it is one), with no member twice, a visible
-//! `access_token` and the type Bearer brings a token, and then exactly that token; everything else means what RFC 6749 §5.2
-//! and RFC 8628 §3.5 say, never shortens a wait, and shows no secret.
+//! Invariant: only one complete JSON object (or a form with its content type), without duplicate members, with a visible `access_token` and
+//! the type Bearer, is a token, and then exactly that one; everything else has the meaning of RFC 6749 §5.2 and RFC 8628 §3.5, never
+//! shortens a wait, and shows no secret.
 
 use crate::body::{self, Member, Members, Message, Seconds};
 use crate::drive::{Drive, MAX_ANSWER, Step};
@@ -17,12 +17,12 @@ enum Meaning {
     Denied,
     Expired,
     Rejected,
-    /// Another try, after a longer wait.
+    /// Another poll, after a longer wait.
     Again,
     Protocol,
-    /// Not said by the judge: anything but a token.
+    /// Anything but a token.
     NoToken,
-    /// Not said by the judge: forms, and errors that may stand under other names.
+    /// Undecided here: forms, and errors that may have other names.
     Unclear,
 }
 
@@ -53,20 +53,20 @@ pub fn check(data: &[u8]) {
     drive.abandon();
 }
 
-/// An answer that the judge cannot tell the meaning of: whatever follows must be within the law of the shortest wait.
+/// An answer whose meaning is undecided here: what follows must keep the shortest wait of the law.
 fn unclear(mut drive: Drive, meaning: &Meaning, message: &Message<'_>, secrets: &[&str]) {
     let law = drive.law.expect("a code");
-    // No window is known, so the poll is looked at here.
+    // The bounds of the poll are unknown, so it is checked here.
     let answered = drive.now;
     drive.next =
         Some(device_flow_testkit::law::Next::Poll { earliest: answered + law.interval, latest: law.deadline - 1 });
     match drive.step() {
-        Step::Poll(..) => assert!(drive.now > answered, "a poll at once"),
-        Step::Device(_) => panic!("a second code was asked for"),
+        Step::Poll(..) => assert!(drive.now > answered, "a poll without a wait"),
+        Step::Device(_) => panic!("a second code was requested"),
         Step::Done(outcome) => {
             hides(&outcome, secrets);
             if let Ok(token) = *outcome {
-                assert_ne!(*meaning, Meaning::NoToken, "a token from nothing");
+                assert_ne!(*meaning, Meaning::NoToken, "a token from an answer without one");
                 assert!((200..300).contains(&message.status), "a token with status {}", message.status);
                 match Members::read(message.body) {
                     Some(members) => same(&token, &members),
@@ -103,7 +103,7 @@ fn ended(meaning: &Meaning, outcome: &Result<TokenResponse, Failure>, members: O
     }
 }
 
-/// Every part of the token is what its member says.
+/// Every part of the token has the value of its member.
 fn same(token: &TokenResponse, members: &Members<'_>) {
     let [access, refresh, id] = ["access_token", "refresh_token", "id_token"].map(|name| members.get(name));
     assert_eq!(Some(token.access_token().expose()), access.text());
@@ -122,7 +122,7 @@ fn same(token: &TokenResponse, members: &Members<'_>) {
     assert!(token.authorization().is_none_or(|header| header.expose().strip_prefix("Bearer ") == access.text()));
 }
 
-/// The tokens in the answer, as far as they can be told from everything else in it.
+/// The tokens in the answer, as far as they can be distinguished from everything else in it.
 fn tokens(members: Option<&Members<'_>>, message: &Message<'_>) -> Vec<String> {
     let Some(members) = members else { return in_a_page(message) };
     let names = ["access_token", "refresh_token", "id_token"];
@@ -130,8 +130,8 @@ fn tokens(members: Option<&Members<'_>>, message: &Message<'_>) -> Vec<String> {
     texts.filter(|text| judge::is_unique(text, message.body)).collect()
 }
 
-/// The same for an answer that is no object, perhaps because it was cut short: any word behind what may begin a member or its
-/// value. A form has no such place.
+/// The same for an answer that is no object, perhaps because it was cut short: any word at the start of what may be a member or its
+/// value. A form has none.
 fn in_a_page(message: &Message<'_>) -> Vec<String> {
     let body = message.body;
     if body::is_form(message.line) {
@@ -157,7 +157,7 @@ fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
     let Some(members) = members.filter(|_| body.len() <= MAX_ANSWER) else {
         return match bare.first() {
             _ if not_now => Meaning::Again,
-            // What begins like JSON may be cut short or wrong: both are no token.
+            // An answer that begins like JSON may be cut short or invalid: neither is a token.
             Some(b'{' | b'[' | b'"') => Meaning::NoToken,
             _ if matches!(status, 204 | 205) => Meaning::Protocol,
             _ if body.len() <= MAX_ANSWER && is_other_json(body) => Meaning::Protocol,
@@ -187,7 +187,7 @@ fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
     }
 }
 
-/// Google and Twitch name the code of an error elsewhere; a token must not be lost to a text that is none.
+/// Google and Twitch have the error code in another member; a token must not be lost because of an unrelated text there.
 fn unless_renamed(members: &Members<'_>) -> Meaning {
     let plain = |name| members.get(name).text().is_none_or(|text| !text.contains(['_', ' ']));
     if plain("error_code") && plain("message") { Meaning::Token } else { Meaning::Unclear }
@@ -215,7 +215,7 @@ fn error(code: &str, members: &Members<'_>, not_now: bool) -> Meaning {
         | "invalid_scope"
         | "unauthorized_client"
         | "unsupported_grant_type" => Meaning::Rejected,
-        // A gateway's remark, or an error that only some servers know.
+        // The remark of a gateway, or an error of some servers only.
         _ if not_now => Meaning::NoToken,
         _ => Meaning::Rejected,
     }

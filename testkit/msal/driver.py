@@ -1,4 +1,4 @@
-"""Owns what a test can ask of MSAL for Python: one command with its arguments, answered by one line of JSON."""
+"""Owns the commands that a test can give to MSAL for Python: one with its arguments, answered with one line of JSON."""
 
 import json
 import sys

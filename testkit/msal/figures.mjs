@@ -1,5 +1,5 @@
 // Times MSAL for Node on a cache file: `figures.mjs FILE`, one `what<TAB>microseconds` per line, medians. `INSTALLED` is where
-// install.sh put it; `AUTHORITY`, `CLIENT_ID` and `SCOPE` say what to look for; the network is not asked for anything.
+// install.sh put it; `AUTHORITY`, `CLIENT_ID` and `SCOPE` say what to look for; the network is not used.
 import assert from "node:assert";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

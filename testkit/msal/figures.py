@@ -34,7 +34,7 @@ class Answer:
 
 
 class NoNetwork:
-    """Tells where the endpoints are, which this client wants to know when it is made, and fails whoever asks for tokens."""
+    """Answers with the endpoints, which the client needs when it is created, and fails every request for tokens."""
 
     def get(self, url, **_):
         assert url.endswith("/.well-known/openid-configuration"), f"a request to {url}"

@@ -1,6 +1,6 @@
-// Owns what a test can ask of the lock of MSAL for Node.
+// Owns the commands that a test can give to the lock of MSAL for Node.
 import { readFileSync, writeFileSync } from 'fs';
-// The package itself loads binaries for keyrings.
+// Importing the whole package would load binaries for keyrings.
 const extensions = (name) => import(`${process.env.INSTALLED}/node_modules/@azure/msal-node-extensions/dist/${name}.mjs`);
 const { CrossPlatformLock } = await extensions('lock/CrossPlatformLock');
 const { FilePersistence } = await extensions('persistence/FilePersistence');

@@ -1,4 +1,4 @@
-"""Owns what a test can ask of the lock of MSAL for Python."""
+"""Owns the commands that a test can give to the lock of MSAL for Python."""
 
 import sys
 from msal_extensions.cache_lock import CrossPlatLock, LockError

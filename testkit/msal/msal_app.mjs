@@ -1,4 +1,4 @@
-// Owns how a test's MSAL for Node is made: its client, its server and where its cache lives, all told by the environment.
+// Owns the configuration of MSAL for Node in tests: its client, its server and its cache file, all from the environment.
 import { createRequire } from "node:module";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import tls from "node:tls";
@@ -6,15 +6,15 @@ import tls from "node:tls";
 const installed = process.env.INSTALLED;
 export const msal = createRequire(`${installed}/`)("@azure/msal-node");
 
-// Node 20 knows no proxy for its own fetch, which is what MSAL uses. So the connection itself is led to the server, as a resolver
-// would; names and certificates stay those of the host that MSAL means.
+// MSAL uses the fetch of Node 20, which supports no proxy. So the connection itself is redirected to the server; names and certificates
+// stay those of the host that MSAL addresses.
 if (process.env.SERVER_PORT) {
     const connect = tls.connect;
     tls.connect = (options, ...rest) =>
         connect({ ...options, host: "127.0.0.1", port: Number(process.env.SERVER_PORT) }, ...rest);
 }
 
-// Read before each access and written after it, as MSAL's own documentation tells a program to do it.
+// Read before each access and written after it, as the documentation of MSAL recommends.
 const plain = (path) => ({
     async beforeCacheAccess({ tokenCache }) {
         if (existsSync(path)) tokenCache.deserialize(readFileSync(path, "utf8"));
@@ -24,7 +24,7 @@ const plain = (path) => ({
     },
 });
 
-// The package itself loads binaries for keyrings, so only its files for files are taken.
+// Importing the whole package would load binaries for keyrings, so only the modules for files are imported.
 const extensions = async (path) => {
     const file = (name) => import(`${installed}/node_modules/@azure/msal-node-extensions/dist/persistence/${name}.mjs`);
     const { FilePersistence } = await file("FilePersistence");

@@ -1,4 +1,4 @@
-"""Owns how a test's MSAL for Python is made: its client, its server and where its cache lives, all told by the environment."""
+"""Owns the configuration of MSAL for Python in tests: its client, its server and its cache file, all from the environment."""
 
 import atexit
 import os
@@ -8,8 +8,8 @@ from msal_extensions import FilePersistence, PersistedTokenCache
 
 
 def cache(path, keeper):
-    """`extensions`: locked and written through at once, as the package msal-extensions does it. `plain`: read now, written at
-    the end, as MSAL's own documentation tells a program to do it."""
+    """`extensions`: locked and written at once, as the package msal-extensions does. `plain`: read now and written at the end, as the
+    documentation of MSAL recommends."""
     if keeper == "extensions":
         return PersistedTokenCache(FilePersistence(path))
     plain = msal.SerializableTokenCache()

@@ -1,5 +1,5 @@
-// Owns the steps of the documented device code sample of MSAL for Node: ask, show what is to be shown, wait for twenty seconds at
-// most. What it brought is told as one line of JSON.
+// Owns the steps of the documented device code sample of MSAL for Node: request a code, show the message, wait at most twenty seconds.
+// The result is one line of JSON.
 import { application } from "./msal_app.mjs";
 
 const app = await application();

@@ -1,5 +1,5 @@
-"""Owns the steps of the documented device code sample of MSAL for Python: look for an account, try silently, else show a code and
-wait. What each step brought is told as one line of JSON."""
+"""Owns the steps of the documented device code sample of MSAL for Python: look for an account, try a silent sign-in, else show a code and
+wait. The result of each step is in one line of JSON."""
 
 import json
 import os

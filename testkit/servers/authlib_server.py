@@ -1,9 +1,8 @@
 """Owns the Authlib server: a Flask application, all state in memory.
 
-Authlib is a library: grants, client authentication and answers are its own; the storage, the page where a person
-decides and the rule for `slow_down` are this file's. That rule is the strictest reading of RFC 8628 §3.5: any poll
-sooner than the interval after the one before, even a refused one, is told to slow down, and each such answer adds
-five seconds for good.
+Authlib is a library: grants, client authentication and answers are its own; this file adds the storage, the page where a person
+decides, and the rule for `slow_down`. That rule is the strictest reading of RFC 8628 §3.5: any poll sooner than the interval after
+the previous one, even after a refused one, is answered with `slow_down`, and each such answer adds five seconds for good.
 """
 
 import json
@@ -123,7 +122,7 @@ class Device(DeviceCodeGrant):
             return too_fast
 
     def create_token_response(self):
-        # One use, also when several polls come at the same moment.
+        # Used once, even when several polls come at the same moment.
         if BY_DEVICE_CODE.pop(self.request.credential["device_code"], None) is None:
             raise InvalidGrantError()
         return super().create_token_response()

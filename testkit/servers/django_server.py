@@ -1,4 +1,4 @@
-"""Owns the django-oauth-toolkit server: a Django site that is nothing but the toolkit and a sign-in page.
+"""Owns the django-oauth-toolkit server: a Django site with only the toolkit and a sign-in page.
 
 Run as a script it makes the template database that every start copies.
 """
@@ -77,12 +77,12 @@ from oauth2_provider.urls import metadata_urlpatterns  # noqa: E402
 urlpatterns = [
     path("login/", LoginView.as_view(template_name="login.html")),
     path("o/", include("oauth2_provider.urls")),
-    # RFC 8414 §3 puts the document at the root of the host, with the issuer's path behind it.
+    # RFC 8414 §3: the document is at the root of the host, followed by the path of the issuer.
     path("", include((metadata_urlpatterns, "oauth2_provider"), namespace="root_metadata")),
 ]
 
 if "EXPIRES" in os.environ:
-    # The toolkit has no setting for the device code's lifetime: it is oauthlib's 1800 s.
+    # The toolkit has no setting for the lifetime of a device code: it is the 1800 s of oauthlib.
     from oauthlib.oauth2.rfc8628.endpoints.device_authorization import DeviceAuthorizationEndpoint
 
     DeviceAuthorizationEndpoint.expires_in = int(os.environ["EXPIRES"])

@@ -4,7 +4,7 @@ import os
 import threading
 import time
 
-# The harness hands its bound port over as standard input, so no two servers can want the same one.
+# The harness hands its bound port over as standard input, so two servers never take the same one.
 bind = "fd://0"
 workers = 1
 worker_class = "gthread"
@@ -12,12 +12,12 @@ threads = 8
 # The default of 2 s is shorter than a poll interval, so that no connection would ever be used twice.
 keepalive = 30
 loglevel = "warning"
-# It would be one file in the home directory for every server.
+# All servers would share one file in the home directory.
 control_socket_disable = True
 
 
 def on_starting(_server):
-    """A killed test leaves no server behind; the worker goes when its master has gone."""
+    """A killed test must leave no server behind; the worker ends when its master has ended."""
     parent = os.getppid()
 
     def watch():

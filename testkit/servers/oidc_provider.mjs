@@ -39,7 +39,7 @@ const provider = new Provider(BASE_URL, {
   clients,
   scopes: ['openid', 'offline_access', 'profile', 'email', 'api:read'],
   claims: { openid: ['sub'], profile: ['name'], email: ['email'] },
-  // Any login is somebody.
+  // Every login name is an account.
   findAccount: async (ctx, id) => ({
     accountId: id,
     claims: async () => ({ sub: id, name: `User ${id}`, email: `${id}@example.test` }),
@@ -73,16 +73,16 @@ const provider = new Provider(BASE_URL, {
 });
 
 if (INTERVAL) {
-  // It never sends an `interval`. A test that asks for one still gets it, to poll faster than the default of 5 s.
+  // oidc-provider never sends an `interval`. A test can still have one, to poll faster than the default of 5 s.
   provider.use(async (ctx, next) => {
     await next();
     if (ctx.oidc?.route === 'device_authorization' && ctx.status === 200) ctx.body.interval = Number(INTERVAL);
   });
 }
 
-// The harness binds the port and hands it over as standard input, so no two servers can want the same one.
+// The harness binds the port and hands it over as standard input, so two servers never take the same one.
 provider.listen({ fd: 0 });
 
-// A killed test leaves no server behind.
+// A killed test must leave no server behind.
 const parent = process.ppid;
 setInterval(() => process.ppid === parent || process.exit(), 500).unref();

@@ -2,8 +2,8 @@
 
 usage: person.py approve|deny VERIFICATION_URI USER_CODE
 
-Fills in the forms of whatever page comes, so that one script serves all servers. Leaves with 0 once a page confirms
-the decision, else with 1 and the last page's text.
+Fills in the forms of each page that comes, so that one script serves all servers. Exits with 0 once a page confirms the decision,
+otherwise with 1 and the text of the last page.
 """
 
 import html.parser
@@ -14,7 +14,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-#: decision: (the button to press when a page has it, what the last page says)
+#: decision: (the button to press if a page has it, what the last page says)
 DECISIONS = {
     "approve": (r"allow|accept", r"sign-in .*was successful|device authorized"),
     "deny": (r"deny|abort", r"sign-in request was interrupted|device denied"),

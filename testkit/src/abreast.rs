@@ -1,16 +1,16 @@
-//! Owns running a test on many cases at once, for most of it is waiting. A panic names its case.
+//! Owns running a test on many cases at once, since most of the time is spent waiting. A panic names its case.
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// All of them at once.
+/// Runs the test on all cases at once.
 pub fn side_by_side<T: Debug + Sync>(cases: &[T], test: impl Fn(&T) + Sync) {
     abreast(cases.len(), cases, test);
 }
 
-/// This many at once.
+/// Runs the test on all cases, this many at once.
 pub fn abreast<T: Debug + Sync>(width: usize, cases: &[T], test: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     let work = || {

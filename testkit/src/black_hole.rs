@@ -1,4 +1,4 @@
-//! Owns addresses with nobody behind them: one that swallows packets, as behind a router that drops IPv6, and one that refuses.
+//! Owns addresses where no server answers: one that drops packets, as behind a router that drops IPv6, and one that refuses.
 
 use rustix::net;
 use std::io::ErrorKind;
@@ -6,14 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-/// A listener that accepts nobody and whose queue is full: the kernel drops every further attempt to connect.
+/// A listener that never accepts and whose queue is full: the kernel drops every further attempt to connect.
 pub struct BlackHole {
     listener: TcpListener,
     _queue: Vec<TcpStream>,
 }
 
 impl BlackHole {
-    /// On this address; `None` where the system has no such address, which is how one without IPv6 shows.
+    /// Listens on this address; `None` where the system has no such address, for example one without IPv6.
     pub fn at(address: SocketAddr) -> Option<Self> {
         let listener = match TcpListener::bind(address) {
             Err(error) if error.kind() == ErrorKind::AddrNotAvailable => return None,
@@ -28,23 +28,23 @@ impl BlackHole {
                 Err(error) if error.kind() == ErrorKind::TimedOut => break,
                 Err(error) => panic!("{error}"),
             }
-            assert!(queue.len() < 1_000, "this queue never fills");
+            assert!(queue.len() < 1_000, "the queue does not fill");
         }
         Some(Self { listener, _queue: queue })
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 }
 
-/// A port that refuses every connection, and that no other server of the test run can take meanwhile.
+/// A port that refuses every connection, and that no other server of the test run can take in the meantime.
 pub struct ClosedPort(OwnedFd);
 
 impl ClosedPort {
-    /// On 127.0.0.1: bound, but never listened on.
-    #[expect(clippy::new_without_default, reason = "every one is another")]
+    /// Binds a port of 127.0.0.1, and never listens on it.
+    #[expect(clippy::new_without_default, reason = "each one is different")]
     pub fn new() -> Self {
         let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
         net::bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();

@@ -1,11 +1,11 @@
-//! Owns choosing: one world is driven by an enumerator that takes every path, by a property test and by a fuzzer alike.
+//! Owns choosing: one world can be driven by an enumerator that takes every path, by a property test, and by a fuzzer.
 
-/// Somebody who decides what happens next.
+/// A source of decisions about what happens next.
 pub trait Choose {
-    /// One of `of` possibilities (at least 1), counted from 0. 0 is the dullest: it is what a shrunk failure is made of.
+    /// One of `of` possibilities (at least 1), counted from 0. 0 must be the most ordinary one: a shrunk failure consists of them.
     fn pick(&mut self, of: usize) -> usize;
 
-    /// Whether there is nothing more to choose by: a world that could go on comes to its end then.
+    /// Whether the source is exhausted: a world that could go on then ends.
     fn is_used_up(&self) -> bool {
         false
     }
@@ -19,7 +19,8 @@ pub trait Choose {
     }
 }
 
-/// Every path of a bounded world, one after the other, by replaying the path so far with its last open choice changed.
+/// Walks every path of a bounded world in turn, by replaying the previous path with its last open choice changed, and returns how
+/// many there were.
 ///
 /// ```
 /// use device_flow_testkit::choices::{Choose, every_path};
@@ -34,21 +35,21 @@ pub fn every_path(mut walk: impl FnMut(&mut Path)) -> u64 {
     for count in 1.. {
         path.depth = 0;
         walk(&mut path);
-        // Whoever asks less often with the same answers is no function of them, and the count would mean nothing.
-        assert_eq!(path.depth, path.chosen.len(), "the same choices led elsewhere");
+        // A walk that asks less often after the same answers depends on something else, and the count would mean nothing.
+        assert_eq!(path.depth, path.chosen.len(), "the same choices led to another path");
         while path.chosen.pop_if(|(choice, of)| *choice + 1 == *of).is_some() {}
         match path.chosen.last_mut() {
             Some((choice, _)) => *choice += 1,
             None => return count,
         }
     }
-    unreachable!("more paths than numbers")
+    unreachable!("more than u64::MAX paths")
 }
 
 /// One path of [`every_path`].
 #[derive(Debug, Default)]
 pub struct Path {
-    /// What was chosen of how many.
+    /// Each choice, and out of how many.
     chosen: Vec<(usize, usize)>,
     depth: usize,
 }
@@ -60,14 +61,14 @@ impl Choose for Path {
             self.chosen.push((0, of));
         }
         let (choice, known) = self.chosen[self.depth];
-        assert_eq!(known, of, "the same choices led elsewhere");
+        assert_eq!(known, of, "the same choices led to another path");
         self.depth += 1;
         choice
     }
 }
 
-/// Choices read from bytes, of a fuzzer or a property test: one byte each (two where there are more than 256 possibilities).
-/// When they are used up, everything is dull.
+/// Choices read from the bytes of a fuzzer or a property test: one byte each, two where there are more than 256 possibilities.
+/// After the last byte every choice is 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a>(pub &'a [u8]);
 

@@ -1,5 +1,5 @@
-//! Owns `Proxy`: it stands before any server, passes each request on, gets the whole answer, and spoils it on the way back. It
-//! counts what the client took of it.
+//! Owns `Proxy`: it stands in front of any server, forwards each request, reads the whole answer, and damages it on the way back. It
+//! counts how much of it the client took.
 
 use crate::loopback::{self, Asked, Authority, Loopback, Next};
 use std::io::{self, Read, Write};
@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// What happens to an answer on its way. The server has given it in any case.
+/// What happens to an answer on its way back. The server has given it in any case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.
     None,
-    /// It comes that much later.
+    /// It comes this much later.
     Latency(Duration),
-    /// It comes whole, one byte at a time.
+    /// It comes complete, one byte at a time.
     ByteByByte,
-    /// Headers, and then a byte now and then, for longer than anybody should wait.
+    /// Headers, and then a byte every 10 ms, for longer than a client should wait.
     Trickle,
     /// None of it comes, and the connection stays open.
     Hang,
@@ -30,51 +30,51 @@ pub enum Fault {
     ResetInBody,
     /// Half of its body comes; then the connection is closed.
     CutBody,
-    /// The same, but nothing in the headers says how long the body should be.
+    /// The same, but no header tells the length of the body.
     CutUnnoticed,
-    /// The same in chunks.
+    /// The same with `Transfer-Encoding: chunked`.
     CutChunk,
     /// Half of the status line comes; then the connection is closed.
     CutHead,
-    /// The status line comes; then the proxy says no more, but listens.
+    /// The status line comes; then the proxy closes its direction, and still reads.
     HalfClose,
     /// These bytes come instead.
     Garbage(&'static str),
     /// A redirect with this status and target comes instead.
     Redirect(u16, String),
-    /// A quarter of a megabyte comes that gzip makes a quarter of a gigabyte of.
+    /// 270 kilobytes come that gzip decodes to 256 megabytes.
     GzipBomb,
-    /// Headers come without end.
+    /// An endless number of headers comes.
     EndlessHeaders,
-    /// One header comes without end.
+    /// One endless header comes.
     EndlessHeader,
-    /// An object without end comes instead, in one piece or in chunks.
+    /// An endless JSON object comes instead.
     EndlessObject {
         /// As `Transfer-Encoding: chunked`.
         chunked: bool,
     },
-    /// A page without end comes instead.
+    /// An endless page comes instead.
     EndlessPage,
-    /// The connection for the request has a certificate that nobody trusts; the request does not come (HTTPS only).
+    /// The connection for the request has an untrusted certificate, so that the request does not arrive (HTTPS only).
     WrongCertificate,
 }
 
-/// A server on a free port of 127.0.0.1 that is another one seen through faults.
+/// A faulty view of another server, on a free port of 127.0.0.1.
 pub struct Proxy {
     loopback: Loopback,
     written: Arc<AtomicU64>,
 }
 
 impl Proxy {
-    /// Before the server for plain HTTP on this port of loopback. The plan says what happens to the how manieth request, from
-    /// 0.
+    /// In front of the server for plain HTTP on this port of 127.0.0.1. `plan` maps the number of a request, counted from 0, to its
+    /// fault.
     pub fn http(upstream: u16, plan: impl Fn(usize) -> Fault + Send + Sync + 'static) -> Self {
         let written = Arc::<AtomicU64>::default();
         let loopback = Loopback::http(serve(upstream, "http", Arc::new(plan), written.clone()));
         Self { loopback, written }
     }
 
-    /// The same for HTTPS, with certificates of this authority.
+    /// The same for HTTPS, with certificates of this authority; the server behind still speaks plain HTTP.
     pub fn https(upstream: u16, authority: &Authority, plan: impl Fn(usize) -> Fault + Send + Sync + 'static) -> Self {
         let (right, wrong) = (authority.server(&["127.0.0.1"]), loopback::self_signed(&["127.0.0.1"]));
         let (written, plan) = (Arc::<AtomicU64>::default(), Arc::new(plan));
@@ -99,7 +99,7 @@ impl Proxy {
         self.loopback.connections()
     }
 
-    /// How many bytes of answers the client, or a socket's buffer, has taken so far.
+    /// How many bytes of answers the client, or the buffer of a socket, has taken so far.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::SeqCst)
     }
@@ -114,14 +114,14 @@ fn serve(
     move |asked, wire| {
         let Ok(answer) = forward(upstream, scheme, asked) else { return Next::Close };
         let mut wire = Counted { wire, written: &written };
-        // A certificate belongs to a connection, so the request that is to see another one needs another one.
+        // A certificate belongs to a connection, so a request with another certificate needs another connection.
         let last = plan(asked.number + 1) == Fault::WrongCertificate;
-        // A client that has gone away is no mistake.
-        spoil(&plan(asked.number), &Answer::read(answer, last), &mut wire).unwrap_or(Next::Close)
+        // The client may have gone away.
+        send_with(&plan(asked.number), &Answer::read(answer, last), &mut wire).unwrap_or(Next::Close)
     }
 }
 
-/// What the server says to this request.
+/// The answer of the server behind to this request.
 fn forward(upstream: u16, scheme: &str, asked: &Asked) -> io::Result<Vec<u8>> {
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, upstream))?;
     let body = asked.bytes.len() - asked.body.len();
@@ -136,7 +136,7 @@ fn forward(upstream: u16, scheme: &str, asked: &Asked) -> io::Result<Vec<u8>> {
 struct Answer {
     head: String,
     body: Vec<u8>,
-    /// Whether the connection ends with it.
+    /// Whether the connection closes after it.
     last: bool,
 }
 
@@ -160,11 +160,11 @@ impl Answer {
     }
 }
 
-fn spoil(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result<Next> {
+fn send_with(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result<Next> {
     let head = answer.head.as_bytes();
     let mut send = |parts: &[&[u8]]| wire.write_all(&parts.concat()).and_then(|()| wire.flush());
     match fault {
-        // With the wrong certificate no request comes that could be answered.
+        // With the wrong certificate no request arrives.
         Fault::None | Fault::WrongCertificate => send(&[head, &answer.body])?,
         Fault::Latency(time) => {
             thread::sleep(*time);
@@ -234,7 +234,7 @@ fn spoil(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result<Nex
     Ok(answer.next())
 }
 
-/// Far more than all buffers between two programs hold; and little enough that who reads it all is found out soon.
+/// Far more than all buffers between two programs hold, and little enough that a test soon notices a client that reads all of it.
 const ENDLESS: usize = 64 << 20;
 
 fn flood(wire: &mut dyn Write, head: &[u8], piece: &[u8]) -> io::Result<()> {
@@ -243,14 +243,14 @@ fn flood(wire: &mut dyn Write, head: &[u8], piece: &[u8]) -> io::Result<()> {
     (0..ENDLESS / piece.len()).try_for_each(|_| wire.write_all(&piece))
 }
 
-/// How much the bomb is when it has gone off: `{` and so many spaces.
-pub const BOMB: u64 = 1 + (256 << 20);
+/// The decoded size of [`gzip_bomb`]: `{` and 256 megabytes of spaces.
+pub const BOMB_SIZE: u64 = 1 + (256 << 20);
 
-/// An object of a quarter of a gigabyte that does not end, as gzip (RFC 1952): a brace, and 256 times a megabyte of spaces.
+/// An unfinished JSON object of 256 megabytes as gzip (RFC 1952): a brace, and 256 times a megabyte of spaces.
 pub fn gzip_bomb() -> Vec<u8> {
     const HEADER: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03";
     const BRACE: &[u8] = b"\x00\x01\x00\xfe\xff{";
-    // A block whose trees know a space and `258 times the byte before`: its codes are one bit long, and 0.
+    // A block whose trees have a space and `repeat the previous byte 258 times`: each code is one bit, 0.
     const TREES: &[u8] = b"\xec\xc1\x31\x01\x00\x00\x00\xc2\xa0\x2a\xeb\x9f\xd2\x10\xbe\x40\x01";
     const BLOCK_END: &[u8] = b"\x7c\x06\x00\x00\xff\xff";
     const LAST_BLOCK: &[u8] = b"\x01\x00\x00\xff\xff";
@@ -259,7 +259,7 @@ pub fn gzip_bomb() -> Vec<u8> {
     [HEADER, BRACE, &megabyte.repeat(256), LAST_BLOCK, CRC_AND_SIZE.as_flattened()].concat()
 }
 
-/// Counts what is taken.
+/// Counts the bytes that are taken.
 struct Counted<'a> {
     wire: &'a mut dyn Write,
     written: &'a AtomicU64,

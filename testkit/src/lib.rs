@@ -1,25 +1,26 @@
-//! What the tests of this workspace share. This file alone owns the list of its rooms.
+//! Owns the list of what tests of device flow clients share.
 //!
 //! - `abreast`: one test on many cases at once.
-//! - `black_hole` (feature `loopback`, Unix): an address that swallows packets, and one that refuses.
+//! - `black_hole` (feature `loopback`, Unix): an address that drops packets, and one that refuses.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `conformance` (feature `loopback`, Unix): the duties of a transport, tried one by one.
-//! - `faults` (feature `loopback`, Unix): a proxy that spoils the answers of any server.
+//! - `faults` (feature `loopback`, Unix): a proxy that damages the answers of any server.
 //! - `law`: when the next poll may and must come.
-//! - `loopback` (feature of the same name, Unix): small servers whose every byte a test decides, and certificates for them.
+//! - `loopback` (feature of the same name, Unix): small servers that send exactly the bytes of a test, and certificates for them.
 //! - `memory`: a driver without sockets and without waits.
-//! - `microsoft` (feature `loopback`, Unix): a server that looks like Microsoft Entra ID, and does what a test tells it.
+//! - `microsoft` (feature `loopback`, Unix): a server that looks like Microsoft Entra ID and follows a script.
 //! - `msal` (Unix): MSAL for Python and for Node, installed and run.
-//! - `recorder`: any machine on a timeline of its own, and what it did there.
-//! - `rotating` (feature `loopback`, Unix): an authorization server that gives each refresh token once.
+//! - `recorder`: any machine on a timeline of its own, and a record of what it did.
+//! - `rotating` (feature `loopback`, Unix): an authorization server that accepts each refresh token once.
 //! - `scaled`: any machine on a faster timeline, or without waits.
-//! - `secrets`: the word that every secret of the tests contains, and the search for it.
+//! - `secrets`: the word that every secret in the tests contains, and the search for it.
 //! - `server`: the scripted authorization server, without sockets.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
-//! - `tcp` (feature `loopback`, Unix): the scripted server behind real sockets.
+//! - `tcp` (feature `loopback`, Unix): the scripted server on real sockets.
 //! - `watch`: the polling law on a trace.
 //! - `world`: a sign-in driven by choices, under the watch.
-
+//!
+#![doc = include_str!("../README.md")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -35,6 +36,8 @@ pub mod choices;
 pub mod conformance;
 #[cfg(all(feature = "loopback", unix))]
 pub mod faults;
+#[cfg(unix)]
+mod installation;
 pub mod law;
 #[cfg(all(feature = "loopback", unix))]
 pub mod loopback;

@@ -1,4 +1,5 @@
-//! Owns `Loopback`: a small real server on loopback whose every byte a test decides, and what it saw.
+//! Owns `Loopback`: a small HTTP server on loopback, with TLS or without; a test decides every byte that it sends, and it records what
+//! it receives. Owns the certificates for it, too.
 
 use device_flow_core::{Client, ClientBuilder, Provider};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A server on a free port of 127.0.0.1, one thread for each connection. It keeps connections open until told otherwise.
+/// A server on a free port of 127.0.0.1, with one thread for each connection. It keeps connections open unless told otherwise.
 pub struct Loopback {
     address: SocketAddr,
     scheme: &'static str,
@@ -25,12 +26,12 @@ struct Seen {
     closed: AtomicUsize,
 }
 
-/// One request as it came.
+/// One request as it was received.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// On the how manieth connection, from 0.
+    /// The number of the connection, counted from 0.
     pub connection: usize,
-    /// The how manieth request of all, from 0.
+    /// The number of the request among all of this server, counted from 0.
     pub number: usize,
     /// When its last byte was read.
     pub at: Instant,
@@ -40,7 +41,7 @@ pub struct Asked {
     pub head: String,
     /// The body.
     pub body: String,
-    /// All of it, byte for byte.
+    /// The whole request, byte for byte.
     pub bytes: Vec<u8>,
 }
 
@@ -53,16 +54,16 @@ pub enum Next {
     Close,
     /// It is reset (RST).
     Reset,
-    /// It is closed in one direction: nothing more comes, but the server still listens until the client goes.
+    /// It is closed in one direction: the server sends no more, but reads until the client goes.
     HalfClose,
-    /// It stays open, and nothing more comes until the client goes.
+    /// It stays open, and the server sends no more, until the client goes.
     Hang,
 }
 
-/// How long a server that says no more waits for the client to go: a test whose client never does shall fail, not hang.
+/// How long a silent server waits for the client to go: if the client never does, the test must fail and not hang.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The certificate of a connection, by how many requests there were before it.
+/// The certificate of a connection, by the number of requests before it.
 type Certificates = dyn Fn(usize) -> Arc<ServerConfig> + Send + Sync;
 
 impl Loopback {
@@ -79,7 +80,7 @@ impl Loopback {
         Self::https_by(move |_| tls.clone(), serve)
     }
 
-    /// The same with a certificate for each connection, chosen by how many requests there were before it.
+    /// The same with a certificate for each connection, chosen by the number of requests before it.
     pub fn https_by(
         certificate: impl Fn(usize) -> Arc<ServerConfig> + Send + Sync + 'static,
         serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
@@ -98,7 +99,7 @@ impl Loopback {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
         let (serve, shared) = (Arc::new(serve), seen.clone());
-        // The thread lives as long as the test's process; nothing is gained by ending it earlier.
+        // The thread lives as long as the test process; ending it earlier would gain nothing.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let connection = shared.connections.fetch_add(1, Ordering::SeqCst);
@@ -121,7 +122,7 @@ impl Loopback {
                         }
                         next @ (Next::HalfClose | Next::Hang) => {
                             if next == Next::HalfClose {
-                                // A client that has gone away is no mistake.
+                                // The client may have gone away.
                                 let _ = socket.shutdown(Shutdown::Write);
                             }
                             socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -146,12 +147,12 @@ impl Loopback {
         format!("{}://{}{path}", self.scheme, self.address)
     }
 
-    /// A client of the authorization server that [`sign_in`] plays.
+    /// A client for the authorization server that [`sign_in`] plays.
     pub fn client(&self) -> Client {
         self.client_builder().build().unwrap()
     }
 
-    /// The same, to be refined.
+    /// The same, not yet built.
     pub fn client_builder(&self) -> ClientBuilder {
         let provider = Provider::endpoints(self.url("/device"), self.url("/token"));
         Client::builder(provider, "client").allow_http_loopback()
@@ -172,7 +173,7 @@ impl Loopback {
         self.seen.connections.load(Ordering::SeqCst)
     }
 
-    /// How many of them have ended, from either side.
+    /// How many of them were closed, by either side.
     pub fn closed(&self) -> usize {
         self.seen.closed.load(Ordering::SeqCst)
     }
@@ -226,8 +227,8 @@ fn talk<S: Read + Write>(
     }
 }
 
-/// A proxy that connects every tunnel to this port of 127.0.0.1, whatever it is asked for, and shows each request for one to
-/// `check`. Its own port.
+/// Starts a proxy that connects every tunnel to this port of 127.0.0.1, whatever host is requested, and passes the head of each CONNECT
+/// request to `check`. Returns the proxy's own port.
 pub fn tunnel_to(port: u16, check: impl Fn(&str) + Send + 'static) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let own = listener.local_addr().unwrap().port();
@@ -238,7 +239,7 @@ pub fn tunnel_to(port: u16, check: impl Fn(&str) + Send + 'static) -> u16 {
             while !head.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];
                 if near.read_exact(&mut byte).is_err() {
-                    // Somebody who only looks whether there is a proxy.
+                    // A client that only checks whether there is a proxy.
                     continue 'connections;
                 }
                 head.extend(byte);
@@ -254,7 +255,7 @@ pub fn tunnel_to(port: u16, check: impl Fn(&str) + Send + 'static) -> u16 {
     own
 }
 
-/// Writes a whole answer. A client that has gone away is no mistake.
+/// Writes a whole answer. The client may have gone away; then the connection is closed.
 pub fn answer(wire: &mut dyn Write, status: u16, headers: &str, body: &str) -> Next {
     let length = body.len();
     let head = format!("HTTP/1.1 {status} Status\r\nContent-Length: {length}\r\n{headers}\r\n");
@@ -264,8 +265,7 @@ pub fn answer(wire: &mut dyn Write, status: u16, headers: &str, body: &str) -> N
     }
 }
 
-/// Plays an authorization server: a code with an interval of one second, then these error codes one after the other, then a
-/// token.
+/// Plays an authorization server: a code with an interval of one second, then one of these error codes for each poll, then a token.
 pub fn sign_in(errors: &'static [&'static str]) -> impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static {
     let polls = AtomicUsize::new(0);
     move |asked, wire| {
@@ -279,18 +279,18 @@ pub fn sign_in(errors: &'static [&'static str]) -> impl Fn(&Asked, &mut dyn Writ
     }
 }
 
-/// A code with an interval of one second that lives for half an hour.
+/// Answers with a code that has an interval of one second and lives for half an hour.
 pub fn device_answer(wire: &mut dyn Write) -> Next {
     let code = r#"{"device_code":"device-code-1-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":1800,"interval":1}"#;
     answer(wire, 200, JSON, code)
 }
 
-/// An OAuth error.
+/// Answers with an OAuth error.
 pub fn error_answer(wire: &mut dyn Write, error: &str) -> Next {
     answer(wire, 400, JSON, &format!(r#"{{"error":"{error}"}}"#))
 }
 
-/// A token.
+/// Answers with a token.
 pub fn token_answer(wire: &mut dyn Write) -> Next {
     answer(wire, 200, JSON, r#"{"access_token":"token-1-canary","token_type":"Bearer","expires_in":3600}"#)
 }
@@ -298,40 +298,40 @@ pub fn token_answer(wire: &mut dyn Write) -> Next {
 /// The header of JSON answers.
 pub const JSON: &str = "Content-Type: application/json\r\n";
 
-/// A certificate authority of the test's own.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
 impl Authority {
-    /// A new one; nobody trusts it.
-    #[expect(clippy::new_without_default, reason = "every one is another")]
+    /// A new one, which no system trusts.
+    #[expect(clippy::new_without_default, reason = "each one is different")]
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        // With the name that certificates have by default, OpenSSL would take those it issues for self-signed ones.
+        // With the default name of rcgen, OpenSSL would mistake the certificates that it issues for self-signed ones.
         params.distinguished_name.push(DnType::CommonName, "authority of a test");
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         Self { issuer: Issuer::new(params, key), pem }
     }
 
-    /// Its certificate.
+    /// Its own certificate.
     pub fn pem(&self) -> &str {
         &self.pem
     }
 
-    /// A server certificate of it for these names or addresses.
+    /// A server certificate for these names or addresses.
     pub fn server(&self, names: &[&str]) -> Arc<ServerConfig> {
         self.server_with(names, |_| {})
     }
 
-    /// The same with an oddity.
+    /// The same with parameters changed, for example [`expired`].
     pub fn server_with(&self, names: &[&str], refine: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
         let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
-        // Python 3.13 wants to see it.
+        // Python 3.13 demands it.
         params.use_authority_key_identifier_extension = true;
         refine(&mut params);
         let key = KeyPair::generate().unwrap();
@@ -340,13 +340,13 @@ impl Authority {
     }
 }
 
-/// Makes a certificate one whose time is over.
+/// Makes a certificate an expired one.
 pub fn expired(params: &mut CertificateParams) {
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2021, 1, 1);
 }
 
-/// A certificate for these names or addresses that nobody signed but itself.
+/// A self-signed certificate for these names or addresses.
 pub fn self_signed(names: &[&str]) -> Arc<ServerConfig> {
     let params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
     let key = KeyPair::generate().unwrap();

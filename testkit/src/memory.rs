@@ -1,13 +1,13 @@
-//! Owns the driver without a world: it brings a machine and a script together in memory, and no time passes but on its clock.
+//! Owns the driver in memory: it connects a machine with a script, without sockets, on a virtual clock.
 
 use crate::server::{Asked, Script};
 use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, Timestamp};
 
-/// Drives a machine to its end against a script that plays the server at `base` (scheme, host, port), and tells what was
-/// asked. It does what the adapters' `run` does; waits end on the dot, and an answer takes its turn's latency.
+/// Drives a machine to its end against a script that plays the server at `base` (scheme, host, port), and returns the outcome and the
+/// requests. It does what `run` of the adapters does; waits end exactly on time, and an answer takes the latency of its turn.
 ///
 /// # Panics
-/// When the machine has made no end after ten thousand steps.
+/// When the machine has not ended after ten thousand steps.
 pub fn run<M: Machine>(
     machine: &mut M,
     base: &str,
@@ -34,5 +34,5 @@ pub fn run<M: Machine>(
             Action::Ended => return (Err(Stopped::AlreadyEnded), all),
         }
     }
-    panic!("it never ends")
+    panic!("the machine does not end")
 }

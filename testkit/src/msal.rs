@@ -1,15 +1,15 @@
-//! Owns MSAL for Python and for Node as a test meets them: the real packages, installed once, and programs on them.
+//! Owns MSAL for Python and for Node in tests: the real packages, installed once, and programs that use them.
 //!
-//! `testkit/msal` holds the programs and the script that installs the packages from their registries at pinned versions; the
-//! first [`installed`] in a process runs it: seven seconds and the network once, a tenth of a second afterwards. They live in
-//! `$DEVICE_FLOW_MSAL`, by default `target/msal`.
+//! The folder `msal` of this crate holds the programs and the script that installs the packages from their registries at pinned
+//! versions. The first [`installed`] in a process runs it: seven seconds and the network once, a tenth of a second afterwards. They
+//! live in `$DEVICE_FLOW_MSAL`, by default `target/msal` of the workspace.
 
-use std::env;
-use std::path::{self, Path, PathBuf};
+use crate::installation::install;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Which of the two.
+/// Which MSAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
     /// MSAL Python 1.39.0.
@@ -22,7 +22,7 @@ impl Language {
     /// Both, for tests that hold on both.
     pub const BOTH: [Self; 2] = [Self::Python, Self::Node];
 
-    /// The program of this name in `testkit/msal`, in this language.
+    /// The program of this name in the folder `msal`, in this language.
     ///
     /// # Panics
     /// When the packages cannot be installed.
@@ -33,7 +33,7 @@ impl Language {
             Self::Python => (Command::new(installed().join("venv/bin/python")), "py"),
             Self::Node => (Command::new("node"), "mjs"),
         };
-        // What is set around the test is not to lead the packages elsewhere; nor do they leave files beside their sources.
+        // The test decides which proxy is used; and nothing must be written beside the sources.
         for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
             command.env_remove(name).env_remove(name.to_lowercase());
         }
@@ -46,19 +46,11 @@ impl Language {
 /// Where the packages are installed; the first call makes sure that they are.
 ///
 /// # Panics
-/// When that fails, with what the script said.
+/// When that fails, with the output of the script.
 #[track_caller]
 pub fn installed() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder = env::var_os("DEVICE_FLOW_MSAL").map_or_else(|| sources().join("../../target/msal"), PathBuf::from);
-        let folder = path::absolute(folder).expect("an absolute path");
-        let run = Command::new("bash").arg(sources().join("install.sh")).env("DEVICE_FLOW_MSAL", &folder).output();
-        let run = run.expect("bash runs");
-        let told = [&*run.stdout, &*run.stderr].map(String::from_utf8_lossy).concat();
-        assert!(run.status.success(), "testkit/msal/install.sh: {}\n{told}", run.status);
-        folder
-    })
+    INSTALLED.get_or_init(|| install(sources(), "DEVICE_FLOW_MSAL", "msal"))
 }
 
 fn sources() -> &'static Path {

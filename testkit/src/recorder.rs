@@ -1,5 +1,5 @@
-//! Owns `Recorder`: any machine on a timeline that its own waits alone move, and all that it did there. Whoever drives it,
-//! however slowly, sees the same; so what two drivers make of one script can be compared to the last byte and millisecond.
+//! Owns `Recorder`: any machine on a timeline that only its own waits advance, and a record of all that it did. Every driver, however
+//! slow, gets the same record; so two drivers of one script can be compared to the byte and the millisecond.
 
 use device_flow_core::{
     Action, Failure, LastError, Machine, Misuse, Outgoing, Prompt, Response, Ticket, Timestamp, TransportError,
@@ -7,17 +7,17 @@ use device_flow_core::{
 };
 use std::fmt::{self, Write as _};
 
-/// How long each request takes on the machine's timeline: not nothing, so that counting from the wrong end of it shows.
+/// How long each request takes on the timeline of the machine: not zero, so that counting from the wrong end of it is noticed.
 pub const ROUND_TRIP: u64 = 40;
-/// How long each wait takes on the driver's, in milliseconds: not nothing, so that its waiting is put to work.
+/// How long each wait takes on the timeline of the driver, in milliseconds: not zero, so that its waiting is exercised.
 const NAP: u64 = 1;
 
-/// A machine, its own time, and what it did.
+/// A machine, its own time, and a record of what it did.
 ///
-/// What it changes: the machine is told nothing of the driver's time. Each wait ends exactly when it should, and takes the
-/// driver a millisecond; each request takes [`ROUND_TRIP`]. Requests, answers, failures and their order go through untouched.
+/// What it changes: the machine does not get the time of the driver. Each wait ends exactly when it should, and takes the driver a
+/// millisecond; each request takes [`ROUND_TRIP`]. Requests, answers, failures and their order pass through unchanged.
 ///
-/// It is nosy, too: it wakes the machine in every wait too early, and during every request.
+/// It also checks the machine: it wakes it too early in every wait, and during every request.
 pub struct Recorder<M> {
     inner: M,
     base: String,
@@ -27,35 +27,35 @@ pub struct Recorder<M> {
 }
 
 struct Nap {
-    /// On the driver's timeline.
+    /// On the timeline of the driver.
     end: Timestamp,
-    /// On the machine's.
+    /// On the timeline of the machine.
     until: u64,
     reason: WaitReason,
 }
 
-/// What a machine did, and when on its own timeline.
+/// What a machine did, and when, on its own timeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace(pub Vec<(u64, Step)>);
 
-/// One thing that a machine did or was told.
+/// One thing that a machine did, or that was handed to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It wanted this to be sent.
+    /// It asked for this request to be sent.
     Send(Sent),
-    /// The answer: its status and how many bytes of body the driver handed in.
+    /// A response was handed in: its status, and how many bytes of body.
     Answer(u16, usize),
-    /// The failure of the request.
+    /// The request failed.
     Fail(TransportErrorKind),
-    /// It wanted this to be shown.
+    /// It asked for this code to be shown.
     Show(Prompt),
-    /// It wanted to wait until then.
+    /// It asked to wait until then.
     Wait(u64, WaitReason),
-    /// It ended: with its result, or with this failure. What only the network can word is left out.
+    /// It ended, perhaps with this failure. The words of the network are left out.
     End(Result<(), String>),
 }
 
-/// A request as the machine wanted it.
+/// A request as the machine wants it sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
     /// `GET` or `POST`.
@@ -69,7 +69,7 @@ pub struct Sent {
 }
 
 impl<M> Recorder<M> {
-    /// Records a machine that talks to the server at `base` (scheme, host, port), which is left out of the trace.
+    /// Records a machine that talks to the server at `base` (scheme, host, port); that address is left out of the trace.
     pub fn new(inner: M, base: &str) -> Self {
         Self { inner, base: base.to_owned(), now: 0, nap: None, trace: Trace::default() }
     }
@@ -79,12 +79,12 @@ impl<M> Recorder<M> {
         &self.inner
     }
 
-    /// What happened so far.
+    /// The record so far.
     pub fn trace(&self) -> &Trace {
         &self.trace
     }
 
-    fn see(&mut self, step: Step) {
+    fn record(&mut self, step: Step) {
         self.trace.0.push((self.now, step));
     }
 }
@@ -92,31 +92,31 @@ impl<M> Recorder<M> {
 impl<M: Machine> Recorder<M> {
     fn sent(&mut self, Outgoing { request, .. }: &Outgoing) {
         let url = request.url();
-        self.see(Step::Send(Sent {
+        self.record(Step::Send(Sent {
             method: request.method().as_str(),
             target: url.strip_prefix(&self.base).unwrap_or(url).to_owned(),
             headers: request.headers().map(|(name, value)| (name, value.to_owned())).collect(),
             body: String::from_utf8(request.body().to_vec()).unwrap(),
         }));
-        // Polling law 9: one request in flight, even when somebody asks.
+        // Polling law 9: one request in flight, even when the driver asks again.
         let next = self.inner.next_action(Timestamp::from_millis(self.now));
         assert!(matches!(next, Action::AwaitResponse), "two requests in flight\n{}", self.trace);
     }
 
     fn waits(&mut self, until: u64, reason: WaitReason, now: Timestamp) -> Timestamp {
-        assert!(self.now < until, "a wait without a length\n{}", self.trace);
-        self.see(Step::Wait(until, reason));
+        assert!(self.now < until, "a wait that has already ended\n{}", self.trace);
+        self.record(Step::Wait(until, reason));
         if self.now < until - 1 {
             let next = self.inner.next_action(Timestamp::from_millis(until - 1));
             let same = matches!(next, Action::Wait { until: again, .. } if again.as_millis() == until);
-            assert!(same, "woken early it did not go on waiting\n{}", self.trace);
+            assert!(same, "woken early, the machine did not go on waiting\n{}", self.trace);
         }
         let end = Timestamp::from_millis(now.as_millis() + NAP);
         self.nap = Some(Nap { end, until, reason });
         end
     }
 
-    /// The machine's time when what came back came back.
+    /// The machine's time when the response or failure arrived.
     fn arrival(&mut self) -> Timestamp {
         self.now += ROUND_TRIP;
         Timestamp::from_millis(self.now)
@@ -138,14 +138,15 @@ impl<M: Machine> Machine for Recorder<M> {
         let action = self.inner.next_action(Timestamp::from_millis(self.now));
         match &action {
             Action::SendRequest(outgoing) => self.sent(outgoing),
-            Action::ShowCode(prompt) => self.see(Step::Show(prompt.clone())),
+            Action::ShowCode(prompt) => self.record(Step::Show(prompt.clone())),
             Action::Wait { until, reason } => {
                 let reason = *reason;
                 return Action::Wait { until: self.waits(until.as_millis(), reason, now), reason };
             }
             Action::Done(outcome) => {
-                let outcome = outcome.as_ref().map(|_| ()).map_err(|failure| tell(failure, &self.base));
-                self.see(Step::End(outcome));
+                let outcome =
+                    outcome.as_ref().map(|_| ()).map_err(|failure| without_network_words(failure, &self.base));
+                self.record(Step::End(outcome));
             }
             Action::AwaitResponse | Action::Ended => {}
         }
@@ -154,15 +155,15 @@ impl<M: Machine> Machine for Recorder<M> {
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, _: Timestamp) -> Result<(), Misuse> {
         let now = self.arrival();
-        // Only its `Debug` tells how long a body is.
+        // Only `Debug` tells how long a body is.
         let length = format!("{response:?}").chars().filter(char::is_ascii_digit).skip(3).collect::<String>();
-        self.see(Step::Answer(response.status(), length.parse().unwrap()));
+        self.record(Step::Answer(response.status(), length.parse().unwrap()));
         self.inner.response(ticket, response, now)
     }
 
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, _: Timestamp) -> Result<(), Misuse> {
         let now = self.arrival();
-        self.see(Step::Fail(error.kind()));
+        self.record(Step::Fail(error.kind()));
         self.inner.transport_failed(ticket, error, now)
     }
 
@@ -171,8 +172,8 @@ impl<M: Machine> Machine for Recorder<M> {
     }
 }
 
-/// A failure without the words of the network, which are the driver's own.
-fn tell(failure: &Failure, base: &str) -> String {
+/// A failure without the words of the network, in which drivers differ.
+fn without_network_words(failure: &Failure, base: &str) -> String {
     if let Failure::Transport(error) = failure {
         return format!("Transport({:?})", error.kind());
     }
@@ -191,12 +192,12 @@ impl Trace {
         self.0.iter().filter_map(|(_, step)| if let Step::Send(sent) = step { Some(sent) } else { None })
     }
 
-    /// How many bytes of body were handed in, for each answer.
+    /// How many bytes of body were handed in, for each response.
     pub fn lengths(&self) -> impl Iterator<Item = usize> {
         self.0.iter().filter_map(|(_, step)| if let Step::Answer(_, length) = step { Some(*length) } else { None })
     }
 
-    /// The waits: how long, and why.
+    /// The waits: how long, and for which reason.
     pub fn waits(&self) -> impl Iterator<Item = (u64, WaitReason)> {
         self.0.iter().filter_map(|(at, step)| match step {
             Step::Wait(until, reason) => Some((until - at, *reason)),

@@ -1,4 +1,5 @@
-//! Owns `Rotating`: an authorization server on loopback that gives each refresh token once, as careful servers do.
+//! Owns `Rotating`: an authorization server on loopback that accepts each refresh token once and then issues the next
+//! (RFC 9700 §4.14.2).
 
 use crate::loopback::{Asked, JSON, Loopback, Next, answer, device_answer, error_answer};
 use device_flow_core::{ClientBuilder, Provider};
@@ -7,17 +8,17 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-/// Every code is approved at the first poll. The tokens of the nth grant are `AT-canary-n` and `RT-canary-n`, whose they are is
-/// not told; a refresh token is good once.
+/// Every code is approved at the first poll. The tokens of the nth grant are `AT-canary-n` and `RT-canary-n`; there is no ID token. A
+/// refresh token is valid once.
 pub struct Rotating {
-    /// What it was asked.
+    /// The server below, which records the requests.
     pub server: Loopback,
     state: Arc<Mutex<State>>,
 }
 
 struct State {
     grants: u32,
-    /// The refresh token that is good.
+    /// The refresh token that is valid.
     live: Option<String>,
     reuses: u32,
     lifetime: u64,
@@ -25,7 +26,7 @@ struct State {
 }
 
 impl Rotating {
-    /// A server whose access tokens live that long, in seconds.
+    /// A server whose access tokens live this long, in seconds.
     #[must_use]
     pub fn new(lifetime: u64) -> Self {
         let state = State { grants: 0, live: None, reuses: 0, lifetime, slowness: Duration::ZERO };
@@ -39,47 +40,47 @@ impl Rotating {
         self.state.lock().unwrap()
     }
 
-    /// A client of it.
+    /// A client of this server.
     pub fn client_builder(&self) -> ClientBuilder {
         let provider = Provider::endpoints(self.server.url("/device"), self.server.url("/token"));
         let provider = provider.revocation_endpoint(self.server.url("/revoke"));
         device_flow_core::Client::builder(provider, "client").allow_http_loopback()
     }
 
-    /// From now on access tokens live that long, in seconds.
+    /// From now on access tokens live this long, in seconds.
     pub fn set_lifetime(&self, lifetime: u64) {
         self.state().lifetime = lifetime;
     }
 
-    /// From now on a refresh takes that long.
+    /// From now on a refresh takes this long.
     pub fn set_slowness(&self, slowness: Duration) {
         self.state().slowness = slowness;
     }
 
-    /// Somebody takes everything back on the server's own pages.
+    /// Revokes everything, as the person can on the pages of the server.
     pub fn revoke(&self) {
         self.state().live = None;
     }
 
-    /// The refresh token that is good.
+    /// The refresh token that is valid.
     #[must_use]
     pub fn live(&self) -> Option<String> {
         self.state().live.clone()
     }
 
-    /// How often a refresh token came that was not good any more.
+    /// How many refreshes came with a refresh token that was no longer valid.
     #[must_use]
     pub fn reuses(&self) -> u32 {
         self.state().reuses
     }
 
-    /// The refreshes so far.
+    /// How many refreshes there were so far.
     #[must_use]
     pub fn refreshes(&self) -> usize {
         self.server.polls().iter().filter(|asked| asked.body.contains("grant_type=refresh_token")).count()
     }
 
-    /// The requests so far, whatever they were about.
+    /// How many requests there were so far, of any kind.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.server.requests().len()

@@ -1,15 +1,14 @@
-//! Owns faster timelines for any machine, against a real server: `Scaled`, whose waits are short, and `Skipping`, which has none.
+//! Owns faster timelines for any machine against a real server: `Scaled`, whose waits are short, and `Skipping`, which has none.
 
 use device_flow_core::{Action, Machine, Misuse, Response, Ticket, Timestamp, TransportError};
 use std::time::Duration;
 
 /// A machine for which time runs faster: an outer millisecond is `factor` inner ones.
 ///
-/// What it changes, and what a test through it therefore proves nothing about: every wait is that much shorter on the wire,
-/// and the times in [`Action::Wait`] are outer ones, while those inside a prompt (`expires_at`) and in reasons stay inner
-/// ones. Time limits of the HTTP client are not scaled, so a slow answer costs the inner machine `factor` times as much of
-/// its code's life. Requests, answers, failures and their order go through untouched, and no wait ends early for the inner
-/// machine: the outer end is rounded up.
+/// What it changes, and what a test with it therefore cannot prove: every wait is `factor` times shorter on the wire, and the times in
+/// [`Action::Wait`] are outer ones, while those inside a prompt (`expires_at`) and in reasons stay inner ones. Time limits of the HTTP
+/// client are not scaled, so a slow answer costs `factor` times as much of the lifetime of the code. Requests, answers, failures and
+/// their order pass through unchanged, and no wait ends early for the inner machine: the outer end is rounded up.
 #[derive(Debug)]
 pub struct Scaled<M> {
     inner: M,
@@ -17,7 +16,7 @@ pub struct Scaled<M> {
 }
 
 impl<M> Scaled<M> {
-    /// Runs `inner` this many times as fast; 0 counts as 1.
+    /// Runs `inner` this many times as fast; 0 means 1.
     pub fn new(inner: M, factor: u32) -> Self {
         Self { inner, factor: u64::from(factor.max(1)) }
     }
@@ -27,7 +26,7 @@ impl<M> Scaled<M> {
         &self.inner
     }
 
-    /// The machine inside, for good.
+    /// Unwraps the machine inside.
     pub fn into_inner(self) -> M {
         self.inner
     }
@@ -66,10 +65,10 @@ impl<M: Machine> Machine for Scaled<M> {
     }
 }
 
-/// A machine whose waits are over as soon as they begin: its time jumps to the end of each. For measuring what is left.
+/// A machine whose waits end as soon as they begin: its time jumps to the end of each. For measuring everything but the waits.
 ///
-/// What it changes: a driver never sees [`Action::Wait`], so it proves nothing about waiting, and the server is asked as fast
-/// as it answers. The inner machine sees every wait kept; its times are ahead of the driver's.
+/// What it changes: a driver never gets [`Action::Wait`], so a test with it proves nothing about waiting, and the server is polled as
+/// fast as it answers. For the inner machine every wait was observed; its time is ahead of the driver's.
 #[derive(Debug)]
 pub struct Skipping<M> {
     inner: M,

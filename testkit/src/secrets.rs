@@ -1,8 +1,8 @@
-//! Owns the sentinel: the one word that every secret of the tests contains, and the search for it in whatever is printed.
+//! Owns the sentinel: the word that every secret in the tests contains, and the search for it in what is printed or logged.
 //!
 //! `testkit/secrets.sh` searches the output of the whole test run in the same way.
 
-/// The word. A test that makes up a token, a code, a password or a verifier puts it in, and never prints it.
+/// The word. A test that invents a token, a code, a password or a verifier puts it in, and never prints it.
 pub const CANARY: &str = "canary";
 
 /// Entropy for a flow whose PKCE verifier, which is these bytes in base64url, contains the word four times.
@@ -11,26 +11,26 @@ pub const ENTROPY: [u8; 32] = [
     254, 113, 169, 218, 175, 47, 156, 106, 112,
 ];
 
-/// The forms in which the word can leak: as it is, in base64 with none, one or two bytes before it, in hexadecimal. Form and
-/// percent encoding and JSON leave letters alone.
+/// The forms in which the word can leak: as it is, in base64 after zero, one or two bytes, and in hexadecimal. Form encoding, percent
+/// encoding and JSON leave letters alone.
 const FORMS: [&str; 5] = [CANARY, "Y2FuYXJ5", "NhbmFye", "jYW5hcn", "63616e617279"];
 
-/// The line that gives a secret away, counted from 0, and how far it is harmless; `None` when no secret is in the text.
+/// The number of the line with a secret, counted from 0, and the text before the secret; `None` when there is none.
 #[must_use]
 pub fn leak(text: &str) -> Option<(usize, &str)> {
     let found = |line: &str| {
-        // Letters keep their places when they become small.
+        // Lower case keeps the positions of all letters.
         let lower = line.to_ascii_lowercase();
         FORMS.iter().filter_map(|form| line.find(form).or_else(|| lower.find(form))).min()
     };
     text.lines().enumerate().find_map(|(number, line)| Some((number, line.get(..found(line)?)?)))
 }
 
-/// Panics when a secret is in the text, without showing it.
+/// Panics when there is a secret in the text, without showing it.
 #[track_caller]
 pub fn none_in(text: &str) {
     let leak = leak(text);
-    assert!(leak.is_none(), "a secret is shown in this line, after this: {leak:?}");
+    assert!(leak.is_none(), "a secret is shown, in this line and after this text: {leak:?}");
 }
 
 #[cfg(test)]

@@ -1,27 +1,30 @@
-//! Owns the scripted authorization server: what each of its answers is in bytes, and whether what was asked has the form that
-//! RFC 8628 demands. It knows no sockets and no clock.
+//! Owns the scripted authorization server: the bytes of each of its answers, and whether a request has the form that RFC 8628
+//! demands. It knows no sockets and no clock.
 
 use device_flow_core::{
     Client, ClientBuilder, Machine, Provider, Request, Response, Ticket, Timestamp, TransportError, TransportErrorKind,
 };
 use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
 
-/// The secrets that it gives out and is given. All contain one word, so that a search finds every place that shows one.
+/// The device code. Like all secrets here it contains the word of [`secrets`](crate::secrets), so that a search finds every place
+/// that shows one.
 pub const DEVICE_CODE: &str = "DC-canary/+ &=";
-/// See [`DEVICE_CODE`].
+/// The access token.
 pub const ACCESS_TOKEN: &str = "AT-canary";
-/// See [`DEVICE_CODE`].
+/// The refresh token.
 pub const REFRESH_TOKEN: &str = "RT-canary";
-/// See [`DEVICE_CODE`].
+/// The ID token.
 pub const ID_TOKEN: &str = "IT-canary";
-/// What the person enters.
+/// The user code, which the person enters.
 pub const USER_CODE: &str = "WDJB-MJHT";
-/// Where.
+/// The verification URI, where the person enters it.
 pub const VERIFICATION_URI: &str = "https://as.example/device";
 
-/// The client that it knows, a public one.
+/// The client that the server knows, a public one.
 pub const CLIENT_ID: &str = "my app";
-/// What that client asks for.
+/// The scope that this client requests.
 pub const SCOPE: &str = "openid profile";
 
 /// A client of the server at this address (scheme, host and port).
@@ -39,6 +42,16 @@ pub enum Endpoint {
     Device,
     /// The token endpoint (RFC 8628 §3.4).
     Token,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Metadata => "the metadata document",
+            Self::Device => "the device authorization endpoint",
+            Self::Token => "the token endpoint",
+        })
+    }
 }
 
 /// One request, as a server sees it.
@@ -66,10 +79,10 @@ impl Asked {
         }
     }
 
-    /// Where it went, when it has the form that the RFC demands; else what is wrong with it.
+    /// The endpoint that it went to, if it has the form that RFC 8628 demands; otherwise what is wrong with it.
     ///
     /// # Errors
-    /// A sentence for the test's report.
+    /// A sentence for the report of the test.
     pub fn endpoint(&self) -> Result<Endpoint, String> {
         if self.target.contains("/.well-known/") {
             let plain = self.method == "GET" && self.body.is_empty();
@@ -129,7 +142,7 @@ impl Number {
     }
 }
 
-/// What comes back for a request.
+/// What the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A metadata document.
@@ -157,7 +170,7 @@ pub enum Reply {
     Nothing,
     /// Tokens in an array.
     Array,
-    /// Tokens, and bytes behind them.
+    /// Tokens, and further bytes after them.
     Trailing,
     /// A redirect to another place.
     Redirect,
@@ -165,16 +178,16 @@ pub enum Reply {
     Fault(TransportErrorKind),
 }
 
-/// What happens to one request: the answer, its oddities, and how long it takes.
+/// What happens to one request: the answer, how it deviates from the usual form, and how long it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
-    /// What comes back.
+    /// The answer.
     pub reply: Reply,
-    /// Another status than the usual one.
+    /// A status other than the usual one.
     pub status: Option<u16>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
-    /// From the request to its answer, in milliseconds.
+    /// From the request to the answer, in milliseconds.
     pub latency: u64,
 }
 
@@ -185,7 +198,7 @@ impl From<Reply> for Turn {
 }
 
 impl Turn {
-    /// The usual form, at once.
+    /// This answer in its usual form, at once.
     pub const fn new(reply: Reply) -> Self {
         Self { reply, status: None, retry_after: None, latency: 0 }
     }
@@ -208,7 +221,7 @@ impl Turn {
         self
     }
 
-    /// Hands what comes back, from the server at `base`, to the machine that asked.
+    /// Hands the answer of the server at `base` to the machine whose request it was.
     pub fn hand_to<M: Machine>(&self, machine: &mut M, ticket: Ticket, base: &str, now: Timestamp) {
         let handed_in = match self.wire(base) {
             Ok(wire) => {
@@ -223,10 +236,10 @@ impl Turn {
         handed_in.unwrap();
     }
 
-    /// The answer in bytes, of a server at this address.
+    /// The answer of the server at `base`, in bytes.
     ///
     /// # Errors
-    /// How the request failed, when there is no answer.
+    /// How the request failed, if there is no answer.
     pub fn wire(&self, base: &str) -> Result<Wire, TransportErrorKind> {
         let token = format!(
             r#"{{"access_token":"{ACCESS_TOKEN}","token_type":"bearer","expires_in":3600,"refresh_token":"{REFRESH_TOKEN}","id_token":"{ID_TOKEN}"}}"#
@@ -276,7 +289,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// Its headers. `Content-Length` is the transport's.
+    /// The headers, without `Content-Length`, which the transport adds.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         let content_type = if self.body.starts_with('<') { "text/html" } else { "application/json" };
         let mut headers = vec![("content-type", content_type.to_owned())];
@@ -286,15 +299,15 @@ impl Wire {
     }
 }
 
-/// A script: what happens to each request, one after the other; then pending for ever.
+/// A script: what happens to each request in turn; after the last one the server answers `authorization_pending` for ever.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    turns: std::collections::VecDeque<Turn>,
+    turns: VecDeque<Turn>,
     complaints: Vec<String>,
 }
 
 impl Script {
-    /// These, one after the other.
+    /// These turns, one for each request.
     pub fn new(turns: impl IntoIterator<Item = impl Into<Turn>>) -> Self {
         Self { turns: turns.into_iter().map(Into::into).collect(), complaints: Vec::new() }
     }
@@ -307,12 +320,12 @@ impl Script {
         self.turns.pop_front().unwrap_or(Turn::new(Reply::Pending))
     }
 
-    /// What was wrong with the form of the requests so far.
+    /// What was wrong with the requests so far.
     pub fn complaints(&self) -> &[String] {
         &self.complaints
     }
 
-    /// How many turns nobody has asked for.
+    /// How many turns are left.
     pub fn left(&self) -> usize {
         self.turns.len()
     }

@@ -1,5 +1,5 @@
-//! Owns the scripted server behind real sockets, plain and TLS: the bytes of its turns on the wire, the faults among them too,
-//! and what it was asked, in order.
+//! Owns the scripted server on real sockets, plain and with TLS: it puts each turn on the wire, faults included, and records the
+//! requests in order.
 
 use crate::loopback::{self, Loopback, Next};
 use crate::server::{Asked, Script, Turn};
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A [`Script`] on a free port of 127.0.0.1.
+/// Plays a [`Script`] on a free port of 127.0.0.1.
 pub struct Server {
     loopback: Loopback,
     play: Arc<Mutex<Play>>,
@@ -22,16 +22,16 @@ struct Play {
     overlaps: usize,
 }
 
-/// A request and when it was answered.
+/// A request, and when it was answered.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// What was asked.
+    /// The request.
     pub asked: Asked,
     /// Request line and headers, in lower case.
     pub head: String,
     /// When the last byte of the request was read.
     pub from: Instant,
-    /// Just before the first byte of the answer was written, or of whatever came instead.
+    /// Just before the first byte of the answer, or of the fault in its place, was written.
     pub to: Option<Instant>,
 }
 
@@ -83,12 +83,12 @@ impl Server {
         self.exchanges().into_iter().map(|exchange| exchange.asked).collect()
     }
 
-    /// How many requests came while another one was not yet answered.
+    /// How many requests came before the previous one was answered.
     pub fn overlaps(&self) -> usize {
         lock(&self.play).overlaps
     }
 
-    /// The script as it stands.
+    /// The script, with the turns that are left.
     pub fn script(&self) -> Script {
         lock(&self.play).script.clone()
     }
@@ -120,7 +120,7 @@ fn lock(play: &Mutex<Play>) -> MutexGuard<'_, Play> {
     play.lock().unwrap()
 }
 
-/// Where the client thinks that it talks to: a proxy passes on what it was called.
+/// The address that the client used: a proxy passes it on.
 fn base(asked: &loopback::Asked, scheme: &str) -> String {
     let header = |name: &str| asked.head.lines().find_map(|line| line.strip_prefix(name));
     let scheme = header("x-forwarded-proto: ").unwrap_or(scheme);
@@ -138,8 +138,8 @@ fn perform(turn: &Turn, base: &str, wire: &mut dyn Write) -> Next {
         }
         Err(TransportErrorKind::Closed) => Next::Close,
         Err(TransportErrorKind::Timeout) => Next::Hang,
-        // A client that has gone away is no mistake.
+        // The client may have gone away.
         Err(TransportErrorKind::InvalidHttp) => wire.write_all(GARBAGE).map_or(Next::Close, |()| Next::Keep),
-        Err(kind) => panic!("no server can make a request that has reached it fail so: {kind:?}"),
+        Err(kind) => panic!("a server cannot cause this failure of a request that has reached it: {kind:?}"),
     }
 }

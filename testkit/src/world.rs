@@ -1,10 +1,10 @@
-//! Owns the world of one sign-in: a real `DeviceFlow`, the scripted server, a clock and a person who stops or restarts it, all
-//! driven by choices, under the watch. It reports the first thing that the law does not allow.
+//! Owns the world of one sign-in: a real `DeviceFlow`, the scripted server, a clock, and a person who stops or restarts it, all
+//! driven by choices, under the watch. It reports the first breach of the law.
 
 use crate::choices::Choose;
 use crate::secrets::CANARY;
 use crate::server::{self, Asked, Endpoint, Number, Reply, Turn};
-use crate::watch::{End, Rule, Seen, Watch};
+use crate::watch::{Observation, Outcome, Rule, Watch};
 use device_flow_core::{
     Action, Cause, Client, DeviceFlow, Failure, Machine, Misuse, Outgoing, Prompt, Request, Response, Snapshot, Ticket,
     Timestamp, TokenResponse, TransportError, TransportErrorKind, WaitReason,
@@ -23,10 +23,10 @@ pub struct Menu {
     pub poll: fn(&mut dyn Choose) -> Turn,
     /// When the driver comes back from a wait.
     pub wakes: &'static [Wake],
-    /// What the person, or the machine's owner, does between two steps.
-    pub deeds: &'static [Deed],
-    /// How many deeds other than none there are at most.
-    pub most_deeds: usize,
+    /// What the person, or the owner of the machine, does between two steps.
+    pub interventions: &'static [Intervention],
+    /// How many interventions other than none there are at most.
+    pub max_interventions: usize,
 }
 
 /// When the driver comes back from a wait. All in milliseconds.
@@ -40,29 +40,29 @@ pub enum Wake {
     Early(u64),
     /// With a clock that shows that much less than before, and then on time.
     Backwards(u64),
-    /// By chance: up to 65 s late.
+    /// At random: up to 65 s late.
     Random,
 }
 
-/// What else can happen at any step.
+/// What else can happen between two steps.
 #[derive(Clone, Copy, Debug)]
-pub enum Deed {
+pub enum Intervention {
     /// Nothing.
     None,
     /// The sign-in is cancelled.
     Cancel,
-    /// It is stored and resumed this many milliseconds later, with all of them claimed.
+    /// It is stored, and resumed this many milliseconds later, with all of them claimed.
     Restart(u64),
     /// The same with none claimed.
     RestartUnsure(u64),
-    /// The same by chance.
+    /// The same at random.
     RestartRandom,
-    /// A driver hands in what it should not.
+    /// A driver hands in what the machine must refuse.
     Misuse,
 }
 
-/// What was seen, and when.
-pub type Trace = Vec<(u64, Seen)>;
+/// What happened, and when.
+pub type Trace = Vec<(u64, Observation)>;
 
 /// Drives one sign-in to its end, however it goes.
 ///
@@ -71,20 +71,20 @@ pub type Trace = Vec<(u64, Seen)>;
 pub fn play(choose: &mut dyn Choose, menu: &Menu) -> Trace {
     let start = menu.starts[choose.pick(menu.starts.len())];
     let mut world = World::new(choose, menu, start);
-    // Far more than any world needs: whoever does not come to an end by itself loops hotly.
+    // Far more than any world needs: a sign-in that goes on after these is a busy loop.
     for _ in 0..200_000 {
         if world.step() {
             return world.end();
         }
     }
-    world.watch.breach(Rule::Saturate, world.now, "it never ends");
+    world.watch.breach(Rule::Saturate, world.now, "the sign-in does not end");
     world.end()
 }
 
 struct World<'a> {
     choose: &'a mut dyn Choose,
     menu: &'a Menu,
-    deeds_left: usize,
+    interventions_left: usize,
     now: u64,
     client: Arc<Client>,
     flow: DeviceFlow,
@@ -109,7 +109,7 @@ impl<'a> World<'a> {
         Self {
             choose,
             menu,
-            deeds_left: menu.most_deeds,
+            interventions_left: menu.max_interventions,
             now,
             client,
             flow,
@@ -120,11 +120,11 @@ impl<'a> World<'a> {
         }
     }
 
-    fn see(&mut self, seen: Seen) {
-        self.watch.see(self.now, &seen);
-        self.trace.push((self.now, seen));
+    fn observe(&mut self, observation: Observation) {
+        self.watch.observe(self.now, &observation);
+        self.trace.push((self.now, observation));
         if let Some(breach) = self.watch.breaches().first() {
-            panic!("{}: {}\n{}", breach.rule, breach.what, tell(&self.trace));
+            panic!("{breach}\n{}", lines(&self.trace));
         }
     }
 
@@ -138,7 +138,7 @@ impl<'a> World<'a> {
 
     /// One action of the machine and what the world makes of it. Whether that was the end.
     fn step(&mut self) -> bool {
-        self.deed();
+        self.intervene();
         match self.flow.next_action(self.at()) {
             Action::SendRequest(Outgoing { request, ticket }) => self.send(&request, ticket),
             Action::AwaitResponse => self.answer(),
@@ -150,7 +150,7 @@ impl<'a> World<'a> {
                 if let Err(failure) = &outcome {
                     self.is_safe(&failure.to_string(), "the failure");
                 }
-                self.see(Seen::Ended(end_of(&outcome)));
+                self.observe(Observation::Ended(outcome_of(&outcome)));
                 return true;
             }
             Action::Ended => unreachable!("the outcome comes first"),
@@ -161,18 +161,18 @@ impl<'a> World<'a> {
     fn send(&mut self, request: &Request, ticket: Ticket) {
         let endpoint = Asked::of(request, BASE)
             .endpoint()
-            .unwrap_or_else(|complaint| panic!("{complaint}\n{}", tell(&self.trace)));
-        assert!(self.flight.replace((endpoint, ticket)).is_none(), "two requests in flight\n{}", tell(&self.trace));
+            .unwrap_or_else(|complaint| panic!("{complaint}\n{}", lines(&self.trace)));
+        assert!(self.flight.replace((endpoint, ticket)).is_none(), "two requests in flight\n{}", lines(&self.trace));
         self.is_safe(&format!("{request:?}"), "a request");
-        self.see(Seen::Asked(endpoint));
+        self.observe(Observation::Request(endpoint));
     }
 
     fn answer(&mut self) {
         let Some((endpoint, ticket)) = self.flight.take() else {
-            panic!("it waits for an answer that nobody has asked for\n{}", tell(&self.trace));
+            panic!("the machine waits for the response to a request that was never sent\n{}", lines(&self.trace));
         };
         let turn = match endpoint {
-            // The person approves at last.
+            // In the end the person approves.
             Endpoint::Token if self.choose.is_used_up() => Turn::new(Reply::Token),
             Endpoint::Device => (self.menu.device)(self.choose),
             Endpoint::Token | Endpoint::Metadata => (self.menu.poll)(self.choose),
@@ -181,7 +181,7 @@ impl<'a> World<'a> {
         let interval = self.flow.prompt().map_or(0, |prompt| prompt.interval().as_secs());
         let now = self.at();
         turn.hand_to(&mut self.flow, ticket, BASE, now);
-        self.see(Seen::Answered(turn));
+        self.observe(Observation::Response(turn));
         self.expect_reason(&turn, interval);
     }
 
@@ -190,13 +190,13 @@ impl<'a> World<'a> {
         assert_eq!(prompt.verification_uri(), server::VERIFICATION_URI);
         self.is_safe(&format!("{prompt:?}"), "the prompt");
         let (interval, deadline) = (prompt.interval().as_secs(), prompt.expires_at().as_millis());
-        self.see(Seen::Shown { interval, deadline });
+        self.observe(Observation::CodeShown { interval, deadline });
     }
 
     fn wait(&mut self, until: u64, reason: WaitReason) {
-        self.see(Seen::Waits(until));
+        self.observe(Observation::WaitUntil(until));
         if let Some(expected) = self.expected_reason {
-            assert_eq!(reason, expected, "what is told\n{}", tell(&self.trace));
+            assert_eq!(reason, expected, "the reason of the wait\n{}", lines(&self.trace));
         }
         let wake = self.pick(self.menu.wakes);
         match wake {
@@ -215,17 +215,17 @@ impl<'a> World<'a> {
         self.now = until;
     }
 
-    /// Woken at another time, it says the same again.
+    /// Asked again at another time, it announces the same wait.
     fn repeats(&mut self, at: u64, until: u64, reason: WaitReason) {
         if self.now >= until {
             return;
         }
         let action = self.flow.next_action(Timestamp::from_millis(at));
         let same = matches!(&action, Action::Wait { until: again, reason: still } if again.as_millis() == until && *still == reason);
-        assert!(same, "woken early at {at}, it says {action:?}\n{}", tell(&self.trace));
+        assert!(same, "woken early, at {at}, the machine answers {action:?}\n{}", lines(&self.trace));
     }
 
-    /// What the next wait will be explained by, where it is certain.
+    /// Which reason the next wait must have, where that is certain.
     fn expect_reason(&mut self, turn: &Turn, interval_before: u64) {
         let interval = self.flow.prompt().map(|prompt| prompt.interval().as_secs());
         self.expected_reason = match (turn.reply, interval) {
@@ -234,7 +234,7 @@ impl<'a> World<'a> {
             (_, None) => None,
             (Reply::Pending, _) => Some(WaitReason::Interval),
             (Reply::SlowDown(_), Some(interval)) => {
-                assert!(interval > interval_before, "a slow_down that changes nothing\n{}", tell(&self.trace));
+                assert!(interval > interval_before, "the slow_down changed nothing\n{}", lines(&self.trace));
                 u32::try_from(interval).ok().map(|interval| WaitReason::SlowDown { interval })
             }
             (Reply::Fault(kind), _) => {
@@ -247,43 +247,48 @@ impl<'a> World<'a> {
     }
 
     /// Between two steps.
-    fn deed(&mut self) {
-        if self.deeds_left == 0 {
+    fn intervene(&mut self) {
+        if self.interventions_left == 0 {
             return;
         }
-        let deed = self.pick(self.menu.deeds);
-        if !matches!(deed, Deed::None) {
-            self.deeds_left -= 1;
+        let intervention = self.pick(self.menu.interventions);
+        if !matches!(intervention, Intervention::None) {
+            self.interventions_left -= 1;
         }
-        match deed {
-            Deed::None => {}
-            Deed::Cancel => self.cancel(),
-            Deed::Restart(passed) => self.restart(passed, passed),
-            Deed::RestartUnsure(passed) => self.restart(passed, 0),
-            Deed::RestartRandom => {
+        match intervention {
+            Intervention::None => {}
+            Intervention::Cancel => self.cancel(),
+            Intervention::Restart(passed) => self.restart(passed, passed),
+            Intervention::RestartUnsure(passed) => self.restart(passed, 0),
+            Intervention::RestartRandom => {
                 let passed = self.choose.pick(65_536) as u64;
                 let claimed = passed * self.choose.pick(101) as u64 / 100;
                 self.restart(passed, claimed);
             }
-            Deed::Misuse => self.misuse(),
+            Intervention::Misuse => self.misuse(),
         }
     }
 
     fn cancel(&mut self) {
         self.flow.cancel();
-        self.see(Seen::Cancelled);
-        // The answer to what is in flight may still be handed in, and changes nothing.
+        self.observe(Observation::Cancelled);
+        // The response to the request in flight may still be handed in, and changes nothing.
         if let Some((_, ticket)) = self.flight.take() {
             let turn = Turn::new(Reply::Token);
             let now = self.at();
             turn.hand_to(&mut self.flow, ticket, BASE, now);
-            self.see(Seen::Answered(turn));
+            self.observe(Observation::Response(turn));
         }
     }
 
     fn restart(&mut self, passed: u64, claimed: u64) {
         let snapshot = self.flow.snapshot(self.at());
-        assert_eq!(snapshot.is_some(), self.watch.can_be_stored(), "whether it can be stored\n{}", tell(&self.trace));
+        assert_eq!(
+            snapshot.is_some(),
+            self.watch.can_be_stored(),
+            "whether there is a snapshot\n{}",
+            lines(&self.trace)
+        );
         let Some(snapshot) = snapshot else { return };
         self.is_safe(&format!("{snapshot:?}"), "the snapshot");
         let stored = serde_json::to_string(&snapshot).unwrap();
@@ -293,72 +298,72 @@ impl<'a> World<'a> {
         self.flow = DeviceFlow::resume(self.client.clone(), loaded, away, self.at()).unwrap();
         self.flight = None;
         self.expected_reason = None;
-        self.see(Seen::Restarted { passed, claimed });
+        self.observe(Observation::Resumed { passed, claimed });
     }
 
-    /// A ticket of another machine, and a status that no HTTP knows: refused, and nothing has changed.
+    /// A ticket of another machine, and a status that HTTP does not have: both are refused, and nothing changes.
     fn misuse(&mut self) {
         let mut other = DeviceFlow::new(self.client.clone(), [8; 32]);
         let Action::SendRequest(Outgoing { ticket, .. }) = other.next_action(self.at()) else { unreachable!() };
-        let before = self.picture();
+        let before = self.visible_state();
         let far = Timestamp::from_millis(self.now.saturating_add(1_000_000));
         let refused = self.flow.response(ticket, Response::new(200, b"{}"), far).unwrap_err();
         assert!(matches!(refused, Misuse::NotOutstanding(_)), "{refused:?}");
         let error = TransportError::new(TransportErrorKind::Timeout);
         let refused = self.flow.transport_failed(refused.into_ticket(), error, far).unwrap_err();
-        assert_eq!(self.picture(), before, "a foreign ticket\n{}", tell(&self.trace));
-        // It is still good where it belongs.
+        assert_eq!(self.visible_state(), before, "a foreign ticket changed something\n{}", lines(&self.trace));
+        // The ticket is still valid where it belongs.
         other.response(refused.into_ticket(), Response::new(200, b"{}"), far).unwrap();
         if let Some((endpoint, ticket)) = self.flight.take() {
             let refused = self.flow.response(ticket, Response::new(0, b"{}"), far).unwrap_err();
             assert!(matches!(refused, Misuse::InvalidStatus(..)), "{refused:?}");
-            assert_eq!(self.picture(), before, "a status of 0\n{}", tell(&self.trace));
+            assert_eq!(self.visible_state(), before, "a status of 0 changed something\n{}", lines(&self.trace));
             self.flight = Some((endpoint, refused.into_ticket()));
         }
     }
 
-    /// Everything that can be seen of the machine without moving it.
-    fn picture(&self) -> String {
+    /// Everything that can be seen of the machine without advancing it.
+    fn visible_state(&self) -> String {
         let stored = self.flow.snapshot(self.at()).map(|snapshot| serde_json::to_string(&snapshot).unwrap());
         format!("{:?} {stored:?} {:?}", self.flow, self.flow.prompt())
     }
 
     fn is_safe(&self, text: &str, what: &str) {
-        assert!(!text.contains(CANARY), "{what} shows a secret\n{}", tell(&self.trace));
-        assert!(!text.chars().any(char::is_control), "{what} changes the terminal: {text:?}");
+        assert!(!text.contains(CANARY), "{what} shows a secret\n{}", lines(&self.trace));
+        assert!(!text.chars().any(char::is_control), "{what} could change the terminal: {text:?}");
     }
 
     /// What holds after the end.
     fn end(mut self) -> Trace {
-        assert!(matches!(self.flow.next_action(self.at()), Action::Ended), "the outcome comes once");
+        assert!(matches!(self.flow.next_action(self.at()), Action::Ended), "the outcome is handed out once");
         self.flow.cancel();
-        assert!(matches!(self.flow.next_action(Timestamp::MAX), Action::Ended), "terminal is terminal");
-        assert!(self.flow.snapshot(Timestamp::MAX).is_none(), "there is nothing left to store");
+        assert!(matches!(self.flow.next_action(Timestamp::MAX), Action::Ended), "an ended machine stays ended");
+        assert!(self.flow.snapshot(Timestamp::MAX).is_none(), "an ended machine has no snapshot");
         self.trace
     }
 }
 
-/// How a sign-in ended, as the watch knows it.
-fn end_of(outcome: &Result<TokenResponse, Failure>) -> End {
+/// How a sign-in ended, in the terms of the watch.
+fn outcome_of(outcome: &Result<TokenResponse, Failure>) -> Outcome {
     match outcome {
-        Ok(token) if token.access_token().expose() == server::ACCESS_TOKEN => End::Token,
+        Ok(token) if token.access_token().expose() == server::ACCESS_TOKEN => Outcome::Token,
         Ok(_) => panic!("a token that the server never gave"),
-        Err(Failure::Cancelled) => End::Cancelled,
-        Err(Failure::Denied(_)) => End::Denied,
-        Err(Failure::Expired(_)) => End::Expired,
-        Err(Failure::Rejected(error)) => End::Rejected(error.code().to_owned()),
-        Err(Failure::Protocol(_)) => End::Protocol,
-        Err(Failure::Transport(error)) => End::Transport(error.kind()),
-        Err(other) => panic!("an end that nobody knows: {other:?}"),
+        Err(Failure::Cancelled) => Outcome::Cancelled,
+        Err(Failure::Denied(_)) => Outcome::Denied,
+        Err(Failure::Expired(_)) => Outcome::Expired,
+        Err(Failure::Rejected(error)) => Outcome::Rejected(error.code().to_owned()),
+        Err(Failure::Protocol(_)) => Outcome::Protocol,
+        Err(Failure::Transport(error)) => Outcome::Transport(error.kind()),
+        Err(other) => panic!("an outcome that this world does not know: {other:?}"),
     }
 }
 
-/// A trace for people.
-fn tell(trace: &[(u64, Seen)]) -> String {
+/// A trace, one line for each observation.
+fn lines(trace: &[(u64, Observation)]) -> String {
     let mut text = String::new();
-    for (at, seen) in trace {
+    for (at, observation) in trace {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{at:>20} {seen:?}");
+        let _ = writeln!(text, "{at:>20} {observation:?}");
     }
     text
 }
@@ -412,25 +417,25 @@ pub const ANY: Menu = Menu {
         Wake::Backwards(u64::MAX),
         Wake::Late(u64::MAX),
     ],
-    deeds: &[
-        Deed::None,
-        Deed::None,
-        Deed::None,
-        Deed::None,
-        Deed::None,
-        Deed::None,
-        Deed::RestartRandom,
-        Deed::Misuse,
-        Deed::Restart(0),
-        Deed::RestartUnsure(100_000),
-        Deed::None,
-        Deed::None,
-        Deed::None,
-        Deed::None,
-        Deed::None,
-        Deed::Cancel,
+    interventions: &[
+        Intervention::None,
+        Intervention::None,
+        Intervention::None,
+        Intervention::None,
+        Intervention::None,
+        Intervention::None,
+        Intervention::RestartRandom,
+        Intervention::Misuse,
+        Intervention::Restart(0),
+        Intervention::RestartUnsure(100_000),
+        Intervention::None,
+        Intervention::None,
+        Intervention::None,
+        Intervention::None,
+        Intervention::None,
+        Intervention::Cancel,
     ],
-    most_deeds: 6,
+    max_interventions: 6,
 };
 
 fn any_device(choose: &mut dyn Choose) -> Turn {
@@ -494,7 +499,7 @@ fn oddities(choose: &mut dyn Choose, reply: Reply) -> Turn {
         0..=3 => {}
         4 => turn.latency = choose.pick(65_536) as u64,
         5 => turn.latency = [1, 30_000, 900_000, u64::MAX][choose.pick(4)],
-        // No answer has neither headers nor a status.
+        // Where there is no answer there are neither headers nor a status.
         _ if is_fault => {}
         6 => turn.retry_after = Some([2, 7, 61, 400, 0, u64::MAX][choose.pick(6)]),
         // Errors come with any of these; the body decides (rule 10).

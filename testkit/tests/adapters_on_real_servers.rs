@@ -1,5 +1,4 @@
-//! Proves both adapters on real authorization servers, over real sockets and in real time: this file alone says how a
-//! sign-in ends on each of them.
+//! Proves both adapters on real authorization servers, over real sockets and in real time.
 
 #![cfg(unix)]
 #![allow(
@@ -12,7 +11,8 @@
 
 #[path = "support/adapters.rs"]
 mod adapters;
-mod support;
+#[path = "support/plain_http.rs"]
+mod plain_http;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,12 +24,10 @@ use device_flow_core::{
     Timestamp, TokenCache, TokenKind, TokenResponse, TokenSource, TransportError, UnixTime, WaitReason,
 };
 use device_flow_testkit::abreast::side_by_side;
-use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server};
+use device_flow_testkit::servers::{BASIC, BASIC_PLAIN, Kind, NO_DEVICE, Options, POST, PUBLIC, Server, Tap};
 use device_flow_tokio::{MemoryStore, Store as _};
+use plain_http::{json, post};
 use serde_json::Value;
-use support::plain_http::{json, post};
-use support::tap::Tap;
-use support::{foreign_poll, shared};
 
 const SCOPE: &str = "openid offline_access";
 
@@ -37,13 +35,13 @@ fn discover(adapter: Adapter, server: &Server) -> Metadata {
     adapter.run(&mut Discovery::builder(&server.issuer()).allow_http_loopback().build().unwrap(), |_| {}).unwrap()
 }
 
-/// Both adapters on these servers, all at once.
+/// Runs the test for both adapters on these servers, all at once.
 fn everywhere(kinds: &[Kind], test: impl Fn(Adapter, Kind) + Sync) {
     let cases: Vec<_> = kinds.iter().flat_map(|&kind| Adapter::BOTH.map(|adapter| (adapter, kind))).collect();
     side_by_side(&cases, |&(adapter, kind)| test(adapter, kind));
 }
 
-/// A sign-in that has ended, and all that can be known of it.
+/// A sign-in that has ended, and all that can be observed of it.
 struct SignIn {
     outcome: Result<TokenResponse, Stopped>,
     flow: DeviceFlow,
@@ -53,7 +51,7 @@ struct SignIn {
     took: Duration,
 }
 
-/// What a person knows who is to decide.
+/// What the person knows when deciding.
 struct Scene<'a> {
     server: &'a Server,
     tap: &'a Tap,
@@ -71,7 +69,7 @@ impl Scene<'_> {
     }
 }
 
-/// Signs in. When the code is shown, `person` gets to know it, in a thread of their own.
+/// Signs in. When the code is shown, `person` is called with it, in another thread.
 #[track_caller]
 fn sign_in(adapter: Adapter, server: &Server, client: Configure, person: impl FnOnce(&Scene<'_>) + Send) -> SignIn {
     let tap = Tap::on(server);
@@ -98,7 +96,7 @@ fn sign_in(adapter: Adapter, server: &Server, client: Configure, person: impl Fn
     SignIn { outcome, flow, tap, events, took }
 }
 
-/// What a client is beyond its provider.
+/// The settings of a client apart from its provider.
 type Configure = fn(Provider) -> ClientBuilder;
 
 fn flow(provider: Provider, client: Configure) -> DeviceFlow {
@@ -154,22 +152,22 @@ impl SignIn {
     }
 }
 
-/// What the server says to a refresh, asked over plain HTTP.
+/// The answer of the server to a refresh, over plain HTTP.
 fn refresh(server: &Server, token: &str) -> Value {
     let form = [("client_id", PUBLIC), ("grant_type", "refresh_token"), ("refresh_token", token)];
     json(post(&server.token_endpoint(), None, &form))
 }
 
 #[test]
-fn an_approved_sign_in_brings_the_tokens() {
+fn an_approved_sign_in_ends_with_the_tokens() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let done = sign_in(adapter, &server, public, |scene| scene.approve_after_polls(1));
 
         let token = done.token();
         assert!(!token.access_token().expose().is_empty());
         assert!(token.refresh_token().is_some());
-        // django-oauth-toolkit gives one with a refresh only.
+        // django-oauth-toolkit sends one only with a refresh.
         assert_eq!(token.id_token().is_some(), kind != Kind::DjangoOauthToolkit);
         assert_eq!(token.scopes().collect::<Vec<_>>(), ["openid", "offline_access"]);
         assert_eq!((token.missing_scopes().count(), token.added_scopes().count()), (0, 0));
@@ -190,7 +188,7 @@ fn an_approved_sign_in_brings_the_tokens() {
 #[test]
 fn a_denied_sign_in_ends_as_denied() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let done = sign_in(adapter, &shared(kind), public, |scene| {
+        let done = sign_in(adapter, &Server::shared(kind), public, |scene| {
             scene.tap.after_polls(1);
             scene.server.deny(scene.user_code);
         });
@@ -202,14 +200,14 @@ fn a_denied_sign_in_ends_as_denied() {
 }
 
 #[test]
-fn a_code_that_nobody_approves_ends_by_the_local_clock_whatever_the_server_says() {
+fn an_unapproved_code_expires_by_the_local_clock_whatever_the_server_says() {
     let options = Options { expires: Some(6), interval: Some(2) };
     side_by_side(&Kind::ALL, |&kind| {
         let server = Server::start(kind, options);
         side_by_side(&Adapter::BOTH, |&adapter| {
             let done = sign_in(adapter, &server, public, |_| {});
             let expired = done.expired();
-            // All of its polls were answered with authorization_pending, so nobody but the clock ended it.
+            // All polls were answered with authorization_pending, so only the clock ended it.
             assert_eq!(expired.error, None);
             assert_eq!((expired.trail.polls(), expired.trail.failures()), (2, 0), "{}", expired.trail);
             assert!(done.took < Duration::from_secs(6), "{:?}: nobody waits for nothing", done.took);
@@ -218,8 +216,8 @@ fn a_code_that_nobody_approves_ends_by_the_local_clock_whatever_the_server_says(
 }
 
 #[test]
-fn an_expiry_that_only_the_server_has_noticed_is_told_in_its_words() {
-    // The third never says so.
+fn an_expiry_that_only_the_server_has_noticed_is_reported_with_its_error() {
+    // django-oauth-toolkit never reports an expiry.
     side_by_side(&[Kind::OidcProvider, Kind::Authlib], |&kind| {
         let server = Server::start(kind, Options { expires: Some(3), interval: Some(1) });
         side_by_side(&Adapter::BOTH, |&adapter| {
@@ -237,7 +235,7 @@ fn an_expiry_that_only_the_server_has_noticed_is_told_in_its_words() {
     });
 }
 
-/// A machine on a computer that is suspended when the code is shown: its monotonic clock stands still for four seconds.
+/// A machine on a computer that is suspended when the code is shown: its monotonic clock stops for four seconds.
 struct Suspended {
     inner: DeviceFlow,
     lost: Duration,
@@ -279,14 +277,14 @@ impl Machine for Suspended {
 
 /// RFC 8628 §3.5.
 #[test]
-fn after_a_slow_down_five_seconds_more_pass_for_good() {
+fn after_a_slow_down_the_interval_is_five_seconds_longer_for_good() {
     let server = Server::start(Kind::Authlib, Options { interval: Some(2), ..Options::default() });
     side_by_side(&Adapter::BOTH, |&adapter| {
         let done = sign_in(adapter, &server, public, |scene| {
             // Between the code and the first poll, so that the server finds that poll too early.
             thread::sleep(Duration::from_secs(1));
             let device_code = scene.tap.device_answer()["device_code"].as_str().unwrap().to_owned();
-            assert_eq!(foreign_poll(scene.server, &device_code)["error"], "authorization_pending");
+            assert_eq!(scene.server.poll_from_elsewhere(&device_code)["error"], "authorization_pending");
             scene.approve_after_polls(2);
         });
         done.token();
@@ -301,13 +299,13 @@ fn after_a_slow_down_five_seconds_more_pass_for_good() {
         assert_eq!((done.flow.trail().polls(), done.flow.trail().slow_downs()), (3, 1));
         let slowed =
             |event: &Event| matches!(event, Event::Waiting { reason: WaitReason::SlowDown { interval: 7 }, .. });
-        assert!(done.events.iter().any(slowed), "it is told: {:?}", done.events);
+        assert!(done.events.iter().any(slowed), "no event reports it: {:?}", done.events);
     });
 }
 
-/// RFC 8628 §3.2. The longer one is more than oidc-provider's connections live: five to six seconds without a word.
+/// RFC 8628 §3.2. The longer interval exceeds the keep-alive time of oidc-provider: five to six seconds.
 #[test]
-fn between_polls_pass_the_servers_interval_or_else_five_seconds_and_a_closed_connection_is_no_failure() {
+fn polls_keep_the_interval_of_the_server_or_five_seconds_and_a_closed_connection_is_no_failure() {
     side_by_side(&[(None, 5), (Some(7), 7)], |&(interval, seconds)| {
         let server = Server::start(Kind::OidcProvider, Options { interval, ..Options::default() });
         side_by_side(&Adapter::BOTH, |&adapter| {
@@ -322,16 +320,16 @@ fn between_polls_pass_the_servers_interval_or_else_five_seconds_and_a_closed_con
 }
 
 #[test]
-fn rfc6749_2_3_1_a_secret_of_any_characters_is_understood_in_the_header() {
+fn rfc6749_2_3_1_a_secret_of_any_characters_is_accepted_in_the_header() {
     everywhere(&Kind::ALL, |adapter, kind| {
         let client: Configure = match kind {
-            // It looks for the id in the body alone.
+            // django-oauth-toolkit reads the client ID only from the body.
             Kind::DjangoOauthToolkit => {
                 |at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1).client_id_in_body()
             }
             Kind::OidcProvider | Kind::Authlib => |at| Client::builder(at, BASIC.0).client_secret_basic(BASIC.1),
         };
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve());
         done.token();
         for request in done.requests() {
             assert!(request.to_lowercase().contains("\r\nauthorization: basic "), "{request}");
@@ -341,10 +339,10 @@ fn rfc6749_2_3_1_a_secret_of_any_characters_is_understood_in_the_header() {
 }
 
 #[test]
-fn rfc6749_2_3_1_a_secret_is_understood_in_the_body() {
+fn rfc6749_2_3_1_a_secret_is_accepted_in_the_body() {
     everywhere(&Kind::ALL, |adapter, kind| {
         let client: Configure = |at| Client::builder(at, POST.0).client_secret_post(POST.1);
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve());
         done.token();
         for request in done.requests() {
             assert!(request.contains("client_secret=post-secret"), "{request}");
@@ -354,26 +352,30 @@ fn rfc6749_2_3_1_a_secret_is_understood_in_the_body() {
 }
 
 #[test]
-fn a_wrong_secret_is_told_as_invalid_client() {
+fn a_wrong_secret_is_reported_as_invalid_client() {
     everywhere(&Kind::ALL, |adapter, kind| {
         let wrong: [Configure; 2] = [
             |at| Client::builder(at, BASIC_PLAIN.0).client_secret_basic("wrong").client_id_in_body(),
             |at| Client::builder(at, POST.0).client_secret_post("wrong"),
         ];
         for client in wrong {
-            let done = sign_in(adapter, &shared(kind), client, |_| unreachable!("no code for a wrong secret"));
+            let done = sign_in(adapter, &Server::shared(kind), client, |_| unreachable!("no code for a wrong secret"));
             assert_eq!(done.rejected().code(), "invalid_client");
             assert!(done.rejected().advice().is_some());
-            assert_eq!(done.requests().len(), 1, "refused once, asked once");
+            assert_eq!(done.requests().len(), 1, "a refused request was repeated");
         }
     });
 }
 
 #[test]
-fn an_unknown_client_is_told_in_the_servers_words() {
+fn an_unknown_client_is_reported_with_the_servers_description() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let done =
-            sign_in(adapter, &shared(kind), |at| Client::builder(at, "nobody"), |_| unreachable!("no code for nobody"));
+        let done = sign_in(
+            adapter,
+            &Server::shared(kind),
+            |at| Client::builder(at, "nobody"),
+            |_| unreachable!("no code for nobody"),
+        );
         let expected = match kind {
             Kind::OidcProvider | Kind::Authlib => "invalid_client",
             Kind::DjangoOauthToolkit => "invalid_request",
@@ -384,10 +386,10 @@ fn an_unknown_client_is_told_in_the_servers_words() {
 }
 
 #[test]
-fn a_client_without_the_right_to_the_grant_is_refused_and_not_polled_for_ever() {
-    // The third gives it a code and answers authorization_pending for ever.
+fn a_client_without_the_device_grant_is_refused_and_does_not_poll_for_ever() {
+    // django-oauth-toolkit gives it a code and answers authorization_pending for ever.
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
-        let done = sign_in(adapter, &shared(kind), |at| Client::builder(at, NO_DEVICE), |_| {});
+        let done = sign_in(adapter, &Server::shared(kind), |at| Client::builder(at, NO_DEVICE), |_| {});
         let (code, requests) = match kind {
             Kind::OidcProvider => ("invalid_request", 1),
             Kind::Authlib | Kind::DjangoOauthToolkit => ("unauthorized_client", 2),
@@ -407,7 +409,7 @@ fn django_oauth_toolkit_needs_the_client_id_in_the_body_and_the_secret_encoded()
             ),
         ];
         for (client, code) in refused {
-            let done = sign_in(adapter, &shared(kind), client, |_| unreachable!("no code"));
+            let done = sign_in(adapter, &Server::shared(kind), client, |_| unreachable!("no code"));
             assert_eq!(done.rejected().code(), code);
         }
     });
@@ -416,7 +418,7 @@ fn django_oauth_toolkit_needs_the_client_id_in_the_body_and_the_secret_encoded()
 #[test]
 fn rfc8414_discovery_by_issuer_leads_to_a_sign_in_with_a_secret_as_the_metadata_lists_it() {
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let metadata = discover(adapter, &server);
         assert_eq!(metadata.issuer(), server.issuer());
         assert_eq!(metadata.device_authorization_endpoint(), Some(&*server.device_authorization_endpoint()));
@@ -436,9 +438,9 @@ fn rfc8414_discovery_by_issuer_leads_to_a_sign_in_with_a_secret_as_the_metadata_
 }
 
 #[test]
-fn metadata_without_a_device_authorization_endpoint_is_told_when_the_client_is_built() {
+fn metadata_without_a_device_authorization_endpoint_is_an_error_when_the_client_is_built() {
     everywhere(&[Kind::DjangoOauthToolkit], |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let metadata = discover(adapter, &server);
         assert_eq!(metadata.device_authorization_endpoint(), None);
         let built = public(metadata.into()).allow_http_loopback().build();
@@ -454,14 +456,14 @@ fn metadata_without_a_device_authorization_endpoint_is_told_when_the_client_is_b
 fn pkce_and_a_resource_reach_the_server_and_do_no_harm() {
     everywhere(&Kind::ALL, |adapter, kind| {
         let (client, resource): (Configure, _) = match kind {
-            // The one resource that it knows.
+            // The only resource that oidc-provider knows.
             Kind::OidcProvider => (|at| pkce(at).resource("urn:example:api"), "urn%3Aexample%3Aapi"),
-            // It takes nothing without a host.
+            // Authlib accepts only resources with a host.
             Kind::Authlib | Kind::DjangoOauthToolkit => {
                 (|at| pkce(at).resource("https://api.example/v1"), "https%3A%2F%2Fapi.example%2Fv1")
             }
         };
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve_after_polls(1));
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve_after_polls(1));
         done.token();
         for (number, request) in done.requests().iter().enumerate() {
             assert!(request.contains(&format!("resource={resource}")), "{request}");
@@ -476,12 +478,12 @@ fn pkce(provider: Provider) -> ClientBuilder {
     public(provider).pkce().scope("api:read")
 }
 
-/// RFC 8707 §2. django-oauth-toolkit finds it out after the approval, the third server never.
+/// RFC 8707 §2. django-oauth-toolkit checks it only after the approval, Authlib never.
 #[test]
-fn a_resource_that_the_server_does_not_know_is_told_as_invalid_target() {
+fn an_unknown_resource_is_reported_as_invalid_target() {
     everywhere(&[Kind::OidcProvider, Kind::DjangoOauthToolkit], |adapter, kind| {
         let client: Configure = |at| public(at).resource("urn:example:unknown");
-        let done = sign_in(adapter, &shared(kind), client, |scene| scene.approve());
+        let done = sign_in(adapter, &Server::shared(kind), client, |scene| scene.approve());
         assert_eq!(done.rejected().code(), "invalid_target");
     });
 }
@@ -489,7 +491,7 @@ fn a_resource_that_the_server_does_not_know_is_told_as_invalid_target() {
 #[test]
 fn a_used_code_is_never_sent_again() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let mut done = sign_in(adapter, &server, public, |scene| scene.approve());
         let requests = done.requests().len();
         let again = adapter.run(&mut done.flow, |_| {});
@@ -499,17 +501,17 @@ fn a_used_code_is_never_sent_again() {
         let tokens = refresh(&server, done.token().refresh_token().unwrap().expose());
         assert!(tokens["access_token"].is_string(), "{tokens}");
 
-        // Proof of the proof: this server would have shown a second use by revoking everything.
+        // That the test could fail: this server answers a second use by revoking everything.
         if kind == Kind::OidcProvider {
             let device_code = done.tap.device_answer()["device_code"].as_str().unwrap().to_owned();
-            assert_eq!(foreign_poll(&server, &device_code)["error"], "invalid_grant");
+            assert_eq!(server.poll_from_elsewhere(&device_code)["error"], "invalid_grant");
             let revoked = refresh(&server, tokens["refresh_token"].as_str().unwrap());
             assert_eq!(revoked["error"], "invalid_grant");
         }
     });
 }
 
-/// A client that has signed in: its tokens, and where it refreshes and revokes them.
+/// A client that has signed in.
 struct Session<'a> {
     adapter: Adapter,
     client: std::sync::Arc<Client>,
@@ -548,7 +550,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A public client, and one with a secret in the header, as each server takes it.
+/// A public client, and one with a secret in the form that the server accepts.
 fn public_and_secret(kind: Kind) -> [Configure; 2] {
     match kind {
         Kind::DjangoOauthToolkit => {
@@ -562,19 +564,19 @@ fn public_and_secret(kind: Kind) -> [Configure; 2] {
 #[test]
 fn rfc6749_6_a_refresh_rotates_and_the_old_token_needs_a_sign_in() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let (session, first) = Session::start(adapter, &server, public);
         let tokens = session.refresh(&first).unwrap();
         let second = tokens.refresh_token().unwrap();
         assert_ne!(first.expose(), second.expose(), "a public client's token is used once");
         assert_eq!(tokens.scopes().collect::<Vec<_>>(), ["openid", "offline_access"]);
         assert_eq!(tokens.expires_in(), Some(Duration::from_secs(3600)));
-        // The kept one works, once more.
+        // The stored one works, once.
         let third = session.refresh(second).unwrap().refresh_token().unwrap().clone();
         assert_ne!(second.expose(), third.expose());
 
         session.refresh_fails(&first);
-        // This one takes the reuse for a theft, and the whole family with it.
+        // oidc-provider takes the reuse for a theft, and revokes the whole family of tokens.
         match kind {
             Kind::OidcProvider => session.refresh_fails(&third),
             Kind::Authlib | Kind::DjangoOauthToolkit => drop(session.refresh(&third).unwrap()),
@@ -587,7 +589,7 @@ fn rfc6749_6_a_refresh_rotates_and_the_old_token_needs_a_sign_in() {
 #[test]
 fn rfc7009_a_revoked_token_is_dead_and_revoking_it_again_is_no_error() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         for configure in public_and_secret(kind) {
             let (session, first) = Session::start(adapter, &server, configure);
             let tokens = session.refresh(&first).unwrap();
@@ -601,25 +603,25 @@ fn rfc7009_a_revoked_token_is_dead_and_revoking_it_again_is_no_error() {
     });
 }
 
-/// RFC 8414 §2: who discovers the server knows where to revoke.
+/// RFC 8414 §2.
 #[test]
-fn rfc7009_the_revocation_endpoint_of_the_metadata() {
+fn rfc7009_the_revocation_endpoint_comes_from_the_metadata() {
     everywhere(&[Kind::OidcProvider, Kind::Authlib], |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let client = public(discover(adapter, &server).into()).allow_http_loopback().build().unwrap();
         assert_eq!(client.revocation_endpoint(), Some(&*server.revocation_endpoint()));
-        // A token that was never given is as dead as a revoked one.
+        // An unknown token counts as revoked.
         adapter.run(&mut Revocation::new(client, "never-given-canary").unwrap(), |_| {}).unwrap();
     });
 }
 
-/// The whole life of an account with the ID tokens, rotations and revocations of real servers.
+/// An account with the ID tokens, rotations and revocations of real servers.
 #[test]
-fn an_account_lives_from_its_first_code_to_its_end() {
+fn an_account_from_its_first_sign_in_to_its_sign_out() {
     everywhere(&Kind::ALL, |adapter, kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let provider = match kind {
-            // Its metadata do not name the device endpoint.
+            // The metadata of django-oauth-toolkit do not name the device endpoint.
             Kind::DjangoOauthToolkit => {
                 let provider = Provider::endpoints(server.device_authorization_endpoint(), server.token_endpoint());
                 provider.revocation_endpoint(server.revocation_endpoint())
@@ -636,12 +638,12 @@ fn an_account_lives_from_its_first_code_to_its_end() {
         let done = sign_in(adapter, &server, public, |scene| scene.approve());
         let kept = accounts.keep(&request, done.token().clone()).unwrap();
         let who = kept.account().unwrap().home_account_id().to_owned();
-        // The third server sends no ID token, so nobody can tell who it is.
+        // django-oauth-toolkit sends no ID token, so the account has no name.
         assert_eq!(who.is_empty(), kind == Kind::DjangoOauthToolkit, "{who}");
         let hit = accounts.silent(&request).unwrap();
         assert_eq!((hit.source(), hit.access_token().expose()), (TokenSource::Cache, kept.access_token().expose()));
 
-        // Three times, so that each rotation has been kept.
+        // Three times, so that each rotated token must have been stored.
         for _ in 0..3 {
             let fresh = accounts.silent(&request.clone().force_refresh()).unwrap();
             assert_eq!(fresh.source(), TokenSource::Refresh);
@@ -653,7 +655,7 @@ fn an_account_lives_from_its_first_code_to_its_end() {
         assert_eq!(accounts.silent(&request).unwrap_err(), "nobody is signed in");
         assert!(accounts.sign_out(&request).unwrap().is_none());
 
-        // Whoever has a copy finds it dead.
+        // A copy of the token is no longer valid.
         let mut silent = device_flow_core::SignIn::silent(request.force_refresh(), copy, now());
         let Err(Stopped::Failed(Failure::SignInNeeded(reason))) = adapter.run(&mut silent, |_| {}) else { panic!() };
         assert!(reason.to_string().starts_with("sign in again: invalid_grant"), "{reason}");

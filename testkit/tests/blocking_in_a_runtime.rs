@@ -7,7 +7,7 @@ use device_flow_testkit::scaled::Scaled;
 
 // G13: no panic and no deadlock, on the runtime's only thread.
 #[test]
-fn g13_the_blocking_driver_inside_a_runtime_brings_its_token() {
+fn g13_the_blocking_driver_gets_its_token_inside_a_runtime() {
     let server = Loopback::http(sign_in(&["authorization_pending", "slow_down"]));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {

@@ -1,5 +1,5 @@
-//! Proves that the core in memory, the tokio adapter and the blocking adapter are one client: for every script they ask for the
-//! same, in the same order, at the same times, and end the same way; and what is asked for is what the server sees, once.
+//! Proves that the core in memory, the tokio adapter and the blocking adapter are one client: for every script they make the same
+//! requests, in the same order, at the same times, and end the same way; and the server receives each request once.
 
 #![cfg(unix)]
 #![allow(
@@ -51,7 +51,7 @@ const fn error(code: &'static str) -> Turn {
     Turn::new(Reply::Error(code))
 }
 
-/// Scripts of sign-ins, each with a reason to be here. Whatever is not said is pending, to the end of the code.
+/// Scripts of sign-ins. After the last turn of a script the server answers `authorization_pending` until the code expires.
 fn sign_ins() -> Vec<Vec<Turn>> {
     use Number::{Absent, AndAHalf, Huge, Negative, Nonsense, Null, Quoted, Whole};
     let short = code(Whole(5), Whole(60));
@@ -104,12 +104,12 @@ fn sign_ins() -> Vec<Vec<Turn>> {
         vec![Turn::new(Reply::Array)],
         vec![Turn::new(Reply::Redirect)],
         vec![TOKEN],
-        // The device authorization request is tried four times (C01, C03).
+        // The device authorization request is attempted four times (C01, C03).
         vec![CLOSED, CODE, TOKEN],
         vec![CLOSED, GARBAGE, CLOSED, CODE, CLOSED, TOKEN],
         vec![CLOSED, CLOSED, GARBAGE, CLOSED],
         vec![SLOW_DOWN, CODE, TOKEN],
-        // A slow server is asked once, too.
+        // A slow server is asked only once.
         vec![CODE.latency(20), PENDING.latency(20), TOKEN.latency(20)],
     ];
     // Every way to write a number, in each of the three places.
@@ -130,7 +130,7 @@ fn sign_ins() -> Vec<Vec<Turn>> {
     scripts
 }
 
-/// A long script of anything, by chance; the same for the same seed.
+/// A long random script; the same for the same seed.
 fn at_random(seed: u64) -> Vec<Turn> {
     use Number::{Absent, AndAHalf, Quoted, Whole};
     let mut state = seed;
@@ -174,27 +174,27 @@ fn discoveries() -> Vec<Vec<Turn>> {
     ]
 }
 
-/// All that can be told of a run.
+/// All that can be observed of a run.
 #[derive(Debug, PartialEq, Eq)]
 struct Run {
     trace: Trace,
     asked: Vec<Asked>,
     complaints: Vec<String>,
     turns_left: usize,
-    told: Vec<WaitReason>,
+    reasons: Vec<WaitReason>,
     outcome: String,
 }
 
 fn in_memory<M: Machine>(script: &[Turn], base: &str, machine: M, show: impl Fn(M::Output) -> String) -> Run {
-    let (mut script, mut machine, mut told) = (Script::new(script.to_vec()), Recorder::new(machine, base), vec![]);
-    let (outcome, asked) = memory::run(&mut machine, base, &mut script, |event| told.extend(reason(&event)));
+    let (mut script, mut machine, mut reasons) = (Script::new(script.to_vec()), Recorder::new(machine, base), vec![]);
+    let (outcome, asked) = memory::run(&mut machine, base, &mut script, |event| reasons.extend(reason(&event)));
     assert_eq!(asked.len(), machine.trace().sent().count());
     Run {
         trace: machine.trace().clone(),
         asked,
         complaints: script.complaints().to_vec(),
         turns_left: script.left(),
-        told,
+        reasons,
         outcome: in_words(outcome, base, show),
     }
 }
@@ -206,10 +206,10 @@ fn on_the_wire<M: Machine>(
     machine: M,
     show: impl Fn(M::Output) -> String,
 ) -> Run {
-    let (mut machine, mut told) = (Recorder::new(machine, &server.base()), vec![]);
-    let outcome = adapter.run_within(limit, &mut machine, |event| told.extend(reason(&event)));
+    let (mut machine, mut reasons) = (Recorder::new(machine, &server.base()), vec![]);
+    let outcome = adapter.run_within(limit, &mut machine, |event| reasons.extend(reason(&event)));
     assert_eq!(server.overlaps(), 0, "a request came while another one was in flight");
-    // What the machine wants on the wire is there, to the last header.
+    // Every header that the machine asked for is on the wire.
     for (sent, seen) in machine.trace().sent().zip(server.exchanges()) {
         for (name, value) in &sent.headers {
             let line = format!("\r\n{name}: {}\r\n", value.to_ascii_lowercase());
@@ -222,7 +222,7 @@ fn on_the_wire<M: Machine>(
         asked: server.asked(),
         complaints: script.complaints().to_vec(),
         turns_left: script.left(),
-        told,
+        reasons,
         outcome: in_words(outcome, &server.base(), show),
     }
 }
@@ -234,13 +234,13 @@ fn reason(event: &Event) -> Option<WaitReason> {
 fn in_words<T>(outcome: Result<T, Stopped>, base: &str, show: impl Fn(T) -> String) -> String {
     match outcome {
         Ok(output) => show(output).replace(base, ""),
-        // Which failure is in the trace, without the words of the network.
+        // The trace has the failure, without the words of the network.
         Err(Stopped::Failed(_)) => "failed".to_owned(),
         Err(other) => panic!("{other:?}"),
     }
 }
 
-/// Both adapters do at a real server, plain and under TLS, what the core does in memory.
+/// With a real server, plain and with TLS, both adapters do what the core does in memory.
 fn compare<M: Machine>(
     script: &[Turn],
     limit: Duration,
@@ -260,7 +260,7 @@ fn compare<M: Machine>(
                 expected.trace,
                 found.trace
             );
-            assert_eq!(found.told, found.trace.waits().map(|(_, reason)| reason).collect::<Vec<_>>());
+            assert_eq!(found.reasons, found.trace.waits().map(|(_, reason)| reason).collect::<Vec<_>>());
             assert_eq!(found.complaints, [""; 0], "{script:?}");
             assert!(found.trace.end().is_some());
         }
@@ -278,7 +278,7 @@ fn flow(base: &str) -> DeviceFlow {
     DeviceFlow::new(client(base), [7; 32])
 }
 
-/// Everything in it, its secrets too.
+/// Everything in the response, including its secrets.
 fn token(token: TokenResponse) -> String {
     let secrets = [Some(token.access_token()), token.refresh_token(), token.id_token()];
     let scopes: Vec<_> = token.scopes().collect();
@@ -296,7 +296,7 @@ fn a_sign_in_is_the_same_in_memory_on_tokio_and_blocking() {
     abreast(8, &scripts, |script| compare(script, PATIENT, flow, token));
 }
 
-/// With a time limit that is short, for once.
+/// With a short time limit.
 #[test]
 fn silence_is_the_same_in_memory_on_tokio_and_blocking() {
     const SILENCE: Turn = Turn::new(Reply::Fault(Kind::Timeout));

@@ -1,5 +1,5 @@
-//! Every secret that a test makes up contains the word that `testkit/secrets.sh` searches for: otherwise a leak of it would
-//! go unnoticed.
+//! Every secret that a test invents contains the word that `testkit/secrets.sh` searches for: otherwise a leak of it would go
+//! unnoticed.
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use device_flow_testkit::secrets::CANARY;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 const NAMES: [&str; 5] = ["\"device_code", "\"access_token", "\"refresh_token", "\"id_token", "\"client_secret"];
 
-/// Shorter ones are no secrets that could be told from other text (`"d"`, `"AT"`): they stand for a shape.
+/// Shorter values are placeholders that cannot be told from other text (`"d"`, `"AT"`).
 const SHORTEST: usize = 8;
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -22,7 +22,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The values of members with these names, in JSON that stands in Rust, escaped or not.
+/// The values of the members with this name, in JSON inside Rust code, escaped or not.
 fn values<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let after = text.split(name).skip(1);
     after.filter_map(|rest| {
@@ -51,7 +51,7 @@ fn g11_every_secret_of_the_tests_contains_the_word() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let values = NAMES.iter().flat_map(|name| values(&text, name));
-        // What is filled in from elsewhere is a secret there.
+        // A placeholder of `format!` is filled in from a secret elsewhere.
         for value in values.filter(|value| value.chars().count() >= SHORTEST && !value.starts_with('{')) {
             seen += 1;
             assert!(value.contains(CANARY), "{}: the secret {value:?} lacks the word {CANARY:?}", file.display());

@@ -1,4 +1,4 @@
-//! Proves what each fault between client and server comes to, at each request, on both adapters: one table says it.
+//! Proves what each fault between client and server leads to, at each request, on both adapters: one table lists it.
 
 #![cfg(unix)]
 #![allow(
@@ -29,22 +29,22 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// What a fault comes to.
+/// What a fault leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Nobody notices it.
+    /// The client does not notice it.
     Unnoticed,
-    /// Once: the request is sent again after a while. Always: four tries, then this failure.
+    /// Once: the request is sent again after a delay. Always: four attempts, then this failure.
     Retried(Kind),
-    /// Discovery. Once: the second place is asked at once. Always: this breach of the protocol, after both places.
-    SecondPlace(Breach),
-    /// A poll. Once: one failure in the trail, and the flow goes on. Always: the code expires, and the trail tells why.
+    /// Discovery. Once: the second location is asked at once. Always: this breach of the protocol, after both locations.
+    SecondLocation(Breach),
+    /// A poll. Once: one failure in the trail, and the flow goes on. Always: the code expires, and the trail has the cause.
     Survived(Kind),
     /// A poll. Once: one failure in the trail, and the flow goes on. Always: this breach, with the fourth in a row.
     Tolerated(Breach),
-    /// Once or always: the end at once.
+    /// Once or always: the flow ends at once.
     Broken(Breach),
-    /// Once or always: the end at once, before a byte of the request is sent.
+    /// Once or always: the flow ends at once, before a byte of the request is sent.
     Untrusted,
 }
 
@@ -58,7 +58,7 @@ enum Breach {
 /// Fault, and its end for discovery, device authorization and poll.
 type Row = (Fault, [End; 3]);
 
-/// Where redirects lead. The first place is a real one, which nobody may visit.
+/// The targets of redirects. The first is a real server, which must never be contacted.
 fn redirects(elsewhere: &str) -> Vec<String> {
     let elsewhere = elsewhere.replace("http://", "http://u:hunter2-canary@");
     [&elsewhere, "/elsewhere", "", "http://as.example/", "file:///etc/hostname"].map(str::to_owned).into()
@@ -67,14 +67,14 @@ fn redirects(elsewhere: &str) -> Vec<String> {
 #[rustfmt::skip]
 fn table(elsewhere: &str) -> Vec<Row> {
     use Breach::{Page, TooLarge};
-    use End::{Broken, Retried, SecondPlace, Survived, Tolerated, Unnoticed, Untrusted};
+    use End::{Broken, Retried, SecondLocation, Survived, Tolerated, Unnoticed, Untrusted};
     use Kind::{Closed, InvalidHttp, Timeout};
     let mut table = vec![
         //                                                  discovery              device authorization  poll
         (Fault::None,                                      [Unnoticed,             Unnoticed,            Unnoticed]),
         (Fault::Latency(Duration::from_millis(50)),        [Unnoticed,             Unnoticed,            Unnoticed]),
         (Fault::ByteByByte,                                [Unnoticed,             Unnoticed,            Unnoticed]),
-        // C08, C09: the time limit of the request. An answer that comes after it is none.
+        // C08, C09: the time limit of the request. An answer after it does not count.
         (LATE,                                             [Retried(Timeout),      Retried(Timeout),     Survived(Timeout)]),
         (Fault::Trickle,                                   [Retried(Timeout),      Retried(Timeout),     Survived(Timeout)]),
         (Fault::Hang,                                      [Retried(Timeout),      Retried(Timeout),     Survived(Timeout)]),
@@ -86,8 +86,8 @@ fn table(elsewhere: &str) -> Vec<Row> {
         (Fault::CutHead,                                   [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
         (Fault::CutChunk,                                  [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
         (Fault::CutBody,                                   [Retried(Closed),       Retried(Closed),      Survived(Closed)]),
-        // Only the JSON shows that something is missing; under TLS its end does too, see [`ends`].
-        (Fault::CutUnnoticed,                              [SecondPlace(Page),     Broken(Page),         Tolerated(Page)]),
+        // Only the JSON shows that something is missing; under TLS the missing close_notify does too, see [`ends`].
+        (Fault::CutUnnoticed,                              [SecondLocation(Page),  Broken(Page),         Tolerated(Page)]),
         // C05.
         (Fault::Garbage(SSH),                              [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
         (Fault::Garbage(NO_STATUS),                        [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
@@ -95,11 +95,11 @@ fn table(elsewhere: &str) -> Vec<Row> {
         (Fault::EndlessHeaders,                            [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
         (Fault::EndlessHeader,                             [Retried(InvalidHttp),  Retried(InvalidHttp), Survived(InvalidHttp)]),
         // C06.
-        (Fault::EndlessObject { chunked: false },          [SecondPlace(TooLarge), Broken(TooLarge),     Broken(TooLarge)]),
-        (Fault::EndlessObject { chunked: true },           [SecondPlace(TooLarge), Broken(TooLarge),     Broken(TooLarge)]),
-        (Fault::EndlessPage,                               [SecondPlace(Page),     Broken(Page),         Tolerated(Page)]),
-        // C07: nobody decodes it. Decoded, it would begin as an object and be too large.
-        (Fault::GzipBomb,                                  [SecondPlace(Page),     Broken(Page),         Tolerated(Page)]),
+        (Fault::EndlessObject { chunked: false },          [SecondLocation(TooLarge), Broken(TooLarge),  Broken(TooLarge)]),
+        (Fault::EndlessObject { chunked: true },           [SecondLocation(TooLarge), Broken(TooLarge),  Broken(TooLarge)]),
+        (Fault::EndlessPage,                               [SecondLocation(Page),  Broken(Page),         Tolerated(Page)]),
+        // C07: neither adapter decodes it. Decoded, it would begin like an object and be too large.
+        (Fault::GzipBomb,                                  [SecondLocation(Page),  Broken(Page),         Tolerated(Page)]),
         // C02.
         (Fault::WrongCertificate,                          [Untrusted,             Untrusted,            Untrusted]),
     ];
@@ -107,7 +107,7 @@ fn table(elsewhere: &str) -> Vec<Row> {
     for status in [301, 302, 303, 307, 308] {
         let redirect = Breach::Redirect(status);
         table.extend(redirects(elsewhere).into_iter().map(|target| {
-            (Fault::Redirect(status, target), [SecondPlace(redirect), Broken(redirect), Broken(redirect)])
+            (Fault::Redirect(status, target), [SecondLocation(redirect), Broken(redirect), Broken(redirect)])
         }));
     }
     table
@@ -117,7 +117,7 @@ const SSH: &str = "SSH-2.0-OpenSSH_9.6\r\n\r\n";
 const NO_STATUS: &str = "HTTP/1.1 abc OK\r\n\r\n";
 const NO_HEADER: &str = "HTTP/1.1 200 OK\r\nno header\r\n\r\n";
 
-/// The time limit of a request, for the faults that only it ends.
+/// The time limit of a request, for the faults that end only by it.
 const LIMIT: Duration = Duration::from_millis(700);
 const LATE: Fault = Fault::Latency(Duration::from_millis(1_000));
 
@@ -129,7 +129,7 @@ fn limit(fault: &Fault) -> Duration {
     }
 }
 
-/// With time for four polls when each of them fails.
+/// A code with time for four polls when each of them fails.
 const CODE: Turn = Turn::new(Reply::Code { interval: Number::Whole(5), lifetime: Number::Whole(60) });
 const PENDING: Turn = Turn::new(Reply::Pending);
 
@@ -174,15 +174,15 @@ fn cells(table: &[Row]) -> Vec<Cell> {
     cells
 }
 
-/// What the table says, with the one difference between the adapters: reqwest notices that a connection under TLS was cut off
-/// (RFC 8446 §6.1), ureq leaves it to the JSON.
+/// What the table says, with the one difference between the adapters: reqwest notices that a TLS connection was cut off
+/// (RFC 8446 §6.1), ureq leaves that to the JSON.
 fn ends(fault: &Fault, row: [End; 3], adapter: Adapter, tls: bool) -> [End; 3] {
     let noticed = *fault == Fault::CutUnnoticed && adapter == Adapter::Tokio && tls;
-    let broken_off = [End::Retried(Kind::Closed), End::Retried(Kind::Closed), End::Survived(Kind::Closed)];
-    if noticed { broken_off } else { row }
+    let cut_off = [End::Retried(Kind::Closed), End::Retried(Kind::Closed), End::Survived(Kind::Closed)];
+    if noticed { cut_off } else { row }
 }
 
-/// What came of a cell.
+/// The result of a cell.
 struct Found {
     trace: Trace,
     outcome: Result<(), Failure>,
@@ -190,7 +190,7 @@ struct Found {
 }
 
 fn run(cell: &Cell) -> Found {
-    // What the server says where the fault sits, it says again when it is asked again.
+    // At the request with the fault the server gives the same answer again when it is asked again.
     let script = match (cell.at, cell.times) {
         (At::Discovery, _) => vec![Turn::new(Reply::Metadata); 4],
         (At::Device, Times::Once) => match cell.end {
@@ -230,7 +230,7 @@ fn run(cell: &Cell) -> Found {
             (machine.trace().clone(), outcome.map(drop))
         }
     };
-    // The upstream server saw only requests of the right form, and never two at once.
+    // The upstream server received only requests of the right form, and never two at once.
     assert_eq!(upstream.script().complaints(), [""; 0]);
     assert_eq!(upstream.overlaps(), 0);
     let outcome = outcome.map_err(|stopped| match stopped {
@@ -246,7 +246,7 @@ fn c02_to_c11_every_fault_at_every_request_on_both_adapters_ends_as_the_table_sa
     let elsewhere = Loopback::http(loopback::sign_in(&[]));
     let cells = cells(&table(&elsewhere.url("/device")));
     println!("{} runs over real sockets", cells.len());
-    // Those that end with a time limit mostly wait for it: the others run meanwhile.
+    // The runs that end by the time limit spend most of their time waiting for it: the others run meanwhile.
     let (slow, quick): (Vec<_>, Vec<_>) = cells.into_iter().partition(|cell| limit(&cell.fault) == LIMIT);
     thread::scope(|scope| {
         scope.spawn(|| abreast(36, &slow, check));
@@ -260,7 +260,7 @@ fn check(cell: &Cell) {
     let requests = found.proxy.requests();
     check_end(cell, &found);
     check_bounds(cell, &found);
-    // No request but those that the machine wanted: nothing is followed, nothing is sent again.
+    // Only the requests that the machine asked for: no redirect is followed, and nothing is sent twice.
     let seen: Vec<_> = requests.iter().map(|asked| asked.target.clone()).collect();
     let mut wanted: Vec<_> = found.trace.sent().map(|sent| sent.target.clone()).collect();
     if cell.end == End::Untrusted {
@@ -311,8 +311,8 @@ fn check_end(cell: &Cell, Found { trace, outcome, .. }: &Found) {
             let failed = matches!(outcome, Err(Failure::Transport(error)) if error.kind() == kind);
             failed && requests == [whole[0]; 4] && backoffs == [Cause::Transport(kind); 3]
         }
-        End::SecondPlace(_) if once => outcome.is_ok() && requests == [first, second] && backoffs.is_empty(),
-        End::SecondPlace(wanted) => breach(wanted) && requests == [first, second] && backoffs.is_empty(),
+        End::SecondLocation(_) if once => outcome.is_ok() && requests == [first, second] && backoffs.is_empty(),
+        End::SecondLocation(wanted) => breach(wanted) && requests == [first, second] && backoffs.is_empty(),
         End::Survived(kind) if once => outcome.is_ok() && requests == whole && backoffs == [Cause::Transport(kind)],
         End::Survived(kind) => {
             let expired = matches!(outcome, Err(Failure::Expired(expired))
@@ -342,7 +342,7 @@ fn most(at: At) -> usize {
     if at == At::Discovery { 1 << 20 } else { 64 << 10 }
 }
 
-/// C05, C06, C07: what is read is bounded, whatever is sent.
+/// C05, C06, C07: how much is read has a bound, whatever is sent.
 fn check_bounds(cell: &Cell, Found { trace, proxy, .. }: &Found) {
     let most = most(cell.at);
     assert!(trace.lengths().all(|length| length <= most + 1), "{trace}");
@@ -355,14 +355,14 @@ fn check_bounds(cell: &Cell, Found { trace, proxy, .. }: &Found) {
     if bomb && cell.at == At::Discovery {
         assert_eq!(longest, faults::gzip_bomb().len(), "{trace}");
     }
-    // What was sent beyond the cap sits in the buffers of two sockets.
+    // What was sent beyond the limit is in the buffers of two sockets.
     let each = proxy.written() / proxy.requests().len().max(1) as u64;
     assert!(each < 16 << 20, "{each} bytes for each request");
 }
 
 // C01.
 #[test]
-fn c01_no_connection_at_a_poll_is_survived_to_the_end_of_the_code() {
+fn c01_polls_that_never_connect_go_on_until_the_code_expires() {
     let refusing = ClosedPort::new();
     let dead = [
         (format!("{}/token", refusing.base()), Kind::Connect),
@@ -383,20 +383,20 @@ fn c01_no_connection_at_a_poll_is_survived_to_the_end_of_the_code() {
 }
 
 // C07.
-/// It goes off, for whoever lights it.
+/// gzip decodes it to its full size.
 #[test]
-fn c07_the_bomb_is_one() {
+fn c07_the_gzip_bomb_decodes_to_256_megabytes() {
     let mut gzip = Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let mut input = gzip.stdin.take().unwrap();
-    let lit = thread::spawn(move || input.write_all(&faults::gzip_bomb()));
+    let writer = thread::spawn(move || input.write_all(&faults::gzip_bomb()));
     let (mut output, mut length, mut first) = (gzip.stdout.take().unwrap(), 0, None);
     let mut buffer = vec![0; 1 << 20];
     while let Ok(read @ 1..) = output.read(&mut buffer) {
         first.get_or_insert(buffer[0]);
         length += read as u64;
     }
-    lit.join().unwrap().unwrap();
-    // Its checksum is right, too.
+    writer.join().unwrap().unwrap();
+    // Its checksum is right.
     assert!(gzip.wait().unwrap().success());
-    assert_eq!((first, length), (Some(b'{'), faults::BOMB));
+    assert_eq!((first, length), (Some(b'{'), faults::BOMB_SIZE));
 }

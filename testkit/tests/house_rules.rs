@@ -1,4 +1,4 @@
-//! The rules of the house that a search can check: which words may stand in which rooms, and how long a room may be.
+//! The rules of the house that a search can check: which words may be in which files, and how long a file may be.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
 
 use std::fs;
@@ -8,7 +8,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every Rust file below a folder, with its path from the root and its code without comments and without unit tests.
+/// Every Rust file in a folder, with its path from the root and its code without comments and unit tests.
 fn sources(folder: &str) -> Vec<(String, String)> {
     let (root, mut found) = (root(), vec![]);
     let mut folders = vec![root.join(folder)];
@@ -36,19 +36,19 @@ fn only_in(folders: &[&str], words: &[&str], allowed: &[&str]) {
     for (name, code) in folders.iter().flat_map(|folder| sources(folder)) {
         if !allowed.iter().any(|allowed| name.starts_with(allowed)) {
             for word in words {
-                assert!(!code.contains(word), "{word} does not belong into {name}");
+                assert!(!code.contains(word), "{word} does not belong in {name}");
             }
         }
     }
 }
 
 #[test]
-fn json_and_exposed_secrets_have_their_rooms() {
+fn json_and_exposed_secrets_stay_in_few_files() {
     only_in(&["core/src"], &["serde_json"], &["core/src/message/", "core/src/cache/"]);
     only_in(
         &["core/src", "adapter-common/src", "adapter-tokio/src", "adapter-blocking/src"],
         &["expose("],
-        // The last one hands bytes to a store.
+        // The last ones hand bytes to a store.
         &[
             "core/src/cache/",
             "core/src/message/",
@@ -61,24 +61,24 @@ fn json_and_exposed_secrets_have_their_rooms() {
 }
 
 #[test]
-fn time_is_added_in_three_rooms() {
-    let rooms = ["core/src/time.rs", "core/src/retry.rs", "core/src/device_flow/schedule.rs"];
-    only_in(&["core/src"], &["plus_millis(", "minus_millis("], &rooms);
-    // The lives of tokens are told in calendar time.
-    let rooms = [&rooms[..], &["core/src/cache/", "core/src/sign_in/"]].concat();
-    only_in(&["core/src"], &["now.saturating_add("], &rooms);
+fn time_is_added_in_three_files() {
+    let files = ["core/src/time.rs", "core/src/retry.rs", "core/src/device_flow/schedule.rs"];
+    only_in(&["core/src"], &["plus_millis(", "minus_millis("], &files);
+    // The lifetimes of tokens are calendar time.
+    let files = [&files[..], &["core/src/cache/", "core/src/sign_in/"]].concat();
+    only_in(&["core/src"], &["now.saturating_add("], &files);
 }
 
 #[test]
-fn error_codes_have_one_room() {
+fn error_codes_are_read_in_one_file() {
     let codes = ["\"authorization_pending\"", "\"slow_down\"", "\"access_denied\"", "\"expired_token\"", "\"invalid_"];
-    // What they mean, and what to do about them.
+    // What they mean, and what to do about them, is in two files.
     only_in(&["core/src"], &codes, &["core/src/message/oauth_error.rs", "core/src/message/advice.rs"]);
 }
 
 #[test]
-fn the_core_has_no_world() {
-    let world = [
+fn the_core_does_no_io() {
+    let words = [
         "Instant",
         "SystemTime",
         "std::",
@@ -90,7 +90,7 @@ fn the_core_has_no_world() {
         "todo!",
         "unimplemented!",
     ];
-    only_in(&["core/src"], &world, &["core/src/time.rs"]);
+    only_in(&["core/src"], &words, &["core/src/time.rs"]);
     // It converts the system's time, and never asks for it.
     only_in(&["core/src"], &["SystemTime::now", "Instant", ".unwrap()", ".expect("], &[]);
 }
@@ -105,20 +105,20 @@ fn adapters_know_no_protocol() {
     only_in(&["adapter-store/src"], &words, &["adapter-store/src/fault.rs"]);
 }
 
-// D05: what is not read cannot lead astray when it is set.
+// D05: a clock that is not read cannot do harm when it is set.
 #[test]
-fn no_wait_hangs_on_the_wall_clock() {
+fn no_wait_depends_on_the_wall_clock() {
     only_in(
         &["core/src", "adapter-common/src", "adapter-tokio/src", "adapter-blocking/src"],
         &["SystemTime", "UNIX_EPOCH", "chrono", "jiff"],
-        // The lives of stored tokens do; the core only converts.
+        // The lifetimes of stored tokens do; the core only converts.
         &["adapter-common/src/account_store.rs", "core/src/time.rs"],
     );
 }
 
-/// Where the store puts things is asked in one room, and what the system does with files in two.
+/// The environment is read in one file, and the file system is called in two.
 #[test]
-fn the_store_asks_the_system_in_its_rooms() {
+fn the_store_calls_the_system_in_few_files() {
     only_in(
         &["adapter-store/src"],
         &["env::var", "var_os("],
@@ -134,7 +134,7 @@ fn only_the_terminal_prints() {
 }
 
 #[test]
-fn rooms_are_small_and_say_what_they_own() {
+fn files_are_short_and_say_what_they_own() {
     let mut core = 0;
     let folders = [
         "core/src",

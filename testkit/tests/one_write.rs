@@ -1,4 +1,4 @@
-//! How often a sign-in writes what it keeps: once, whatever it keeps (row 6.23 of `docs/msal.md`).
+//! How often a sign-in writes to its store: once, however much it stores (row 6.23 of `docs/msal.md`).
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use device_flow_blocking::{
@@ -9,7 +9,7 @@ use device_flow_testkit::scaled::Scaled;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Counts what is saved.
+/// Counts the saves.
 #[derive(Clone, Default)]
 struct Counted {
     inner: MemoryStore,

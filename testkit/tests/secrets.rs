@@ -18,19 +18,19 @@ use std::sync::{Mutex, Once};
 use std::thread;
 use std::time::Duration;
 
-/// Keeps all that is logged, at all levels; records of `tracing` come here too, by its feature `log-always`.
-struct Keep(Mutex<Vec<(String, Level, String)>>);
+/// Collects all log records of all levels, those of `tracing` too, through its feature `log-always`.
+struct Collector(Mutex<Vec<(String, Level, String)>>);
 
-static LOGGED: Keep = Keep(Mutex::new(Vec::new()));
+static LOGGED: Collector = Collector(Mutex::new(Vec::new()));
 
-/// Whether ureq logs at trace level too: the one exception, of which the documentation of device-flow-blocking warns.
+/// Whether ureq logs at trace level too: the only exception, and the documentation of device-flow-blocking warns of it.
 static UREQ_DUMPS: AtomicBool = AtomicBool::new(false);
 
 fn is_ureq(target: &str) -> bool {
     target.starts_with("ureq")
 }
 
-impl Log for Keep {
+impl Log for Collector {
     fn enabled(&self, of: &Metadata<'_>) -> bool {
         of.level() < Level::Trace || !is_ureq(of.target()) || UREQ_DUMPS.load(Ordering::SeqCst)
     }
@@ -45,7 +45,7 @@ impl Log for Keep {
     fn flush(&self) {}
 }
 
-fn keep_all_logs() {
+fn collect_all_logs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         log::set_logger(&LOGGED).unwrap();
@@ -53,16 +53,16 @@ fn keep_all_logs() {
     });
 }
 
-/// How one of the adapters is to be built.
+/// The settings of an adapter.
 #[derive(Default)]
 struct Settings {
     roots: Option<String>,
     proxy: Option<String>,
 }
 
-type Told = (Result<TokenResponse, Stopped>, Vec<Event>, String);
+type Run = (Result<TokenResponse, Stopped>, Vec<Event>, String);
 
-/// Builds the client of this adapter, and writes down how it shows itself.
+/// Builds the client of this adapter, and its `Debug` text.
 macro_rules! http {
     ($adapter:ident, $settings:expr) => {{
         let mut builder = $adapter::Http::builder().timeout(Duration::from_millis(500));
@@ -79,7 +79,7 @@ macro_rules! http {
     }};
 }
 
-fn tokio(settings: &Settings, flow: &mut Scaled<DeviceFlow>) -> Told {
+fn tokio(settings: &Settings, flow: &mut Scaled<DeviceFlow>) -> Run {
     let (http, shown) = http!(device_flow_tokio, settings);
     let mut events = Vec::new();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -87,7 +87,7 @@ fn tokio(settings: &Settings, flow: &mut Scaled<DeviceFlow>) -> Told {
     (outcome, events, shown)
 }
 
-fn blocking(settings: &Settings, flow: &mut Scaled<DeviceFlow>) -> Told {
+fn blocking(settings: &Settings, flow: &mut Scaled<DeviceFlow>) -> Run {
     let (http, shown) = http!(device_flow_blocking, settings);
     let mut events = Vec::new();
     let outcome = device_flow_blocking::run(&http, flow, &device_flow_blocking::Cancel::new(), |event| {
@@ -96,7 +96,7 @@ fn blocking(settings: &Settings, flow: &mut Scaled<DeviceFlow>) -> Told {
     (outcome, events, shown)
 }
 
-/// Cookies are secrets of the server's.
+/// Cookies are secrets of the server.
 const HEAD: &str =
     "Content-Type: application/json\r\nSet-Cookie: session=canary-cookie\r\nX-Request: canary-header\r\n";
 const DEVICE: &str = r#"{"device_code":"canary-device-code","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":1800,"interval":1,"further":"canary-further"}"#;
@@ -109,7 +109,7 @@ fn serving(serve: Serve) -> impl Fn(&Asked, &mut dyn Write) -> Next + Send + Syn
     let polls = AtomicUsize::new(0);
     move |asked, wire| match &*asked.target {
         "/device" => loopback::answer(wire, 200, HEAD, DEVICE),
-        // Where it is tried again and again, until the code is dead, that must not take long.
+        // A code that expires soon, for answers after which the client polls until then.
         "/brief/device" => loopback::answer(wire, 200, HEAD, &DEVICE.replace("1800", "400")),
         _ => serve(asked, polls.fetch_add(1, Ordering::SeqCst), wire),
     }
@@ -120,7 +120,7 @@ fn raw(wire: &mut dyn Write, bytes: &str) -> Next {
     Next::Close
 }
 
-/// Pending, then slower, then a token.
+/// Answers authorization_pending, then slow_down, then a token.
 fn grants(_: &Asked, poll: usize, wire: &mut dyn Write) -> Next {
     match poll {
         0 => loopback::answer(wire, 400, HEAD, r#"{"error":"authorization_pending","further":"canary"}"#),
@@ -129,7 +129,7 @@ fn grants(_: &Asked, poll: usize, wire: &mut dyn Write) -> Next {
     }
 }
 
-/// What a server can do with every poll that ends the sign-in badly.
+/// Answers of a server to every poll that make the sign-in fail.
 const ENDINGS: [(&str, Serve); 14] = [
     ("denied", |_, _, wire| loopback::answer(wire, 400, HEAD, r#"{"error":"access_denied","further":"canary"}"#)),
     ("refused", |_, _, wire| loopback::answer(wire, 401, HEAD, r#"{"error":"invalid_client"}"#)),
@@ -157,7 +157,7 @@ const ENDINGS: [(&str, Serve); 14] = [
     ("bad header", |_, _, wire| raw(wire, "HTTP/1.1 200 OK\r\nSet-Cookie canary\r\n\r\n")),
 ];
 
-/// The ways in which a secret of the client can go out.
+/// The ways in which a client can send its secret.
 const WAYS: [fn(ClientBuilder) -> ClientBuilder; 3] = [
     |client| client.client_secret_basic("canary-client-secret"),
     |client| client.client_secret_post("canary-client-secret"),
@@ -175,7 +175,7 @@ fn client(base: &str, way: usize) -> ClientBuilder {
 
 /// Signs in and checks everything on the way; returns the outcome.
 fn sign_in(
-    drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Told,
+    drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Run,
     settings: &Settings,
     base: &str,
     way: usize,
@@ -185,43 +185,43 @@ fn sign_in(
     let mut flow = Scaled::new(DeviceFlow::new(builder.build().unwrap(), ENTROPY), 1000);
     none_in(&format!("{flow:?}"));
     let (outcome, events, shown) = drive(settings, &mut flow);
-    let mut told = format!("{shown} {events:?} {flow:?} {} {:?}", flow.inner().trail(), flow.inner().trail());
-    write!(told, " {outcome:?}").unwrap();
+    let mut shown = format!("{shown} {events:?} {flow:?} {} {:?}", flow.inner().trail(), flow.inner().trail());
+    write!(shown, " {outcome:?}").unwrap();
     match &outcome {
         Ok(_) => {
-            // What a caller prints who is sure that this cannot happen.
-            let unsure = outcome.clone();
-            let panic = thread::spawn(move || unsure.unwrap_err()).join().unwrap_err();
+            // What `unwrap_err` of a careless caller prints.
+            let copy = outcome.clone();
+            let panic = thread::spawn(move || copy.unwrap_err()).join().unwrap_err();
             let message = panic.downcast_ref::<String>().unwrap();
             assert!(message.contains("TokenResponse"), "{message}");
-            told.push_str(message);
+            shown.push_str(message);
         }
         Err(stopped) => {
             let mut cause = Some(stopped as &dyn Error);
             while let Some(error) = cause {
-                write!(told, "\n{error} {error:?} {error:#?}").unwrap();
+                write!(shown, "\n{error} {error:?} {error:#?}").unwrap();
                 cause = error.source();
             }
         }
     }
-    none_in(&told);
+    none_in(&shown);
     outcome
 }
 
-/// That the server saw the secrets: otherwise nothing could have leaked.
-fn they_went_out(server: &Loopback, way: usize) {
+/// The server received the secrets: otherwise nothing could have leaked.
+fn secrets_were_sent(server: &Loopback, way: usize) {
     let requests = server.requests();
     let poll = requests.iter().find(|asked| asked.target.ends_with("/token")).expect("a poll");
     assert!(poll.body.contains("device_code=canary-device-code"), "the device code was not sent");
     assert!(poll.body.contains("code_verifier=canary-"), "the verifier was not sent");
     match way % WAYS.len() {
         1 => assert!(poll.body.contains("client_secret=canary"), "the client secret was not sent"),
-        // `Loopback` tells heads in lower case.
+        // `Loopback` has heads in lower case.
         _ => assert!(poll.head.contains("authorization: basic bxkty"), "the client secret was not sent"),
     }
 }
 
-fn every_scenario(drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Told) {
+fn every_scenario(drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Run) {
     let authority = Authority::new();
     let tls = |name: &str| authority.server(&[name]);
     let trusting = || Settings { roots: Some(authority.pem().to_owned()), proxy: None };
@@ -229,7 +229,7 @@ fn every_scenario(drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Told) {
     for way in 0..WAYS.len() {
         let server = Loopback::http(serving(grants));
         let token = sign_in(drive, &Settings::default(), &server.url(""), way).unwrap();
-        they_went_out(&server, way);
+        secrets_were_sent(&server, way);
         for secret in [token.access_token(), token.refresh_token().unwrap(), token.id_token().unwrap()] {
             assert!(secret.expose().contains(CANARY), "another token came than was sent");
         }
@@ -237,14 +237,14 @@ fn every_scenario(drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Told) {
 
         let server = Loopback::https(tls("127.0.0.1"), serving(grants));
         assert!(sign_in(drive, &trusting(), &server.url(""), way).is_ok());
-        they_went_out(&server, way);
+        secrets_were_sent(&server, way);
 
         // Through a proxy that asks for a password.
         let server = Loopback::https(tls("as.example"), serving(grants));
         let settings = Settings { proxy: Some(tunnel_to(server.port())), ..trusting() };
         let outcome = sign_in(drive, &settings, "https://as.example", way);
         assert!(outcome.is_ok(), "{outcome:?}");
-        they_went_out(&server, way);
+        secrets_were_sent(&server, way);
     }
 
     for (way, (name, serve)) in ENDINGS.into_iter().enumerate() {
@@ -254,11 +254,11 @@ fn every_scenario(drive: fn(&Settings, &mut Scaled<DeviceFlow>) -> Told) {
             let settings = if secure { trusting() } else { Settings::default() };
             let outcome = sign_in(drive, &settings, &server.url("/brief"), way);
             assert!(matches!(outcome, Err(Stopped::Failed(_))), "{name}: {outcome:?}");
-            they_went_out(&server, way);
+            secrets_were_sent(&server, way);
         }
     }
 
-    // Nobody is trusted, nobody is there, a proxy refuses.
+    // An untrusted certificate, a closed port, a proxy that refuses.
     let stranger = Loopback::https(loopback::self_signed(&["127.0.0.1"]), serving(grants));
     assert!(sign_in(drive, &trusting(), &stranger.url(""), 0).is_err());
     let closed = ClosedPort::new();
@@ -280,12 +280,12 @@ fn tunnel_to(port: u16) -> String {
     format!("http://canary-user:canary-password@127.0.0.1:{proxy}")
 }
 
-/// All that these crates logged so far.
+/// The records of these crates so far.
 fn logged(from: impl Fn(&str) -> bool) -> Vec<(String, Level, String)> {
     LOGGED.0.lock().unwrap().iter().filter(|(target, ..)| from(target)).cloned().collect()
 }
 
-/// Nothing that was logged holds a secret, line by line or as a whole, and these crates did log.
+/// No record has a secret, neither by itself nor together with the others, and these crates did log.
 fn are_clean(lines: &[(String, Level, String)], by: &[&str]) {
     for name in by {
         assert!(lines.iter().any(|(target, ..)| target.starts_with(name)), "{name} logged nothing");
@@ -300,7 +300,7 @@ fn are_clean(lines: &[(String, Level, String)], by: &[&str]) {
 // G11.
 #[test]
 fn g11_no_secret_leaves_a_sign_in_on_tokio() {
-    keep_all_logs();
+    collect_all_logs();
     every_scenario(tokio);
     are_clean(&logged(|target| !is_ureq(target)), &["reqwest", "hyper_util", "rustls"]);
 }
@@ -308,21 +308,21 @@ fn g11_no_secret_leaves_a_sign_in_on_tokio() {
 // G11.
 #[test]
 fn g11_no_secret_leaves_a_blocking_sign_in() {
-    keep_all_logs();
+    collect_all_logs();
     every_scenario(blocking);
     are_clean(&logged(|_| true), &["ureq", "ureq_proto", "rustls"]);
 
-    // At trace level ureq dumps every byte of every connection, sixteen in a row, and the address of a redirect. When this
-    // fails, it has become better and the warning can go.
+    // At trace level ureq logs every byte of every connection, sixteen in a line, and the target of a redirect. When this fails, that
+    // has improved, and the warning can be removed.
     UREQ_DUMPS.store(true, Ordering::SeqCst);
     let server = Loopback::http(serving(grants));
     assert!(sign_in(blocking, &Settings::default(), &server.url(""), 0).is_ok());
     let dump = logged(|target| target.starts_with("ureq_proto"));
     let rows: String = dump.iter().filter_map(|(.., row)| row.split(' ').next_back()).collect();
-    assert!(rows.contains("canary-access-token"), "ureq no longer dumps what it reads");
+    assert!(rows.contains("canary-access-token"), "ureq no longer logs what it reads");
 }
 
-/// Gives a secret away, printed and logged, for `testkit/secrets.sh` to find.
+/// Prints and logs a secret, which `testkit/secrets.sh` must find.
 #[test]
 #[ignore = "a leak on purpose"]
 fn a_leak_on_purpose() {

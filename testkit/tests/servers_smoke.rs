@@ -1,4 +1,4 @@
-//! Proves the server harness itself, over plain HTTP: this file alone says what each server answers to the bare flow.
+//! Proves the server harness itself, over plain HTTP: what each server answers to the bare flow.
 
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a panic is how it reports")]
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Makes one test per server of each function named, so that they run side by side and fail by name.
+/// Makes one test per server of each function, so that they run side by side and fail by name.
 macro_rules! on_every_server {
     ($($test:ident),* $(,)?) => {
         mod oidc_provider { $(#[test] fn $test() { super::$test(super::Kind::OidcProvider); })* }
@@ -68,7 +68,7 @@ fn a_code_expires_as_the_server_has_it(kind: Kind) {
 
     let expected = match kind {
         Kind::OidcProvider | Kind::Authlib => "expired_token",
-        // It never looks at the time.
+        // It never checks the time.
         Kind::DjangoOauthToolkit => "authorization_pending",
     };
     assert_eq!(device.poll()["error"], expected);
@@ -85,7 +85,7 @@ fn every_client_is_registered(kind: Kind) {
     is_code(ask(Some(basic), &[("client_id", BASIC.0)]));
     // printf 'device-basic2:plainsecret' | base64
     is_code(ask(Some("Basic ZGV2aWNlLWJhc2ljMjpwbGFpbnNlY3JldA=="), &[("client_id", BASIC_PLAIN.0)]));
-    // Two of the three give this client a code all the same and never a token.
+    // Two of the three still give this client a code, and never a token.
     let no_device = ask(None, &[("client_id", NO_DEVICE)]);
     assert_eq!(no_device["device_code"].is_string(), kind != Kind::OidcProvider, "{no_device}");
     if kind == Kind::OidcProvider {
@@ -126,7 +126,7 @@ fn authlib_slows_a_fast_device_down_by_five_seconds_for_good() {
 }
 
 #[test]
-fn two_servers_of_a_kind_know_nothing_of_each_other() {
+fn two_servers_of_a_kind_are_independent() {
     for kind in Kind::ALL {
         let (one, other) = (Server::start(kind, Options::default()), Server::start(kind, Options::default()));
         let device = Device::ask(&one);
@@ -148,7 +148,7 @@ fn a_dropped_server_is_gone() {
 
 #[test]
 #[should_panic(expected = "could not approve")]
-fn approving_a_code_that_nobody_gave_fails_with_the_page() {
+fn approving_an_unknown_code_fails_with_the_page() {
     Server::start(Kind::Authlib, Options::default()).approve("BCDF-GHJK");
 }
 

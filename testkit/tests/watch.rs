@@ -1,9 +1,9 @@
-//! The watch sees every rule of the law broken by one millisecond, on either side, and nothing where it is kept.
+//! The watch notices when a rule of the law is broken by one millisecond, on either side, and reports nothing where it is kept.
 
 use device_flow_core::TransportErrorKind::{Timeout, UntrustedCertificate};
 use device_flow_testkit::server::Number::{Absent, Whole};
 use device_flow_testkit::server::{Endpoint, Number, Reply, Turn};
-use device_flow_testkit::watch::{End, Rule, Seen, Watch};
+use device_flow_testkit::watch::{Observation, Outcome, Rule, Watch};
 
 const PENDING: Turn = Turn::new(Reply::Pending);
 const SLOW_DOWN: Turn = Turn::new(Reply::SlowDown(Absent));
@@ -11,19 +11,19 @@ const FAULT: Turn = Turn::new(Reply::Fault(Timeout));
 const PAGE: Turn = Turn::new(Reply::Page);
 const TOKEN: Turn = Turn::new(Reply::Token);
 
-/// A client that only sleeps and asks: a code at 0, then these polls, each asked at a time and answered at once.
-fn client(interval: Number, lifetime: u64, polls: &[(u64, Turn)], end: Option<(u64, End)>) -> Vec<Rule> {
-    let mut watch = Watch::of_a_silent_client(0);
+/// A client that only sleeps and sends: a code at 0, then these polls, each at its time and answered at once.
+fn client(interval: Number, lifetime: u64, polls: &[(u64, Turn)], end: Option<(u64, Outcome)>) -> Vec<Rule> {
+    let mut watch = Watch::silent_client(0);
     let code = Turn::new(Reply::Code { interval, lifetime: Whole(lifetime) });
-    for (at, seen) in [(0, Seen::Asked(Endpoint::Device)), (0, Seen::Answered(code))] {
-        watch.see(at, &seen);
+    for (at, observation) in [(0, Observation::Request(Endpoint::Device)), (0, Observation::Response(code))] {
+        watch.observe(at, &observation);
     }
     for (at, turn) in polls {
-        watch.see(*at, &Seen::Asked(Endpoint::Token));
-        watch.see(*at, &Seen::Answered(*turn));
+        watch.observe(*at, &Observation::Request(Endpoint::Token));
+        watch.observe(*at, &Observation::Response(*turn));
     }
     if let Some((at, end)) = end {
-        watch.see(at, &Seen::Ended(end));
+        watch.observe(at, &Observation::Ended(end));
     }
     watch.breaches().iter().map(|breach| breach.rule).collect()
 }
@@ -39,7 +39,7 @@ fn due(interval: Number, lifetime: u64, before: &[(u64, Turn)], earliest: u64, l
 }
 
 #[test]
-fn each_bound_from_both_sides() {
+fn each_bound_of_a_poll_is_checked_from_both_sides() {
     let five = Whole(5);
     due(five, 900, &[], 5_000, 5_500, Rule::WaitFirst);
     due(Absent, 900, &[], 5_000, 5_500, Rule::WaitFirst);
@@ -68,67 +68,70 @@ fn each_bound_from_both_sides() {
 }
 
 #[test]
-fn the_end_from_both_sides() {
+fn each_end_is_checked_from_both_sides() {
     let polls = [(5_000, PENDING)];
     let ends = |polls: &[(u64, Turn)], at, end| client(Whole(5), 10, polls, Some((at, end)));
     // No legal poll is left before the deadline: over at once, and nothing else.
-    assert_eq!(ends(&polls, 5_000, End::Expired), []);
-    assert_eq!(client(Whole(5), 11, &polls, Some((5_000, End::Expired))), [Rule::Deadline]);
+    assert_eq!(ends(&polls, 5_000, Outcome::Expired), []);
+    assert_eq!(client(Whole(5), 11, &polls, Some((5_000, Outcome::Expired))), [Rule::Deadline]);
     assert_eq!(client(Whole(5), 10, &[(5_000, PENDING), (9_999, TOKEN)], None), [Rule::Deadline]);
     // At the deadline it is over.
-    assert_eq!(client(Whole(5), 11, &polls, Some((11_000, End::Expired))), []);
-    assert_eq!(ends(&[(5_000, TOKEN)], 5_000, End::Token), []);
-    assert_eq!(ends(&[(5_000, TOKEN)], 5_000, End::Denied), [Rule::Meaning]);
+    assert_eq!(client(Whole(5), 11, &polls, Some((11_000, Outcome::Expired))), []);
+    assert_eq!(ends(&[(5_000, TOKEN)], 5_000, Outcome::Token), []);
+    assert_eq!(ends(&[(5_000, TOKEN)], 5_000, Outcome::Denied), [Rule::Meaning]);
     let untrusted = Turn::new(Reply::Fault(UntrustedCertificate));
-    assert_eq!(ends(&[(5_000, untrusted)], 5_000, End::Transport(UntrustedCertificate)), []);
+    assert_eq!(ends(&[(5_000, untrusted)], 5_000, Outcome::Transport(UntrustedCertificate)), []);
     assert_eq!(client(Whole(5), 900, &[(5_000, untrusted), (15_000, TOKEN)], None), [Rule::Untrusted]);
     // Nothing after success.
     assert_eq!(client(Whole(5), 900, &[(5_000, TOKEN), (10_000, TOKEN)], None), [Rule::Meaning]);
     // Three pages in a row, and a fourth.
     let pages = [(5_000, PAGE), (15_000, PAGE), (35_000, PAGE), (75_000, PAGE)];
-    assert_eq!(client(Whole(5), 900, &pages, Some((75_000, End::Protocol))), []);
-    assert_eq!(client(Whole(5), 900, &pages[..3], Some((35_000, End::Protocol))), [Rule::Backoff]);
+    assert_eq!(client(Whole(5), 900, &pages, Some((75_000, Outcome::Protocol))), []);
+    assert_eq!(client(Whole(5), 900, &pages[..3], Some((35_000, Outcome::Protocol))), [Rule::Backoff]);
     // An interval that is no shorter than the life of the code.
-    assert_eq!(client(Whole(9), 9, &[], Some((0, End::Protocol))), []);
+    assert_eq!(client(Whole(9), 9, &[], Some((0, Outcome::Protocol))), []);
     assert_eq!(client(Whole(9), 9, &[(9_000, TOKEN)], None), [Rule::Interval]);
     assert_eq!(client(Whole(8), 9, &[(8_000, TOKEN)], None), []);
 }
 
 #[test]
-fn two_requests_at_once_are_seen() {
+fn two_requests_in_flight_are_a_breach() {
     let mut watch = Watch::new(0);
-    watch.see(0, &Seen::Asked(Endpoint::Device));
-    watch.see(0, &Seen::Asked(Endpoint::Device));
+    watch.observe(0, &Observation::Request(Endpoint::Device));
+    watch.observe(0, &Observation::Request(Endpoint::Device));
     assert_eq!(watch.breaches().first().map(|breach| breach.rule), Some(Rule::OneAtATime));
 }
 
-/// Of a client that says what it does: what it says must be true, and stay so.
+/// What a client announces must be true, and stay true.
 #[test]
-fn what_is_told_is_held_against_the_law() {
-    let told = |seen: &[(u64, Seen)]| {
+fn announcements_are_held_against_the_law() {
+    let breaches = |observations: &[(u64, Observation)]| {
         let mut watch = Watch::new(0);
         let code = Turn::new(Reply::Code { interval: Whole(5), lifetime: Whole(900) });
-        watch.see(0, &Seen::Asked(Endpoint::Device));
-        watch.see(0, &Seen::Answered(code));
-        seen.iter().for_each(|(at, seen)| watch.see(*at, seen));
+        watch.observe(0, &Observation::Request(Endpoint::Device));
+        watch.observe(0, &Observation::Response(code));
+        observations.iter().for_each(|(at, observation)| watch.observe(*at, observation));
         watch.breaches().iter().map(|breach| breach.rule).collect::<Vec<_>>()
     };
-    let shown = (0, Seen::Shown { interval: 5, deadline: 900_000 });
-    let wait = |until| (0, Seen::Waits(until));
-    assert_eq!(told(&[shown.clone(), wait(5_000), wait(5_000), (9_000, Seen::Asked(Endpoint::Token))]), []);
-    assert_eq!(told(&[shown.clone(), wait(4_999)]), [Rule::WaitFirst]);
-    assert_eq!(told(&[shown.clone(), wait(5_501)]), [Rule::Jitter]);
-    assert_eq!(told(&[shown.clone(), wait(5_000), wait(5_001)]), [Rule::Contract]);
-    assert_eq!(told(&[(0, Seen::Shown { interval: 6, deadline: 900_000 })]), [Rule::SlowDown]);
-    assert_eq!(told(&[(0, Seen::Shown { interval: 5, deadline: 900_001 })]), [Rule::Deadline]);
+    let shown = (0, Observation::CodeShown { interval: 5, deadline: 900_000 });
+    let wait = |until| (0, Observation::WaitUntil(until));
+    assert_eq!(
+        breaches(&[shown.clone(), wait(5_000), wait(5_000), (9_000, Observation::Request(Endpoint::Token))]),
+        []
+    );
+    assert_eq!(breaches(&[shown.clone(), wait(4_999)]), [Rule::WaitFirst]);
+    assert_eq!(breaches(&[shown.clone(), wait(5_501)]), [Rule::Jitter]);
+    assert_eq!(breaches(&[shown.clone(), wait(5_000), wait(5_001)]), [Rule::Contract]);
+    assert_eq!(breaches(&[(0, Observation::CodeShown { interval: 6, deadline: 900_000 })]), [Rule::SlowDown]);
+    assert_eq!(breaches(&[(0, Observation::CodeShown { interval: 5, deadline: 900_001 })]), [Rule::Deadline]);
     // The code is shown before anything else, and again after a resume.
-    assert_eq!(told(&[(5_000, Seen::Asked(Endpoint::Token))]), [Rule::Contract]);
-    let away = |claimed| (3_000, Seen::Restarted { passed: 2_000, claimed });
-    let again = |deadline| (3_000, Seen::Shown { interval: 5, deadline });
-    let poll = |at| (at, Seen::Asked(Endpoint::Token));
-    assert_eq!(told(&[shown.clone(), away(2_000), again(900_000), poll(5_000)]), []);
-    assert_eq!(told(&[shown.clone(), away(2_000), again(900_000), poll(4_999)]), [Rule::WaitFirst]);
-    assert_eq!(told(&[shown.clone(), away(0), again(902_000), poll(7_000)]), []);
-    assert_eq!(told(&[shown.clone(), away(0), again(902_000), poll(6_999)]), [Rule::WaitFirst]);
-    assert_eq!(told(&[shown, away(2_000), poll(5_000)]), [Rule::Contract]);
+    assert_eq!(breaches(&[(5_000, Observation::Request(Endpoint::Token))]), [Rule::Contract]);
+    let away = |claimed| (3_000, Observation::Resumed { passed: 2_000, claimed });
+    let again = |deadline| (3_000, Observation::CodeShown { interval: 5, deadline });
+    let poll = |at| (at, Observation::Request(Endpoint::Token));
+    assert_eq!(breaches(&[shown.clone(), away(2_000), again(900_000), poll(5_000)]), []);
+    assert_eq!(breaches(&[shown.clone(), away(2_000), again(900_000), poll(4_999)]), [Rule::WaitFirst]);
+    assert_eq!(breaches(&[shown.clone(), away(0), again(902_000), poll(7_000)]), []);
+    assert_eq!(breaches(&[shown.clone(), away(0), again(902_000), poll(6_999)]), [Rule::WaitFirst]);
+    assert_eq!(breaches(&[shown, away(2_000), poll(5_000)]), [Rule::Contract]);
 }

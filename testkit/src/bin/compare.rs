@@ -14,8 +14,8 @@ use device_flow_core::TransportErrorKind;
 use device_flow_testkit::choices::{Choose, every_path};
 use device_flow_testkit::server::Number::{self, Absent, Whole};
 use device_flow_testkit::server::{self, Asked, Endpoint, Reply, Turn};
-use device_flow_testkit::watch::{Breach, End, Rule, Seen, Watch};
-use device_flow_testkit::world::{Deed, Menu, Wake, play};
+use device_flow_testkit::watch::{Breach, Observation, Outcome, Rule, Watch};
+use device_flow_testkit::world::{Intervention, Menu, Wake, play};
 use oauth2::basic::BasicClient;
 use oauth2::http::{Response, StatusCode};
 use oauth2::{
@@ -65,19 +65,19 @@ fn main() {
     let mut broken: BTreeMap<Rule, (u64, Breach)> = BTreeMap::new();
     // A panic is one of the things that are counted here.
     std::panic::set_hook(Box::new(|_| {}));
-    let mut spoilt = 0_u64;
+    let mut paths_with_breaches = 0_u64;
     let paths = every_path(|path| {
         let watch = theirs(path);
-        spoilt += u64::from(!watch.breaches().is_empty());
+        paths_with_breaches += u64::from(!watch.breaches().is_empty());
         let first_of_each: BTreeMap<Rule, &Breach> =
             watch.breaches().iter().rev().map(|breach| (breach.rule, breach)).collect();
-        // What is our machine's contract alone, no other client promises.
+        // The contract is that of our machine alone: no other client promises it.
         for (rule, breach) in first_of_each.into_iter().filter(|(rule, _)| *rule != Rule::Contract) {
             broken.entry(rule).or_insert_with(|| (0, breach.clone())).0 += 1;
         }
     });
     let _ = std::panic::take_hook();
-    println!("oauth2-rs 5: {} rules broken, on {spoilt} of {paths} paths", broken.len());
+    println!("oauth2-rs 5: {} rules broken, on {paths_with_breaches} of {paths} paths", broken.len());
     for (rule, (times, breach)) in &broken {
         println!("{times:>8} paths break {rule}; for example at {} ms: {}", breach.at, breach.what);
     }
@@ -86,8 +86,8 @@ fn main() {
         device: |choose| CODES[choose.pick(CODES.len())],
         poll: |choose| POLLS[choose.pick(POLLS.len())],
         wakes: &[Wake::OnTime],
-        deeds: &[Deed::None],
-        most_deeds: 0,
+        interventions: &[Intervention::None],
+        max_interventions: 0,
     };
     let ours = every_path(|path| {
         play(&mut Shallow { path, polls: 0 }, &menu);
@@ -114,7 +114,7 @@ impl Choose for Shallow<'_> {
 fn theirs(path: &mut dyn Choose) -> Watch {
     let mut choose = Shallow { path, polls: 0 };
     let now = AtomicU64::new(START);
-    let world = RefCell::new((Watch::of_a_silent_client(START), &mut choose));
+    let world = RefCell::new((Watch::silent_client(START), &mut choose));
     let requests = RefCell::new(0);
     let http = |request: HttpRequest| -> Result<HttpResponse, Fault> {
         *requests.borrow_mut() += 1;
@@ -122,12 +122,12 @@ fn theirs(path: &mut dyn Choose) -> Watch {
         let (watch, choose) = &mut *world.borrow_mut();
         let asked = asked(&request);
         let endpoint = asked.endpoint().unwrap();
-        watch.see(now.load(Ordering::Relaxed), &Seen::Asked(endpoint));
+        watch.observe(now.load(Ordering::Relaxed), &Observation::Request(endpoint));
         let turn = match endpoint {
             Endpoint::Device => CODES[choose.pick(CODES.len())],
             Endpoint::Token | Endpoint::Metadata => POLLS[choose.pick(POLLS.len())],
         };
-        watch.see(now.load(Ordering::Relaxed), &Seen::Answered(turn));
+        watch.observe(now.load(Ordering::Relaxed), &Observation::Response(turn));
         let wire = turn.wire("").map_err(Fault)?;
         let mut response = Response::builder().status(StatusCode::from_u16(wire.status).unwrap());
         for (name, value) in wire.headers() {
@@ -154,28 +154,28 @@ fn theirs(path: &mut dyn Choose) -> Watch {
         let details: StandardDeviceAuthorizationResponse =
             match client.exchange_device_code().add_scopes(scopes).request(&http) {
                 Ok(details) => details,
-                Err(RequestTokenError::ServerResponse(error)) => return End::Rejected(error.error().to_string()),
-                Err(RequestTokenError::Request(Fault(kind))) => return End::Transport(kind),
-                Err(_) => return End::Protocol,
+                Err(RequestTokenError::ServerResponse(error)) => return Outcome::Rejected(error.error().to_string()),
+                Err(RequestTokenError::Request(Fault(kind))) => return Outcome::Transport(kind),
+                Err(_) => return Outcome::Protocol,
             };
         match client.exchange_device_access_token(&details).set_time_fn(time).request(&http, sleep, None) {
             Ok(token) => {
                 assert_eq!(token.access_token().secret(), server::ACCESS_TOKEN);
-                End::Token
+                Outcome::Token
             }
             Err(RequestTokenError::ServerResponse(error)) => match error.error() {
-                DeviceCodeErrorResponseType::AccessDenied => End::Denied,
-                DeviceCodeErrorResponseType::ExpiredToken => End::Expired,
-                other => End::Rejected(other.to_string()),
+                DeviceCodeErrorResponseType::AccessDenied => Outcome::Denied,
+                DeviceCodeErrorResponseType::ExpiredToken => Outcome::Expired,
+                other => Outcome::Rejected(other.to_string()),
             },
-            Err(RequestTokenError::Request(Fault(kind))) => End::Transport(kind),
-            Err(_) => End::Protocol,
+            Err(RequestTokenError::Request(Fault(kind))) => Outcome::Transport(kind),
+            Err(_) => Outcome::Protocol,
         }
     }));
     let (mut watch, _) = world.into_inner();
     let at = now.load(Ordering::Relaxed);
     match outcome {
-        Ok(end) => watch.see(at, &Seen::Ended(end)),
+        Ok(outcome) => watch.observe(at, &Observation::Ended(outcome)),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().cloned();
             let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();

@@ -1,29 +1,30 @@
-//! Owns `Microsoft`: a server on loopback that looks to every client like Microsoft Entra ID, does what a test tells it, and
-//! remembers what it was asked, by whom, and which refresh token came with it.
+//! Owns `Microsoft`: a server on loopback that looks like Microsoft Entra ID to every client, follows a test's script, and records each
+//! request, the program that sent it, and the state of its refresh token.
 //!
 //! It speaks HTTPS with a certificate for Microsoft's own hosts and for `localhost`. A client reaches it as
-//! `https://localhost:{port}/{tenant}`, or under Microsoft's names through [`Microsoft::proxy`]: then the client needs no setting
-//! that it would not have in production but the proxy and the certificate authority.
+//! `https://localhost:{port}/{tenant}`, or under Microsoft's names through [`Microsoft::proxy`]: then the proxy and the certificate
+//! authority are the only settings that differ from production.
 
 mod answers;
+mod errors;
 mod tokens;
 
 pub use tokens::TokenState;
 
 use crate::loopback::{Asked, Authority, JSON, Loopback, Next, answer, tunnel_to};
-use answers::Failing;
+use errors::OAuthError;
 use serde_json::Value;
 use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokens::Tokens;
 
-/// The tenant of everyone here.
+/// The tenant of everybody here.
 pub const TENANT: &str = "5a3c1f0e-8d24-4b6a-9c11-2f7be0a4d316";
 /// The same by its domain.
 pub const DOMAIN: &str = "contoso.onmicrosoft.com";
 /// The host of the public cloud that clients are configured with.
 pub const HOST: &str = "login.microsoftonline.com";
-/// A client that it knows.
+/// A client that the server knows.
 pub const CLIENT: &str = "4b0db8c2-9f26-4417-8bde-3f0e3656f8e0";
 /// Two clients that share their refresh tokens (`foci`).
 pub const FAMILY: [&str; 2] = ["04b07795-0000-4ddb-88bd-5a3c1f0e0001", "04b07795-0000-4ddb-88bd-5a3c1f0e0002"];
@@ -54,14 +55,14 @@ impl Person {
     }
 }
 
-/// What the person with the browser does in the end.
+/// What the person with the browser decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Allows it.
+pub enum Decision {
+    /// To allow it.
     Approved,
-    /// Refuses.
+    /// To refuse it.
     Denied,
-    /// Comes too late: the server says so.
+    /// Nothing, until the server says that the code has expired.
     Expired,
 }
 
@@ -70,25 +71,25 @@ pub enum End {
 pub struct Script {
     /// Who signs in.
     pub person: Person,
-    /// How many polls are told to wait.
+    /// How many polls are answered with `authorization_pending`.
     pub pending: usize,
-    /// And then.
-    pub end: End,
-    /// The life of a code, in seconds: told, and not watched.
+    /// What happens after these.
+    pub decision: Decision,
+    /// The lifetime of a code, in seconds: announced, and not enforced.
     pub code_lives: u64,
-    /// The life of an access token, in seconds.
+    /// The lifetime of an access token, in seconds.
     pub token_lives: u64,
-    /// When to replace it, in seconds; not told when `None`.
+    /// `refresh_in` of an access token, in seconds; left out when `None`.
     pub refresh_in: Option<u64>,
-    /// Numbers of the token answer as text, as the older endpoint has them.
+    /// Whether the numbers of a token answer are strings, as those of the older endpoint are.
     pub numbers_are_text: bool,
     /// Whether a token answer lists its scopes.
     pub tells_scope: bool,
-    /// Whether a refresh token works on after it was replaced. Microsoft's do for a while; here there is no grace unless asked for.
+    /// Whether a refresh token still works after it was replaced. Microsoft's do for a while; here they do not by default.
     pub tolerates_reuse: bool,
-    /// The claims that a refresh is refused with until the person has signed in again with them.
+    /// The claims challenge with which every refresh is refused.
     pub challenge: Option<&'static str>,
-    /// All that is asked of it is answered 503.
+    /// Whether every request is answered with 503.
     pub outage: bool,
 }
 
@@ -97,7 +98,7 @@ impl Default for Script {
         Self {
             person: ADA,
             pending: 0,
-            end: End::Approved,
+            decision: Decision::Approved,
             code_lives: 900,
             token_lives: 3599,
             refresh_in: None,
@@ -110,7 +111,7 @@ impl Default for Script {
     }
 }
 
-/// Which program asks.
+/// Which program sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller {
     /// This project, through either adapter.
@@ -119,11 +120,11 @@ pub enum Caller {
     Python,
     /// MSAL for Node.
     Node,
-    /// Anybody else.
+    /// Another program.
     Other,
 }
 
-/// What is asked for.
+/// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
     /// Which hosts are one cloud.
@@ -136,22 +137,22 @@ pub enum Endpoint {
     Poll,
     /// The token endpoint, with a refresh token.
     Refresh,
-    /// Something that is not there.
+    /// Something that the server does not have.
     Unknown,
 }
 
-/// A request, and what came of it.
+/// A request and its result.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Who asked.
+    /// Which program sent it.
     pub caller: Caller,
-    /// For what.
+    /// What it was for.
     pub endpoint: Endpoint,
-    /// Of which tenant, as it was spelt.
+    /// The tenant, as it was spelled.
     pub tenant: String,
     /// The parameters of the URL and of the body.
     pub form: Vec<(String, String)>,
-    /// What was the matter with the refresh token that was sent.
+    /// The state of the refresh token that was sent.
     pub token: Option<TokenState>,
     /// The status of the answer.
     pub status: u16,
@@ -166,7 +167,7 @@ impl Seen {
         self.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Who, what, and what came of it, for comparing.
+    /// Program, purpose and status, for comparison.
     #[must_use]
     pub fn summary(&self) -> (Caller, Endpoint, u16) {
         (self.caller, self.endpoint, self.status)
@@ -206,7 +207,7 @@ impl Microsoft {
         self.room.lock().unwrap()
     }
 
-    /// Where a client reaches it that knows no proxy: `localhost:{port}`.
+    /// Where a client without a proxy reaches it: `localhost:{port}`.
     #[must_use]
     pub fn local_host(&self) -> String {
         format!("localhost:{}", self.loopback.port())
@@ -218,29 +219,29 @@ impl Microsoft {
         self.loopback.port()
     }
 
-    /// The proxy behind which it has Microsoft's names.
+    /// The proxy through which it has Microsoft's names.
     #[must_use]
     pub fn proxy(&self) -> String {
         format!("http://127.0.0.1:{}", self.proxy)
     }
 
-    /// Changes what it does from now on.
+    /// Changes the script from now on.
     pub fn script(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.room().script);
     }
 
-    /// Ends the life of every refresh token, as a changed password does.
+    /// Revokes every refresh token, as a change of password does.
     pub fn revoke(&self) {
         self.room().tokens.revoke();
     }
 
-    /// All requests so far.
+    /// The requests so far.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.room().seen.clone()
     }
 
-    /// What a step makes of it: its result, and the requests meanwhile.
+    /// Runs a step and returns its result, and the requests in the meantime.
     pub fn during<T>(&self, step: impl FnOnce() -> T) -> (T, Vec<Seen>) {
         let before = self.room().seen.len();
         let result = step();
@@ -249,7 +250,7 @@ impl Microsoft {
 }
 
 fn reply(wire: &mut dyn Write, status: u16, body: &Value) -> Next {
-    let headers = format!("{JSON}Cache-Control: no-store, no-cache\r\nx-ms-request-id: {}\r\n", answers::TRACE);
+    let headers = format!("{JSON}Cache-Control: no-store, no-cache\r\nx-ms-request-id: {}\r\n", errors::TRACE);
     answer(wire, status, &headers, &body.to_string())
 }
 
@@ -267,7 +268,7 @@ impl Room {
         let mut seen = Seen {
             caller: match agent {
                 agent if agent.starts_with("python-requests") => Caller::Python,
-                // What Node's fetch says of itself.
+                // What Node's fetch calls itself.
                 "node" | "undici" => Caller::Node,
                 agent if agent.starts_with("device-flow") => Caller::Ours,
                 _ => Caller::Other,
@@ -283,7 +284,7 @@ impl Room {
             ("discovery/instance", _) => Endpoint::Instances,
             ("v2.0/.well-known/openid-configuration", _) => Endpoint::Metadata,
             ("oauth2/v2.0/devicecode", _) => Endpoint::Device,
-            // All MSALs but Python's send the name from before the RFC.
+            // All MSALs but the one for Python send the name from before the RFC.
             ("oauth2/v2.0/token", Some("device_code" | "urn:ietf:params:oauth:grant-type:device_code")) => {
                 Endpoint::Poll
             }
@@ -295,7 +296,7 @@ impl Room {
         let outcome = self.outcome(&mut seen, header("host: "));
         let (status, body) = match outcome {
             Ok(body) => (200, body),
-            Err(failing) => failing.answer(correlation.as_deref()),
+            Err(error) => error.answer(correlation.as_deref()),
         };
         seen.status = status;
         seen.error = body["error"].as_str().map(str::to_owned);
@@ -303,42 +304,42 @@ impl Room {
         (status, body)
     }
 
-    fn outcome(&mut self, seen: &mut Seen, host: &str) -> Result<Value, Failing> {
+    fn outcome(&mut self, seen: &mut Seen, host: &str) -> Result<Value, OAuthError> {
         if self.script.outage {
-            return Err(Failing::UNAVAILABLE);
+            return Err(OAuthError::UNAVAILABLE);
         }
         if seen.endpoint == Endpoint::Instances {
             return Ok(answers::instances());
         }
         if ![TENANT, DOMAIN, "organizations", "common"].contains(&&*seen.tenant) {
-            return Err(Failing::NO_TENANT);
+            return Err(OAuthError::NO_TENANT);
         }
         if seen.endpoint == Endpoint::Metadata {
             return Ok(answers::metadata(host, &seen.tenant));
         }
-        let client = seen.parameter("client_id").ok_or(Failing::NO_PARAMETER)?.to_owned();
+        let client = seen.parameter("client_id").ok_or(OAuthError::NO_PARAMETER)?.to_owned();
         if client != CLIENT && !FAMILY.contains(&&*client) {
-            return Err(Failing::NO_CLIENT);
+            return Err(OAuthError::NO_CLIENT);
         }
         let script = &self.script;
         match seen.endpoint {
             Endpoint::Device => {
-                let scope = seen.parameter("scope").ok_or(Failing::NO_PARAMETER)?;
+                let scope = seen.parameter("scope").ok_or(OAuthError::NO_PARAMETER)?;
                 let (device, user) = self.tokens.code(script, &client, scope);
                 Ok(answers::device(script, &device, &user, seen.parameter("mkt").unwrap_or("en-US")))
             }
             Endpoint::Poll => {
-                let code = seen.parameter("device_code").ok_or(Failing::NO_PARAMETER)?;
+                let code = seen.parameter("device_code").ok_or(OAuthError::NO_PARAMETER)?;
                 let grant = self.tokens.poll(code, &client)?;
                 Ok(answers::token(script, &grant, host, seen.parameter("client_info") == Some("1")))
             }
             Endpoint::Refresh => {
-                let token = seen.parameter("refresh_token").ok_or(Failing::NO_PARAMETER)?.to_owned();
+                let token = seen.parameter("refresh_token").ok_or(OAuthError::NO_PARAMETER)?.to_owned();
                 seen.token = Some(self.tokens.state(&token));
                 let grant = self.tokens.refresh(script, &token, &client, seen.parameter("scope"))?;
                 Ok(answers::token(script, &grant, host, seen.parameter("client_info") == Some("1")))
             }
-            Endpoint::Instances | Endpoint::Metadata | Endpoint::Unknown => Err(Failing::NO_GRANT),
+            Endpoint::Instances | Endpoint::Metadata | Endpoint::Unknown => Err(OAuthError::NO_GRANT),
         }
     }
 }

@@ -1,19 +1,19 @@
-//! Owns what the Microsoft-shaped server has handed out: codes, refresh tokens, and which of them still work.
+//! Owns what the server has issued: codes, refresh tokens, and which of them are still valid.
 
-use super::answers::Failing;
-use super::{End, FAMILY, Person, Script};
+use super::errors::OAuthError;
+use super::{Decision, FAMILY, Person, Script};
 use std::collections::HashMap;
 
-/// What the server knows of a refresh token that is shown to it.
+/// The state of a refresh token that is sent to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     /// The newest of its chain.
     Newest,
-    /// A newer one has been handed out for it.
+    /// It was exchanged for a newer one.
     Replaced,
-    /// Its person or an administrator has ended it.
+    /// The person or an administrator has revoked it.
     Revoked,
-    /// It is not from here.
+    /// The server has not issued it.
     Unknown,
 }
 
@@ -21,8 +21,8 @@ pub enum TokenState {
 pub(super) struct Tokens {
     codes: HashMap<String, Code>,
     refresh: HashMap<String, Refresh>,
-    /// How many secrets have been made, so that no two are the same.
-    made: usize,
+    /// How many secrets were issued, so that no two are the same.
+    issued: usize,
 }
 
 struct Code {
@@ -30,7 +30,7 @@ struct Code {
     client: String,
     scope: String,
     pending: usize,
-    end: End,
+    decision: Decision,
     redeemed: bool,
 }
 
@@ -41,7 +41,7 @@ struct Refresh {
     state: TokenState,
 }
 
-/// What a token answer tells.
+/// What a token answer reports.
 pub(super) struct Grant {
     pub(super) person: Person,
     pub(super) client: String,
@@ -53,30 +53,31 @@ pub(super) struct Grant {
 
 impl Tokens {
     fn next(&mut self) -> usize {
-        self.made += 1;
-        self.made
+        self.issued += 1;
+        self.issued
     }
 
     pub(super) fn code(&mut self, script: &Script, client: &str, scope: &str) -> (String, String) {
         let number = self.next();
         let (device, user) = (format!("DC-canary-{number}"), format!("CNRY{number:05}"));
-        let &Script { person, pending, end, .. } = script;
-        let code = Code { person, client: client.to_owned(), scope: scope.to_owned(), pending, end, redeemed: false };
+        let &Script { person, pending, decision, .. } = script;
+        let code =
+            Code { person, client: client.to_owned(), scope: scope.to_owned(), pending, decision, redeemed: false };
         self.codes.insert(device.clone(), code);
         (device, user)
     }
 
-    pub(super) fn poll(&mut self, device: &str, client: &str) -> Result<Grant, Failing> {
-        let code = self.codes.get_mut(device).filter(|code| code.client == client).ok_or(Failing::BAD_CODE)?;
+    pub(super) fn poll(&mut self, device: &str, client: &str) -> Result<Grant, OAuthError> {
+        let code = self.codes.get_mut(device).filter(|code| code.client == client).ok_or(OAuthError::BAD_CODE)?;
         if code.pending > 0 {
             code.pending -= 1;
-            return Err(Failing::PENDING);
+            return Err(OAuthError::PENDING);
         }
-        match code.end {
-            End::Denied => return Err(Failing::DECLINED),
-            End::Expired => return Err(Failing::EXPIRED),
-            End::Approved if code.redeemed => return Err(Failing::REDEEMED),
-            End::Approved => code.redeemed = true,
+        match code.decision {
+            Decision::Denied => return Err(OAuthError::DECLINED),
+            Decision::Expired => return Err(OAuthError::EXPIRED),
+            Decision::Approved if code.redeemed => return Err(OAuthError::REDEEMED),
+            Decision::Approved => code.redeemed = true,
         }
         let (person, scope) = (code.person, code.scope.clone());
         Ok(self.grant(person, client, scope))
@@ -92,23 +93,23 @@ impl Tokens {
         token: &str,
         client: &str,
         scope: Option<&str>,
-    ) -> Result<Grant, Failing> {
-        let known = self.refresh.get_mut(token).ok_or(Failing::BAD_TOKEN)?;
+    ) -> Result<Grant, OAuthError> {
+        let known = self.refresh.get_mut(token).ok_or(OAuthError::BAD_TOKEN)?;
         if known.client != client && !(is_family(&known.client) && is_family(client)) {
-            return Err(Failing::OTHER_CLIENT);
+            return Err(OAuthError::OTHER_CLIENT);
         }
         match known.state {
-            TokenState::Revoked => return Err(Failing::REVOKED),
-            TokenState::Replaced if !script.tolerates_reuse => return Err(Failing::BAD_TOKEN),
+            TokenState::Revoked => return Err(OAuthError::REVOKED),
+            TokenState::Replaced if !script.tolerates_reuse => return Err(OAuthError::BAD_TOKEN),
             TokenState::Newest | TokenState::Replaced | TokenState::Unknown => {}
         }
         if let Some(claims) = script.challenge {
-            return Err(Failing::CHALLENGE.claiming(claims));
+            return Err(OAuthError::CHALLENGE.claims(claims));
         }
         known.state = TokenState::Replaced;
         let person = known.person;
         let mut scope = scope.filter(|scope| !scope.is_empty()).unwrap_or(&known.scope).to_owned();
-        // A refresh always brings the next one.
+        // A refresh always brings a new refresh token.
         scope.push_str(" offline_access");
         Ok(self.grant(person, client, scope))
     }

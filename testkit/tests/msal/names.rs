@@ -1,6 +1,6 @@
-//! Owns the proofs about names: of the server, of the tenant, of the client's family.
+//! Owns the proofs about the names of servers, tenants and families of clients.
 
-use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, Side, TOKIO, Told};
+use crate::room::{AN_HOUR, BLOCKING, NODE, Outcome, PYTHON, Room, Side, TOKIO};
 use crate::sharing::is_one_refresh;
 use device_flow_testkit::microsoft::{ADA, DOMAIN, FAMILY, HOST, TENANT};
 use serde_json::Value;
@@ -15,7 +15,7 @@ fn environments(room: &Room) -> Vec<String> {
     names
 }
 
-// Row 5, environment: what each writes, so that the next release of theirs that changes it is noticed.
+// Row 5, environment: what each writes, so that a release that changes it is noticed.
 #[test]
 fn msal_5_the_name_of_the_cloud_that_each_writes() {
     for (side, name) in [(TOKIO, "login.windows.net"), (NODE, "login.windows.net"), (PYTHON, HOST)] {
@@ -25,7 +25,7 @@ fn msal_5_the_name_of_the_cloud_that_each_writes() {
     }
 }
 
-// Row 5, realm: under a name of no tenant in particular Python and we write that name, Node the tenant that answered.
+// Row 5, realm: for `common` and the like, Python and we write that name, Node the tenant that answered.
 #[test]
 fn msal_5_one_account_whatever_the_tenant_was_called() {
     for tenant in ["organizations", "common", TENANT, DOMAIN] {
@@ -35,19 +35,19 @@ fn msal_5_one_account_whatever_the_tenant_was_called() {
             let case = format!("{tenant}: {writer:?}, {reader:?}");
             let signed_in = room.sign_in(writer);
             assert_eq!(room.accounts(reader), [(ADA.home_account_id(), ADA.username.to_owned())], "{case}");
-            let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
-            told.token();
+            let (outcome, seen) = room.during(|room| room.silent(reader, ADA.username));
+            outcome.token();
             let ours = matches!(reader, Side::Ours(_));
             if tenant == TENANT || reader == PYTHON || (ours && tenant != DOMAIN) || (ours && writer == PYTHON) {
-                assert_eq!((told, seen.len()), (signed_in, 0), "{case}");
+                assert_eq!((outcome, seen.len()), (signed_in, 0), "{case}");
             } else {
-                // The token is there under another name of the tenant; the refresh token knows none.
+                // The access token is stored under another name of the tenant; the refresh token belongs to no tenant.
                 is_one_refresh(&seen, reader);
             }
             room.pass(AN_HOUR);
             for side in [writer, BLOCKING, reader] {
-                let (told, _) = room.during(|room| room.forced(side, ADA.username));
-                told.token();
+                let (outcome, _) = room.during(|room| room.forced(side, ADA.username));
+                outcome.token();
             }
             assert_eq!(room.accounts(TOKIO), [(ADA.home_account_id(), ADA.username.to_owned())], "{case}");
         }
@@ -56,12 +56,12 @@ fn msal_5_one_account_whatever_the_tenant_was_called() {
 
 // Row 5, hazard: on a host with a port Python leaves the port out, Node and we do not.
 #[test]
-fn msal_5_a_host_of_ones_own() {
+fn msal_5_a_private_host_with_a_port() {
     let room = Room::local();
     let signed_in = room.sign_in(TOKIO);
     assert_eq!(environments(&room), [&*room.host]);
-    let (told, seen) = room.during(|room| room.silent(NODE, ADA.username));
-    assert_eq!((told, seen.len()), (signed_in, 0));
+    let (outcome, seen) = room.during(|room| room.silent(NODE, ADA.username));
+    assert_eq!((outcome, seen.len()), (signed_in, 0));
     for side in [NODE, BLOCKING, NODE, TOKIO] {
         room.pass(AN_HOUR);
         let (_, seen) = room.during(|room| room.silent(side, ADA.username));
@@ -73,11 +73,11 @@ fn msal_5_a_host_of_ones_own() {
     room.sign_in(PYTHON).token();
     assert_eq!(environments(&room), ["localhost"]);
     assert_eq!(room.accounts(TOKIO), []);
-    // Node lists everybody whatever the server, and finds nothing of theirs.
+    // Node lists the accounts of every server, and finds no tokens of theirs.
     assert_eq!(room.accounts(NODE), [(ADA.home_account_id(), String::new())]);
-    let (told, seen) = room.during(|room| room.silent(NODE, ""));
-    assert!(matches!(told, Told::Error(_)) && seen.is_empty(), "{told:?}");
-    // Signed in by both, the person is there twice, and nobody harms the other's.
+    let (outcome, seen) = room.during(|room| room.silent(NODE, ""));
+    assert!(matches!(outcome, Outcome::Error(_)) && seen.is_empty(), "{outcome:?}");
+    // Signed in with both, the person has two accounts, and neither program damages the other's.
     room.sign_in(TOKIO).token();
     assert_eq!(environments(&room), ["localhost", &room.host]);
     for (side, accounts) in [(PYTHON, 1), (TOKIO, 1), (NODE, 2)] {
@@ -85,7 +85,7 @@ fn msal_5_a_host_of_ones_own() {
     }
 }
 
-// Row 4.9: one client of a family signs in, the other one gets a token for its refresh token.
+// Row 4.9: one client of a family signs in, and the other gets a token for its refresh token.
 #[test]
 fn msal_4_9_a_family_of_clients() {
     for (writer, reader) in [(TOKIO, PYTHON), (PYTHON, BLOCKING), (NODE, TOKIO), (BLOCKING, TOKIO)] {
@@ -95,8 +95,8 @@ fn msal_4_9_a_family_of_clients() {
         let metadata: Vec<Value> = room.cache()["AppMetadata"].as_object().unwrap().values().cloned().collect();
         assert_eq!((metadata.len(), &metadata[0]["family_id"]), (1, &"1".into()));
         room.client = FAMILY[1];
-        let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
-        told.token();
+        let (outcome, seen) = room.during(|room| room.silent(reader, ADA.username));
+        outcome.token();
         is_one_refresh(&seen, reader);
         assert_eq!(seen[0].parameter("client_id"), Some(FAMILY[1]));
     }

@@ -1,6 +1,6 @@
-//! Owns this project's side: the accounts of either adapter on the room's file, as a program has them.
+//! Owns our side: the accounts of either adapter on the cache file of the room, used as a program uses them.
 
-use crate::room::{AUTHORITY, Room, SCOPES, Told};
+use crate::room::{AUTHORITY, Outcome, Room, SCOPES};
 use device_flow_blocking::Cancel;
 use device_flow_core::{
     Account, Authority, Client, ClientBuilder, EntraCloud, Event, Failure, OAuthError, Provider, SignInReason,
@@ -10,20 +10,20 @@ use device_flow_store::{FileStore, MemoryStore, Store};
 use serde_json::{Value, json};
 use std::future::Future;
 
-/// Which of the two drives.
+/// Which adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adapter {
     Tokio,
     Blocking,
 }
 
-/// Either adapter's accounts.
+/// The accounts of either adapter.
 enum Accounts {
     Tokio(device_flow_tokio::Accounts),
     Blocking(device_flow_blocking::Accounts),
 }
 
-type Outcome = Result<SignedIn, Option<Failure>>;
+type SignInResult = Result<SignedIn, Option<Failure>>;
 
 impl Accounts {
     fn new(room: &Room, adapter: Adapter, store: impl Store + 'static) -> Self {
@@ -46,7 +46,7 @@ impl Accounts {
         Self::new(room, adapter, FileStore::new(room.path()).unwrap())
     }
 
-    fn sign_in(&self, request: &SignInRequest, on_event: impl FnMut(Event)) -> Outcome {
+    fn sign_in(&self, request: &SignInRequest, on_event: impl FnMut(Event)) -> SignInResult {
         match self {
             Self::Tokio(accounts) => {
                 in_runtime(accounts.sign_in(request, on_event)).map_err(|error| error.failure().cloned())
@@ -57,7 +57,7 @@ impl Accounts {
         }
     }
 
-    fn interactive(&self, request: &SignInRequest) -> Outcome {
+    fn interactive(&self, request: &SignInRequest) -> SignInResult {
         let mut flow = request.device_flow(device_flow_blocking::entropy().unwrap());
         match self {
             Self::Tokio(accounts) => {
@@ -70,7 +70,7 @@ impl Accounts {
         }
     }
 
-    fn silent(&self, request: &SignInRequest) -> Outcome {
+    fn silent(&self, request: &SignInRequest) -> SignInResult {
         match self {
             Self::Tokio(accounts) => in_runtime(accounts.silent(request)).map_err(|error| error.failure().cloned()),
             Self::Blocking(accounts) => {
@@ -114,28 +114,28 @@ fn builder(room: &Room) -> ClientBuilder {
     if room.is_local() { client.authority(Authority::entra(&room.host, room.tenant)) } else { client }
 }
 
-/// Of this server.
+/// The accounts at this server.
 pub(crate) fn accounts(room: &Room, adapter: Adapter) -> Vec<(String, String)> {
     let request = request(room);
     let here = |account: &Account| request.client().authority().knows(account.environment());
-    let told = |account: Account| (account.home_account_id().to_owned(), account.username().to_owned());
-    Accounts::of(room, adapter).list().into_iter().filter(here).map(told).collect()
+    let names = |account: Account| (account.home_account_id().to_owned(), account.username().to_owned());
+    Accounts::of(room, adapter).list().into_iter().filter(here).map(names).collect()
 }
 
-pub(crate) fn sign_in(room: &Room, adapter: Adapter) -> Told {
-    told(Accounts::of(room, adapter).interactive(&request(room)))
+pub(crate) fn sign_in(room: &Room, adapter: Adapter) -> Outcome {
+    as_outcome(Accounts::of(room, adapter).interactive(&request(room)))
 }
 
-pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool) -> Told {
+pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool) -> Outcome {
     let request = request(room).account(username);
-    told(Accounts::of(room, adapter).silent(&if force { request.force_refresh() } else { request }))
+    as_outcome(Accounts::of(room, adapter).silent(&if force { request.force_refresh() } else { request }))
 }
 
 pub(crate) fn remove(room: &Room, adapter: Adapter, username: &str) {
     Accounts::of(room, adapter).sign_out(&request(room).account(username));
 }
 
-/// What the documented samples do: whoever is signed in, silently, else a code. Told as they tell it.
+/// What the documented samples do: a silent token for the account that is signed in, else a code; with the output of the samples.
 pub(crate) fn sample(room: &Room, adapter: Adapter) -> Value {
     let accounts = Accounts::new(room, adapter, MemoryStore::default());
     let mut message = None;
@@ -144,7 +144,7 @@ pub(crate) fn sample(room: &Room, adapter: Adapter) -> Value {
     json!({"message": message, "scopes": signed_in.scopes().collect::<Vec<_>>(), "accounts": ids})
 }
 
-/// What a person sees who speaks this language.
+/// The message of the server in this language.
 pub(crate) fn message_in(room: &Room, adapter: Adapter, language: &str) -> String {
     let request = SignInRequest::new(builder(room).language(language).build().unwrap());
     let mut message = None;
@@ -157,13 +157,13 @@ fn shown(event: &Event) -> Option<String> {
     if let Event::ShowCode(prompt) = event { prompt.message().map(str::to_owned) } else { None }
 }
 
-fn told(outcome: Outcome) -> Told {
+fn as_outcome(outcome: SignInResult) -> Outcome {
     let failure = match outcome {
-        Ok(signed_in) => return Told::Token(signed_in.access_token().expose().to_owned()),
+        Ok(signed_in) => return Outcome::Token(signed_in.access_token().expose().to_owned()),
         Err(failure) => failure.expect("the machine ended with a failure"),
     };
     let (kind, error) = match &failure {
-        Failure::SignInNeeded(SignInReason::NotSignedIn) => return Told::Nothing,
+        Failure::SignInNeeded(SignInReason::NotSignedIn) => return Outcome::Nothing,
         Failure::SignInNeeded(SignInReason::Refused(error)) => ("sign in", Some(error)),
         Failure::Rejected(error) => ("rejected", Some(error)),
         Failure::Denied(error) => ("denied", Some(error)),
@@ -173,7 +173,7 @@ fn told(outcome: Outcome) -> Told {
         other => panic!("{other}"),
     };
     let text = |read: fn(&OAuthError) -> Option<&str>| error.and_then(read).map(str::to_owned);
-    Told::Error(json!({
+    Outcome::Error(json!({
         "kind": kind,
         "error": text(|error| Some(error.code())),
         "suberror": text(|error| error.suberror()),

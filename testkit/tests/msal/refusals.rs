@@ -1,14 +1,14 @@
-//! Owns the proofs that a server that refuses, fails or answers oddly means the same to all three.
+//! Owns the proofs that refusals, outages and odd answers of the server have the same effect on all three.
 
-use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, SCOPES, Side, TOKIO, Told};
+use crate::room::{AN_HOUR, BLOCKING, NODE, Outcome, PYTHON, Room, SCOPES, Side, TOKIO};
 use crate::sharing::is_one_refresh;
 use device_flow_testkit::microsoft::{ADA, Caller, Endpoint, Seen, TokenState};
 use device_flow_testkit::msal::Language;
 use serde_json::Value;
 
 #[track_caller]
-fn error(told: Told) -> Value {
-    let Told::Error(error) = told else { panic!("no error: {told:?}") };
+fn error(outcome: Outcome) -> Value {
+    let Outcome::Error(error) = outcome else { panic!("no error: {outcome:?}") };
     error
 }
 
@@ -17,24 +17,24 @@ fn statuses(seen: &[Seen]) -> Vec<u16> {
 }
 
 #[test]
-fn msal_4_11_a_revoked_refresh_token_means_to_sign_in_again() {
+fn msal_4_11_a_revoked_refresh_token_needs_a_sign_in() {
     for side in [PYTHON, NODE, TOKIO, BLOCKING] {
         let room = Room::new();
         room.sign_in(TOKIO).token();
         room.pass(AN_HOUR);
         room.microsoft.revoke();
-        let (told, seen) = room.during(|room| room.silent(side, ADA.username));
+        let (outcome, seen) = room.during(|room| room.silent(side, ADA.username));
         assert_eq!(statuses(&seen), [400]);
         assert_eq!(seen[0].token, Some(TokenState::Revoked));
-        let error = error(told);
+        let error = error(outcome);
         assert_eq!(error["error"], "invalid_grant");
         match side {
             Side::Ours(_) => assert_eq!(error["kind"], "sign in"),
-            // Without a suberror, Node does not tell its caller that only the person can help.
+            // Without a suberror, Node does not tell its caller that the person has to sign in.
             NODE => assert_eq!(error["interaction"], false),
             Side::Msal(_) => assert_eq!(error["error_codes"][0], 50173),
         }
-        // Whoever it was, the next sign-in of ours puts it right for everybody.
+        // Our next sign-in repairs the cache for all of them.
         let after = room.sign_in(BLOCKING);
         assert_eq!(room.silent(side, ADA.username), after);
         room.pass(AN_HOUR);
@@ -51,9 +51,9 @@ fn msal_4_12_a_challenge_keeps_the_refresh_token() {
         room.sign_in(BLOCKING).token();
         room.pass(AN_HOUR);
         room.microsoft.script(|script| script.challenge = Some(claims));
-        let (told, seen) = room.during(|room| room.silent(side, ADA.username));
+        let (outcome, seen) = room.during(|room| room.silent(side, ADA.username));
         assert_eq!(statuses(&seen), [400]);
-        let error = error(told);
+        let error = error(outcome);
         assert_eq!((&error["error"], &error["suberror"]), (&"invalid_grant".into(), &"basic_action".into()));
         assert_eq!(error["claims"], claims, "{side:?}");
         room.microsoft.script(|script| script.challenge = None);
@@ -62,7 +62,7 @@ fn msal_4_12_a_challenge_keeps_the_refresh_token() {
     }
 }
 
-// Row 3.10, and what makes the difference to a person: nobody has to sign in again because a server was down.
+// Row 3.10: nobody has to sign in again because a server was down.
 #[test]
 fn msal_3_10_an_outage_loses_nothing() {
     for side in [PYTHON, NODE] {
@@ -75,55 +75,55 @@ fn msal_3_10_an_outage_loses_nothing() {
         assert!(seen.iter().all(|seen| seen.summary() == (Caller::Ours, Endpoint::Refresh, 503)) && seen.len() > 1);
         assert_eq!(room.cache(), before);
         room.microsoft.script(|script| script.outage = false);
-        let (told, seen) = room.during(|room| room.silent(side, ADA.username));
-        told.token();
+        let (outcome, seen) = room.during(|room| room.silent(side, ADA.username));
+        outcome.token();
         is_one_refresh(&seen, side);
     }
 }
 
-// Hazard (c): a number in quotes costs Python the tokens that it was just given, and nobody else anything.
+// Hazard (c): a number in quotes can make Python lose the tokens that it has just received; the others are not affected.
 #[test]
-fn msal_6_numbers_as_text() {
+fn msal_6_numbers_as_text_are_read_by_all() {
     for side in [PYTHON, NODE, TOKIO, BLOCKING] {
         let room = Room::new();
         room.microsoft.script(|script| script.numbers_are_text = true);
         let signed_in = room.sign_in(side);
         for reader in [PYTHON, NODE, TOKIO] {
-            let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
-            assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{reader:?} of {side:?}");
+            let (outcome, seen) = room.during(|room| room.silent(reader, ADA.username));
+            assert_eq!((outcome.token(), seen.len()), (signed_in.token(), 0), "{reader:?} of {side:?}");
         }
     }
 }
 
-// The same hazard: of this one number Python wants to compute with the text. The code is spent, and the tokens are lost.
+// The same hazard: Python computes with this number without converting it. The code is used up, and the tokens are lost.
 #[test]
 fn msal_6_refresh_in_as_text_is_lost_on_python_alone() {
     let room = Room::new();
     room.microsoft.script(|script| (script.numbers_are_text, script.refresh_in) = (true, Some(AN_HOUR / 2)));
     let output = room.driver(Language::Python, &["sign_in", SCOPES]).output().unwrap();
     let complaint = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && complaint.contains("TypeError"), "Python has learnt to read it: {complaint}");
+    assert!(!output.status.success() && complaint.contains("TypeError"), "Python reads it now: {complaint}");
     for side in [TOKIO, BLOCKING, NODE] {
         let signed_in = room.sign_in(side);
-        let (told, seen) = room.during(|room| room.silent(side, ADA.username));
-        assert_eq!((told, seen.len()), (signed_in, 0), "{side:?}");
+        let (outcome, seen) = room.during(|room| room.silent(side, ADA.username));
+        assert_eq!((outcome, seen.len()), (signed_in, 0), "{side:?}");
     }
 }
 
-// Row 4.5: the server wishes the token to be replaced while it lives.
+// Row 4.5: the server asks for the token to be replaced before it expires.
 #[test]
-fn msal_4_5_refresh_in() {
+fn msal_4_5_refresh_in_is_honoured_across_programs() {
     for (writer, reader) in [(TOKIO, PYTHON), (PYTHON, BLOCKING), (NODE, TOKIO), (BLOCKING, NODE)] {
         let room = Room::new();
         room.microsoft.script(|script| (script.token_lives, script.refresh_in) = (2 * AN_HOUR, Some(AN_HOUR)));
         let signed_in = room.sign_in(writer);
-        let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
-        assert_eq!((told.token(), seen.len()), (signed_in.token(), 0), "{writer:?}, {reader:?}");
-        // Node rounds its clock up, and Python wants the moment to be over.
+        let (outcome, seen) = room.during(|room| room.silent(reader, ADA.username));
+        assert_eq!((outcome.token(), seen.len()), (signed_in.token(), 0), "{writer:?}, {reader:?}");
+        // Node rounds its clock up, and Python refreshes only after that moment.
         room.pass(AN_HOUR + 2);
-        let (told, seen) = room.during(|room| room.silent(reader, ADA.username));
+        let (outcome, seen) = room.during(|room| room.silent(reader, ADA.username));
         is_one_refresh(&seen, reader);
-        // Node gets a new one and hands out the old one.
-        assert_eq!(told == signed_in, reader == NODE);
+        // Node fetches a new one and returns the old one.
+        assert_eq!(outcome == signed_in, reader == NODE);
     }
 }

@@ -1,4 +1,4 @@
-//! Owns the room where all sides meet: one server, one cache file, and each program's way to both.
+//! Owns `Room`: one server and one cache file, and how each program uses both.
 
 use crate::ours;
 use device_flow_testkit::loopback::Authority;
@@ -11,16 +11,16 @@ use std::process::Command;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 
-/// The authority whose servers everyone here trusts.
+/// The certificate authority that all programs trust.
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
-/// What everybody asks for.
+/// The scopes that all programs request.
 pub(crate) const SCOPES: &str = "user.read mail.read";
 
-/// How long an access token lives, and more.
+/// Longer than an access token lives.
 pub(crate) const AN_HOUR: u64 = 3_600;
 
-/// Who does a step.
+/// Which program takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Ours(ours::Adapter),
@@ -32,10 +32,10 @@ pub(crate) const BLOCKING: Side = Side::Ours(ours::Adapter::Blocking);
 pub(crate) const PYTHON: Side = Side::Msal(Language::Python);
 pub(crate) const NODE: Side = Side::Msal(Language::Node);
 
-/// What keeps the file for an MSAL.
+/// What reads and writes the cache file for an MSAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keeper {
-    /// Its package of extensions, with the lock.
+    /// The package of its extensions, with a lock.
     Extensions,
     /// Its own serialisation, and a file read and written by the program.
     Plain,
@@ -43,16 +43,16 @@ pub(crate) enum Keeper {
 
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum Outcome {
     /// With this access token.
     Token(String),
-    /// There was nobody to be silent for, or nothing to do it with.
+    /// There was no account, or nothing that a token could be got with.
     Nothing,
     /// With this error.
     Error(Value),
 }
 
-impl Told {
+impl Outcome {
     #[track_caller]
     pub(crate) fn token(&self) -> &str {
         let Self::Token(token) = self else { panic!("no token: {self:?}") };
@@ -64,9 +64,11 @@ pub(crate) struct Room {
     pub(crate) microsoft: Microsoft,
     folder: TempDir,
     pub(crate) keeper: Keeper,
-    /// How the programs are configured: host, tenant, client.
+    /// The host in the configuration of the programs.
     pub(crate) host: String,
+    /// The tenant in it.
     pub(crate) tenant: &'static str,
+    /// The client in it.
     pub(crate) client: &'static str,
 }
 
@@ -80,7 +82,7 @@ impl Room {
         Self { microsoft, folder, keeper: Keeper::Extensions, host, tenant: TENANT, client: CLIENT }
     }
 
-    /// A host of nobody's cloud, with a port.
+    /// A host that belongs to no cloud, with a port.
     pub(crate) fn local() -> Self {
         let room = Self::new();
         let host = room.microsoft.local_host();
@@ -105,8 +107,8 @@ impl Room {
         cache[map].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// Lets time pass for everything in the cache: all its times move back. The rest of its bytes stays as it is, the order of
-    /// its entries too, since Node takes the first that fits.
+    /// Lets time pass for everything in the cache: all its times move back. All other bytes stay, and so does the order of the entries,
+    /// since Node takes the first that fits.
     pub(crate) fn pass(&self, seconds: u64) {
         let names = ["cached_at", "expires_on", "extended_expires_on", "refresh_on", "last_modification_time"];
         let mut text = fs::read_to_string(self.path()).unwrap();
@@ -128,7 +130,7 @@ impl Room {
         fs::write(self.path(), text).unwrap();
     }
 
-    /// A program of `testkit/msal` for this room.
+    /// A program of `testkit/msal`, configured for this room.
     pub(crate) fn program(&self, language: Language, name: &str) -> Command {
         let mut command = language.program(name);
         let authority = format!("https://{}/{}", self.host, self.tenant);
@@ -149,7 +151,7 @@ impl Room {
         command
     }
 
-    /// The program that does what a test asks for, on this room's file.
+    /// The program that takes the steps of a test, on the cache file of this room.
     pub(crate) fn driver(&self, language: Language, parameters: &[&str]) -> Command {
         let mut command = self.program(language, "driver");
         let keeper = if self.keeper == Keeper::Extensions { "extensions" } else { "plain" };
@@ -157,41 +159,41 @@ impl Room {
         command
     }
 
-    /// Who is signed in: home account id and user name.
+    /// The accounts that are signed in: home account ID and user name.
     pub(crate) fn accounts(&self, side: Side) -> Vec<(String, String)> {
         let language = match side {
             Side::Ours(adapter) => return ours::accounts(self, adapter),
             Side::Msal(language) => language,
         };
-        let told = answer(self.driver(language, &["accounts"]));
+        let accounts = answer(self.driver(language, &["accounts"]));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        told.as_array().unwrap().iter().map(|account| (text(&account["id"]), text(&account["username"]))).collect()
+        accounts.as_array().unwrap().iter().map(|account| (text(&account["id"]), text(&account["username"]))).collect()
     }
 
-    /// A sign-in with a code, whatever the cache has.
-    pub(crate) fn sign_in(&self, side: Side) -> Told {
+    /// A sign-in with a code, whatever is in the cache.
+    pub(crate) fn sign_in(&self, side: Side) -> Outcome {
         match side {
             Side::Ours(adapter) => ours::sign_in(self, adapter),
-            Side::Msal(language) => told(answer(self.driver(language, &["sign_in", SCOPES]))),
+            Side::Msal(language) => outcome_of(answer(self.driver(language, &["sign_in", SCOPES]))),
         }
     }
 
-    /// A token without a word to the person.
-    pub(crate) fn silent(&self, side: Side, username: &str) -> Told {
+    /// A token without showing a code.
+    pub(crate) fn silent(&self, side: Side, username: &str) -> Outcome {
         self.silently(side, username, false)
     }
 
-    /// The same from the server, whatever the cache has.
-    pub(crate) fn forced(&self, side: Side, username: &str) -> Told {
+    /// The same from the server, whatever is in the cache.
+    pub(crate) fn forced(&self, side: Side, username: &str) -> Outcome {
         self.silently(side, username, true)
     }
 
-    fn silently(&self, side: Side, username: &str, force: bool) -> Told {
+    fn silently(&self, side: Side, username: &str, force: bool) -> Outcome {
         match side {
             Side::Ours(adapter) => ours::silent(self, adapter, username, force),
             Side::Msal(language) => {
                 let force = if force { "force" } else { "no" };
-                told(answer(self.driver(language, &["silent", username, SCOPES, force])))
+                outcome_of(answer(self.driver(language, &["silent", username, SCOPES, force])))
             }
         }
     }
@@ -204,7 +206,8 @@ impl Room {
         }
     }
 
-    /// A step, and the requests meanwhile but those for metadata, which MSAL fetches once for each process.
+    /// Runs a step and returns its result, and the requests in the meantime without those for metadata, which MSAL fetches in every
+    /// process.
     pub(crate) fn during<T>(&self, step: impl FnOnce(&Self) -> T) -> (T, Vec<Seen>) {
         use device_flow_testkit::microsoft::Endpoint::{Instances, Metadata};
         let (result, mut seen) = self.microsoft.during(|| step(self));
@@ -213,20 +216,20 @@ impl Room {
     }
 }
 
-/// What a program says, in its last line.
+/// The JSON in the last line that a program prints.
 #[track_caller]
 pub(crate) fn answer(mut command: Command) -> Value {
     let output = command.output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
-    // Never what it printed: there may be tokens in it.
+    // Never its stdout: there may be tokens in it.
     assert!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     serde_json::from_str(printed.lines().last().unwrap()).unwrap()
 }
 
-fn told(value: Value) -> Told {
+fn outcome_of(value: Value) -> Outcome {
     match value["token"].as_str() {
-        Some(token) => Told::Token(token.to_owned()),
-        None if value["nothing"] == true => Told::Nothing,
-        None => Told::Error(value),
+        Some(token) => Outcome::Token(token.to_owned()),
+        None if value["nothing"] == true => Outcome::Nothing,
+        None => Outcome::Error(value),
     }
 }

@@ -1,26 +1,26 @@
-//! Owns the proofs of what happens when one after the other refreshes, and the server ends the life of every refresh token that it
-//! has replaced.
+//! Owns the proofs of what happens when several programs refresh in turn, and the server revokes every refresh token that it has
+//! replaced.
 
-use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, Side, TOKIO, Told};
+use crate::room::{AN_HOUR, BLOCKING, NODE, Outcome, PYTHON, Room, Side, TOKIO};
 use crate::sharing::{caller, is_one_refresh};
 use device_flow_testkit::microsoft::{ADA, Endpoint, TokenState};
 
-/// What a step sent: the state of each refresh token, and whether it got a token in the end.
+/// The state of each refresh token that a step sent, and whether it got a token in the end.
 #[track_caller]
 fn refresh(room: &Room, side: Side) -> (Vec<TokenState>, bool) {
     room.pass(AN_HOUR);
-    let (told, seen) = room.during(|room| room.silent(side, ADA.username));
+    let (outcome, seen) = room.during(|room| room.silent(side, ADA.username));
     for seen in &seen {
         assert_eq!((seen.caller, seen.endpoint), (caller(side), Endpoint::Refresh));
         assert_eq!(seen.status == 200, seen.token == Some(TokenState::Newest));
     }
-    (seen.iter().filter_map(|seen| seen.token).collect(), matches!(told, Told::Token(_)))
+    (seen.iter().filter_map(|seen| seen.token).collect(), matches!(outcome, Outcome::Token(_)))
 }
 
 use TokenState::{Newest, Replaced};
 
 #[test]
-fn msal_4_7_whoever_refreshes_after_us_needs_one_request() {
+fn msal_4_7_a_refresh_after_ours_takes_one_request() {
     let one_by_one = [TOKIO, PYTHON, BLOCKING, NODE, TOKIO, NODE, BLOCKING, PYTHON, TOKIO];
     // Python and then Node too, and Node and then Python, where the account is under the name that Node writes.
     let shared = [TOKIO, PYTHON, NODE, BLOCKING, NODE, PYTHON, TOKIO, PYTHON, PYTHON, NODE, NODE, BLOCKING];
@@ -35,18 +35,18 @@ fn msal_4_7_whoever_refreshes_after_us_needs_one_request() {
         room.sign_in(first).token();
         for (step, side) in sides.iter().enumerate() {
             room.pass(AN_HOUR);
-            let (told, seen) = room.during(|room| room.silent(*side, ADA.username));
-            assert!(matches!(told, Told::Token(_)), "{first:?}, step {step}, {side:?}: {told:?}");
+            let (outcome, seen) = room.during(|room| room.silent(*side, ADA.username));
+            assert!(matches!(outcome, Outcome::Token(_)), "{first:?}, step {step}, {side:?}: {outcome:?}");
             is_one_refresh(&seen, *side);
         }
-        // One of each kind is left, whoever wrote last.
+        // One of each kind is left, whichever program wrote last.
         for map in ["RefreshToken", "Account", "IdToken", "AccessToken"] {
             assert_eq!(room.keys(map).len(), 1, "{first:?}: {:?}", room.keys(map));
         }
     }
 }
 
-/// Every order of three steps is somewhere in here.
+/// Every order of three steps occurs in this list.
 const WALK: &str = "ooopoonoppopnonponnpppnpnnnoo";
 
 #[test]
@@ -65,25 +65,26 @@ fn msal_4_7_in_any_order_we_never_send_a_refresh_token_that_was_replaced() {
             };
             let (sent, works) = refresh(&room, side);
             let case = format!("{first:?}, step {step} of {WALK}: {sent:?}");
-            // What we have written works for everybody at once; and what all of them have left behind works for us.
+            // What we have written works for all of them at once; and what they have left works for us.
             if letter == 'o' || (before == 'o' && (step > 0 || first == TOKIO)) {
                 assert_eq!((sent, works), (vec![Newest], true), "{case}");
             } else {
-                // Python tries the dead ones first, and gets there.
+                // Python tries the revoked ones first, and then succeeds.
                 assert!(works || letter == 'n', "{case}");
                 failures += usize::from(!works);
             }
             before = letter;
         }
     }
-    // Node, that is, on dead tokens that it or Python has left.
+    // Node, on revoked tokens that it or Python has left.
     println!("without us between them, they failed {failures} times");
-    assert!(failures > 0, "they have learnt to share: the documentation may lose a paragraph");
+    assert!(failures > 0, "they share without failures now: the documentation can be shortened");
 }
 
-/// What MSAL does with its own leftovers when the server tolerates no reuse. Microsoft's tolerates it, so nobody notices there.
+/// What MSAL does with its own old tokens when the server tolerates no reuse. Microsoft's server tolerates it, so it goes unnoticed
+/// there.
 #[test]
-fn msal_4_7_what_python_and_node_do_alone() {
+fn msal_4_7_python_and_node_without_us_send_replaced_tokens() {
     let all = |first: Side, steps: &[(Side, &[TokenState], bool)]| {
         let room = Room::new();
         room.sign_in(first).token();
@@ -91,13 +92,13 @@ fn msal_4_7_what_python_and_node_do_alone() {
             assert_eq!(refresh(&room, *side), (sent.to_vec(), *works), "{first:?}, step {step}, {side:?}");
         }
     };
-    // Node writes a second token beside Python's, and goes on with Python's, which comes first.
+    // Node writes a second token beside Python's, and goes on using Python's, which comes first.
     let (fresh, stale, both) = (&[Newest][..], &[Replaced][..], &[Replaced, Newest][..]);
     all(
         PYTHON,
         &[(NODE, fresh, true), (NODE, stale, false), (PYTHON, both, true), (TOKIO, fresh, true), (NODE, fresh, true)],
     );
-    // Python writes a second one beside Node's, and Node goes on with its own. Python knows when it wrote.
+    // Python writes a second one beside Node's, and Node goes on using its own. Python knows when it wrote.
     all(
         NODE,
         &[
@@ -121,9 +122,9 @@ fn msal_4_7_what_python_and_node_do_alone() {
     );
 }
 
-// A server that tolerates the reuse, as Microsoft's does: nobody fails, in whatever order.
+// A server that tolerates reuse, as Microsoft's does: no program fails, in any order.
 #[test]
-fn msal_4_7_with_a_grace_nobody_fails() {
+fn msal_4_7_with_tolerated_reuse_no_program_fails() {
     let room = Room::new();
     room.microsoft.script(|script| script.tolerates_reuse = true);
     room.sign_in(NODE).token();

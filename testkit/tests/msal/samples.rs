@@ -1,14 +1,14 @@
-//! Owns the proofs that the steps of the documented samples, on their own packages, and ours end alike on one server.
+//! Owns the proofs that the documented samples, on the real packages, and our examples have the same results on one server.
 
 use crate::ours;
-use crate::room::{AN_HOUR, BLOCKING, NODE, PYTHON, Room, SCOPES, Side, TOKIO, Told, answer};
+use crate::room::{AN_HOUR, BLOCKING, NODE, Outcome, PYTHON, Room, SCOPES, Side, TOKIO, answer};
 use crate::sharing::caller;
-use device_flow_testkit::microsoft::{ADA, CLIENT, End, Endpoint, Seen};
+use device_flow_testkit::microsoft::{ADA, CLIENT, Decision, Endpoint, Seen};
 use device_flow_testkit::msal::Language;
 use serde_json::{Value, json};
 use std::fs;
 
-/// The sample of that language, with a cache of its own or with the room's.
+/// Runs the sample of this language, with a cache of its own or that of the room.
 fn sample(room: &Room, language: Language, cache: bool) -> (Value, Vec<Seen>) {
     room.during(|room| {
         let mut command = room.program(language, "sample");
@@ -20,7 +20,7 @@ fn sample(room: &Room, language: Language, cache: bool) -> (Value, Vec<Seen>) {
     })
 }
 
-/// What everybody asks for in the end: the same scopes for the same client, in the same order of requests.
+/// Checks that all send the same: the same scopes for the same client, in the same order of requests.
 #[track_caller]
 fn is_the_same(seen: &[Seen], side: Side, polls: usize) {
     let endpoints: Vec<_> = seen.iter().map(|seen| (seen.caller, seen.endpoint)).collect();
@@ -47,37 +47,37 @@ fn seed_approved_after_two_polls() {
     let room = Room::new();
     room.microsoft.script(|script| script.pending = 1);
     for (language, side) in [(Language::Python, PYTHON), (Language::Node, NODE)] {
-        let (told, seen) = sample(&room, language, false);
+        let (outcome, seen) = sample(&room, language, false);
         is_the_same(&seen, side, 2);
-        assert!(told["token"].is_string() && told["error"].is_null());
-        assert_eq!(sorted(&told["scopes"]), GRANTED);
-        assert_eq!(told["accounts"], json!([ADA.home_account_id()]));
-        assert!(told["message"].as_str().unwrap().starts_with("To sign in, open https://microsoft.com/devicelogin"));
+        assert!(outcome["token"].is_string() && outcome["error"].is_null());
+        assert_eq!(sorted(&outcome["scopes"]), GRANTED);
+        assert_eq!(outcome["accounts"], json!([ADA.home_account_id()]));
+        assert!(outcome["message"].as_str().unwrap().starts_with("To sign in, open https://microsoft.com/devicelogin"));
     }
     for adapter in [ours::Adapter::Tokio, ours::Adapter::Blocking] {
-        let (told, seen) = room.during(|room| ours::sample(room, adapter));
+        let (outcome, seen) = room.during(|room| ours::sample(room, adapter));
         is_the_same(&seen, Side::Ours(adapter), 2);
-        assert_eq!(sorted(&told["scopes"]), GRANTED);
-        assert_eq!(told["accounts"], json!([ADA.home_account_id()]));
-        assert!(told["message"].as_str().unwrap().starts_with("To sign in, open https://microsoft.com/devicelogin"));
+        assert_eq!(sorted(&outcome["scopes"]), GRANTED);
+        assert_eq!(outcome["accounts"], json!([ADA.home_account_id()]));
+        assert!(outcome["message"].as_str().unwrap().starts_with("To sign in, open https://microsoft.com/devicelogin"));
     }
 }
 
-// Python's sample looks into the cache first: what we left there is enough, and the other way round.
+// Python's sample looks into the cache first: what we wrote there is enough, and the other way round.
 #[test]
-fn seed_python_finds_what_we_kept_and_we_what_it_kept() {
+fn seed_python_finds_what_we_stored_and_we_what_it_stored() {
     let room = Room::new();
     room.sign_in(TOKIO).token();
-    let (told, seen) = sample(&room, Language::Python, true);
-    assert_eq!((&told["steps"], seen.len()), (&json!(["account found", "silent"]), 0));
+    let (outcome, seen) = sample(&room, Language::Python, true);
+    assert_eq!((&outcome["steps"], seen.len()), (&json!(["account found", "silent"]), 0));
     room.pass(AN_HOUR);
     room.microsoft.revoke();
-    let (told, seen) = sample(&room, Language::Python, true);
-    assert_eq!(told["steps"], json!(["account found", "no token", "code shown"]));
+    let (outcome, seen) = sample(&room, Language::Python, true);
+    assert_eq!(outcome["steps"], json!(["account found", "no token", "code shown"]));
     assert_eq!(seen.iter().map(|seen| seen.status).collect::<Vec<_>>(), [400, 200, 200]);
     let (silent, seen) = room.during(|room| room.silent(BLOCKING, ADA.username));
-    assert_eq!((silent.token(), seen.len()), (told["token"].as_str().unwrap(), 0));
-    // It has signed in beside what we had written, under another name of the cloud; we make one of all but the account.
+    assert_eq!((silent.token(), seen.len()), (outcome["token"].as_str().unwrap(), 0));
+    // It has signed in beside our entries, under another name of the cloud; we merge all entries but the account.
     let counts =
         |room: &Room| ["Account", "RefreshToken", "AccessToken", "AppMetadata"].map(|map| room.keys(map).len());
     assert_eq!(counts(&room), [2, 2, 1, 2]);
@@ -85,9 +85,9 @@ fn seed_python_finds_what_we_kept_and_we_what_it_kept() {
     assert_eq!(counts(&room), [2, 1, 1, 1]);
 }
 
-fn ended(end: End) -> (Room, [Value; 2], Vec<Told>) {
+fn decided(decision: Decision) -> (Room, [Value; 2], Vec<Outcome>) {
     let room = Room::new();
-    room.microsoft.script(|script| (script.end, script.pending) = (end, 0));
+    room.microsoft.script(|script| (script.decision, script.pending) = (decision, 0));
     let samples = [Language::Python, Language::Node].map(|language| sample(&room, language, true).0);
     let ours = [TOKIO, BLOCKING].map(|side| room.sign_in(side));
     (room, samples, ours.to_vec())
@@ -95,45 +95,45 @@ fn ended(end: End) -> (Room, [Value; 2], Vec<Told>) {
 
 #[test]
 fn seed_denied() {
-    let (room, [python, node], ours) = ended(End::Denied);
+    let (room, [python, node], ours) = decided(Decision::Denied);
     assert_eq!(python["error"], "authorization_declined");
-    // It tells the code of the error in its words only.
+    // Node has the error code only in its message.
     assert_eq!(node["error"], "post_request_failed");
     assert!(node["words"].as_str().unwrap().contains("authorization_declined"), "{node}");
-    for told in ours {
-        let Told::Error(error) = told else { panic!("{told:?}") };
+    for outcome in ours {
+        let Outcome::Error(error) = outcome else { panic!("{outcome:?}") };
         assert_eq!((&error["kind"], &error["error"]), (&json!("denied"), &json!("authorization_declined")));
     }
-    // Node has made the file, and nothing is in it.
+    // Node has created the file, and it is empty.
     assert_eq!(fs::read_to_string(room.path()).unwrap(), "");
 }
 
 #[test]
 fn seed_expired_by_the_server() {
-    let (room, [python, node], ours) = ended(End::Expired);
+    let (room, [python, node], ours) = decided(Decision::Expired);
     assert_eq!(python["error"], "expired_token");
     assert!(node["words"].as_str().unwrap().contains("expired_token"), "{node}");
-    for told in ours {
-        let Told::Error(error) = told else { panic!("{told:?}") };
+    for outcome in ours {
+        let Outcome::Error(error) = outcome else { panic!("{outcome:?}") };
         assert_eq!((&error["kind"], &error["error"]), (&json!("expired"), &json!("expired_token")));
     }
-    // Node has made the file, and nothing is in it.
+    // Node has created the file, and it is empty.
     assert_eq!(fs::read_to_string(room.path()).unwrap(), "");
 }
 
-// Rows 3.6: the code dies while nobody has approved it.
+// Row 3.6: the code expires before it is approved.
 #[test]
 fn seed_expired_by_the_clock() {
     let room = Room::new();
     room.microsoft.script(|script| (script.pending, script.code_lives) = (usize::MAX, 2));
-    // Python ends with the last answer, so that only the caller can tell what has happened.
+    // Python returns the last answer, so that the caller has to find out what happened.
     let (python, _) = sample(&room, Language::Python, false);
     assert_eq!((&python["error"], &python["token"]), (&json!("authorization_pending"), &Value::Null));
     let (node, _) = sample(&room, Language::Node, false);
     assert_eq!(node["error"], "device_code_expired");
     for side in [TOKIO, BLOCKING] {
-        let (told, seen) = room.during(|room| room.sign_in(side));
-        let Told::Error(error) = told else { panic!("{told:?}") };
+        let (outcome, seen) = room.during(|room| room.sign_in(side));
+        let Outcome::Error(error) = outcome else { panic!("{outcome:?}") };
         assert_eq!(error["kind"], "expired");
         assert!(seen.len() <= 3, "{}", seen.len());
     }
@@ -144,7 +144,7 @@ fn seed_expired_by_the_clock() {
 fn msal_1_14_the_message_in_the_language_of_the_person() {
     let room = Room::new();
     for adapter in [ours::Adapter::Tokio, ours::Adapter::Blocking] {
-        let told = ours::message_in(&room, adapter, "de-DE");
-        assert!(told.starts_with("Öffnen Sie https://microsoft.com/devicelogin"), "{told}");
+        let outcome = ours::message_in(&room, adapter, "de-DE");
+        assert!(outcome.starts_with("Öffnen Sie https://microsoft.com/devicelogin"), "{outcome}");
     }
 }

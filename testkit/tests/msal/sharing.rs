@@ -1,4 +1,4 @@
-//! Owns the proofs that a cache serves whoever did not write it.
+//! Owns the proofs that a cache serves programs that did not write it.
 
 use crate::room::{AN_HOUR, BLOCKING, Keeper, NODE, PYTHON, Room, Side, TOKIO};
 use device_flow_testkit::microsoft::{ADA, Caller, Endpoint, Seen, TokenState};
@@ -18,7 +18,8 @@ pub(crate) fn is_one_refresh(seen: &[Seen], by: Side) {
     assert_eq!(summaries, [((caller(by), Endpoint::Refresh, 200), Some(TokenState::Newest))]);
 }
 
-/// What `writer` wrote gives `reader` the account, a token without a request, and after its end a refresh; and then the other way.
+/// What `writer` wrote gives `reader` the account, a token without a request, and a refresh after that token has expired; and then the
+/// other way round.
 fn serves(writer: Side, reader: Side, keeper: Keeper) {
     let mut room = Room::new();
     room.keeper = keeper;

@@ -1,5 +1,5 @@
-//! Owns `Adapter`: both adapters behind one call, for tests that want the same of both.
-#![allow(dead_code, reason = "not every test keeps accounts")]
+//! Owns `Adapter`: both adapters behind one interface, for tests that demand the same of both.
+#![allow(dead_code, reason = "not every test uses accounts")]
 
 use device_flow_core::{Account, Event, Machine, SignInRequest, SignedIn, Stopped, TokenResponse};
 use device_flow_testkit::loopback::Authority;
@@ -15,7 +15,7 @@ pub(crate) enum Adapter {
 /// The authority whose servers these clients trust, and no others.
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
-/// The time limit where none is to be felt.
+/// A time limit that no test reaches.
 pub(crate) const PATIENT: Duration = Duration::from_secs(30);
 
 impl Adapter {
@@ -74,7 +74,7 @@ impl Adapter {
     }
 }
 
-/// Errors as the text that a person would read.
+/// Errors are the text that a person reads.
 impl Accounts {
     pub(crate) fn silent(&self, request: &SignInRequest) -> Outcome<SignedIn> {
         match self {
@@ -92,7 +92,7 @@ impl Accounts {
         }
     }
 
-    /// Who was signed out, and why the server still honours the tokens.
+    /// The account that was signed out, and why the server did not revoke its tokens.
     pub(crate) fn sign_out(&self, request: &SignInRequest) -> Outcome<Option<(Account, Option<String>)>> {
         let why = |not_revoked: Option<&dyn std::fmt::Display>| not_revoked.map(ToString::to_string);
         match self {

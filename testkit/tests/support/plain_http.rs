@@ -1,4 +1,4 @@
-//! Owns the bare HTTP of these tests: what somebody other than the client under test says to a server.
+//! Owns plain HTTP for these tests: requests of a client other than the one under test.
 
 use serde_json::Value;
 

@@ -1,25 +1,24 @@
-//! Owns `Tap`: a hole in the wall through which a client talks to a real server, and what went through it, and when.
+//! Owns `Tap`: an address through which a client talks to a real server, and what passed through it, and when.
 
+use super::Server;
+use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use device_flow_testkit::servers::Server;
-use serde_json::Value;
-
 /// Another address for a server. Bytes pass unchanged; each connection of the client is one to the server.
-pub(crate) struct Tap {
+pub struct Tap {
     device_authorization_endpoint: String,
     token_endpoint: String,
     exchanges: Arc<Mutex<Vec<Exchange>>>,
 }
 
-/// A request and its answer. A client with two requests in flight would make a mess of them, and of the test.
+/// A request and its answer. Only for clients with one request in flight.
 #[derive(Clone)]
-pub(crate) struct Exchange {
-    /// When the request began to come.
+pub struct Exchange {
+    /// When the first byte of the request came.
     asked: Instant,
     request: Vec<u8>,
     /// When the last byte of the answer went to the client.
@@ -28,13 +27,14 @@ pub(crate) struct Exchange {
 }
 
 impl Tap {
-    pub(crate) fn on(server: &Server) -> Self {
+    /// Listens on a port of its own before this server.
+    pub fn on(server: &Server) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let here = format!("http://{}", listener.local_addr().unwrap());
         let there = server.base_url().trim_start_matches("http://").to_owned();
         let exchanges = Arc::<Mutex<Vec<Exchange>>>::default();
         let log = exchanges.clone();
-        // The thread lives as long as the test's process; nothing is gained by ending it earlier.
+        // The thread lives as long as the test process; ending it earlier would gain nothing.
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), TcpStream::connect(&there).unwrap());
@@ -52,22 +52,24 @@ impl Tap {
         }
     }
 
-    pub(crate) fn device_authorization_endpoint(&self) -> &str {
+    /// The device authorization endpoint, through the tap.
+    pub fn device_authorization_endpoint(&self) -> &str {
         &self.device_authorization_endpoint
     }
 
-    pub(crate) fn token_endpoint(&self) -> &str {
+    /// The token endpoint, through the tap.
+    pub fn token_endpoint(&self) -> &str {
         &self.token_endpoint
     }
 
-    /// All that was said so far.
-    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+    /// The exchanges so far.
+    pub fn exchanges(&self) -> Vec<Exchange> {
         self.exchanges.lock().unwrap().clone()
     }
 
-    /// Returns once so many polls have been answered.
+    /// Returns once this many polls have been answered.
     #[track_caller]
-    pub(crate) fn after_polls(&self, polls: usize) {
+    pub fn after_polls(&self, polls: usize) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.exchanges().iter().filter(|exchange| exchange.is_poll() && exchange.is_answered()).count() < polls {
             assert!(Instant::now() < deadline, "there were no {polls} polls within a minute");
@@ -75,15 +77,15 @@ impl Tap {
         }
     }
 
-    /// How long the client was quiet before each poll. A hair more than it meant to wait, for the way here takes time.
-    pub(crate) fn quiet_before_polls(&self) -> Vec<Duration> {
+    /// How long the client was quiet before each poll: slightly longer than it waited, because the way to the tap takes time.
+    pub fn quiet_before_polls(&self) -> Vec<Duration> {
         let exchanges = self.exchanges();
         let after = |pair: &[Exchange]| pair[1].is_poll().then(|| pair[1].asked.duration_since(pair[0].answered));
         exchanges.windows(2).filter_map(after).collect()
     }
 
     /// The answer to the device authorization request.
-    pub(crate) fn device_answer(&self) -> Value {
+    pub fn device_answer(&self) -> Value {
         self.exchanges()[0].json()
     }
 }
@@ -109,17 +111,18 @@ impl Exchange {
         !self.answer.is_empty()
     }
 
-    pub(crate) fn is_poll(&self) -> bool {
+    /// Whether it is a poll (RFC 8628 §3.4).
+    pub fn is_poll(&self) -> bool {
         self.request().contains("device_code=")
     }
 
     /// Request line, headers and form, as they came.
-    pub(crate) fn request(&self) -> String {
+    pub fn request(&self) -> String {
         String::from_utf8_lossy(&self.request).into_owned()
     }
 
     /// The body of the answer.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let answer = String::from_utf8_lossy(&self.answer);
         let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no body in {answer}"));
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
@@ -132,7 +135,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, see: impl Fn(&[u8])) {
     while let Ok(length) = from.read(&mut buffer)
         && length > 0
     {
-        // Seen first: whoever gets the bytes may look at once.
+        // Recorded first: the recipient of the bytes may look at the record at once.
         see(&buffer[..length]);
         if to.write_all(&buffer[..length]).is_err() {
             break;

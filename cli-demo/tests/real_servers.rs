@@ -1,5 +1,5 @@
-//! Proves the program `device-flow` on real authorization servers, run as people and scripts run it: this file alone says
-//! what it prints there, what it keeps to itself, and its exit code.
+//! Proves the program `device-flow` on real authorization servers, run as people and scripts run it: what it prints, what it keeps
+//! secret, and its exit code.
 
 #![cfg(unix)]
 #![allow(
@@ -9,58 +9,29 @@
     reason = "test code: a panic is how it reports"
 )]
 
-mod support;
-
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use device_flow_testkit::abreast::side_by_side;
-use device_flow_testkit::servers::{BASIC, Kind, Options, POST, PUBLIC, Server};
+use device_flow_testkit::servers::{BASIC, Kind, Options, POST, PUBLIC, Server, Tap};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use support::tap::Tap;
-use support::{foreign_poll, shared};
 
 /// Longer than any wait here.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the program is; the first call has cargo build it, in the folder where cargo built this test.
-fn program() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-        cargo.args(["build", "--package", "device-flow-cli", "--bin", "device-flow"]);
-        cargo.args(["--message-format", "json-render-diagnostics"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        // What cargo told this test about itself; build scripts that look at it would run anew each time.
-        for (name, _) in env::vars_os() {
-            if ["CARGO_PKG_", "CARGO_MANIFEST_"].iter().any(|start| name.to_string_lossy().starts_with(start)) {
-                cargo.env_remove(name);
-            }
-        }
-        let build = cargo.output().unwrap();
-        let (messages, log) = (String::from_utf8_lossy(&build.stdout), String::from_utf8_lossy(&build.stderr));
-        assert!(build.status.success(), "{cargo:?}: {}\n{log}", build.status);
-        let program = messages.lines().find_map(|message| {
-            serde_json::from_str::<Value>(message).unwrap()["executable"].as_str().map(PathBuf::from)
-        });
-        program.unwrap_or_else(|| panic!("no program in {messages}"))
-    })
-}
-
-/// The program at work.
+/// The running program.
 struct Login {
     child: Child,
     stdout: Output,
     stderr: Output,
 }
 
-/// Lines as they come.
+/// The lines of a stream.
 struct Output {
     lines: Receiver<String>,
     seen: String,
@@ -79,7 +50,7 @@ impl Login {
     }
 
     fn start_with_stdin(words: &[&str], stdin: &str) -> Self {
-        let mut command = Command::new(program());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
         command.args(["login", "--allow-http-loopback"]).args(words);
         for (name, _) in env::vars_os() {
             if name.to_string_lossy().starts_with("DEVICE_FLOW_") {
@@ -122,7 +93,7 @@ impl Login {
 
 impl Drop for Login {
     fn drop(&mut self) {
-        // After a failure. It may have ended already.
+        // Only after a failure; it may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -165,8 +136,8 @@ impl Ended {
         let ends: Vec<_> =
             events.iter().map(|event| event["event"] == "success" || event["event"] == "error").collect();
         assert_eq!(ends.iter().filter(|end| **end).count(), 1, "exactly one terminal event: {}", self.stdout);
-        assert_eq!(ends.last(), Some(&true), "it is the last one: {}", self.stdout);
-        assert_eq!(self.stderr, "", "everything is told in events");
+        assert_eq!(ends.last(), Some(&true), "it must be the last one: {}", self.stdout);
+        assert_eq!(self.stderr, "", "with --json everything is an event");
         events
     }
 
@@ -178,7 +149,7 @@ impl Ended {
         last
     }
 
-    /// Nothing secret that went over the wire was printed, not even eight characters of it in a row.
+    /// No secret of the exchanges was printed, not even eight consecutive characters of one.
     #[track_caller]
     fn keeps_secrets(&self, tap: &Tap) {
         let exchanges = tap.exchanges();
@@ -194,7 +165,7 @@ impl Ended {
         }
     }
 
-    /// The same where nobody listens on the wire: nothing that could be a secret was printed.
+    /// The same without a tap: nothing that could be a secret was printed.
     #[track_caller]
     fn shows_no_long_word(&self) {
         let url = |word: &str| word.contains("http");
@@ -220,7 +191,7 @@ fn by_endpoints(tap: &Tap) -> Vec<&str> {
 #[test]
 fn a_person_signs_in_and_sees_no_token() {
     side_by_side(&Kind::ALL, |&kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let mut login = Login::start(&by_endpoints(&tap));
         let code = login.code_from_stderr();
@@ -244,7 +215,7 @@ fn a_person_signs_in_and_sees_no_token() {
 #[test]
 fn a_script_signs_in_and_reads_no_token() {
     side_by_side(&Kind::ALL, |&kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
         server.approve(&login.code_from_json());
@@ -263,9 +234,9 @@ fn a_script_signs_in_and_reads_no_token() {
 }
 
 #[test]
-fn an_issuer_is_enough_where_the_metadata_is() {
+fn an_issuer_with_metadata_is_enough() {
     side_by_side(&[(Kind::OidcProvider, true), (Kind::OidcProvider, false), (Kind::Authlib, true)], |&(kind, json)| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let issuer = server.issuer();
         let words = by_issuer(&issuer, PUBLIC);
         let mut login = Login::start(&if json { [words, vec!["--json"]].concat() } else { words });
@@ -284,25 +255,25 @@ fn an_issuer_is_enough_where_the_metadata_is() {
 }
 
 #[test]
-fn an_issuer_whose_metadata_names_no_device_endpoint_ends_with_2_and_the_way_out() {
-    let server = shared(Kind::DjangoOauthToolkit);
+fn metadata_without_a_device_endpoint_end_with_2_and_name_the_flags_that_help() {
+    let server = Server::shared(Kind::DjangoOauthToolkit);
     let issuer = server.issuer();
-    let way_out = format!("--device-endpoint URL --token-endpoint {}", server.token_endpoint());
+    let remedy = format!("--device-endpoint URL --token-endpoint {}", server.token_endpoint());
 
     let ended = Login::start(&by_issuer(&issuer, PUBLIC)).end();
     assert_eq!((ended.exit, &*ended.stdout), (2, ""), "{}", ended.stderr);
-    assert!(ended.stderr.contains(&way_out), "{}", ended.stderr);
+    assert!(ended.stderr.contains(&remedy), "{}", ended.stderr);
 
     let ended = Login::start(&[by_issuer(&issuer, PUBLIC), vec!["--json"]].concat()).end();
     let error = ended.error();
     assert_eq!((ended.exit, &error["code"]), (2, &"usage".into()));
-    assert!(error["message"].as_str().unwrap().contains(&way_out), "{error}");
+    assert!(error["message"].as_str().unwrap().contains(&remedy), "{error}");
 }
 
 #[test]
 fn a_denial_ends_with_3() {
     side_by_side(&Kind::ALL, |&kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
         server.deny(&login.code_from_json());
@@ -324,16 +295,16 @@ fn an_expired_code_ends_with_5_whatever_the_server_says() {
         let error = ended.error();
         assert_eq!((ended.exit, &error["code"], &error["retryable"]), (5, &"expired".into(), &true.into()));
         assert_eq!(ended.events()[0]["expires_in"], 6);
-        // Two polls in time, and no second code: that needs a person.
+        // Two polls before the deadline, and no second code, which would need the person.
         let answers: Vec<_> = tap.exchanges()[1..].iter().map(|exchange| exchange.json()["error"].clone()).collect();
         assert_eq!(answers, ["authorization_pending"; 2]);
     });
 }
 
 #[test]
-fn an_unknown_client_ends_with_7_and_the_servers_words() {
+fn an_unknown_client_ends_with_7_and_the_servers_description() {
     side_by_side(&Kind::ALL, |&kind| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let words = by_endpoints(&tap);
         let words: Vec<_> = words.iter().map(|word| if *word == PUBLIC { "nobody" } else { word }).collect();
@@ -343,7 +314,7 @@ fn an_unknown_client_ends_with_7_and_the_servers_words() {
         assert_eq!((ended.exit, &error["code"]), (7, &answer["error"]));
         let description = answer["error_description"].as_str().unwrap();
         assert!(error["message"].as_str().unwrap().contains(description), "{error}");
-        assert_eq!(tap.exchanges().len(), 1, "refused once, asked once");
+        assert_eq!(tap.exchanges().len(), 1, "a refused request was repeated");
     });
 }
 
@@ -356,7 +327,7 @@ fn a_client_secret_comes_from_a_file_or_from_stdin() {
     let file = file.to_str().unwrap();
 
     side_by_side(&[(Kind::OidcProvider, "-"), (Kind::Authlib, file)], |&(kind, from)| {
-        let server = shared(kind);
+        let server = Server::shared(kind);
         let issuer = server.issuer();
         let words = [by_issuer(&issuer, id), vec!["--client-secret-file", from, "--json"]].concat();
         let mut login = Login::start_with_stdin(&words, if from == "-" { secret } else { "" });
@@ -365,13 +336,13 @@ fn a_client_secret_comes_from_a_file_or_from_stdin() {
         assert_eq!(ended.exit, 0, "{}", ended.stdout);
         assert!(!ended.stdout.contains(&secret[..6]), "{}", ended.stdout);
 
-        // Without it: proof that it was needed.
+        // Without the secret the server refuses: it was needed.
         let ended = Login::start(&[by_issuer(&issuer, id), vec!["--json"]].concat()).end();
         assert_eq!((ended.exit, &ended.error()["code"]), (7, &"invalid_client".into()));
     });
 }
 
-// What servers want differs: Authlib wants device-post's secret in the body, django-oauth-toolkit the client id beside the header.
+// Servers differ: Authlib demands the secret of device-post in the body, django-oauth-toolkit the client ID beside the header.
 #[test]
 fn how_a_secret_is_sent_can_be_chosen() {
     let folder = tempfile::tempdir().unwrap();
@@ -386,7 +357,7 @@ fn how_a_secret_is_sent_can_be_chosen() {
         (Kind::OidcProvider, POST, vec!["--client-auth", "post"]),
     ];
     side_by_side(&cases, |(kind, (id, secret), how)| {
-        let server = shared(*kind);
+        let server = Server::shared(*kind);
         let (device, token) = (server.device_authorization_endpoint(), server.token_endpoint());
         let file = secret_file(secret);
         let words = ["--device-endpoint", &device, "--token-endpoint", &token, "--client-id", id, "--scope", "openid"];
@@ -400,7 +371,7 @@ fn how_a_secret_is_sent_can_be_chosen() {
 
 #[test]
 fn ctrl_c_ends_the_wait_within_a_second_with_130() {
-    let server = shared(Kind::OidcProvider);
+    let server = Server::shared(Kind::OidcProvider);
     let tap = Tap::on(&server);
     let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
     login.code_from_json();
@@ -415,7 +386,7 @@ fn ctrl_c_ends_the_wait_within_a_second_with_130() {
 
 /// RFC 8628 §3.5.
 #[test]
-fn a_slow_down_is_told_survived_and_obeyed() {
+fn a_slow_down_is_reported_and_obeyed() {
     let server = Server::start(Kind::Authlib, Options { interval: Some(2), ..Options::default() });
     let tap = Tap::on(&server);
     let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
@@ -423,8 +394,8 @@ fn a_slow_down_is_told_survived_and_obeyed() {
     // Between the code and the first poll, so that the server finds that poll too early.
     thread::sleep(Duration::from_secs(1));
     let device_code = tap.device_answer()["device_code"].as_str().unwrap().to_owned();
-    assert_eq!(foreign_poll(&server, &device_code)["error"], "authorization_pending");
-    // It would answer an early poll of an approved code with the tokens.
+    assert_eq!(server.poll_from_elsewhere(&device_code)["error"], "authorization_pending");
+    // The server would answer an early poll of an approved code with the tokens.
     tap.after_polls(1);
     server.approve(&code);
 
@@ -432,8 +403,8 @@ fn a_slow_down_is_told_survived_and_obeyed() {
     assert_eq!(ended.exit, 0, "{}", ended.stdout);
     ended.keeps_secrets(&tap);
     let events = ended.events();
-    let told: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
-    assert_eq!(told, ["device_code", "slow_down", "success"]);
+    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["device_code", "slow_down", "success"]);
     assert_eq!(events[1]["interval"], 7);
     let quiet = tap.quiet_before_polls();
     assert!(quiet.len() == 2 && quiet[1] >= Duration::from_secs(7), "{quiet:?}");

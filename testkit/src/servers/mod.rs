@@ -1,12 +1,12 @@
-//! Real authorization servers on loopback: this file alone starts them, stops them and sends a person to their pages.
+//! Owns real authorization servers on loopback: it starts them, stops them, and sends a person to their pages.
 //!
 //! The servers are oidc-provider, Authlib and django-oauth-toolkit, from the package registries at pinned versions;
-//! `testkit/servers` holds their sources and the script that installs them. The first start in a process runs that
+//! the folder `servers` of this crate holds their sources and the script that installs them. The first start in a process runs that
 //! script: ten seconds and the network once, a tenth of a second afterwards. They live in
-//! `$DEVICE_FLOW_SERVERS`, by default `target/servers`.
+//! `$DEVICE_FLOW_SERVERS`, by default `target/servers` of the workspace (outside of it a folder for temporary files).
 //!
 //! Every [`Server`] has its own port, process and state, so tests may run side by side. Nothing here needs a runtime:
-//! [`Server::start`] and the person's calls block, at most a few seconds. In an async test whose client must go on
+//! [`Server::start`] and the calls for the person block, at most a few seconds. In an async test whose client has to go on
 //! meanwhile, put the server in an `Arc` and send the person from `spawn_blocking`.
 //!
 //! The user is alice. A client authenticates as its constant here says: [`PUBLIC`], [`BASIC`], [`BASIC_PLAIN`],
@@ -22,17 +22,22 @@
 //! // … poll server.token_endpoint() …
 //! ```
 
+mod tap;
+
+pub use tap::{Exchange, Tap};
+
+use crate::installation::install;
+use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, thread};
-
 use tempfile::TempDir;
 
 /// The public client: no secret, `client_id` in the form.
@@ -48,7 +53,7 @@ pub const NO_DEVICE: &str = "no-device";
 /// A public client whose tokens must be bound by DPoP; on oidc-provider alone.
 pub const DPOP: &str = "device-dpop";
 
-/// How long a start may take before the test fails: generous, for a busy machine that starts a dozen at once.
+/// How long a start may take before the test fails: long enough for a busy machine that starts a dozen at once.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// Which authorization server.
@@ -153,8 +158,8 @@ impl Server {
             fs::copy(installed.join("django.sqlite3"), &database).expect("a copy of the template database");
         }
 
-        // The server inherits the bound port, as its standard input. So no other program can take the port in between,
-        // and whoever connects while the server starts just waits.
+        // The server inherits the bound port as its standard input. So no other program can take the port in between, and a
+        // client that connects while the server starts waits for it.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let base_url = format!("http://{}", port.local_addr().expect("an address"));
         let log = File::create(state.path().join("log")).expect("a log file");
@@ -176,12 +181,25 @@ impl Server {
             };
         }
         let process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        // It holds the port too; with it open, connecting to a dead server would wait instead of failing.
+        // `command` holds the port too; while it is open, connecting to a dead server waits instead of failing.
         drop(command);
 
         let mut server = Self { kind, base_url, process, state };
         server.wait_until_it_answers();
         server
+    }
+
+    /// A running server with an interval of one second, shared by the tests of this process that run at the same time: codes are
+    /// independent of each other.
+    #[track_caller]
+    pub fn shared(kind: Kind) -> Arc<Self> {
+        static RUNNING: [Mutex<Weak<Server>>; 3] = [const { Mutex::new(Weak::new()) }; 3];
+        let mut running = RUNNING[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start(kind, Options { interval: Some(1), ..Options::default() }));
+            *running = Arc::downgrade(&server);
+            server
+        })
     }
 
     /// Which server this is.
@@ -232,6 +250,26 @@ impl Server {
         self.send_person("deny", user_code);
     }
 
+    /// What the server answers when another client of this name ([`PUBLIC`]) polls with the device code.
+    ///
+    /// # Panics
+    /// When the server cannot be reached or answers without JSON.
+    #[track_caller]
+    pub fn poll_from_elsewhere(&self, device_code: &str) -> Value {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_id", PUBLIC)
+            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
+            .append_pair("device_code", device_code)
+            .finish();
+        let head = format!(
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nAccept: application/json\r\n",
+            form.len()
+        );
+        let answer = self.request("POST", self.kind.paths().token, &head, &form).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
+    }
+
     #[track_caller]
     fn send_person(&self, decision: &str, user_code: &str) {
         let person = python(installed())
@@ -255,8 +293,10 @@ impl Server {
     fn wait_until_it_answers(&mut self) {
         let deadline = Instant::now() + START_LIMIT;
         loop {
-            let answer = self.ask_for_metadata();
-            if matches!(&answer, Ok(head) if head.contains(" 200 ")) {
+            // The one request that all three servers answer.
+            let metadata = format!("{}/.well-known/openid-configuration", self.kind.paths().issuer);
+            let answer = self.request("GET", &metadata, "", "");
+            if matches!(&answer, Ok(answer) if answer.lines().next().is_some_and(|status| status.contains(" 200 "))) {
                 return;
             }
             let ended = self.process.try_wait().expect("the state of a child process");
@@ -271,16 +311,15 @@ impl Server {
         }
     }
 
-    /// The status line of an answer to the one request that all servers know; by hand, to need no HTTP client.
-    fn ask_for_metadata(&self) -> io::Result<String> {
+    /// A whole answer, by HTTP/1.0 on a socket, so that no HTTP client is needed.
+    fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> io::Result<String> {
         let host = self.host();
-        let path = self.kind.paths().issuer;
         let mut connection = TcpStream::connect(host)?;
         connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(connection, "GET {path}/.well-known/openid-configuration HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
-        let mut head = [0; 16];
-        connection.read_exact(&mut head)?;
-        Ok(String::from_utf8_lossy(&head).into_owned())
+        write!(connection, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n{body}")?;
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     fn log_tail(&self) -> String {
@@ -300,10 +339,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         use rustix::process::{Pid, Signal, kill_process_group};
-        // Errors mean that it is gone already. Its process group bears the number of its first process.
+        // An error means that it is gone already. The group has the number of its first process.
         let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
         let _ = self.process.wait();
-        // Its worker processes are not ours to wait for, and hold the port a moment longer.
+        // Its worker processes are not our children to wait for, and hold the port a moment longer.
         let deadline = Instant::now() + Duration::from_secs(2);
         while TcpStream::connect(self.host()).is_ok() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
@@ -315,23 +354,7 @@ impl Drop for Server {
 #[track_caller]
 fn installed() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
-    INSTALLED.get_or_init(|| {
-        let folder =
-            env::var_os("DEVICE_FLOW_SERVERS").map_or_else(|| sources().join("../../target/servers"), PathBuf::from);
-        let folder = path::absolute(folder).expect("an absolute path");
-        let script = sources().join("install.sh");
-        let run = Command::new("bash").arg(&script).env("DEVICE_FLOW_SERVERS", &folder).output();
-        let run = run.unwrap_or_else(|error| panic!("bash: {error}"));
-        assert!(
-            run.status.success(),
-            "{}: {}\n{}{}",
-            script.display(),
-            run.status,
-            String::from_utf8_lossy(&run.stdout),
-            String::from_utf8_lossy(&run.stderr),
-        );
-        folder
-    })
+    INSTALLED.get_or_init(|| install(sources(), "DEVICE_FLOW_SERVERS", "servers"))
 }
 
 fn sources() -> &'static Path {
