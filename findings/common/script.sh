@@ -3,6 +3,7 @@
 set -euo pipefail
 
 common=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 work=$(mktemp -d)
 started=()
 export PYTHONPATH=$common PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 no_proxy=127.0.0.1
@@ -74,13 +75,13 @@ quietly() {
 # 0 when they are the same, 1 when the behaviour is no longer as stated.
 as_stated() {
   cat >"$work/seen"
-  sed -n 's/^#> \{0,1\}//p' "$0" >"$work/stated"
+  sed -n 's/^#> \{0,1\}//p' "$script" >"$work/stated"
   cat "$work/seen"
   if diff -u --label stated --label seen "$work/stated" "$work/seen" >"$work/difference"; then
-    echo "as stated: $(basename "$0" .sh)"
+    echo "as stated: $(basename "$script" .sh)"
   else
     cat "$work/difference"
-    echo "NO LONGER AS STATED: $(basename "$0" .sh)"
+    echo "NO LONGER AS STATED: $(basename "$script" .sh)"
     exit 1
   fi
 }
