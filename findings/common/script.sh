@@ -6,7 +6,7 @@ common=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 work=$(mktemp -d)
 started=()
-export PYTHONPATH=$common PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 no_proxy=127.0.0.1
+export TMPDIR=$work PYTHONPATH=$common PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 no_proxy=127.0.0.1
 
 finish() {
   local code=$? pid
@@ -48,13 +48,13 @@ node_version_of() { node -p 'const p = JSON.parse(require("fs").readFileSync(pro
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Starts a server in the background and waits until its port takes connections: `serve PORT COMMAND...`
+# Starts a server in the background and waits until its port takes connections, 60 s or `patience`: `serve PORT COMMAND...`
 serve() {
   local port=$1 log="$work/server-$1.log" try
   shift
   "$@" >"$log" 2>&1 &
   started+=($!)
-  for try in $(seq 600); do
+  for try in $(seq $((${patience:-60} * 10))); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>"$work/connect.log"; then return; fi
     kill -0 "${started[-1]}" 2>"$work/kill.log" || break
     sleep 0.1
