@@ -40,7 +40,9 @@ class Page(html.parser.HTMLParser):
 
 
 def answer(url, fields, presses=(), pages=10):
-    jar = http.cookiejar.CookieJar()
+    # Browsers send cookies for https to loopback over http, too.
+    policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=("http", "https"))
+    jar = http.cookiejar.CookieJar(policy)
     browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar), urllib.request.ProxyHandler({}))
     address, text = open_page(browser, url)
     for _ in range(pages):
