@@ -85,3 +85,17 @@ as_stated() {
     exit 1
   fi
 }
+
+# Fetches Java packages (group:artifact:version each) with what they need; `java -cp "$work/lib/*" File.java` then runs them.
+java_packages() {
+  local package group artifact version
+  {
+    echo '<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>finding</artifactId><version>1</version><dependencies>'
+    for package in "$@"; do
+      IFS=: read -r group artifact version <<<"$package"
+      echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version></dependency>"
+    done
+    echo '</dependencies></project>'
+  } >"$work/pom.xml"
+  (cd "$work" && quietly 600 mvn -q -B dependency:copy-dependencies -DoutputDirectory="$work/lib" -DincludeScope=runtime)
+}
