@@ -1,0 +1,41 @@
+// Owns a Microsoft Entra for msal-node, inside the process: a network client that answers from a list and sends nothing.
+import * as msal from '@azure/msal-node';
+
+const encoded = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+const now = () => Math.floor(Date.now() / 1000);
+export const authority = 'https://login.microsoftonline.com/organizations';
+export const pending = [400, { error: 'authorization_pending' }];
+
+// A token answer; `change` replaces members.
+export const tokens = (number, change = {}) => [200, {
+  token_type: 'Bearer', scope: 'openid profile offline_access api/read', expires_in: 3600,
+  access_token: `AT-${number}`, refresh_token: `RT-${number}`,
+  id_token: `${encoded({ alg: 'none' })}.${encoded({
+    aud: 'tv', iss: `${authority}/v2.0`, sub: 's', oid: 'o', tid: 't', preferred_username: 'anna@example.test',
+    iat: now(), exp: now() + 3600,
+  })}.x`,
+  client_info: encoded({ uid: 'o', utid: 't' }), ...change,
+}];
+
+// A client whose polls and refreshes are answered in turn; `asked` has the form of each and `at` its time in seconds.
+export function application(answers, more = {}) {
+  const asked = [];
+  const networkClient = {
+    async sendGetRequestAsync() { throw new Error('nothing is fetched'); },
+    async sendPostRequestAsync(url, { body }) {
+      if (url.includes('/devicecode')) {
+        return { status: 200, headers: {}, body: {
+          device_code: 'DC', user_code: 'ABCD-EFGH', verification_uri: 'https://login.example.test/device',
+          expires_in: 30, interval: 1, message: 'Go there.',
+        } };
+      }
+      asked.push({ at: Date.now() / 1000, ...Object.fromEntries(new URLSearchParams(body)) });
+      const [status, answer] = answers.shift() ?? pending;
+      return { status, headers: {}, body: structuredClone(answer) };
+    },
+  };
+  const app = new msal.PublicClientApplication({ auth: { clientId: 'tv', authority }, system: { networkClient }, ...more });
+  return { app, asked };
+}
+
+export const deviceRequest = { scopes: ['api/read'], deviceCodeCallback: () => {} };
