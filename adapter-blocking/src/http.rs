@@ -44,8 +44,7 @@ impl Http {
     /// The proxy that a request to this URL goes through, if any: its host and port, without credentials.
     #[must_use]
     pub fn proxy_for(&self, url: &str) -> Option<String> {
-        let url = Url::parse(url).ok()?;
-        self.proxy.as_ref().map(|(_, proxy)| proxy).filter(|proxy| proxy.serves(&url)).map(Proxy::address)
+        Proxy::address_for(self.proxy.as_ref().map(|(_, proxy)| proxy), url)
     }
 
     fn exchange(&self, request: &Request) -> Result<Answer, TransportError> {

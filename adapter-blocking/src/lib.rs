@@ -66,6 +66,8 @@ pub use device_flow_store::*;
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 
+use device_flow_adapter::driver::{self, Run, Step};
+
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and reports what happens.
 ///
 /// `on_event` is called on this thread, between two steps: at once with what to show, and once for every wait. A machine may be
@@ -84,37 +86,25 @@ pub fn run<M: Machine>(
     if cancel.is_cancelled() {
         return Err(Stopped::Interrupted);
     }
-    let mut announced = None;
+    let mut running = Run::default();
     loop {
-        let now = now();
-        match machine.next_action(now) {
-            Action::SendRequest(Outgoing { request, ticket }) => {
+        match running.next_step(machine, now, &mut on_event)? {
+            Step::Send(Outgoing { request, ticket }) => {
                 // Cancelled during the request before this one: a wait looks for itself.
                 let given_up = cancel.is_cancelled();
                 let abandoned = || Err(TransportError::new(TransportErrorKind::Abandoned));
                 let answer = if given_up { abandoned() } else { transport.send(request) };
-                match answer {
-                    Ok(answer) => machine.response(ticket, answer.as_response(), clock::arrival()),
-                    Err(error) => machine.transport_failed(ticket, error, clock::arrival()),
-                }
-                // The machine takes back its own ticket, so a refusal means that another driver's is outstanding.
-                .map_err(|_| Stopped::NotOurs)?;
+                driver::hand_over(machine, ticket, answer, clock::arrival())?;
                 if given_up {
                     return Err(Stopped::Interrupted);
                 }
             }
-            Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
-            Action::Wait { until, reason } => {
-                if announced.replace(until) != Some(until) {
-                    on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
-                }
+            Step::WaitUntil(until) => {
                 if !clock::sleep_until(until, cancel) {
                     return Err(Stopped::Interrupted);
                 }
             }
-            Action::AwaitResponse => return Err(Stopped::NotOurs),
-            Action::Done(outcome) => return Ok(outcome?),
-            Action::Ended => return Err(Stopped::AlreadyEnded),
+            Step::Done(result) => return Ok(result),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | the settings of an HTTP client, and their checks | [`HttpBuilder`], [`HttpSettings`], [`HttpError`], [`Proxy`] |
 //! | what a transport brings back | [`Answer`], [`failure`] |
 //! | the time | [`timeline`] |
+//! | the loop around a machine, but for sending and waiting | [`driver`] |
 //! | a log of requests | [`Exchange`], [`ExchangeWatcher`] |
 //! | accounts on a store | [`account_store`], [`SignInError`], [`SignedOut`] |
 //!
@@ -36,6 +37,7 @@
 
 pub mod account_store;
 mod answer;
+pub mod driver;
 mod entropy;
 mod error;
 mod exchange;

@@ -58,6 +58,13 @@ impl Proxy {
         format!("{}{port}", self.url.host_str().unwrap_or_default())
     }
 
+    /// Host and port of the proxy that serves this URL, if one does.
+    #[must_use]
+    pub fn address_for(proxy: Option<&Self>, url: &str) -> Option<String> {
+        let url = Url::parse(url).ok()?;
+        proxy.filter(|proxy| proxy.serves(&url)).map(Self::address)
+    }
+
     /// Whether a request to this URL goes through the proxy.
     #[must_use]
     pub fn serves(&self, target: &Url) -> bool {

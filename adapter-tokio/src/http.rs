@@ -40,8 +40,7 @@ impl Http {
     /// The proxy that a request to this URL goes through, if any: its host and port, without credentials.
     #[must_use]
     pub fn proxy_for(&self, url: &str) -> Option<String> {
-        let url = Url::parse(url).ok()?;
-        self.proxy.as_ref().filter(|proxy| proxy.serves(&url)).map(Proxy::address)
+        Proxy::address_for(self.proxy.as_ref(), url)
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, TransportError> {

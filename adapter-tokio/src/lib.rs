@@ -71,6 +71,8 @@ pub use failure::transport_error_kind;
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 
+use device_flow_adapter::driver::{self, Run, Step};
+
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and reports what happens.
 ///
 /// `on_event` is called on this task, between two steps: at once with what to show, and once for every wait. A machine may be run
@@ -88,25 +90,16 @@ pub async fn run<M: Machine>(
     if tokio::runtime::Handle::try_current().is_err() {
         return Err(Stopped::NoRuntime);
     }
-    let mut announced = None;
+    let mut running = Run::default();
     loop {
-        let now = now();
-        match machine.next_action(now) {
-            Action::SendRequest(Outgoing { request, ticket }) => {
+        match running.next_step(machine, now, &mut on_event)? {
+            Step::Send(Outgoing { request, ticket }) => {
                 let flight = Flight { machine: &mut *machine, ticket: Some(ticket) };
                 let answer = transport.send(request).await;
                 flight.land(answer)?;
             }
-            Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
-            Action::Wait { until, reason } => {
-                if announced.replace(until) != Some(until) {
-                    on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
-                }
-                clock::sleep_until(until).await;
-            }
-            Action::AwaitResponse => return Err(Stopped::NotOurs),
-            Action::Done(outcome) => return Ok(outcome?),
-            Action::Ended => return Err(Stopped::AlreadyEnded),
+            Step::WaitUntil(until) => clock::sleep_until(until).await,
+            Step::Done(result) => return Ok(result),
         }
     }
 }
@@ -118,14 +111,9 @@ struct Flight<'a, M: Machine> {
 }
 
 impl<M: Machine> Flight<'_, M> {
-    /// Hands over what came. The machine takes back its own ticket, so a refusal means that another driver's is outstanding.
     fn land(mut self, answer: Result<Answer, TransportError>) -> Result<(), Stopped> {
         let Some(ticket) = self.ticket.take() else { return Ok(()) };
-        match answer {
-            Ok(answer) => self.machine.response(ticket, answer.as_response(), clock::arrival()),
-            Err(error) => self.machine.transport_failed(ticket, error, clock::arrival()),
-        }
-        .map_err(|_| Stopped::NotOurs)
+        driver::hand_over(self.machine, ticket, answer, clock::arrival())
     }
 }
 
@@ -134,7 +122,7 @@ impl<M: Machine> Drop for Flight<'_, M> {
         if let Some(ticket) = self.ticket.take() {
             let abandoned = TransportError::new(TransportErrorKind::Abandoned);
             // Nobody is left to hear of a refusal.
-            let _ = self.machine.transport_failed(ticket, abandoned, clock::arrival());
+            let _ = driver::hand_over(self.machine, ticket, Err(abandoned), clock::arrival());
         }
     }
 }
