@@ -102,12 +102,12 @@ impl Transport for Http {
 
 impl HttpClient for Http {
     fn from_settings(settings: HttpSettings) -> Result<Self, HttpError> {
-        from_settings(settings, Agent::new_with_config)
+        from_settings(settings, agent)
     }
 }
 
 /// The client with these settings, with this way from a configuration of ureq to its client.
-fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Agent) -> Result<Http, HttpError> {
+pub(crate) fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Agent) -> Result<Http, HttpError> {
     let tls = tls(settings.roots)?;
     let user_agent = settings.user_agent.to_str().map_err(|_| HttpError::BadUserAgent)?;
     // Every default that a feature of ureq changes is set here: another crate in the same build may have enabled it.
@@ -136,6 +136,17 @@ fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Agent) -> Res
         Ok((client(Some(address)), proxy))
     };
     Ok(Http { client: client(None), proxy: settings.proxy.map(through).transpose()?, watcher: settings.watcher })
+}
+
+#[cfg(unix)]
+fn agent(config: Config) -> Agent {
+    crate::connect::agent(config, ureq::unversioned::resolver::DefaultResolver::default())
+}
+
+/// With ureq's own connections, which start a thread for each request.
+#[cfg(not(unix))]
+fn agent(config: Config) -> Agent {
+    Agent::new_with_config(config)
 }
 
 impl fmt::Debug for Http {
@@ -225,6 +236,3 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
         _ => cause(error),
     })
 }
-
-#[cfg(all(test, unix))]
-mod tests;

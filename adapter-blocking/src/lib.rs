@@ -39,10 +39,16 @@
 //!
 //! # Stopping
 //!
-//! [`Cancel`] ends a wait within 100 ms, from another thread or a signal handler. A request on its way is awaited first, its
-//! [`timeout`](device_flow_adapter::HttpBuilder::timeout) at most, and its answer is not lost: if it was the token, [`run`] returns it. After
+//! [`Cancel`] ends a wait at once, from another thread or a signal handler. A request on its way is awaited first, its
+//! [`timeout`](device_flow_adapter::HttpBuilder::timeout) at most, and its answer is not lost: if it was the token, [`run`] returns
+//! it. After
 //! [`Stopped::Interrupted`] the machine can be run again or stored, and will not ask
 //! the server earlier for it.
+//!
+//! # What waiting costs
+//!
+//! Nothing: a wait is one system call, however long it is. A poll is seven, and no thread is started for it, unless the connection
+//! has to be made and its host's name was not looked up within the last minute. (On Windows, names are looked up for every request.)
 //!
 //! # Logs
 //!
@@ -52,12 +58,18 @@
 //! trace: `RUST_LOG=trace,ureq=debug,ureq_proto=debug`.
 
 mod accounts;
+mod cancel;
 mod clock;
+#[cfg(unix)]
+mod connect;
 mod http;
+#[cfg(unix)]
+mod ready;
 mod transport;
 
 pub use accounts::Accounts;
-pub use clock::{Cancel, now};
+pub use cancel::Cancel;
+pub use clock::now;
 pub use device_flow_adapter::{Answer, Exchange, HttpError, NotRevoked, SignInError, SignedOut, entropy};
 #[doc(inline)]
 pub use device_flow_core::*;

@@ -17,6 +17,7 @@
 //! - `server`: the scripted authorization server, without sockets.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
 //! - `tcp` (feature `loopback`, Unix): the scripted server on real sockets.
+//! - `wake_ups` (Linux): how often a thread wakes, as the kernel counts it.
 //! - `watch`: the polling law on a trace.
 //! - `world`: a sign-in driven by choices, under the watch.
 //!
@@ -56,6 +57,8 @@ pub mod server;
 pub mod servers;
 #[cfg(all(feature = "loopback", unix))]
 pub mod tcp;
+#[cfg(target_os = "linux")]
+pub mod wake_ups;
 pub mod watch;
 pub mod world;
 
