@@ -399,14 +399,14 @@ pub enum ProtocolFault {
     )]
     Status(u16),
     /// The server kept answering that it cannot serve the request now.
-    #[error("HTTP status {0}, again and again: the server is overloaded or down, try again later")]
+    #[error("HTTP status {0}, repeatedly: the server is overloaded or down, try again later")]
     Unavailable(u16),
     /// A token of a type that this client did not request and cannot use (RFC 6749 §7.1).
-    #[error("the token is of type {0}, which was not asked for; only Bearer is usable")]
+    #[error("the token is of type {0}, which was not requested; only Bearer is usable")]
     TokenType(Box<str>),
     /// The metadata belongs to another issuer (RFC 8414 §3.3); nothing in it was used.
     #[error(
-        "it speaks for the issuer {found}, not for the one asked for: configure the issuer exactly as the server writes it"
+        "it belongs to the issuer {found}, not to the configured one: configure the issuer exactly as the server writes it"
     )]
     IssuerMismatch {
         /// The issuer that the document names, safe to print.

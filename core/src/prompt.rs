@@ -170,7 +170,7 @@ pub enum TextFault {
     #[error("is not an absolute URI")]
     NotAUri,
     /// Its scheme is not https; http is for loopback only, and only when allowed.
-    #[error("is not an https address (http is possible on loopback only, when allow-http-loopback is set)")]
+    #[error("is not an https address (http is allowed only on loopback, when allow-http-loopback is set)")]
     Scheme,
     /// It has a fragment (`#…`), which an endpoint must not have.
     #[error("has a fragment (#…)")]

@@ -1,21 +1,17 @@
-//! Holds the state diagram of the documentation against the transitions that really happen.
+//! Holds the state diagram of docs/design.md against the transitions that really happen.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod support;
 
 use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp, TransportError, TransportErrorKind};
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 use support::*;
 
 type Arrow = (String, String);
 
 /// The arrows that docs/design.md draws, without the start, the end and `cancel()`.
 fn drawn() -> BTreeSet<Arrow> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let documents = ["docs/design.md", "README.md"].map(|name| fs::read_to_string(root.join(name)).unwrap_or_default());
-    let document = documents.into_iter().find(|text| text.contains("stateDiagram-v2")).unwrap();
+    let document = include_str!("../../docs/design.md");
     let diagram = document.split("stateDiagram-v2").nth(1).unwrap().split("```").next().unwrap();
     let arrows = diagram.lines().filter_map(|line| line.split_once("-->"));
     let arrows = arrows.map(|(from, to)| (from.trim().to_owned(), to.split(':').next().unwrap().trim().to_owned()));

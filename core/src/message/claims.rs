@@ -54,7 +54,7 @@ pub enum ClaimsError {
     #[error("the ID token is meant for another client")]
     Audience,
     /// OpenID Connect Core §12.2: a refresh brings the same person.
-    #[error("the ID token is about another person than the one before")]
+    #[error("the ID token is about a different person than the one before")]
     Subject,
     /// Item 9.
     #[error("the ID token has expired: is the clock of this machine right?")]
