@@ -84,6 +84,7 @@
 //! Files inherit the rights of their folder; in the user's profile only the user has any.
 
 mod contents;
+mod default_path;
 mod error;
 mod fault;
 mod file;
@@ -92,15 +93,14 @@ mod keyring;
 mod lock;
 mod memory;
 mod os;
-mod place;
 
 pub use contents::Contents;
+pub use default_path::default_path;
 pub use error::{FileKind, KeyringFailure, LockHolder, StoreError};
 pub use file::{FileStore, FileWarning};
 #[cfg(feature = "keyring")]
 pub use keyring::KeyringStore;
 pub use memory::MemoryStore;
-pub use place::default_path;
 
 use std::time::Duration;
 

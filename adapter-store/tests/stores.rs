@@ -195,3 +195,27 @@ fn a_change_by_someone_who_takes_no_lock_is_merged_not_lost() {
     assert!(matches!(locked.remove(), Err(StoreError::Changed { .. })));
     assert_eq!(fs::read(&path).unwrap(), b"theirs");
 }
+
+// A store that is not a file, by a program that uses this crate.
+#[test]
+fn a_store_of_another_kind_fails_in_its_own_words() {
+    fn error<T: std::error::Error + Send + Sync + 'static>(error: T) -> T {
+        error
+    }
+    struct Vault;
+    impl Store for Vault {
+        fn load(&self) -> Result<Option<Contents>, StoreError> {
+            Err(StoreError::other(std::io::Error::other("the vault is sealed")))
+        }
+
+        fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+            Err(StoreError::Other { source: "the vault is sealed".into(), advice: "Unseal the vault." })
+        }
+    }
+    let failed = error(Vault.load().unwrap_err());
+    assert_eq!(failed.to_string(), "the store of tokens failed: the vault is sealed");
+    assert!(std::error::Error::source(&failed).is_some_and(|source| source.is::<std::io::Error>()));
+    assert!(failed.advice().contains("memory"), "{}", failed.advice());
+    let failed = Vault.update(&mut |_| Change::Keep).unwrap_err();
+    assert_eq!(failed.advice(), "Unseal the vault.");
+}

@@ -122,7 +122,7 @@ fn the_store_calls_the_system_in_few_files() {
     only_in(
         &["adapter-store/src"],
         &["env::var", "var_os("],
-        &["adapter-store/src/place.rs", "adapter-store/src/fault.rs"],
+        &["adapter-store/src/default_path.rs", "adapter-store/src/fault.rs"],
     );
     let files = ["std::fs", "rustix::fs", "openat("];
     only_in(&["adapter-store/src"], &files, &["adapter-store/src/os", "adapter-store/src/lock/"]);

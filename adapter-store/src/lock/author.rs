@@ -25,7 +25,7 @@ impl Author {
     }
 
     /// What this process writes.
-    pub(super) fn me() -> String {
+    pub(super) fn of_this_process() -> String {
         format!("{} {OURS} {}", std::process::id(), host())
     }
 

@@ -139,7 +139,7 @@ impl SharedLock {
     fn sign(mut self) -> Self {
         let mut file = &*self.file;
         if fault::point("write-lock-file").is_ok() && file.set_len(0).is_ok() && file.rewind().is_ok() {
-            let _ = file.write_all(Author::me().as_bytes());
+            let _ = file.write_all(Author::of_this_process().as_bytes());
         }
         let (ended, end) = mpsc::channel::<()>();
         let touched = Arc::clone(&self.file);

@@ -119,7 +119,7 @@ impl<'t> Reader<'t> {
                 "client_id" => fields.client = self.text(json),
                 "realm" => fields.realm = self.text(json),
                 "target" => fields.target = self.text(json),
-                ASKED => fields.asked = self.text(json),
+                REQUESTED => fields.requested = self.text(json),
                 AUDIENCE => fields.audience = self.text(json),
                 "secret" => fields.secret = self.text(json),
                 "token_type" => fields.token_type = self.text(json),
@@ -173,7 +173,7 @@ pub(super) struct Draft {
 }
 
 /// Our own members of access tokens, which every MSAL leaves alone.
-pub(super) const ASKED: &str = "requested_scopes";
+pub(super) const REQUESTED: &str = "requested_scopes";
 pub(super) const AUDIENCE: &str = "requested_audience";
 
 #[derive(Clone, Copy, Default)]
@@ -183,7 +183,7 @@ struct Fields {
     client: Span,
     realm: Span,
     target: Span,
-    asked: Span,
+    requested: Span,
     audience: Span,
     secret: Span,
     token_type: Span,
@@ -278,8 +278,8 @@ impl Entry {
     }
 
     /// The requested scopes, where they are more than the target.
-    pub(super) fn asked(&self) -> &str {
-        self.get(self.fields.asked)
+    pub(super) fn requested(&self) -> &str {
+        self.get(self.fields.requested)
     }
 
     /// The requested API beside the scopes; empty for most tokens.

@@ -79,7 +79,7 @@ impl<'a> AccessTokenQuery<'a> {
 
     /// Whether this token, valid or expired, is what the server issues for this query.
     fn matches(&self, entry: &Entry) -> bool {
-        let met = self.is_met_by(entry.target()) || self.is_met_by(entry.asked());
+        let met = self.is_met_by(entry.target()) || self.is_met_by(entry.requested());
         met && entry.audience() == self.audience
     }
 

@@ -3,7 +3,7 @@
 use super::TokenCache;
 use super::account::Account;
 use super::authority::{Authority, AuthorityKind, preferred_cache, same_realm};
-use super::entry::{ASKED, AUDIENCE, Entry, Kind, encoded, hash, members};
+use super::entry::{AUDIENCE, Entry, Kind, REQUESTED, encoded, hash, members};
 use super::lookup::{AccessTokenQuery, Owner, has_scope, is_reserved};
 use crate::message::claims::{ClientInfo, IdTokenClaims};
 use crate::message::json::Number;
@@ -179,7 +179,7 @@ impl TokenCache {
         if !AccessTokenQuery::scopes(response.requested()).is_met_by(&target) {
             // Without this the same request would never find the token, when the server names other scopes (GitHub sums
             // them up).
-            object.text(ASKED, response.requested());
+            object.text(REQUESTED, response.requested());
         }
         if let Some(life) = seconds(response, "ext_expires_in") {
             object.time("extended_expires_on", now.saturating_add(life));

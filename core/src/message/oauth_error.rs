@@ -38,7 +38,8 @@ pub(crate) enum Refusal {
 
 /// Suberrors of refusals that a sign-in does not cure, whatever the code: a token of another client, a policy about the
 /// application, a device that is not registered.
-const NOT_THE_PERSONS: [&str; 3] = ["client_mismatch", "protection_policy_required", "device_authentication_failed"];
+const NOT_CURED_BY_SIGN_IN: [&str; 3] =
+    ["client_mismatch", "protection_policy_required", "device_authentication_failed"];
 /// Suberrors about the refresh token itself. Every other one is about what was requested, so the same token may still
 /// be good for other requests.
 const OF_THE_TOKEN: [&str; 2] = ["bad_token", "token_expired"];
@@ -189,7 +190,7 @@ impl<'a> ErrorCode<'a> {
             return Refusal::SlowDown;
         }
         match self.refresh() {
-            Refresh::Person | Refresh::Dead if !NOT_THE_PERSONS.contains(&&*suberror(object)) => Refusal::SignIn,
+            Refresh::Person | Refresh::Dead if !NOT_CURED_BY_SIGN_IN.contains(&&*suberror(object)) => Refusal::SignIn,
             Refresh::Person | Refresh::Dead | Refresh::Nothing => Refusal::Stop,
         }
     }

@@ -16,8 +16,8 @@ fn each_kind_of_lock_file_is_understood() {
         author("4711 /opt/my app.py").holder(),
         LockHolder { pid: Some(4711), name: "/opt/my app.py".to_owned() }
     );
-    assert!(author(&Author::me()).is_ours_here());
-    assert_eq!(author(&Author::me()).holder().pid, Some(me));
+    assert!(author(&Author::of_this_process()).is_ours_here());
+    assert_eq!(author(&Author::of_this_process()).holder().pid, Some(me));
     assert!(!author(&format!("{me} device-flow-store another.host")).is_ours_here());
     // Nothing, nonsense, and numbers that would signal groups of processes.
     for text in ["", " ", "x", "-1", "0", "-4711 x", "99999999999", "\u{1b}[2J"] {
