@@ -5,8 +5,9 @@ set -euo pipefail
 common=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 work=$(mktemp -d)
+mkdir "$work/tmp"
 started=()
-export TMPDIR=$work PYTHONPATH=$common PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 no_proxy=127.0.0.1
+export TMPDIR=$work/tmp PYTHONPATH=$common PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 no_proxy=127.0.0.1
 
 finish() {
   local code=$? pid
