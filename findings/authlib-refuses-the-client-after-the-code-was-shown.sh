@@ -13,8 +13,8 @@
 # poll must be shown over the code, at once, and must speak of the registration and not of the person.
 # (django-oauth-toolkit gives out the code as well.)
 #
-# What ours does: any error that does not mean "wait" ends the flow at the first poll, with advice (rule 10 of the
-# polling law; case B07 of docs/cases.md).
+# What ours does: any error that does not mean "wait" ends the flow at the first poll, with advice (rule 10 of
+# docs/polling-law.md; case B07 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages Authlib==1.9.9 Flask==3.1.3

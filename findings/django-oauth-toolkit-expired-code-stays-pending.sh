@@ -13,8 +13,8 @@
 # while the person's page has long refused the code. Only the client's own clock, started when the code arrives, ends
 # the wait.
 #
-# What ours does: the deadline is the client's own and hard (rule 8 of the polling law; captured from this server and
-# replayed in core/tests/captures/conversations.rs; case P30 of docs/cases.md).
+# What ours does: the deadline is the client's own and hard (rule 8 of docs/polling-law.md; captured from this server
+# and replayed in core/tests/captures/conversations.rs; case P30 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages django-oauth-toolkit==3.4.1 oauthlib==3.3.1 Django==5.2.19

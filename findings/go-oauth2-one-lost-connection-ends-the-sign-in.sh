@@ -14,7 +14,7 @@
 # docs/msal.md, row 3.13, and case P18 have others.)
 #
 # What ours does: lost connections, timeouts and outages are waits that grow up to a cap, until the code's own end
-# (rule 5 of the polling law; case P18 of docs/cases.md).
+# (rule 5 of docs/polling-law.md; case P18 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 cat >"$work/main.go" <<'END_OF_PROGRAM'

@@ -16,7 +16,7 @@
 # time.
 #
 # What ours does: after its own deadline it does not ask, and says `Expired`, also when it is resumed from a snapshot
-# later (rule 8 of the polling law; core/tests/snapshot.rs).
+# later (rule 8 of docs/polling-law.md; core/tests/snapshot.rs).
 source "$(dirname "$0")/common/script.sh"
 source "$common/keycloak.sh"
 

@@ -15,8 +15,8 @@
 # description, since that is all there is to act on; and a client that adds `offline_access` by itself locks such
 # people out.
 #
-# What ours does: an unknown code is final and shown whole (rule 10 of the polling law; case B07 of docs/cases.md); it
-# adds scopes unasked with Microsoft's servers only.
+# What ours does: an unknown code is final and shown whole (rule 10 of docs/polling-law.md; case B07 of
+# docs/cases.md); it adds scopes unasked with Microsoft's servers only.
 source "$(dirname "$0")/common/script.sh"
 source "$common/keycloak.sh"
 

@@ -13,8 +13,8 @@
 # proves nothing about the rule, and a server meant for such clients must bear a burst at the beginning, when nobody
 # can have approved yet. A client that copies a vendor's library copies what that vendor's server forgives.
 #
-# What ours does: the interval counts from the answer, for the first poll, too (rules 1, 2 and 4 of the polling law;
-# rows 3.2 and 3.3 of docs/msal.md).
+# What ours does: the interval counts from the answer, for the first poll, too (rules 1, 2 and 4 of
+# docs/polling-law.md; rows 3.2 and 3.3 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 cat >"$work/main.go" <<'END_OF_PROGRAM'

@@ -11,8 +11,8 @@
 # ends its sign-in, though the person is at the page. A library can pass every test against a patient server and fail
 # at a strict one, so a client must be tested against a server that says `slow_down`.
 #
-# What ours does: five seconds more, for good, also for the first poll and for an approved code (rules 4 and 11 of the
-# polling law; case P42 of docs/cases.md, row 3.5 of docs/msal.md).
+# What ours does: five seconds more, for good, also for the first poll and for an approved code (rules 4 and 11 of
+# docs/polling-law.md; case P42 of docs/cases.md, row 3.5 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 node_packages @azure/msal-node@7.2.3

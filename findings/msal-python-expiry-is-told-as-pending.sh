@@ -13,7 +13,7 @@
 # last.
 #
 # What ours does: it ends with `Expired`, whether the server or the client's clock noticed first, together with the
-# last setback (rule 8 of the polling law; row 3.6 of docs/msal.md).
+# last setback (rule 8 of docs/polling-law.md; row 3.6 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages msal==1.39.0

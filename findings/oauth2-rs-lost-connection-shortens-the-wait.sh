@@ -12,7 +12,7 @@
 # both; a cap belongs to the backoff alone, and a failure may never shorten what the server has asked for.
 #
 # What ours does: the cap of the backoff is never below twice the interval, and nothing but a new code lowers the
-# interval (rules 4 and 5 of the polling law; cases P01 and P02 of docs/cases.md).
+# interval (rules 4 and 5 of docs/polling-law.md; cases P01 and P02 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 mkdir "$work/src"

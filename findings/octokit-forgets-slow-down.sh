@@ -13,8 +13,8 @@
 # What it means for a client of the device grant: with a server that counts, the next poll is too fast again, and so
 # on for the life of the code. What the vendor's own library does is no proof that the server allows it.
 #
-# What ours does: five seconds more, or what the server names when that is more, for all polls to come (rule 4 of the
-# polling law; case B03 of docs/cases.md).
+# What ours does: five seconds more, or what the server names when that is more, for all polls to come (rule 4 of
+# docs/polling-law.md; case B03 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 node_packages @octokit/auth-oauth-device@8.0.5 @octokit/request@10.0.16

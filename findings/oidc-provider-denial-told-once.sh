@@ -14,7 +14,7 @@
 # poll without an answer may well be a refusal (or a success, see oidc-provider-resent-poll-revokes-tokens).
 #
 # What ours does: it ends for good at either code; with `invalid_grant` it says that the server no longer knows the
-# code (rule 10 of the polling law in core/tests/polling_law_answers.rs) and does not guess which of the two it was.
+# code (rule 10 of docs/polling-law.md) and does not guess which of the two it was.
 source "$(dirname "$0")/common/script.sh"
 
 node_packages oidc-provider@9.13.3

@@ -11,8 +11,8 @@
 # What it means for a client of the device grant: a rate limit in front of the server, which knows nothing of OAuth,
 # ends the sign-in of a person who is at the page. Every "not now" must be a wait, with the header or without.
 #
-# What ours does: 429 and 5xx are waits, and `Retry-After` can only lengthen them (rules 5 and 6 of the polling law;
-# cases P23 and P24 of docs/cases.md).
+# What ours does: 429 and 5xx are waits, and `Retry-After` can only lengthen them (rules 5 and 6 of
+# docs/polling-law.md; cases P23 and P24 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 node_packages openid-client@6.8.9 oauth4webapi@3.8.8

@@ -15,7 +15,7 @@
 # begin anew; and statistics of refusals must not be read as decisions of people. It is final all the same: to go on
 # polling after a real refusal would be worse.
 #
-# What ours does: it ends as denied and shows what the server said (rule 10 of the polling law; case B06 of
+# What ours does: it ends as denied and shows what the server said (rule 10 of docs/polling-law.md; case B06 of
 # docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
