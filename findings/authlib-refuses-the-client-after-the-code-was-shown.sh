@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Authlib 1.9.9 (PyPI): a client without the device grant gets a code all the same; the refusal comes with the first poll.
+# Authlib 1.9.9 (PyPI): a client without the device grant gets a code all the same; the refusal comes with the first
+# poll.
 #
-# One would expect the device authorization endpoint to say `unauthorized_client`, the code that RFC 6749 §5.2 has for it.
-# Authlib looks at the client's grants at the token endpoint only. Seen, for a client registered for another grant:
+# RFC 6749 §5.2 has the code `unauthorized_client` for it, and the device authorization endpoint could use it. Authlib
+# looks at the client's grants at the token endpoint only. Seen, for a client registered for another grant:
 #
 #> device authorization: 200 ok
 #> first poll: 400 unauthorized_client
 #
 # What it means for a client of the device grant: "a code came" proves nothing about the registration, neither to a
-# self-test nor to the person, who may be at the verification page already when the refusal comes. So the error of a poll
-# must be shown over the code, at once, and must speak of the registration and not of the person. (django-oauth-toolkit
-# gives out the code as well.)
+# self-test nor to the person, who may be at the verification page already when the refusal comes. So the error of a
+# poll must be shown over the code, at once, and must speak of the registration and not of the person.
+# (django-oauth-toolkit gives out the code as well.)
 #
-# What ours does: an error that is no wait ends the flow at the first poll, with a hint where to look (rule 10 of the polling
-# law; case A36 of docs/cases.md); `doctor` of the command line polls once before it calls a client able.
+# What ours does: any error that does not mean "wait" ends the flow at the first poll, with advice (rule 10 of
+# docs/polling-law.md; case B07 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages Authlib==1.9.9 Flask==3.1.3

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Authlib 1.9.9 (PyPI): a secret with a space, encoded for Basic as RFC 6749 says, is refused.
 #
-# RFC 6749 §2.3.1 has a client encode its id and its secret as a form (Appendix B: a space becomes `+`) before they go into
-# the Basic header. Authlib undoes `%20` and leaves `+` as it is, so that the one spelling that the RFC names is the one that
-# does not work. The secret is "a b/c". Seen:
+# RFC 6749 §2.3.1 has a client encode its id and its secret as a form (Appendix B: a space becomes `+`) before they go
+# into the Basic header. Authlib undoes `%20` and leaves `+` as it is, so that the one spelling that the RFC names is
+# the one that does not work. The secret is "a b/c". Seen:
 #
 #> a+b%2Fc (RFC 6749, Appendix B): 401 invalid_client
 #> a%20b%2Fc (percent-encoded): 200 ok
 #> a b/c (raw): 200 ok
 #
-# What it means for a client of the device grant: form libraries write `+`. Servers that read forms take `%20` as well, so
-# `%20` is the spelling that suits both sides; raw does not, since other servers decode `+` and `%` in a raw secret.
+# What it means for a client of the device grant: form libraries write `+`. Servers that read forms take `%20` as
+# well, so `%20` is the spelling that suits both sides; raw does not, since other servers decode `+` and `%` in a raw
+# secret.
 #
 # What ours does: form encoding with `%20` for a space (core/src/message/form.rs; case G09 of docs/cases.md), and raw
 # credentials only when the user asks for them.

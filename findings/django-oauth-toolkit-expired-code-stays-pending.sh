@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # django-oauth-toolkit 3.4.1 (PyPI): an expired device code is answered with `authorization_pending`, for ever.
 #
-# RFC 8628 §3.5 has `expired_token` for it, and §3.2 has the lifetime told in advance. The site tells the lifetime and keeps
-# the code, but nothing ever looks whether it is over when a poll comes. Seen, with a lifetime of 3 s:
+# RFC 8628 §3.5 has `expired_token` for it, and §3.2 has the server announce the lifetime. The site announces it, and
+# nothing checks it when a poll comes. Seen, with a lifetime of 3 s:
 #
 #> expires_in: 3
 #> poll after 1 s: 400 authorization_pending
 #> poll after 5 s: 400 authorization_pending
 #> poll after 15 s: 400 authorization_pending
 #
-# What it means for a client of the device grant: a loop that goes on until the server says something else never ends, while
-# the person's page has long refused the code. Only the client's own clock, started when the code arrives, ends the wait.
+# What it means for a client of the device grant: a loop that goes on until the server says something else never ends,
+# while the person's page has long refused the code. Only the client's own clock, started when the code arrives, ends
+# the wait.
 #
-# What ours does: the deadline is the client's own and hard (rule 8 of the polling law; captured from this server and
-# replayed in core/tests/captures/conversations.rs; case P30 of docs/cases.md).
+# What ours does: the deadline is the client's own and hard (rule 8 of docs/polling-law.md; captured from this server
+# and replayed in core/tests/captures/conversations.rs; case P30 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages django-oauth-toolkit==3.4.1 oauthlib==3.3.1 Django==5.2.19

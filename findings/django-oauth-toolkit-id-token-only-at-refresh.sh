@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
-# django-oauth-toolkit 3.4.1 (PyPI): with the scope `openid`, the sign-in brings no ID token; the refresh after it does.
+# django-oauth-toolkit 3.4.1 (PyPI): with the scope `openid`, the sign-in brings no ID token; the refresh after it
+# does.
 #
-# OpenID Connect (Core §12.2) makes the ID token of a refresh the optional one, as it repeats what the first one said. Here it
-# is the other way round for the device grant. Seen:
+# OpenID Connect (Core §12.2) makes the ID token of a refresh the optional one, as it repeats what the first one said.
+# Here it is the other way round for the device grant. Seen:
 #
 #> token answer has an ID token: no
 #> its scope: openid
 #> refresh answer has an ID token: yes
 #
-# What it means for a client of the device grant: who signed in is not known until the first refresh. Tokens that were filed
-# without a name must not become a second account when the name comes, and "the subject must be the one of before" must not
-# fail because there was none before.
+# What it means for a client of the device grant: who signed in is not known until the first refresh. Tokens that were
+# filed without a name must not become a second account when the name comes, and "the subject must be the one of
+# before" must not fail because there was none before.
 #
-# What ours does: tokens without an ID token are filed under an account without a name; see findings/README.md for the test.
+# What ours does: tokens without an ID token are filed under an account without a name, and a refresh that brings one
+# gives that same account its name.
 source "$(dirname "$0")/common/script.sh"
 
 python_packages django-oauth-toolkit==3.4.1 oauthlib==3.3.1 Django==5.2.19

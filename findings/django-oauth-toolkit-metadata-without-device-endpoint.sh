@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # django-oauth-toolkit 3.4.1 (PyPI): the metadata names the device grant but not the endpoint where it begins.
 #
-# RFC 8628 §4 has `device_authorization_endpoint` for exactly this. The site publishes both documents (RFC 8414 and OpenID
-# Connect Discovery), says in the first that it supports the grant, and the endpoint is there and answers. Seen:
+# RFC 8628 §4 has `device_authorization_endpoint` for exactly this. The site publishes both documents (RFC 8414 and
+# OpenID Connect Discovery), says in the first that it supports the grant, and the endpoint is there and answers.
+# Seen:
 #
 #> oauth-authorization-server lists the device grant: yes
 #> oauth-authorization-server has device_authorization_endpoint: no
 #> openid-configuration has device_authorization_endpoint: no
 #> POST to the endpoint that is not named: 200 ok
 #
-# What it means for a client of the device grant: discovery succeeds and is still not enough. "No such endpoint" must not be
-# reported as "the server does not support this", and there must be a way to name the endpoint by hand beside the metadata.
+# What it means for a client of the device grant: discovery succeeds and is still not enough. "No such endpoint" must
+# not be reported as "the server does not support this", and there must be a way to name the endpoint by hand beside
+# the metadata.
 #
-# What ours does: metadata without the endpoint is an error that says what to set (core/tests/client.rs), and an endpoint
-# that is set by hand goes before the metadata.
+# What ours does: metadata without the endpoint is an error that says what to set (core/tests/client.rs), and an
+# endpoint that is set by hand goes before the metadata.
 source "$(dirname "$0")/common/script.sh"
 
 python_packages django-oauth-toolkit==3.4.1 oauthlib==3.3.1 Django==5.2.19

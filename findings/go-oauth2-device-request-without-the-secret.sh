@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # golang.org/x/oauth2 v0.38.0 (Go): the secret goes to the token endpoint only; the device request is sent without it.
 #
-# RFC 8628 §3.1 has the client authenticate at the device authorization endpoint as at the token endpoint. Here a configured
-# secret, in the header or in the body as configured, is left out of the first request. Seen, for each way, what a server
-# receives (`client_secret` in the body, Authorization in the header):
+# RFC 8628 §3.1 has the client authenticate at the device authorization endpoint as at the token endpoint. Here a
+# configured secret, in the header or in the body as configured, is left out of the first request. Seen, for each way,
+# what a server receives (`client_secret` in the body, Authorization in the header):
 #
 #> Basic: device request: body false, header false; poll: body false, header true
 #> body: device request: body false, header false; poll: body true, header false
 #
-# What it means for a client of the device grant: a server that keeps to the rule (oidc-provider and Keycloak do) answers 401
-# to every Go program with a secret. Its makers then register the client as public, or let the endpoint go unprotected, so
-# that one meets servers that ask for the secret at one endpoint only. A client must be able to prove itself at both.
+# What it means for a client of the device grant: a server that keeps to the rule (oidc-provider and Keycloak do)
+# refuses every Go program that has a secret, so a client that works with one server is refused by the next. A client
+# must authenticate at both endpoints.
 #
-# What ours does: the same proof at both endpoints and at every poll (core/tests/client.rs, case P13 of docs/cases.md).
+# What ours does: the same proof at both endpoints and at every poll (core/tests/client.rs, case P13 of
+# docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 cat >"$work/main.go" <<'END_OF_PROGRAM'
@@ -34,7 +35,8 @@ func main() {
 		seen = append(seen, fmt.Sprintf("body %t, header %t", r.PostFormValue("client_secret") != "", basic))
 		w.Header().Set("Content-Type", "application/json")
 		if r.URL.Path == "/device" {
-			fmt.Fprint(w, `{"device_code":"DC","user_code":"ABCD-EFGH","verification_uri":"http://127.0.0.1/","expires_in":20,"interval":1}`)
+			fmt.Fprint(w, `{"device_code":"DC","user_code":"ABCD-EFGH","verification_uri":"http://127.0.0.1/",
+				"expires_in":20,"interval":1}`)
 			return
 		}
 		fmt.Fprint(w, `{"access_token":"AT-1","token_type":"bearer"}`)

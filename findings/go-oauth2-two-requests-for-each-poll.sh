@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# golang.org/x/oauth2 v0.38.0 (Go): as it comes, it sends two requests for each poll.
+# golang.org/x/oauth2 v0.38.0 (Go): in its default configuration it sends two requests for each poll.
 #
-# An endpoint without an `AuthStyle` means "find out": Basic is tried first, and when the server answers with an error, the
-# same request is sent again with the secret in the body. What is found out is remembered when a token comes, and until then
-# every poll brings an error: `authorization_pending`. Seen, with an interval of 1 s and three pending answers before the
-# token, at a server that takes both ways and answers polls by the order in which they come:
+# An endpoint without an `AuthStyle` means "find out": Basic is tried first, and when the server answers with an
+# error, the same request is sent again with the secret in the body. What is found out is remembered when a token
+# comes, and until then every poll brings an error: `authorization_pending`. Seen, with an interval of 1 s and three
+# pending answers before the token, at a server that takes both ways and answers polls by the order in which they
+# come:
 #
 #> poll 1: Basic, at once after it: in the body
 #> poll 2: Basic, at once after it: in the body
 #> a token
 #
-# What it means for a client of the device grant: a server that counts sees every second poll come without a pause, and
-# answers `slow_down` to a client that keeps to the interval, and with a code for one use the second request may spend what
-# the first has won. How the client proves itself must be settled before the first poll and must not be found out by polling.
+# What it means for a client of the device grant: a server that counts sees every second poll come without a pause,
+# and answers `slow_down` to a client that keeps to the interval, and with a code for one use the second request may
+# spend what the first has won. How the client authenticates must be settled before the first poll, not found out by
+# polling.
 #
-# What ours does: one way, from the metadata or as configured, the same at every request (core/tests/client.rs; case P13 of
-# docs/cases.md).
+# What ours does: one way, from the metadata or as configured, the same at every request (core/tests/client.rs; case
+# P13 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 cat >"$work/main.go" <<'END_OF_PROGRAM'

@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# Keycloak 26.7.3 (Maven Central): that a code has expired is told for some seconds only; afterwards it was never known.
+# Keycloak 26.7.3 (Maven Central): `expired_token` is the answer for some seconds only; afterwards the code was never
+# known.
 #
-# `expired_token` (RFC 8628 §3.5) has its own meaning: begin anew, nothing is wrong. Keycloak keeps an expired code for the
-# interval and ten seconds more. Seen, with a lifetime of 3 s and an interval of 1 s:
+# `expired_token` (RFC 8628 §3.5) has its own meaning: begin anew, nothing is wrong. Keycloak keeps an expired code
+# for the interval and ten seconds more. Seen, with a lifetime of 3 s and an interval of 1 s:
 #
 #> expires_in 3, interval 1
 #> poll after 2 s: 400 authorization_pending
 #> poll after 5 s: 400 expired_token
 #> poll after 20 s: 400 invalid_grant
 #
-# What it means for a client of the device grant: a device that slept, or one that waits long after a failure, asks too late to
-# hear it, and is told what also a wrong or a used code is told. Only the client's own clock can tell the two apart, so its
-# deadline must survive sleep and restart. "The server will say when it is over" holds for clients that poll on time.
+# What it means for a client of the device grant: a device that slept, or that waits long after a failure, asks too
+# late to hear it and gets the answer for a wrong or used code. Only the client's own clock can tell the two apart, so
+# its deadline must survive sleep and restart. "The server will say when it is over" holds for clients that poll on
+# time.
 #
-# What ours does: after its own deadline it does not ask, and says `Expired`, also when it is resumed from a snapshot later
-# (rule 8 of the polling law; core/tests/snapshot.rs).
+# What ours does: after its own deadline it does not ask, and says `Expired`, also when it is resumed from a snapshot
+# later (rule 8 of docs/polling-law.md; core/tests/snapshot.rs).
 source "$(dirname "$0")/common/script.sh"
 source "$common/keycloak.sh"
 

@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# Keycloak 26.7.3 (Maven Central): a scope that this person may not have is refused only after they have approved, with a code
-# of Keycloak's own, and the approved code is spent.
+# Keycloak 26.7.3 (Maven Central): a scope that this person may not have is refused only after they have approved,
+# with a code of Keycloak's own, and the approved code is spent.
 #
-# Whether somebody may have `offline_access` hangs on a role of theirs, so the device request cannot know it. One would expect
-# the page to say so, or a token with fewer scopes (RFC 6749 §3.3), or `access_denied`. Seen:
+# Whether somebody may have `offline_access` depends on a role of theirs, which the device request cannot know. The
+# page could say so, or there could be a token with fewer scopes (RFC 6749 §3.3), or `access_denied`. Seen:
 #
 #> anna, with the role: 200 token
 #> ben, without it, after his approval: 400 not_allowed
 #> his next poll: 400 invalid_grant
 #> ben, without asking for offline_access: 200 token
 #
-# What it means for a client of the device grant: the person reads "Device Login Successful" and the device says no, with an
-# error code that no RFC lists. An unknown code must end the sign-in at once and be shown with its description, since that is
-# all there is to act on; and a client that adds `offline_access` by itself locks such people out.
+# What it means for a client of the device grant: the person reads "Device Login Successful" and the device says no,
+# with an error code that no RFC lists. An unknown code must end the sign-in at once and be shown with its
+# description, since that is all there is to act on; and a client that adds `offline_access` by itself locks such
+# people out.
 #
-# What ours does: an unknown code is final and shown whole (rule 10 of the polling law; case B07 of docs/cases.md); scopes are
-# added of itself for Microsoft's servers only.
+# What ours does: an unknown code is final and shown whole (rule 10 of docs/polling-law.md; case B07 of
+# docs/cases.md); it adds scopes unasked with Microsoft's servers only.
 source "$(dirname "$0")/common/script.sh"
 source "$common/keycloak.sh"
 

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Keycloak 26.7.3 (Maven Central): to revoke a token that is not known succeeds with 200, and the body holds an OAuth error.
+# Keycloak 26.7.3 (Maven Central): revoking an unknown token succeeds with 200, and the body holds an OAuth error.
 #
-# RFC 7009 §2.2: an invalid token is no error, since what the client wanted is already so; the status is 200 and the body is
-# to be ignored. Keycloak has the status right and writes an error all the same. Seen:
+# RFC 7009 §2.2: an invalid token is no error, since the client's purpose is already met; the status is 200 and the
+# client ignores the body. Keycloak has the status right and writes an error all the same. Seen:
 #
 #> status: 200
 #> error in the body: invalid_token
 #
-# What it means for a client of the device grant: servers exist that answer polls with 200 and an `error` member, so a client
-# looks for one in every body, whatever the status. Done here, too, signing out "fails" for a token that was dead before, is
-# tried again, and the local copy is kept.
+# What it means for a client of the device grant: servers exist that answer polls with 200 and an `error` member, so a
+# client looks for one in every body, whatever the status. A client that does so here, too, "fails" to sign out when
+# the token was dead before, tries again, and keeps its local copy.
 #
 # What ours does: at this endpoint the status alone decides (core/tests/revocation.rs), unlike at the others.
 source "$(dirname "$0")/common/script.sh"
@@ -23,7 +23,8 @@ import sys
 import asking
 
 base = f"http://127.0.0.1:{sys.argv[1]}/realms/home/protocol/openid-connect"
-answer = asking.send(base + "/revoke", {"client_id": "tv", "token": "never-given-out", "token_type_hint": "refresh_token"})
+form = {"client_id": "tv", "token": "never-given-out", "token_type_hint": "refresh_token"}
+answer = asking.send(base + "/revoke", form)
 print("status:", answer.status)
 print("error in the body:", answer.json.get("error") if isinstance(answer.json, dict) else None)
 END_OF_PROGRAM

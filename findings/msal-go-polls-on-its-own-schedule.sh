@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # MSAL Go v1.10.1 (Go): the `interval` of the server is never read; the first polls come after 50, 150 and 450 ms.
 #
-# RFC 8628 §3.5 has the client wait `interval` seconds between polls, and five more after each `slow_down`. Seen, with an
-# interval of 10 s and `slow_down` as the answer to the third poll:
+# RFC 8628 §3.5 has the client wait `interval` seconds between polls, and five more after each `slow_down`. Seen, with
+# an interval of 10 s and `slow_down` as the answer to the third poll:
 #
 #> polls in the first 8 s: 5
 #> first poll within 1 s: yes
 #> all gaps shorter than 10 s: yes
 #> polls after the slow_down: 2
 #
-# What it means for a client of the device grant, and for a server: a wait that works at one server (Entra bears this) proves
-# nothing about the rule, and a server meant for such clients must bear a burst at the beginning, when nobody can have
-# approved yet. A client that copies a vendor's library copies what that vendor's server forgives.
+# What it means for a client of the device grant, and for a server: a wait that works at one server (Entra bears this)
+# proves nothing about the rule, and a server meant for such clients must bear a burst at the beginning, when nobody
+# can have approved yet. A client that copies a vendor's library copies what that vendor's server forgives.
 #
-# What ours does: the interval counts from the answer, for the first poll, too (rules 1, 2 and 4 of the polling law; rows 3.2
-# and 3.3 of docs/msal.md).
+# What ours does: the interval counts from the answer, for the first poll, too (rules 1, 2 and 4 of
+# docs/polling-law.md; rows 3.2 and 3.3 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 cat >"$work/main.go" <<'END_OF_PROGRAM'
@@ -44,13 +44,14 @@ func (e *entra) Do(r *http.Request) (*http.Response, error) {
 	path := r.URL.Path
 	switch {
 	case strings.Contains(path, "/discovery/instance"):
-		return answer(r, 200, `{"tenant_discovery_endpoint":"`+authority+`/v2.0/.well-known/openid-configuration","metadata":[]}`)
+		return answer(r, 200, `{"metadata":[],
+			"tenant_discovery_endpoint":"`+authority+`/v2.0/.well-known/openid-configuration"}`)
 	case strings.HasSuffix(path, "openid-configuration"):
 		return answer(r, 200, `{"issuer":"`+authority+`/v2.0","authorization_endpoint":"`+authority+`/oauth2/v2.0/authorize",
 			"token_endpoint":"`+authority+`/oauth2/v2.0/token"}`)
 	case strings.HasSuffix(path, "/devicecode"):
-		return answer(r, 200, `{"device_code":"DC","user_code":"ABCD-EFGH","verification_uri":"https://login.example.test/device",
-			"expires_in":300,"interval":10,"message":"Go there."}`)
+		return answer(r, 200, `{"device_code":"DC","user_code":"ABCD-EFGH",
+			"verification_uri":"https://login.example.test/device","expires_in":300,"interval":10,"message":"Go there."}`)
 	}
 	e.polls = append(e.polls, time.Now())
 	if len(e.polls) == 3 {

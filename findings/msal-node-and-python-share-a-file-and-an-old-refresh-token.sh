@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# msal-node 7.2.3 (npm @azure/msal-node) and MSAL Python 1.39.0 (PyPI) on one cache file: after a rotation the old refresh
-# token stays beside the new one, and is the one that is sent.
+# msal-node 7.2.3 (npm @azure/msal-node) and MSAL Python 1.39.0 (PyPI) on one cache file: after a rotation the old
+# refresh token stays beside the new one, and is the one that is sent.
 #
-# Both libraries read and write the same schema, and each finds the other's accounts. But they build the key of a refresh
-# token differently, so that what Node gets is stored beside what Python got and not over it; and the look-up of Node takes
-# the first that fits. Seen, for a file that Python wrote and Node then refreshes twice, each answer with a new token:
+# Both libraries read and write the same schema, and each finds the other's accounts. But they build the key of a
+# refresh token differently, so that Node stores its token beside that of Python and not over it; and Node's look-up
+# takes the first that fits. Seen, for a file that Python wrote and Node then refreshes twice, each answer with a new
+# token:
 #
 #> refresh tokens in the file of Python: RT-1
 #> first refresh by Node sends: RT-1, gets: RT-2
@@ -12,9 +13,10 @@
 #> second refresh by Node sends: RT-1, gets: RT-3
 #> refresh tokens in the file now: RT-1 RT-3
 #
-# What it means for a client that shares the file: at a server that rotates, the second refresh is refused, and where reuse
-# counts as theft everything is revoked. A client that saves a refresh token must remove every other one of the same person,
-# server and client, whatever its key; and one that looks one up must expect a dead one before the good one.
+# What it means for a client that shares the file: at a server that rotates, the second refresh is refused, and where
+# reuse counts as theft everything is revoked. A client that saves a refresh token must remove every other one of the
+# same person, server and client, whatever its key; and one that looks one up must expect a dead one before the good
+# one.
 #
 # What ours does: one refresh token is left after each save, and look-up tries the newest first and then the others
 # (core/tests/cache/saving.rs; rows 4.6, 4.7 and 6.11 of docs/msal.md).
@@ -32,7 +34,8 @@ import msal
 import entra
 
 cache = msal.SerializableTokenCache()
-app = msal.PublicClientApplication("tv", authority=entra.AUTHORITY, token_cache=cache, http_client=entra.Entra(entra.tokens(1)))
+server = entra.Entra(entra.tokens(1))
+app = msal.PublicClientApplication("tv", authority=entra.AUTHORITY, token_cache=cache, http_client=server)
 app.acquire_token_by_device_flow(app.initiate_device_flow(scopes=["api/read"]))
 open(sys.argv[1], "w").write(cache.serialize())
 END_OF_PROGRAM
@@ -43,7 +46,10 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { application, tokens } from './entra.mjs';
 
 const file = process.argv[2];
-const held = () => Object.values(JSON.parse(readFileSync(file)).RefreshToken).map((entry) => entry.secret).sort().join(' ');
+const held = () => {
+  const entries = Object.values(JSON.parse(readFileSync(file)).RefreshToken);
+  return entries.map((entry) => entry.secret).sort().join(' ');
+};
 const cachePlugin = {
   async beforeCacheAccess(context) { context.tokenCache.deserialize(readFileSync(file, 'utf8')); },
   async afterCacheAccess(context) { if (context.cacheHasChanged) writeFileSync(file, context.tokenCache.serialize()); },

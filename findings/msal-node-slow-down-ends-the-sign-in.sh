@@ -7,12 +7,12 @@
 #> ended by: post_request_failed
 #> its text names slow_down: yes
 #
-# What it means for a client of the device grant, and for a server: to say `slow_down` to such a client is to throw it out,
-# though its user is at the page. (MSAL for Java and for .NET are said to do the same; they were not run here.) It also shows
-# how a library that is right in every test against a patient server fails at a strict one: test with a server that says it.
+# What it means for a client of the device grant, and for a server: a server that says `slow_down` to such a client
+# ends its sign-in, though the person is at the page. A library can pass every test against a patient server and fail
+# at a strict one, so a client must be tested against a server that says `slow_down`.
 #
-# What ours does: five seconds more, for good, also for the first poll and for an approved code (rules 4 and 11 of the
-# polling law; case P42 of docs/cases.md, row 3.5 of docs/msal.md).
+# What ours does: five seconds more, for good, also for the first poll and for an approved code (rules 4 and 11 of
+# docs/polling-law.md; case P42 of docs/cases.md, row 3.5 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 node_packages @azure/msal-node@7.2.3

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # msal-node 7.2.3 (npm @azure/msal-node): the time that the person took is taken off the life of the token.
 #
-# `expires_in` of a token answer counts from that answer (RFC 6749 §5.1). The library takes the time once, before the first
-# poll, so that a sign-in that took four minutes shortens the token by four minutes. Seen, with three polls at 1 s:
+# `expires_in` of a token answer counts from that answer (RFC 6749 §5.1). The library takes the time once, before the
+# first poll, so that a sign-in that took four minutes shortens the token by four minutes. Seen, with three polls at 1
+# s:
 #
 #> expires_in in the answer: 302
 #> life of the token when it arrives: less than 301 s
@@ -10,9 +11,9 @@
 #
 # (302 s is just above the library's margin of 300 s: a token that it should still use is refreshed at once.)
 #
-# What it means for a client of the device grant: in this grant alone minutes lie between the start of a call and the answer
-# with the token. The life counts from the arrival of the answer; and an `expires_on` that another program has written into a
-# shared cache may be early, which is harmless, so it should not be "corrected".
+# What it means for a client of the device grant: in this grant alone minutes lie between the start of a call and the
+# answer with the token. The life counts from the arrival of the answer; and an `expires_on` that another program has
+# written into a shared cache may be early, which is harmless, so it should not be "corrected".
 #
 # What ours does: it counts from the arrival (row 3.18 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"

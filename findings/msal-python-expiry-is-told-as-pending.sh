@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# MSAL Python 1.39.0 (PyPI): when the code expires, the sign-in returns `authorization_pending`, as if there was time left.
+# MSAL Python 1.39.0 (PyPI): when the code expires, the sign-in returns `authorization_pending`, as if there was time
+# left.
 #
-# The library keeps the deadline itself and stops in time. One would expect it to say so, with the `expired_token` of RFC
-# 8628 §3.5 or an exception. What it returns is the last answer of the server. Seen, with a code of 3 s:
+# The library keeps the deadline itself and stops in time. It could say so with an exception, or with the
+# `expired_token` of RFC 8628 §3.5. It returns the last answer of the server. Seen, with a code of 3 s:
 #
 #> result: {'error': 'authorization_pending'}
 #> seconds: 3 to 5
 #
-# What it means for a client of the device grant: a program that tells its user what the result says tells of a sign-in that
-# still goes on. An expiry by the client's own clock needs an error of its own, and with it what the server said last.
+# What it means for a client of the device grant: a program that shows the result to its user reports a sign-in that
+# is still going on. An expiry by the client's own clock needs an error of its own, together with what the server said
+# last.
 #
-# What ours does: `Expired`, whoever found out first, with the last setback in words (rule 8 of the polling law; row 3.6 of
-# docs/msal.md).
+# What ours does: it ends with `Expired`, whether the server or the client's clock noticed first, together with the
+# last setback (rule 8 of docs/polling-law.md; row 3.6 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages msal==1.39.0

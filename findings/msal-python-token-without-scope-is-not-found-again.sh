@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # MSAL Python 1.39.0 (PyPI): after a token answer without `scope`, the cached access token is never used.
 #
-# RFC 6749 §5.1 makes `scope` optional when the client got what it asked for. For the device grant MSAL Python then files the
-# token under no scope at all, and a later look-up for the scopes that were asked for finds nothing; it spends the refresh
-# token instead. Seen:
+# RFC 6749 §5.1 makes `scope` optional when the client got what it asked for. For the device grant MSAL Python then
+# files the token under no scope at all, and a later look-up for the scopes that were asked for finds nothing; it
+# spends the refresh token instead. Seen:
 #
 #> sign-in without scope in the answer: AT-1, filed under ''
 #> silent sign-in right after it: AT-2, by refresh_token
@@ -11,8 +11,9 @@
 #> sign-in with scope in the answer: AT-1, filed under 'api/read offline_access openid profile'
 #> silent sign-in right after it: AT-1, by nothing
 #
-# What it means for a client of the device grant: a missing `scope` means the scopes of the request, which for a refresh are
-# those of the token that is refreshed; and who reads a cache that others write must expect access tokens without any.
+# What it means for a client of the device grant: a missing `scope` means the scopes of the request, which for a
+# refresh are those of the token that is refreshed; and a client that reads a cache of others must expect access
+# tokens without any.
 #
 # What ours does: what was asked for counts as granted when the answer does not say (core/tests/token_response.rs and
 # core/tests/cache/saving.rs; row 6.14 of docs/msal.md).

@@ -1,21 +1,22 @@
 #!/usr/bin/env bash
-# msal4j 1.26.1 (Maven Central): what it does not know in a shared cache file is gone when it saves, in entries and beside them.
+# msal4j 1.26.1 (Maven Central): what it does not know in a shared cache file is gone when it saves, in entries and
+# beside them.
 #
-# The MSALs share the schema of the file, so that a program of another language can use it. Unknown members are how such a
-# schema grows: each library adds some of its own, and the others (Python, Node, .NET, Go) keep what they do not know. Seen,
-# for a file that is read and written again without any change:
+# The MSALs share the schema of the file, so that a program of another language can use it. Unknown members are how
+# such a schema grows: each library adds some of its own and keeps those of the others (MSAL Python and Node do).
+# Seen, for a file that is read and written again without any change:
 #
 #> member of its own of an account: kept no
 #> last_modification_time of a refresh token: kept no
 #> section of its own beside the five: kept no
 #> home_account_id, known to all: kept yes
 #
-# What it means for a client that shares the file: nothing of its own survives there for certain, neither a note in an entry
-# nor a section. What it needs must be derivable, or be kept elsewhere. `last_modification_time` is what MSAL Python sorts by:
-# after msal4j has written, "newest first" sees tokens without an age.
+# What it means for a client that shares the file: nothing of its own survives there for certain, neither a note in an
+# entry nor a section. What it needs must be derivable, or be kept elsewhere. `last_modification_time` is what MSAL
+# Python sorts by: after msal4j has written, "newest first" sees tokens without an age.
 #
-# What ours does: it keeps what it does not know (core/tests/cache), takes its own members for hints that may be missing, and
-# counts an undated refresh token under its own key as the older one.
+# What ours does: it keeps what it does not know (core/tests/cache), takes its own members for hints that may be
+# missing, and counts an undated refresh token under its own key as the older one.
 source "$(dirname "$0")/common/script.sh"
 
 java_packages com.microsoft.azure:msal4j:1.26.1
@@ -29,8 +30,9 @@ public class Main {
         String stored = """
             {"AccessToken": {}, "IdToken": {}, "AppMetadata": {},
              "Account": {"o.t-login.microsoftonline.com-t": {
-               "home_account_id": "o.t", "environment": "login.microsoftonline.com", "realm": "t", "local_account_id": "o",
-               "username": "anna@example.test", "authority_type": "MSSTS", "x_note": "of its own"}},
+               "home_account_id": "o.t", "environment": "login.microsoftonline.com", "realm": "t",
+               "local_account_id": "o", "username": "anna@example.test", "authority_type": "MSSTS",
+               "x_note": "of its own"}},
              "RefreshToken": {"o.t-login.microsoftonline.com-refreshtoken-tv--": {
                "credential_type": "RefreshToken", "home_account_id": "o.t", "environment": "login.microsoftonline.com",
                "client_id": "tv", "secret": "RT-1", "last_modification_time": "1700000000"}},

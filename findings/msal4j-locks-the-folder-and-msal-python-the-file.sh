@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# msal4j-persistence-extension 1.3.0 (Maven Central) and msal-extensions 1.3.1 (PyPI) on one cache file: each has a lock, and
-# they lock different files.
+# msal4j-persistence-extension 1.3.0 (Maven Central) and msal-extensions 1.3.1 (PyPI) on one cache file: each has a
+# lock, and they lock different files.
 #
-# Both are Microsoft's, both are there for sharing a cache file between processes, and both lock a file beside it, whose name
-# is the whole agreement. Seen, while the lock for cache.json is held:
+# Both are Microsoft's, both are there for sharing a cache file between processes, and both lock a file beside it,
+# whose name is the whole agreement. Seen, while the lock for cache.json is held:
 #
 #> msal4j holds: .lockfile
 #> msal-extensions holds: cache.json.lockfile
 #> msal-extensions gets its lock while msal4j holds its own: yes
 #
-# What it means for a client that shares the file: to take "the lock" excludes one of the two. Two processes that refresh at
-# once then send the same refresh token, and one overwrites what the other has saved; at a server that rotates tokens the
-# person is signed out. A client must know which libraries share the file and take the lock of each, always in the same order.
+# What it means for a client that shares the file: to take "the lock" excludes one of the two. Two processes that
+# refresh at once then send the same refresh token, and one overwrites what the other has saved; at a server that
+# rotates tokens the person is signed out. A client must know which libraries share the file and take the lock of
+# each, always in the same order.
 #
-# What ours does: it takes `<file>.lockfile`, as MSAL Python, Node and .NET do, with a system lock on it and with the file's
-# presence respected (row 6.22 of docs/msal.md).
+# What ours does: it takes `<file>.lockfile`, as MSAL Python, Node and .NET do, and respects it both ways (row 6.22 of
+# docs/msal.md). It does not take msal4j's: a file that msal4j writes, too, is not protected yet.
 source "$(dirname "$0")/common/script.sh"
 
 python_packages msal-extensions==1.3.1 msal==1.39.0 portalocker==2.10.1
@@ -39,7 +40,8 @@ public class Main {
 
     public static void main(String[] arguments) throws Exception {
         var folder = Path.of(arguments[0]);
-        var settings = PersistenceSettings.builder("cache.json", folder).setLinuxUseUnprotectedFileAsCacheStorage(true).build();
+        var settings = PersistenceSettings.builder("cache.json", folder)
+            .setLinuxUseUnprotectedFileAsCacheStorage(true).build();
         var aspect = new PersistenceTokenCacheAccessAspect(settings);
         var access = new Access(PublicClientApplication.builder("tv").build().tokenCache());
         aspect.beforeCacheAccess(access);
@@ -60,7 +62,8 @@ import sys
 import msal_extensions
 
 folder, java = sys.argv[1], sys.argv[2:]
-holder = subprocess.Popen([*java, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+pipe = subprocess.PIPE
+holder = subprocess.Popen([*java, folder], stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
 print(holder.stdout.readline().rstrip())
 before = set(os.listdir(folder))
 # The lock that the library itself makes for this file.

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # oauth2 5.0.0 (crates.io): after a lost connection the next poll comes sooner than the server's interval allows.
 #
-# RFC 8628 §3.5 wants a client that gets no answer to poll less often, and names exponential backoff. The library doubles the
-# interval, caps it at 10 s, also where it was longer than that, and keeps the result. What a `slow_down` added is lost the same
-# way. Seen, in virtual time (gaps in seconds; `x` is a poll whose connection is lost):
+# RFC 8628 §3.5 wants a client that gets no answer to poll less often, and names exponential backoff. The library
+# doubles the interval, caps it at 10 s, also where it was longer than that, and keeps the result. What a `slow_down`
+# added is lost the same way. Seen, in virtual time (gaps in seconds; `x` is a poll whose connection is lost):
 #
 #> interval 30, pending x pending token: 30 10 10
 #> interval 5, slow_down slow_down x token: 10 15 10
 #
-# What it means for a client of the device grant: backoff and interval are two quantities. The wait is the greater of both;
-# a cap belongs to the backoff alone, and a failure may never shorten what the server has asked for.
+# What it means for a client of the device grant: backoff and interval are two quantities. The wait is the greater of
+# both; a cap belongs to the backoff alone, and a failure may never shorten what the server has asked for.
 #
-# What ours does: the cap of the backoff is never below twice the interval, and nothing but a new code lowers the interval
-# (rules 4 and 5 of the polling law; cases P01 and P02 of docs/cases.md).
+# What ours does: the cap of the backoff is never below twice the interval, and nothing but a new code lowers the
+# interval (rules 4 and 5 of docs/polling-law.md; cases P01 and P02 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 mkdir "$work/src"
@@ -26,7 +26,9 @@ serde_json = "1"
 END_OF_FILE
 cat >"$work/src/main.rs" <<'END_OF_PROGRAM'
 use oauth2::basic::BasicClient;
-use oauth2::{http, ClientId, DeviceAuthorizationUrl, HttpRequest, HttpResponse, StandardDeviceAuthorizationResponse, TokenUrl};
+use oauth2::{
+    http, ClientId, DeviceAuthorizationUrl, HttpRequest, HttpResponse, StandardDeviceAuthorizationResponse, TokenUrl,
+};
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
@@ -46,7 +48,8 @@ fn play(interval: u64, polls: &str) {
             "pending" => (400, r#"{"error":"authorization_pending"}"#.to_owned()),
             error => (400, format!(r#"{{"error":"{error}"}}"#)),
         };
-        Ok(http::Response::builder().status(status).header("content-type", "application/json").body(body.into_bytes()).unwrap())
+        let answer = http::Response::builder().status(status).header("content-type", "application/json");
+        Ok(answer.body(body.into_bytes()).unwrap())
     };
     let code: StandardDeviceAuthorizationResponse = serde_json::from_value(serde_json::json!({
         "device_code": "DC", "user_code": "ABCD-EFGH", "verification_uri": "https://login.example.test/device",

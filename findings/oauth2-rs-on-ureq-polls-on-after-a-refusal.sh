@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
 # oauth2 5.0.0 (crates.io) with its feature `ureq`: a refusal is not heard, and polls go on until the code expires.
 #
-# ureq 2 makes an error of every status of 4xx. The library hands that on as "the request failed", and a failed request is
-# repeated. But all answers of RFC 8628 §3.5 have status 400: `authorization_pending` works by accident, as a failure that is
-# tried again, and `access_denied` is tried again like it. The same program on the feature `reqwest` ends at once. Seen, with
-# an interval of 1 s, a lifetime of 8 s and `access_denied` as every answer:
+# ureq 2 makes an error of every status of 4xx. The library hands that on as "the request failed", and a failed
+# request is repeated. But all answers of RFC 8628 §3.5 have status 400: `authorization_pending` works by accident, as
+# a failure that is tried again, and `access_denied` is tried again like it. Seen, with an interval of 1 s, a lifetime
+# of 8 s and `access_denied` as every answer:
 #
 #> polls: 3
 #> seconds until the end: more than 8
 #> ended by: expired_token
 #
-# What it means for a client of the device grant: an HTTP client that takes a status for an error hides the whole protocol, and
-# a test that only sees pending and success does not notice. The body must be read whatever the status; a refusal must have
-# a test for each HTTP client.
+# What it means for a client of the device grant: an HTTP client that turns a status into an error hides the whole
+# protocol, and a test that sees only pending and success does not notice. The body must be read whatever the status,
+# and each HTTP client needs a test with a refusal.
 #
-# What ours does: both adapters hand on every answer with its status and body, and a refusal ends the sign-in (case P06 of
-# docs/cases.md, run through both adapters).
+# What ours does: both adapters pass on every answer with its status and body, and a refusal ends the sign-in (cases
+# B06 and P06 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 mkdir "$work/src"

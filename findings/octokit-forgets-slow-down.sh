@@ -2,19 +2,19 @@
 # @octokit/auth-oauth-device 8.0.5 (npm): after a `slow_down` one wait is longer, and then the old interval is back.
 #
 # RFC 8628 §3.5 has the interval grow by five seconds "for this and all subsequent requests", and GitHub names the new
-# interval in its answer. GitHub's own library waits seven seconds more, once, and reads no number. Seen, with an interval of
-# 1 s and a `slow_down` that names 6 s (gaps in whole seconds):
+# interval in its answer. GitHub's own library waits seven seconds more, once, and reads no number. Seen, with an
+# interval of 1 s and a `slow_down` that names 6 s (gaps in whole seconds):
 #
 #> authorization_pending, then a wait of 1 s
 #> slow_down, then a wait of 8 s
 #> authorization_pending, then a wait of 1 s
 #> a token
 #
-# What it means for a client of the device grant: with a server that counts, the next poll is again too fast, and it goes on
-# so for the life of the code. That the maker's own library does it is no sign that the server allows it.
+# What it means for a client of the device grant: with a server that counts, the next poll is too fast again, and so
+# on for the life of the code. What the vendor's own library does is no proof that the server allows it.
 #
-# What ours does: five seconds more, or what the server names when that is more, for all polls to come (rule 4 of the polling
-# law; case B03 of docs/cases.md).
+# What ours does: five seconds more, or what the server names when that is more, for all polls to come (rule 4 of
+# docs/polling-law.md; case B03 of docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 node_packages @octokit/auth-oauth-device@8.0.5 @octokit/request@10.0.16
@@ -28,7 +28,9 @@ import { request } from '@octokit/request';
 const token = { access_token: 'AT-1', token_type: 'bearer', scope: '' };
 const pending = { error: 'authorization_pending' };
 const answers = [pending, { error: 'slow_down', interval: 6 }, pending, token];
-const code = { device_code: 'DC', user_code: 'ABCD-EFGH', verification_uri: 'http://127.0.0.1/device', expires_in: 900, interval: 1 };
+const code = {
+  device_code: 'DC', user_code: 'ABCD-EFGH', verification_uri: 'http://127.0.0.1/device', expires_in: 900, interval: 1,
+};
 let last;
 
 const server = createServer((asked, answer) => {

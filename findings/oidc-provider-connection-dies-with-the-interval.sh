@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# oidc-provider 9.13.3 (npm) on Node 20: an idle connection lives five seconds, and five seconds is the usual interval.
+# oidc-provider 9.13.3 (npm) on Node 20: an idle connection lives five seconds, and five seconds is the usual
+# interval.
 #
-# The server names no interval, so that every client waits the five seconds of RFC 8628 §3.2 between two polls; and it closes
-# idle connections after five seconds, which is the default of Node's own HTTP server. Seen:
+# The server names no interval, so that every client waits the five seconds of RFC 8628 §3.2 between two polls; and it
+# closes idle connections after five seconds, which is the default of Node's own HTTP server. Seen:
 #
 #> interval in the answer: none
 #> Keep-Alive: timeout=5
 #> second request on the connection after 3 s: answered
 #> second request on the connection after 7 s: closed without an answer
 #
-# What it means for a client of the device grant: with jitter, a slow_down or a slow answer, the pooled connection is dead or
-# about to die at nearly every poll. A pool that finds this out only when it has sent the poll must choose between an error
-# and sending a POST twice, and a poll that is sent twice revokes the tokens here (oidc-provider-resent-poll-revokes-tokens).
+# What it means for a client of the device grant: with jitter, a slow_down or a slow answer, the pooled connection is
+# dead or about to die at nearly every poll. A pool that finds this out only when it has sent the poll must choose
+# between an error and sending a POST twice, and a poll that is sent twice revokes the tokens here
+# (oidc-provider-resent-poll-revokes-tokens).
 #
-# What ours does: a connection that was closed while idle is replaced before the poll is written; a poll that was written and
-# not answered is a failed poll, and the next one comes a longer wait later (case C13 of docs/cases.md, both adapters).
+# What ours does: a connection that was closed while idle is replaced before the poll is written; a poll that was
+# written and not answered is a failed poll, and the next one comes a longer wait later (case C13 of docs/cases.md,
+# both adapters).
 source "$(dirname "$0")/common/script.sh"
 
 node_packages oidc-provider@9.13.3

@@ -1,20 +1,21 @@
 #!/usr/bin/env bash
-# oidc-provider 9.13.3 (npm): `use_dpop_nonce` asks for the request once more, and the same client assertion is then refused.
+# oidc-provider 9.13.3 (npm): `use_dpop_nonce` asks for the request once more, and the same client assertion is then
+# refused.
 #
-# RFC 9449 §8 has the client put the nonce into a new proof and send the request again. A client that proves itself by
-# private_key_jwt would keep everything else of the request. But the client is authenticated before the proof is looked at,
-# and the `jti` of its assertion counts as used from then on. Seen:
+# RFC 9449 §8 has the client put the nonce into a new proof and send the request again. A client that authenticates by
+# private_key_jwt would keep everything else of the request. But the client is authenticated before the proof is
+# looked at, and the `jti` of its assertion counts as used from then on. Seen:
 #
 #> poll, proof without a nonce: 400 use_dpop_nonce
 #> again with the nonce, new proof, the same assertion: 401 invalid_client
 #> again with the nonce, new proof, a new assertion: 400 authorization_pending
 #
-# What it means for a client of the device grant: assertion and proof are made for one request on the wire, at the moment it
-# is sent. `invalid_client` looks final; here it says only that something was sent twice. The same goes for a request whose
-# answer was lost. A nonce challenge is no poll: the code lives on, and no waiting time is due.
+# What it means for a client of the device grant: assertion and proof are made for one request on the wire, at the
+# moment it is sent. `invalid_client` looks final; here it says only that something was sent twice. The same goes for
+# a request whose answer was lost. A nonce challenge is no poll: the code lives on, and no waiting time is due.
 #
-# What ours does: it proves itself by a secret or not at all, and ends at `use_dpop_nonce` with the words that it does not do
-# DPoP (case B22 of docs/cases.md is reserved for it).
+# What ours does: it authenticates with a secret or not at all, and on `use_dpop_nonce` it ends with the message that
+# it does not support DPoP (case B22 of docs/cases.md is reserved for it).
 source "$(dirname "$0")/common/script.sh"
 
 node_packages oidc-provider@9.13.3 jose@6.1.0

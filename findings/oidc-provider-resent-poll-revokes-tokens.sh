@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # oidc-provider 9.13.3 (npm): sending a poll again that has already been answered with tokens revokes these tokens.
 #
-# A client that loses the answer to a poll, or whose HTTP library repeats a POST by itself, would expect an error at worst
-# for the repetition. Here the repetition is refused AND everything that came of the first answer is dead. Seen:
+# A client that loses the answer to a poll, or whose HTTP library repeats a POST by itself, would expect an error at
+# worst for the repetition. Here the repetition is refused AND everything that came of the first answer is dead. Seen:
 #
 #> approved poll: 200 token
 #> the same poll again: 400 invalid_grant
@@ -12,10 +12,11 @@
 #> refresh: 200 token
 #
 # What it means for a client of the device grant: a poll must never be repeated behind the client's back, neither by a
-# connection pool that replaces a dead connection nor by a retry layer, and two processes must never poll the same code.
+# connection pool that replaces a dead connection nor by a retry layer, and two processes must never poll the same
+# code.
 #
-# What ours does: one poll at a time; a poll that was sent is never sent twice by the adapter (case C13:
-# `c13_a_poll_that_was_sent_*`), and a snapshot taken while a poll is in flight says so.
+# What ours does: one poll at a time; a poll that was sent is never sent again by an adapter (case C13 of
+# docs/cases.md), and a snapshot taken while a poll is in flight says so.
 source "$(dirname "$0")/common/script.sh"
 
 node_packages oidc-provider@9.13.3
@@ -34,7 +35,8 @@ base = f"http://127.0.0.1:{sys.argv[1]}"
 
 def approved():
     code = asking.send(base + "/device/auth", {"client_id": "tv", "scope": "openid offline_access"}).json
-    person.answer(code["verification_uri_complete"], {"login": "anna", "password": "any"}, ["sign-in", "continue", "confirm"])
+    fields = {"login": "anna", "password": "any"}
+    person.answer(code["verification_uri_complete"], fields, ["sign-in", "continue", "confirm"])
     return code["device_code"]
 
 

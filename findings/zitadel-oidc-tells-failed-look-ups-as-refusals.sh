@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # zitadel/oidc v3.52.0 (Go): when the server cannot find out about a code, it answers that the person refused.
 #
-# `access_denied` is the answer to a refusal (RFC 8628 §3.5), for a code that is not known there is `invalid_grant` (RFC 6749
-# §5.2), for trouble of the server's own a status of 5xx. Here every error of the storage is told as `access_denied`. Seen,
+# `access_denied` is the answer to a refusal (RFC 8628 §3.5), an unknown code is `invalid_grant` (RFC 6749 §5.2), and
+# a failure of the server's own is a status of 5xx. Here every error of the storage becomes `access_denied`. Seen,
 # with the storage of the module's own example, which is made to fail once:
 #
 #> a code that nobody answered yet: 400 authorization_pending
@@ -10,12 +10,13 @@
 #> the same, afterwards: 400 authorization_pending
 #> a code that the server does not know: 400 access_denied
 #
-# What it means for a client of the device grant: "you refused" is a claim about a person who may have done nothing. The
-# message for `access_denied` should say that the server reports a refusal, with its description, and offer to begin anew;
-# and statistics of refusals must not be read as decisions of people. (It is final all the same: to go on polling after a real
-# refusal is worse. Spring Authorization Server is said to answer used codes so, too; it was not run here.)
+# What it means for a client of the device grant: "you refused" is a claim about a person who may have done nothing.
+# The message for `access_denied` should say that the server reports a refusal, with its description, and offer to
+# begin anew; and statistics of refusals must not be read as decisions of people. It is final all the same: to go on
+# polling after a real refusal would be worse.
 #
-# What ours does: it ends as denied and shows what the server said (rule 10 of the polling law; case B06 of docs/cases.md).
+# What ours does: it ends as denied and shows what the server said (rule 10 of docs/polling-law.md; case B06 of
+# docs/cases.md).
 source "$(dirname "$0")/common/script.sh"
 
 cat >"$work/main.go" <<'END_OF_PROGRAM'
@@ -44,7 +45,9 @@ type failing struct {
 	down bool
 }
 
-func (s *failing) GetDeviceAuthorizatonState(ctx context.Context, client, code string) (*op.DeviceAuthorizationState, error) {
+type state = op.DeviceAuthorizationState
+
+func (s *failing) GetDeviceAuthorizatonState(ctx context.Context, client, code string) (*state, error) {
 	if s.down {
 		return nil, errors.New("connection reset by peer")
 	}

@@ -25,8 +25,8 @@ def send(url, form=None, headers={}):
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
     body = None if form is None else urllib.parse.urlencode(form)
     more = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
-    connection.request("GET" if form is None else "POST", urllib.parse.urlunsplit(("", "", *parts[2:4], "")) or "/", body,
-                       {"Accept": "application/json", **more, **headers})
+    path = urllib.parse.urlunsplit(("", "", *parts[2:4], "")) or "/"
+    connection.request("GET" if form is None else "POST", path, body, {"Accept": "application/json", **more, **headers})
     answer = connection.getresponse()
     try:
         return Answer(answer.status, answer.headers, answer.read().decode())

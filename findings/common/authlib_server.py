@@ -1,6 +1,8 @@
-"""Owns the Authlib server of the scripts: `authlib_server.py PORT`. Everything that Authlib leaves to its user is as plain
-as can be: state in memory, codes stay pending. Clients: "tv" (public), "tv-secret" (Basic, secret "a b/c"), "web" (public,
-registered for the authorization code alone)."""
+"""Owns the Authlib server of the scripts: `authlib_server.py PORT`.
+
+Everything that Authlib leaves to its user is as plain as can be: state in memory, codes stay pending. Clients: "tv"
+(public), "tv-secret" (Basic, secret "a b/c"), "web" (public, registered for the authorization code alone).
+"""
 import secrets
 import sys
 import time

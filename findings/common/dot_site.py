@@ -42,7 +42,10 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.urls import include, path  # noqa: E402
 from oauth2_provider.models import Application  # noqa: E402
 
-urlpatterns = [path("login/", LoginView.as_view(template_name="login.html")), path("o/", include("oauth2_provider.urls"))]
+urlpatterns = [
+    path("login/", LoginView.as_view(template_name="login.html")),
+    path("o/", include("oauth2_provider.urls")),
+]
 
 if len(sys.argv) > 3:  # there is no setting for it; the library takes it from this attribute
     from oauthlib.oauth2 import DeviceApplicationServer  # noqa: F401

@@ -1,4 +1,4 @@
-// Owns a Microsoft Entra for msal-node, inside the process: a network client that answers from a list and sends nothing.
+// Owns a Microsoft Entra for msal-node, inside the process: a network client that answers from a list, sending nothing.
 import * as msal from '@azure/msal-node';
 
 const encoded = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
@@ -34,7 +34,8 @@ export function application(answers, more = {}) {
       return { status, headers: {}, body: structuredClone(answer) };
     },
   };
-  const app = new msal.PublicClientApplication({ auth: { clientId: 'tv', authority }, system: { networkClient }, ...more });
+  const auth = { clientId: 'tv', authority };
+  const app = new msal.PublicClientApplication({ auth, system: { networkClient }, ...more });
   return { app, asked };
 }
 

@@ -1,7 +1,7 @@
-"""Owns a Microsoft Entra for MSAL Python, inside the process: an HTTP client that answers from a list and sends nothing.
+"""Owns a Microsoft Entra for MSAL Python, inside the process: an HTTP client that answers from a list, sending nothing.
 
-`Entra(poll, poll, ...)` answers the device request with a code of 30 s and an interval of 1 s, each request to the token
-endpoint with the next of the given (status, body) pairs, and keeps what it was asked in `.asked`.
+`Entra(poll, poll, ...)` answers the device request with a code of 30 s and an interval of 1 s, each request to the
+token endpoint with the next of the given (status, body) pairs, and keeps what it was asked in `.asked`.
 """
 import base64
 import json
@@ -17,8 +17,8 @@ def encoded(value):
 
 def tokens(number, **change):
     """A token answer; `change` replaces members, and None removes them."""
-    claims = {"aud": "tv", "iss": AUTHORITY + "/v2.0", "sub": "s", "oid": "o", "tid": "t", "preferred_username": "anna@example.test",
-              "iat": int(time.time()), "exp": int(time.time()) + 3600}
+    claims = {"aud": "tv", "iss": AUTHORITY + "/v2.0", "sub": "s", "oid": "o", "tid": "t",
+              "preferred_username": "anna@example.test", "iat": int(time.time()), "exp": int(time.time()) + 3600}
     answer = {"token_type": "Bearer", "scope": "openid profile offline_access api/read", "expires_in": 3600,
               "access_token": f"AT-{number}", "refresh_token": f"RT-{number}",
               "id_token": f"{encoded({'alg': 'none'})}.{encoded(claims)}.x",
@@ -49,8 +49,9 @@ class Entra:
 
     def post(self, url, data=None, **_):
         if url.endswith("/devicecode"):
-            return Response(200, {"device_code": "DC", "user_code": "ABCD-EFGH", "interval": 1, "expires_in": self.expires_in,
-                                  "verification_uri": "https://login.example.test/device", "message": "Go there."})
+            return Response(200, {"device_code": "DC", "user_code": "ABCD-EFGH", "message": "Go there.",
+                                  "verification_uri": "https://login.example.test/device",
+                                  "interval": 1, "expires_in": self.expires_in})
         self.asked.append(data)
         return Response(*(self.polls.pop(0) if self.polls else PENDING))
 

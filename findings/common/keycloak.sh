@@ -1,11 +1,13 @@
 # Owns the Keycloak of the scripts: its version, its realm "home" and its start. Sourced after script.sh.
-# Client "tv" (public, device grant); "anna" has the usual roles and "ben" has none; the password of both is "any-will-do".
+# Client "tv" (public, device grant); "anna" has the usual roles and "ben" has none; both have the password
+# "any-will-do".
 
 # keycloak_start PORT SECONDS_THAT_A_CODE_LIVES: a server of development mode, with its data in the temporary folder.
 keycloak_start() {
   local version=26.7.3 port=$1 lifetime=$2 home=$work/keycloak
   mkdir -p "$home/data/import"
-  quietly 600 mvn -q -B dependency:copy -Dartifact="org.keycloak:keycloak-quarkus-dist:$version:tar.gz" -DoutputDirectory="$work"
+  quietly 600 mvn -q -B dependency:copy \
+    -Dartifact="org.keycloak:keycloak-quarkus-dist:$version:tar.gz" -DoutputDirectory="$work"
   tar xzf "$work/keycloak-quarkus-dist-$version.tar.gz" -C "$home" --strip-components=1
   cat >"$home/data/import/home.json" <<END_OF_REALM
 {
@@ -18,13 +20,15 @@ keycloak_start() {
   }],
   "users": [
     {"username": "anna", "enabled": true, "email": "anna@example.test", "emailVerified": true, "firstName": "Anna",
-     "lastName": "Example", "realmRoles": ["default-roles-home"], "credentials": [{"type": "password", "value": "any-will-do"}]},
+     "lastName": "Example", "realmRoles": ["default-roles-home"],
+     "credentials": [{"type": "password", "value": "any-will-do"}]},
     {"username": "ben", "enabled": true, "email": "ben@example.test", "emailVerified": true, "firstName": "Ben",
      "lastName": "Example", "credentials": [{"type": "password", "value": "any-will-do"}]}
   ]
 }
 END_OF_REALM
-  export JAVA_OPTS_KC_HEAP="-Xms64m -Xmx700m" JAVA_OPTS_APPEND="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UseG1GC -Djava.io.tmpdir=$TMPDIR"
+  export JAVA_OPTS_KC_HEAP="-Xms64m -Xmx700m"
+  export JAVA_OPTS_APPEND="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UseG1GC -Djava.io.tmpdir=$work"
   patience=300 serve "$port" "$home/bin/kc.sh" start-dev --http-host 127.0.0.1 --http-port "$port" --import-realm
   echo "Keycloak $version"
 }

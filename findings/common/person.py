@@ -1,7 +1,8 @@
 """Owns the person at the verification page: opens an address, fills in forms, and presses what was asked for.
 
-person.answer(url, {"field": "value"}, ["button or name=value", ...]) presses, on each page, the first button that matches
-one of the given expressions, else submits the first form, until a page without a form comes. Returns that page's text.
+person.answer(url, {"field": "value"}, ["button or name=value", ...]) presses, on each page, the first button that
+matches one of the given expressions, else submits the first form, until a page without a form comes. Returns the text
+of that page.
 """
 import html.parser
 import http.cookiejar
@@ -23,9 +24,9 @@ class Page(html.parser.HTMLParser):
             self.forms.append({"action": a.get("action", ""), "id": a.get("id"), "fields": {}, "buttons": []})
         elif tag == "button" or a.get("type") == "submit":
             self.button = {"name": a.get("name"), "value": a.get("value", ""), "label": a.get("value", "")}
-            home = next((f for f in self.forms if f["id"] and f["id"] == a.get("form")), self.forms[-1] if self.forms else None)
-            if home:
-                home["buttons"].append(self.button)
+            named = [form for form in self.forms if form["id"] and form["id"] == a.get("form")]
+            for form in named[:1] or self.forms[-1:]:
+                form["buttons"].append(self.button)
         elif tag == "input" and self.forms and a.get("name") and a.get("type") not in ("checkbox", "radio"):
             self.forms[-1]["fields"][a["name"]] = a.get("value", "")
 

@@ -5,8 +5,9 @@ set -euo pipefail
 common=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 script=$(cd "$(dirname "$0")" && pwd)/$(basename "$0")
 work=$(mktemp -d)
+mkdir "$work/tmp"
 started=()
-export TMPDIR=$work PYTHONPATH=$common PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 no_proxy=127.0.0.1
+export TMPDIR=$work/tmp PYTHONPATH=$common PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 no_proxy=127.0.0.1
 
 finish() {
   local code=$? pid
@@ -24,7 +25,7 @@ python_packages() {
   python3 -m venv "$work/venv"
   quietly 300 "$work/venv/bin/pip" install "$@"
 }
-python() { timeout "${limit:-120}" "$work/venv/bin/python" "$@"; }
+python() { timeout 120 "$work/venv/bin/python" "$@"; }
 
 # Installs npm packages, each pinned; scripts written to $work find them.
 node_packages() {
@@ -42,13 +43,18 @@ go_modules() {
 }
 
 # The version of an installed package, as the package itself tells it.
-python_version_of() { python -c 'import importlib.metadata as m, sys; print(sys.argv[1], m.version(sys.argv[1]))' "$1"; }
-node_version_of() { node -p 'const p = JSON.parse(require("fs").readFileSync(process.argv[1])); p.name + " " + p.version' \
-  "$work/node_modules/$1/package.json"; }
+python_version_of() {
+  python -c 'import importlib.metadata as m, sys; print(sys.argv[1], m.version(sys.argv[1]))' "$1"
+}
+node_version_of() {
+  local told="JSON.parse(require('fs').readFileSync(process.argv[1])).version"
+  echo "$1 $(node -p "$told" "$work/node_modules/$1/package.json")"
+}
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Starts a server in the background and waits until its port takes connections, 60 s or `patience`: `serve PORT COMMAND...`
+# Starts a server in the background and waits until its port takes connections, 60 s or `patience`:
+# `serve PORT COMMAND...`
 serve() {
   local port=$1 log="$work/server-$1.log" try
   shift
@@ -86,16 +92,20 @@ as_stated() {
   fi
 }
 
-# Fetches Java packages (group:artifact:version each) with what they need; `java -cp "$work/lib/*" File.java` then runs them.
+# Fetches Java packages (group:artifact:version each) with what they need; `java -cp "$work/lib/*" File.java` then runs
+# a program on them.
 java_packages() {
   local package group artifact version
   {
-    echo '<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>finding</artifactId><version>1</version><dependencies>'
+    echo '<project><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>finding</artifactId>'
+    echo '<version>1</version><dependencies>'
     for package in "$@"; do
       IFS=: read -r group artifact version <<<"$package"
-      echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version></dependency>"
+      echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId>"
+      echo "<version>$version</version></dependency>"
     done
     echo '</dependencies></project>'
   } >"$work/pom.xml"
-  (cd "$work" && quietly 600 mvn -q -B dependency:copy-dependencies -DoutputDirectory="$work/lib" -DincludeScope=runtime)
+  cd "$work"
+  quietly 600 mvn -q -B dependency:copy-dependencies -DoutputDirectory="$work/lib" -DincludeScope=runtime
 }
