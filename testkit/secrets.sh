@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs every test that needs only Rust, with every crate logging at trace level, and fails when a secret of the tests is in the output:
-# each contains the word that testkit/src/secrets.rs owns. It also fails when something in the output could change a terminal, when
-# there is too little output to be plausible, or when it would not find a secret.
+# Runs every test that needs only Rust, with every crate logging at trace level, and fails when a secret of the tests is
+# in the output: each contains the word that testkit/src/secrets.rs owns. It also fails when something in the output
+# could change a terminal, when there is too little output to be plausible, or when it would not find a secret.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,7 +13,8 @@ mkdir -p "$folder"
 # The word as it is, in base64 after zero, one or two bytes, and in hexadecimal.
 secrets_in() { grep -aniE 'canary|63616e617279' "$1" || grep -anE 'Y2FuYXJ5|NhbmFye|jYW5hcn' "$1"; }
 
-# Control characters except line feeds, tabs and carriage returns before a line feed; C1, bidirectional and line-breaking ones.
+# Control characters except line feeds, tabs and carriage returns before a line feed; C1, bidirectional and
+# line-breaking ones.
 terminal_in() { LC_ALL=C grep -anP '[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r.|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]' "$1"; }
 
 fail() {
