@@ -4,7 +4,7 @@
 #[path = "support/files.rs"]
 mod files;
 
-use files::{members, root, rust_files};
+use files::{members, root, rust_files, texts};
 use std::fs;
 
 /// Every Rust file in a folder, with its path from the root and its code without comments and unit tests.
@@ -174,4 +174,19 @@ fn every_workspace_crate_forbids_unsafe_code() {
         let manifest = fs::read_to_string(root().join(&member).join("Cargo.toml")).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{member}");
     }
+}
+
+/// Turns of phrase that make a sentence a riddle. What they mean can be said plainly.
+#[test]
+fn texts_are_in_plain_english() {
+    let phrases =
+        ["Whoever", "how manieth", " is to be ", " are to be ", "of whom", "the metadata name the", "is not to be"];
+    let mut wrong = vec![];
+    for (name, text) in texts() {
+        // A phrase may go over the end of a line, with the mark of a comment behind it.
+        let text = text.replace("//!", "").replace("///", "").replace("//", "").replace('#', "");
+        let text = format!(" {} ", text.split_whitespace().collect::<Vec<_>>().join(" "));
+        wrong.extend(phrases.iter().filter(|phrase| text.contains(**phrase)).map(|phrase| format!("{name}: {phrase}")));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
