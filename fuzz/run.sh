@@ -5,16 +5,16 @@
 #   fuzz/run.sh hours SECONDS [target...]   all at once, at low priority; new seeds join the corpus
 #   fuzz/run.sh minimise [target...]        removes those that add no coverage; seeds with a readable name stay
 #
-# MIN_SPEED (default 0: none): the least executions per second of processor time of a target. FUZZ_JOBS: how many targets run at
-# once (default: `smoke` one for each core, `hours` all).
+# MIN_SPEED (default 0: none): the least executions per second of processor time of a target. FUZZ_JOBS: how many
+# targets run at once (default: `smoke` one for each core, `hours` all).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 all=(cache client_info device_authorization discovery headers id_token once operations prompt sign_in snapshot token)
 min_speed=${MIN_SPEED:-0}
 
-# On stable Rust. Without a sanitizer: the workspace has no unsafe code, and runs are several times as fast. Without optimisation
-# across crates: it takes minutes for each target.
+# On stable Rust. Without a sanitizer: the workspace has no unsafe code, and runs are several times as fast. Without
+# optimisation across crates: it takes minutes for each target.
 build() {
     RUSTC_BOOTSTRAP=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_STRIP=none \
         CARGO_PROFILE_RELEASE_OPT_LEVEL=3 cargo fuzz build --sanitizer none --features libfuzzer
@@ -24,8 +24,8 @@ build() {
     binaries=$target_dir/$host/release
 }
 
-# The longest input. Each character of a text is checked many times, so long ones make the prompt target slow; its limits (256,
-# 1,000 and 2,048 characters) are seeds that the replay reads whole.
+# The longest input. Each character of a text is checked many times, so long ones make the prompt target slow; its
+# limits (256, 1,000 and 2,048 characters) are seeds that the replay reads whole.
 longest() { [ "$1" = prompt ] && echo 300 || echo 9000; }
 
 # fuzz TARGET SECONDS FOLDER: reads the committed corpus, writes new seeds to FOLDER.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Measures how much of core/src is covered by the tests of the core, prints every file and the lines without coverage, and fails below
-# 98 % of the lines. No line is excluded. Installs what it needs: the component llvm-tools and cargo-llvm-cov.
+# Measures how much of core/src is covered by the tests of the core, prints every file and the lines without coverage,
+# and fails below 98 % of the lines. No line is excluded. Installs what it needs: the component llvm-tools and
+# cargo-llvm-cov.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never

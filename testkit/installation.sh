@@ -1,8 +1,11 @@
-# Owns what the installations of foreign packages share: one at a time, nothing when they are up to date, and npm and pip.
+# Owns what the installations of foreign packages share: one at a time, nothing when they are up to date, and npm and
+# pip.
 #
-# Sourced by servers/install.sh and msal/install.sh, with `sources` set to their folder and `into` to the folder to install into.
+# Sourced by servers/install.sh and msal/install.sh, with `sources` set to their folder and `into` to the folder to
+# install into.
 
-# Enters the folder, and ends the script there when these sources and this Python of at least that version made what is in it.
+# Enters the folder, and ends the script there when these sources and this Python of at least that version made what is
+# in it.
 begin() { # PYTHON-MINOR-VERSION SOURCE...
   mkdir -p "$into"
   cd "$into"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the scripted tests of the core under Miri, which notices undefined behaviour in everything that they reach (the core has no unsafe
-# code, but its dependencies have). Ends with 77 when the component is not available for this machine.
+# Runs the scripted tests of the core under Miri, which notices undefined behaviour in everything that they reach (the
+# core has no unsafe code, but its dependencies have). Ends with 77 when the component is not available for this
+# machine.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 toolchain=${MIRI_TOOLCHAIN:-nightly}

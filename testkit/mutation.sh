@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Breaks the code in every small way that cargo-mutants knows and demands that a test notices. Every mutant that survives must be listed
-# in testkit/mutants-accepted.txt with the reason why it may; and at least 97 % of those that compile must be caught.
+# Breaks the code in every small way that cargo-mutants knows and demands that a test notices. Every mutant that
+# survives must be listed in testkit/mutants-accepted.txt with the reason why it may; and at least 97 % of those that
+# compile must be caught.
 #
 #   testkit/mutation.sh whole          the core and the adapters' http.rs
 #   testkit/mutation.sh changed BASE   only the lines changed since that commit
 #
-# MUTATION_TESTS names the packages whose tests must notice a mutant of the core, MUTATION_FILES a pattern in place of core/src,
-# MUTATION_MOST the number of mutants of a part that are tried at most (an even sample; a line says so when there are more).
+# MUTATION_TESTS names the packages whose tests must notice a mutant of the core, MUTATION_FILES a pattern in place of
+# core/src, MUTATION_MOST the number of mutants of a part that are tried at most (an even sample; a line says so when
+# there are more).
 set -uo pipefail
 cd "$(dirname "$0")/.."
 usage="usage: testkit/mutation.sh whole | changed BASE"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Plants the bugs of testkit/planted/, one at a time, in a copy of the tree, and demands that at least two of four kinds of test notice
-# each: every path of small worlds, random worlds, the seeds of the fuzz targets, both adapters compared with the core.
+# Plants the bugs of testkit/planted/, one at a time, in a copy of the tree, and demands that at least two of four kinds
+# of test notice each: every path of small worlds, random worlds, the seeds of the fuzz targets, both adapters compared
+# with the core.
 #
 #   testkit/planted.sh [NAME...]    all of them, or those whose names contain one of these words
 set -uo pipefail

@@ -1,5 +1,5 @@
-//! Proves the program `device-flow` on real authorization servers, run as people and scripts run it: what it prints, what it keeps
-//! secret, and its exit code.
+//! Proves the program `device-flow` on real authorization servers, run as people and scripts run it: what it prints,
+//! what it keeps secret, and its exit code.
 
 #![cfg(unix)]
 #![allow(
@@ -342,7 +342,8 @@ fn a_client_secret_comes_from_a_file_or_from_stdin() {
     });
 }
 
-// Servers differ: Authlib demands the secret of device-post in the body, django-oauth-toolkit the client ID beside the header.
+// Servers differ: Authlib demands the secret of device-post in the body, django-oauth-toolkit the client ID beside the
+// header.
 #[test]
 fn how_a_secret_is_sent_can_be_chosen() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,6 @@
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -46,8 +45,8 @@ fn leading_number(line: &[u8]) -> (Option<u32>, &[u8]) {
     }
 }
 
-/// The members of a JSON object, in order.
-pub(crate) struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// The members of a JSON object, in order: the decoded name, and the value as it is written.
+pub(crate) struct Members<'a>(Vec<(String, &'a str)>);
 
 impl<'a> Members<'a> {
     /// One complete JSON object and nothing else, after at most one byte order mark.
@@ -55,7 +54,8 @@ impl<'a> Members<'a> {
         let body = body.strip_prefix(&[0xef, 0xbb, 0xbf]).unwrap_or(body);
         let first = body.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))?;
         let text = std::str::from_utf8(body).ok().filter(|_| *first == b'{')?;
-        serde_json::from_str(text).ok()
+        let decoded = |(name, value)| Some((serde_json::from_str(name).ok()?, value));
+        Some(Self(RawMembers::read(text)?.0.into_iter().map(decoded).collect::<Option<_>>()?))
     }
 
     pub(crate) fn has_duplicates(&self) -> bool {
@@ -68,32 +68,47 @@ impl<'a> Members<'a> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (&**name, value.get()))
+        self.0.iter().map(|(name, value)| (&**name, *value))
     }
 
     pub(crate) fn get(&self, name: &str) -> Member {
         let found = self.0.iter().find(|(known, _)| known == name);
-        found.map_or(Member::Absent, |(_, value)| Member::read(value.get()))
+        found.map_or(Member::Absent, |(_, value)| Member::read(value))
     }
 }
 
-impl<'de> Deserialize<'de> for Members<'de> {
+/// The members of a JSON object, in order: name and value as they are written.
+pub(crate) struct RawMembers<'a>(pub(crate) Vec<(&'a str, &'a str)>);
+
+impl<'a> RawMembers<'a> {
+    pub(crate) fn read(text: &'a str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// All texts with this name.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        let same = self.0.iter().filter(|(known, _)| *known == name);
+        same.filter_map(|(_, value)| serde_json::from_str(value).ok()).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for RawMembers<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct All;
 
         impl<'de> Visitor<'de> for All {
-            type Value = Members<'de>;
+            type Value = RawMembers<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawMembers<'de>, A::Error> {
                 let mut members = Vec::new();
-                while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push((Cow::Owned(name), value));
+                while let Some((name, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
+                    members.push((name.get(), value.get()));
                 }
-                Ok(Members(members))
+                Ok(RawMembers(members))
             }
         }
 

@@ -1,15 +1,14 @@
-//! Invariant: bytes are a token cache exactly when they are a JSON object or empty; every member, known or not, survives reading and
-//! writing; no query changes anything or finds something that is not in the file; and saving, merging and removing leave everything
-//! of other people unchanged.
+//! Invariant: bytes are a token cache exactly when they are a JSON object or empty; every member, known or not,
+//! survives reading and writing; no query changes anything or finds something that is not in the file; and saving,
+//! merging and removing leave everything of other people unchanged.
 
+use crate::body::RawMembers;
 use device_flow_core::{
     AccessTokenQuery, Action, Authority, Client, GrantOrigin, Machine, Owner, Provider, Refresh, Response, Timestamp,
     TokenCache, TokenResponse, UnixTime,
 };
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::OnceLock;
 
 const KINDS: [&str; 5] = ["\"AccessToken\"", "\"RefreshToken\"", "\"IdToken\"", "\"Account\"", "\"AppMetadata\""];
@@ -181,18 +180,20 @@ fn own((kind, key, value): (&str, &str, &str)) -> (String, String, String) {
 }
 
 /// The independent reading of a cache: names and values as they are written.
-struct File<'a>(Pairs<'a>);
+struct File<'a>(RawMembers<'a>);
 
 impl<'a> File<'a> {
     fn read(text: &'a str) -> Option<Self> {
-        Pairs::read(text).map(Self)
+        RawMembers::read(text).map(Self)
     }
 
     /// The entries of one of the five maps; if it is there twice, those of both.
     fn entries(&self) -> Vec<(&'static str, &'a str, &'a str)> {
         let mut entries = vec![];
         for kind in KINDS {
-            for map in self.0.0.iter().filter(|(name, _)| *name == kind).filter_map(|(_, value)| Pairs::read(value)) {
+            for map in
+                self.0.0.iter().filter(|(name, _)| *name == kind).filter_map(|(_, value)| RawMembers::read(value))
+            {
                 entries.extend(map.0.into_iter().map(|(key, value)| (kind, key, value)));
             }
         }
@@ -201,7 +202,7 @@ impl<'a> File<'a> {
 
     /// The members of the root other than the five maps. A value in the place of a map is replaced by one.
     fn others(&self, has: impl Fn(&str) -> bool) -> Vec<(&'a str, &'a str)> {
-        let is_map = |(name, value): &&(&'a str, &'a str)| KINDS.contains(name) && Pairs::read(value).is_some();
+        let is_map = |(name, value): &&(&'a str, &'a str)| KINDS.contains(name) && RawMembers::read(value).is_some();
         let maps: BTreeSet<&str> = self.0.0.iter().filter(is_map).map(|(name, _)| *name).collect();
         let others = self.0.0.iter().filter(|member| !is_map(member) && !maps.contains(member.0) && !has(member.0));
         others.copied().collect()
@@ -220,7 +221,7 @@ impl<'a> File<'a> {
             entry.0 == KINDS[4] || after.iter().filter(same).any(|new| !before.contains(new))
         };
         for entry in &before {
-            let theirs = Pairs::read(entry.2).is_none_or(|members| {
+            let theirs = RawMembers::read(entry.2).is_none_or(|members| {
                 let all = |name, other: &dyn Fn(&str) -> bool| members.texts(name).iter().all(|known| other(known));
                 all("\"home_account_id\"", &|home| !home.eq_ignore_ascii_case(&person.home))
                     || all("\"environment\"", &|environment| elsewhere(environment, &person.environment))
@@ -235,9 +236,10 @@ impl<'a> File<'a> {
         self.entries().iter().all(|(kind, name, _)| seen.insert((*kind, key(name).to_ascii_lowercase())))
     }
 
-    /// How long before its expiry a token is no longer used: five minutes, or a fifth of a lifetime that is known to be shorter.
+    /// How long before its expiry a token is no longer used: five minutes, or a fifth of a lifetime that is known to be
+    /// shorter.
     fn margin(&self, secret: &str, end: u64) -> u64 {
-        let entries = self.entries().into_iter().filter_map(|(_, _, value)| Pairs::read(value));
+        let entries = self.entries().into_iter().filter_map(|(_, _, value)| RawMembers::read(value));
         let same = entries.filter(|members| members.texts("\"secret\"").iter().any(|known| known == secret));
         let written = same.map(|members| {
             let names = ["\"cached_at\"", "\"last_modification_time\""];
@@ -253,13 +255,13 @@ impl<'a> File<'a> {
     }
 
     fn has_text(&self, name: &str, text: &str) -> bool {
-        let members = self.entries().into_iter().filter_map(|(_, _, value)| Pairs::read(value));
+        let members = self.entries().into_iter().filter_map(|(_, _, value)| RawMembers::read(value));
         members.into_iter().any(|members| members.texts(name).iter().any(|known| known == text))
     }
 
     fn people(&self) -> Vec<Person> {
         let read = |(_, _, value): (_, _, &str)| {
-            let members = Pairs::read(value)?;
+            let members = RawMembers::read(value)?;
             let last = |name| members.texts(name).pop();
             Some(Person {
                 home: last("\"home_account_id\"")?,
@@ -285,46 +287,4 @@ fn elsewhere(one: &str, other: &str) -> bool {
 /// A key as text; if its escapes are invalid, as it is written.
 fn key(written: &str) -> String {
     serde_json::from_str(written).unwrap_or_else(|_| written.trim_matches('"').to_owned())
-}
-
-/// The members of a JSON object, as they are written.
-struct Pairs<'a>(Vec<(&'a str, &'a str)>);
-
-impl<'a> Pairs<'a> {
-    fn read(text: &'a str) -> Option<Self> {
-        serde_json::from_str(text).ok()
-    }
-
-    /// All texts with this name.
-    fn texts(&self, name: &str) -> Vec<String> {
-        self.0
-            .iter()
-            .filter(|(known, _)| *known == name)
-            .filter_map(|(_, value)| serde_json::from_str(value).ok())
-            .collect()
-    }
-}
-
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct All;
-
-        impl<'de> Visitor<'de> for All {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some((name, value)) = map.next_entry::<&'de RawValue, &'de RawValue>()? {
-                    pairs.push((name.get(), value.get()));
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(All)
-    }
 }

@@ -1,5 +1,5 @@
-//! Invariant: a `client_info` names the person exactly when it is base64url of one JSON object, without duplicate members, with two IDs
-//! that are text; and then it has exactly these IDs.
+//! Invariant: a `client_info` names the person exactly when it is base64url of one JSON object, without duplicate
+//! members, with two IDs that are text; and then it has exactly these IDs.
 
 use crate::body::Members;
 use base64ct::{Base64UrlUnpadded, Encoding as _};

@@ -1,6 +1,6 @@
-//! Invariant: a code is shown exactly when the answer is one complete JSON object with the members of RFC 8628 §3.2 and without deceptive
-//! characters; interval and lifetime are then its numbers, bounded; the first poll comes one interval after the answer and has exactly
-//! the device code, which is never shown.
+//! Invariant: a code is shown exactly when the answer is one complete JSON object with the members of RFC 8628 §3.2 and
+//! without deceptive characters; interval and lifetime are then its numbers, bounded; the first poll comes one interval
+//! after the answer and has exactly the device code, which is never shown.
 
 use crate::body::{self, Member, Members, Message, Seconds};
 use crate::drive::{Drive, MAX_ANSWER, Step};

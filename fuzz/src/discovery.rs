@@ -1,5 +1,5 @@
-//! Invariant: metadata is accepted only as one complete JSON object for exactly the requested issuer, with endpoints that may be used; two
-//! addresses and no others are requested, at most four times each, and then discovery ends.
+//! Invariant: metadata is accepted only as one complete JSON object for exactly the requested issuer, with endpoints
+//! that may be used; two addresses and no others are requested, at most four times each, and then discovery ends.
 
 use crate::body::{Members, Message};
 use crate::judge;
@@ -10,8 +10,8 @@ use device_flow_core::{
 
 const ISSUER: &str = "https://as.example";
 
-/// The bytes are a metadata document at the first location, and their first line is the issuer. The second location has none, or cannot
-/// be reached.
+/// The bytes are a metadata document at the first location, and their first line is the issuer. The second location has
+/// none, or cannot be reached.
 pub fn check(data: &[u8]) {
     let message = Message::read(data);
     let asked = std::str::from_utf8(message.line)

@@ -17,7 +17,8 @@ pub(crate) const PENDING: &[u8] = br#"{"error":"authorization_pending"}"#;
 pub(crate) const MAX_ANSWER: usize = 8 * 1024;
 const START: u64 = 1_000;
 
-/// The secrets that are not in the bytes of this run: a fuzzer finds out what is searched for, and writes it where it may be shown.
+/// The secrets that are not in the bytes of this run: a fuzzer finds out what is searched for, and writes it where it
+/// may be shown.
 pub(crate) fn secrets(data: &[u8]) -> Vec<&'static str> {
     SECRETS.into_iter().filter(|secret| !judge::contains(data, secret)).collect()
 }
@@ -75,7 +76,8 @@ impl Drive {
         Self { flow, now, salt, law: None, next: None, prompt: None, reason: None, secrets }
     }
 
-    /// A flow whose code was granted with this interval and lifetime in seconds, and its first poll, which is in flight.
+    /// A flow whose code was granted with this interval and lifetime in seconds, and its first poll, which is in
+    /// flight.
     pub(crate) fn polling(data: &[u8], interval: u32, lifetime: u32) -> (Self, Ticket) {
         let mut drive = Self::new(data);
         let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
@@ -172,8 +174,8 @@ impl Drive {
         self.next = Some(law.next(self.now, retry_after));
     }
 
-    /// Takes a waiting flow to its end: one poll is answered with authorization_pending, the others fail. The last waits end too late,
-    /// in the last seconds or at the deadline.
+    /// Takes a waiting flow to its end: one poll is answered with authorization_pending, the others fail. The last
+    /// waits end too late, in the last seconds or at the deadline.
     pub(crate) fn abandon(mut self) {
         match self.step() {
             Step::Poll(ticket, _) => {

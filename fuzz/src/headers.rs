@@ -1,13 +1,13 @@
-//! Invariant: `Retry-After` only lengthens a wait, to exactly its value, and never costs the last poll; an invalid value in it or in any
-//! other header changes nothing.
+//! Invariant: `Retry-After` only lengthens a wait, to exactly its value, and never costs the last poll; an invalid
+//! value in it or in any other header changes nothing.
 
 use crate::body::Message;
 use crate::drive::{Drive, Step};
 use device_flow_core::{Failure, Response};
 use device_flow_testkit::law::{Law, Next};
 
-/// The bytes are three lines, `Retry-After`, `Date` and `Content-Type`, and then a message. The number on its first line is the
-/// interval in force; what follows it is not used.
+/// The bytes are three lines, `Retry-After`, `Date` and `Content-Type`, and then a message. The number on its first
+/// line is the interval in force; what follows it is not used.
 pub fn check(data: &[u8]) {
     let mut lines = data.splitn(4, |byte| *byte == b'\n');
     let [retry_after, date, content_type, rest] = [(); 4].map(|()| lines.next().unwrap_or_default());

@@ -1,6 +1,6 @@
-//! Invariant: an ID token is accepted exactly when its payload is one JSON object, without duplicate members, with an issuer, a subject,
-//! an audience and an expiry; the claims are exactly its members; and the checks of OpenID Connect Core §3.1.3.7 pass exactly when
-//! issuer, audience and time match.
+//! Invariant: an ID token is accepted exactly when its payload is one JSON object, without duplicate members, with an
+//! issuer, a subject, an audience and an expiry; the claims are exactly its members; and the checks of OpenID Connect
+//! Core §3.1.3.7 pass exactly when issuer, audience and time match.
 
 use crate::body::{Member, Members, Seconds};
 use crate::judge;

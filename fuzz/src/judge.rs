@@ -1,5 +1,5 @@
-//! Owns what may be shown to a person: it judges characters by their Unicode category and searches for secrets, independently of how
-//! the core sanitises.
+//! Owns what may be shown to a person: it judges characters by their Unicode category and searches for secrets,
+//! independently of how the core sanitises.
 
 use device_flow_core::{Failure, Prompt, ProtocolFault, SignInReason, TransportError};
 use memchr::{memchr3, memmem};
@@ -52,7 +52,8 @@ pub(crate) fn prompt(prompt: &Prompt) {
     prompt.warnings().for_each(|warning| safe(&warning.to_string()));
 }
 
-/// Panics unless the URL may be handed to a browser: https, or http on loopback, visible ASCII, without user name and password.
+/// Panics unless the URL may be handed to a browser: https, or http on loopback, visible ASCII, without user name and
+/// password.
 pub(crate) fn openable(text: &str) -> Url {
     assert!(text.bytes().all(|b| matches!(b, b'!'..=b'~')), "a URL that is not ASCII: {text:?}");
     let url = Url::parse(text).unwrap_or_else(|error| panic!("{text:?} is no URL: {error}"));
@@ -121,8 +122,8 @@ pub(crate) fn contains(text: &[u8], word: &str) -> bool {
     memmem::find(text, word.as_bytes()).is_some()
 }
 
-/// Whether a text from an answer can be distinguished from everything that is not secret: long, of letters and digits, and nowhere else
-/// in the answer, in which nothing can be decoded to it.
+/// Whether a text from an answer can be distinguished from everything that is not secret: long, of letters and digits,
+/// and nowhere else in the answer, in which nothing can be decoded to it.
 pub(crate) fn is_unique(secret: &str, body: &[u8]) -> bool {
     let mixed = secret.bytes().filter(u8::is_ascii_digit).count() >= 3
         && secret.bytes().filter(u8::is_ascii_alphabetic).count() >= 3;

@@ -1,8 +1,8 @@
 //! Owns the list of fuzz targets: each has a file that opens with its invariant, which must hold for any bytes.
 //!
-//! A target is a function of bytes that panics when its invariant is broken. libFuzzer calls it with bytes that it generates,
-//! `tests/corpus.rs` with every committed seed. What an answer means is decided by independent code (`body`, `judge`, the testkit's
-//! `law`), never by the core.
+//! A target is a function of bytes that panics when its invariant is broken. libFuzzer calls it with bytes that it
+//! generates, `tests/corpus.rs` with every committed seed. What an answer means is decided by independent code (`body`,
+//! `judge`, the testkit's `law`), never by the core.
 
 #![allow(
     clippy::expect_used,

@@ -1,5 +1,6 @@
-//! Invariant: for any sequence of answers, delays, early wake-ups, cancellation and misuse, a refresh or a revocation sends one request at
-//! a time and always the same, at most four times and never early; ends as the last answer demands; and shows no secret.
+//! Invariant: for any sequence of answers, delays, early wake-ups, cancellation and misuse, a refresh or a revocation
+//! sends one request at a time and always the same, at most four times and never early; ends as the last answer
+//! demands; and shows no secret.
 
 use crate::judge;
 use device_flow_core::{

@@ -1,5 +1,5 @@
-//! Invariant: for any sequence of answers, delays, cancellation, storing, resuming and misuse, with any numbers, a sign-in keeps the
-//! polling law and the contract of the machine, and ends.
+//! Invariant: for any sequence of answers, delays, cancellation, storing, resuming and misuse, with any numbers, a
+//! sign-in keeps the polling law and the contract of the machine, and ends.
 
 use device_flow_testkit::choices::Bytes;
 use device_flow_testkit::world::{ANY, play};

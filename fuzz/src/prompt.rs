@@ -1,5 +1,5 @@
-//! Invariant: no text of a server or a transport is shown that does not print as itself; plain text is shown unchanged, and a URL only if
-//! it may be opened.
+//! Invariant: no text of a server or a transport is shown that does not print as itself; plain text is shown unchanged,
+//! and a URL only if it may be opened.
 
 use crate::drive::{Drive, Step};
 use crate::judge;
@@ -7,8 +7,8 @@ use device_flow_core::{Failure, Response, TransportError, TransportErrorKind};
 use std::borrow::Cow;
 use url::Url;
 
-/// The bytes are four texts, separated by the byte FF, which is not valid in UTF-8: user code, verification URI, complete URI, message.
-/// Without an FF they are one text, of an error or of a transport.
+/// The bytes are four texts, separated by the byte FF, which is not valid in UTF-8: user code, verification URI,
+/// complete URI, message. Without an FF they are one text, of an error or of a transport.
 pub fn check(data: &[u8]) {
     if memchr::memchr(0xff, data).is_none() {
         let text = String::from_utf8_lossy(data);

@@ -1,6 +1,7 @@
-//! Invariant: for any cache and any sequence of answers, delays, cancellation and misuse, a sign-in keeps the contract of the machine; a
-//! silent one never shows a code; no refresh token is lost unless the server has refused it, and no new one ever is; an answer that
-//! arrives just before a cancellation counts; the token was granted or is in the cache and not expired; and no secret is shown.
+//! Invariant: for any cache and any sequence of answers, delays, cancellation and misuse, a sign-in keeps the contract
+//! of the machine; a silent one never shows a code; no refresh token is lost unless the server has refused it, and no
+//! new one ever is; an answer that arrives just before a cancellation counts; the token was granted or is in the cache
+//! and not expired; and no secret is shown.
 
 use crate::judge;
 use base64ct::{Base64UrlUnpadded, Encoding as _};

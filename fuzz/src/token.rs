@@ -1,6 +1,6 @@
-//! Invariant: only one complete JSON object (or a form with its content type), without duplicate members, with a visible `access_token` and
-//! the type Bearer, is a token, and then exactly that one; everything else has the meaning of RFC 6749 §5.2 and RFC 8628 §3.5, never
-//! shortens a wait, and shows no secret.
+//! Invariant: only one complete JSON object (or a form with its content type), without duplicate members, with a
+//! visible `access_token` and the type Bearer, is a token, and then exactly that one; everything else has the meaning
+//! of RFC 6749 §5.2 and RFC 8628 §3.5, never shortens a wait, and shows no secret.
 
 use crate::body::{self, Member, Members, Message, Seconds};
 use crate::drive::{Drive, MAX_ANSWER, Step};
@@ -130,8 +130,8 @@ fn tokens(members: Option<&Members<'_>>, message: &Message<'_>) -> Vec<String> {
     texts.filter(|text| judge::is_unique(text, message.body)).collect()
 }
 
-/// The same for an answer that is no object, perhaps because it was cut short: any word at the start of what may be a member or its
-/// value. A form has none.
+/// The same for an answer that is no object, perhaps because it was cut short: any word at the start of what may be a
+/// member or its value. A form has none.
 fn in_a_page(message: &Message<'_>) -> Vec<String> {
     let body = message.body;
     if body::is_form(message.line) {
@@ -187,7 +187,8 @@ fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
     }
 }
 
-/// Google and Twitch have the error code in another member; a token must not be lost because of an unrelated text there.
+/// Google and Twitch have the error code in another member; a token must not be lost because of an unrelated text
+/// there.
 fn unless_renamed(members: &Members<'_>) -> Meaning {
     let plain = |name| members.get(name).text().is_none_or(|text| !text.contains(['_', ' ']));
     if plain("error_code") && plain("message") { Meaning::Token } else { Meaning::Unclear }

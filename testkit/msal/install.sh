@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Owns the installation of MSAL for Python and for Node with their extensions, from the package registries, at the pinned versions.
+# Owns the installation of MSAL for Python and for Node with their extensions, from the package registries, at the
+# pinned versions.
 #
 # usage: install.sh          into $DEVICE_FLOW_MSAL, by default <workspace>/target/msal
 # needs: node (20 or newer) with npm, python3 (3.9 or newer) with venv

@@ -1,4 +1,5 @@
-//! Owns addresses where no server answers: one that drops packets, as behind a router that drops IPv6, and one that refuses.
+//! Owns addresses where no server answers: one that drops packets, as behind a router that drops IPv6, and one that
+//! refuses.
 
 use rustix::net;
 use std::io::ErrorKind;

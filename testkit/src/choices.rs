@@ -2,7 +2,8 @@
 
 /// A source of decisions about what happens next.
 pub trait Choose {
-    /// One of `of` possibilities (at least 1), counted from 0. 0 must be the most ordinary one: a shrunk failure consists of them.
+    /// One of `of` possibilities (at least 1), counted from 0. 0 must be the most ordinary one: a shrunk failure
+    /// consists of them.
     fn pick(&mut self, of: usize) -> usize;
 
     /// Whether the source is exhausted: a world that could go on then ends.
@@ -19,8 +20,8 @@ pub trait Choose {
     }
 }
 
-/// Walks every path of a bounded world in turn, by replaying the previous path with its last open choice changed, and returns how
-/// many there were.
+/// Walks every path of a bounded world in turn, by replaying the previous path with its last open choice changed, and
+/// returns how many there were.
 ///
 /// ```
 /// use device_flow_testkit::choices::{Choose, every_path};
@@ -35,7 +36,8 @@ pub fn every_path(mut walk: impl FnMut(&mut Path)) -> u64 {
     for count in 1.. {
         path.depth = 0;
         walk(&mut path);
-        // A walk that asks less often after the same answers depends on something else, and the count would mean nothing.
+        // A walk that asks less often after the same answers depends on something else, and the count would mean
+        // nothing.
         assert_eq!(path.depth, path.chosen.len(), "the same choices led to another path");
         while path.chosen.pop_if(|(choice, of)| *choice + 1 == *of).is_some() {}
         match path.chosen.last_mut() {
@@ -67,8 +69,8 @@ impl Choose for Path {
     }
 }
 
-/// Choices read from the bytes of a fuzzer or a property test: one byte each, two where there are more than 256 possibilities.
-/// After the last byte every choice is 0.
+/// Choices read from the bytes of a fuzzer or a property test: one byte each, two where there are more than 256
+/// possibilities. After the last byte every choice is 0.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a>(pub &'a [u8]);
 

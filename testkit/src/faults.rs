@@ -1,5 +1,5 @@
-//! Owns `Proxy`: it stands in front of any server, forwards each request, reads the whole answer, and damages it on the way back. It
-//! counts how much of it the client took.
+//! Owns `Proxy`: it stands in front of any server, forwards each request, reads the whole answer, and damages it on the
+//! way back. It counts how much of it the client took.
 
 use crate::loopback::{self, Asked, Authority, Loopback, Next};
 use std::io::{self, Read, Write};
@@ -66,8 +66,8 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// In front of the server for plain HTTP on this port of 127.0.0.1. `plan` maps the number of a request, counted from 0, to its
-    /// fault.
+    /// In front of the server for plain HTTP on this port of 127.0.0.1. `plan` maps the number of a request, counted
+    /// from 0, to its fault.
     pub fn http(upstream: u16, plan: impl Fn(usize) -> Fault + Send + Sync + 'static) -> Self {
         let written = Arc::<AtomicU64>::default();
         let loopback = Loopback::http(serve(upstream, "http", Arc::new(plan), written.clone()));
@@ -234,7 +234,8 @@ fn send_with(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result
     Ok(answer.next())
 }
 
-/// Far more than all buffers between two programs hold, and little enough that a test soon notices a client that reads all of it.
+/// Far more than all buffers between two programs hold, and little enough that a test soon notices a client that reads
+/// all of it.
 const ENDLESS: usize = 64 << 20;
 
 fn flood(wire: &mut dyn Write, head: &[u8], piece: &[u8]) -> io::Result<()> {

@@ -4,8 +4,8 @@ use std::env;
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
 
-/// Runs `install.sh` in this folder of sources, unless what it installed is up to date, and returns the folder with the result: that of
-/// the environment variable, else `target/NAME` of this workspace, else one for temporary files.
+/// Runs `install.sh` in this folder of sources, unless what it installed is up to date, and returns the folder with the
+/// result: that of the environment variable, else `target/NAME` of this workspace, else one for temporary files.
 #[track_caller]
 pub(crate) fn install(sources: &Path, variable: &str, name: &str) -> PathBuf {
     let folder = env::var_os(variable).map_or_else(|| default_folder(name), PathBuf::from);

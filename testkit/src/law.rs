@@ -1,5 +1,5 @@
-//! Owns when the next poll may and must come, written from the polling law (RFC 8628 §3.5) and not from the core. The watch and the
-//! fuzz targets judge by it.
+//! Owns when the next poll may and must come, written from the polling law (RFC 8628 §3.5) and not from the core. The
+//! watch and the fuzz targets judge by it.
 
 /// The state of the law for one code. Times in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -29,8 +29,8 @@ pub enum Next {
 }
 
 impl Law {
-    /// Rules 1, 2, 5, 6, 8, 12 and 13, from the arrival of an answer with this `Retry-After`. It computes in 128 bits, so that nothing
-    /// can overflow here; a moment beyond 64 bits never comes.
+    /// Rules 1, 2, 5, 6, 8, 12 and 13, from the arrival of an answer with this `Retry-After`. It computes in 128 bits,
+    /// so that nothing can overflow here; a moment beyond 64 bits never comes.
     pub fn next(&self, answered: u64, retry_after: u64) -> Next {
         let [interval, deadline, answered] = [self.interval, self.deadline, answered].map(u128::from);
         let soonest = answered + interval;

@@ -6,7 +6,8 @@
 //! - `conformance` (feature `loopback`, Unix): the duties of a transport, tried one by one.
 //! - `faults` (feature `loopback`, Unix): a proxy that damages the answers of any server.
 //! - `law`: when the next poll may and must come.
-//! - `loopback` (feature of the same name, Unix): small servers that send exactly the bytes of a test, and certificates for them.
+//! - `loopback` (feature of the same name, Unix): small servers that send exactly the bytes of a test, and certificates
+//!   for them.
 //! - `memory`: a driver without sockets and without waits.
 //! - `microsoft` (feature `loopback`, Unix): a server that looks like Microsoft Entra ID and follows a script.
 //! - `msal` (Unix): MSAL for Python and for Node, installed and run.

@@ -1,5 +1,5 @@
-//! Owns `Loopback`: a small HTTP server on loopback, with TLS or without; a test decides every byte that it sends, and it records what
-//! it receives. Owns the certificates for it, too.
+//! Owns `Loopback`: a small HTTP server on loopback, with TLS or without; a test decides every byte that it sends, and
+//! it records what it receives. Owns the certificates for it, too.
 
 use device_flow_core::{Client, ClientBuilder, Provider};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A server on a free port of 127.0.0.1, with one thread for each connection. It keeps connections open unless told otherwise.
+/// A server on a free port of 127.0.0.1, with one thread for each connection. It keeps connections open unless told
+/// otherwise.
 pub struct Loopback {
     address: SocketAddr,
     scheme: &'static str,
@@ -93,7 +94,8 @@ impl Loopback {
         tls: Option<Arc<Certificates>>,
         serve: impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static,
     ) -> Self {
-        // What clients log is printed when `RUST_LOG` asks for it, so that the whole test run can be searched for secrets.
+        // What clients log is printed when `RUST_LOG` asks for it, so that the whole test run can be searched for
+        // secrets.
         let _ = env_logger::builder().is_test(true).try_init();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -227,8 +229,8 @@ fn talk<S: Read + Write>(
     }
 }
 
-/// Starts a proxy that connects every tunnel to this port of 127.0.0.1, whatever host is requested, and passes the head of each CONNECT
-/// request to `check`. Returns the proxy's own port.
+/// Starts a proxy that connects every tunnel to this port of 127.0.0.1, whatever host is requested, and passes the head
+/// of each CONNECT request to `check`. Returns the proxy's own port.
 pub fn tunnel_to(port: u16, check: impl Fn(&str) + Send + 'static) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let own = listener.local_addr().unwrap().port();
@@ -265,7 +267,8 @@ pub fn answer(wire: &mut dyn Write, status: u16, headers: &str, body: &str) -> N
     }
 }
 
-/// Plays an authorization server: a code with an interval of one second, then one of these error codes for each poll, then a token.
+/// Plays an authorization server: a code with an interval of one second, then one of these error codes for each poll,
+/// then a token.
 pub fn sign_in(errors: &'static [&'static str]) -> impl Fn(&Asked, &mut dyn Write) -> Next + Send + Sync + 'static {
     let polls = AtomicUsize::new(0);
     move |asked, wire| {

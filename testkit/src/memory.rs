@@ -3,8 +3,9 @@
 use crate::server::{Asked, Script};
 use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, Timestamp};
 
-/// Drives a machine to its end against a script that plays the server at `base` (scheme, host, port), and returns the outcome and the
-/// requests. It does what `run` of the adapters does; waits end exactly on time, and an answer takes the latency of its turn.
+/// Drives a machine to its end against a script that plays the server at `base` (scheme, host, port), and returns the
+/// outcome and the requests. It does what `run` of the adapters does; waits end exactly on time, and an answer takes
+/// the latency of its turn.
 ///
 /// # Panics
 /// When the machine has not ended after ten thousand steps.

@@ -1,8 +1,8 @@
 //! Owns MSAL for Python and for Node in tests: the real packages, installed once, and programs that use them.
 //!
-//! The folder `msal` of this crate holds the programs and the script that installs the packages from their registries at pinned
-//! versions. The first [`installed`] in a process runs it: seven seconds and the network once, a tenth of a second afterwards. They
-//! live in `$DEVICE_FLOW_MSAL`, by default `target/msal` of the workspace.
+//! The folder `msal` of this crate holds the programs and the script that installs the packages from their registries
+//! at pinned versions. The first [`installed`] in a process runs it: seven seconds and the network once, a tenth of a
+//! second afterwards. They live in `$DEVICE_FLOW_MSAL`, by default `target/msal` of the workspace.
 
 use crate::installation::install;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! Owns `Recorder`: any machine on a timeline that only its own waits advance, and a record of all that it did. Every driver, however
-//! slow, gets the same record; so two drivers of one script can be compared to the byte and the millisecond.
+//! Owns `Recorder`: any machine on a timeline that only its own waits advance, and a record of all that it did. Every
+//! driver, however slow, gets the same record; so two drivers of one script can be compared to the byte and the
+//! millisecond.
 
 use device_flow_core::{
     Action, Failure, LastError, Machine, Misuse, Outgoing, Prompt, Response, Ticket, Timestamp, TransportError,
@@ -7,15 +8,17 @@ use device_flow_core::{
 };
 use std::fmt::{self, Write as _};
 
-/// How long each request takes on the timeline of the machine: not zero, so that counting from the wrong end of it is noticed.
+/// How long each request takes on the timeline of the machine: not zero, so that counting from the wrong end of it is
+/// noticed.
 pub const ROUND_TRIP: u64 = 40;
 /// How long each wait takes on the timeline of the driver, in milliseconds: not zero, so that its waiting is exercised.
 const NAP: u64 = 1;
 
 /// A machine, its own time, and a record of what it did.
 ///
-/// What it changes: the machine does not get the time of the driver. Each wait ends exactly when it should, and takes the driver a
-/// millisecond; each request takes [`ROUND_TRIP`]. Requests, answers, failures and their order pass through unchanged.
+/// What it changes: the machine does not get the time of the driver. Each wait ends exactly when it should, and takes
+/// the driver a millisecond; each request takes [`ROUND_TRIP`]. Requests, answers, failures and their order pass
+/// through unchanged.
 ///
 /// It also checks the machine: it wakes it too early in every wait, and during every request.
 pub struct Recorder<M> {
@@ -69,7 +72,8 @@ pub struct Sent {
 }
 
 impl<M> Recorder<M> {
-    /// Records a machine that talks to the server at `base` (scheme, host, port); that address is left out of the trace.
+    /// Records a machine that talks to the server at `base` (scheme, host, port); that address is left out of the
+    /// trace.
     pub fn new(inner: M, base: &str) -> Self {
         Self { inner, base: base.to_owned(), now: 0, nap: None, trace: Trace::default() }
     }

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-/// Every code is approved at the first poll. The tokens of the nth grant are `AT-canary-n` and `RT-canary-n`; there is no ID token. A
-/// refresh token is valid once.
+/// Every code is approved at the first poll. The tokens of the nth grant are `AT-canary-n` and `RT-canary-n`; there is
+/// no ID token. A refresh token is valid once.
 pub struct Rotating {
     /// The server below, which records the requests.
     pub server: Loopback,

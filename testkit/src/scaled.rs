@@ -1,14 +1,16 @@
-//! Owns faster timelines for any machine against a real server: `Scaled`, whose waits are short, and `Skipping`, which has none.
+//! Owns faster timelines for any machine against a real server: `Scaled`, whose waits are short, and `Skipping`, which
+//! has none.
 
 use device_flow_core::{Action, Machine, Misuse, Response, Ticket, Timestamp, TransportError};
 use std::time::Duration;
 
 /// A machine for which time runs faster: an outer millisecond is `factor` inner ones.
 ///
-/// What it changes, and what a test with it therefore cannot prove: every wait is `factor` times shorter on the wire, and the times in
-/// [`Action::Wait`] are outer ones, while those inside a prompt (`expires_at`) and in reasons stay inner ones. Time limits of the HTTP
-/// client are not scaled, so a slow answer costs `factor` times as much of the lifetime of the code. Requests, answers, failures and
-/// their order pass through unchanged, and no wait ends early for the inner machine: the outer end is rounded up.
+/// What it changes, and what a test with it therefore cannot prove: every wait is `factor` times shorter on the wire,
+/// and the times in [`Action::Wait`] are outer ones, while those inside a prompt (`expires_at`) and in reasons stay
+/// inner ones. Time limits of the HTTP client are not scaled, so a slow answer costs `factor` times as much of the
+/// lifetime of the code. Requests, answers, failures and their order pass through unchanged, and no wait ends early for
+/// the inner machine: the outer end is rounded up.
 #[derive(Debug)]
 pub struct Scaled<M> {
     inner: M,
@@ -65,10 +67,12 @@ impl<M: Machine> Machine for Scaled<M> {
     }
 }
 
-/// A machine whose waits end as soon as they begin: its time jumps to the end of each. For measuring everything but the waits.
+/// A machine whose waits end as soon as they begin: its time jumps to the end of each. For measuring everything but the
+/// waits.
 ///
-/// What it changes: a driver never gets [`Action::Wait`], so a test with it proves nothing about waiting, and the server is polled as
-/// fast as it answers. For the inner machine every wait was observed; its time is ahead of the driver's.
+/// What it changes: a driver never gets [`Action::Wait`], so a test with it proves nothing about waiting, and the
+/// server is polled as fast as it answers. For the inner machine every wait was observed; its time is ahead of the
+/// driver's.
 #[derive(Debug)]
 pub struct Skipping<M> {
     inner: M,

@@ -1,4 +1,5 @@
-//! Owns the sentinel: the word that every secret in the tests contains, and the search for it in what is printed or logged.
+//! Owns the sentinel: the word that every secret in the tests contains, and the search for it in what is printed or
+//! logged.
 //!
 //! `testkit/secrets.sh` searches the output of the whole test run in the same way.
 
@@ -11,8 +12,8 @@ pub const ENTROPY: [u8; 32] = [
     254, 113, 169, 218, 175, 47, 156, 106, 112,
 ];
 
-/// The forms in which the word can leak: as it is, in base64 after zero, one or two bytes, and in hexadecimal. Form encoding, percent
-/// encoding and JSON leave letters alone.
+/// The forms in which the word can leak: as it is, in base64 after zero, one or two bytes, and in hexadecimal. Form
+/// encoding, percent encoding and JSON leave letters alone.
 const FORMS: [&str; 5] = [CANARY, "Y2FuYXJ5", "NhbmFye", "jYW5hcn", "63616e617279"];
 
 /// The number of the line with a secret, counted from 0, and the text before the secret; `None` when there is none.

@@ -1,5 +1,5 @@
-//! Owns the scripted authorization server: the bytes of each of its answers, and whether a request has the form that RFC 8628
-//! demands. It knows no sockets and no clock.
+//! Owns the scripted authorization server: the bytes of each of its answers, and whether a request has the form that
+//! RFC 8628 demands. It knows no sockets and no clock.
 
 use device_flow_core::{
     Client, ClientBuilder, Machine, Provider, Request, Response, Ticket, Timestamp, TransportError, TransportErrorKind,
@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 
-/// The device code. Like all secrets here it contains the word of [`secrets`](crate::secrets), so that a search finds every place
-/// that shows one.
+/// The device code. Like all secrets here it contains the word of [`secrets`](crate::secrets), so that a search finds
+/// every place that shows one.
 pub const DEVICE_CODE: &str = "DC-canary/+ &=";
 /// The access token.
 pub const ACCESS_TOKEN: &str = "AT-canary";
@@ -299,7 +299,8 @@ impl Wire {
     }
 }
 
-/// A script: what happens to each request in turn; after the last one the server answers `authorization_pending` for ever.
+/// A script: what happens to each request in turn; after the last one the server answers `authorization_pending` for
+/// ever.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     turns: VecDeque<Turn>,

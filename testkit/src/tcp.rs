@@ -1,5 +1,5 @@
-//! Owns the scripted server on real sockets, plain and with TLS: it puts each turn on the wire, faults included, and records the
-//! requests in order.
+//! Owns the scripted server on real sockets, plain and with TLS: it puts each turn on the wire, faults included, and
+//! records the requests in order.
 
 use crate::loopback::{self, Loopback, Next};
 use crate::server::{Asked, Script, Turn};

@@ -1,5 +1,5 @@
-//! Owns the world of one sign-in: a real `DeviceFlow`, the scripted server, a clock, and a person who stops or restarts it, all
-//! driven by choices, under the watch. It reports the first breach of the law.
+//! Owns the world of one sign-in: a real `DeviceFlow`, the scripted server, a clock, and a person who stops or restarts
+//! it, all driven by choices, under the watch. It reports the first breach of the law.
 
 use crate::choices::Choose;
 use crate::secrets::CANARY;

@@ -1,42 +1,39 @@
-//! The table of cases, `docs/cases.md`: every bad input and fault that this project knows, and the tests that carry it.
-//! It is made
-//! from `testkit/cases.txt` and from the tests themselves; `UPDATE_CASES=1 cargo test -p device-flow-testkit --test
-//! cases_table`
-//! writes it anew.
+//! The table of cases, `docs/cases.md`: every bad input and fault that this project knows, and the tests that prove it.
+//! It is made from `testkit/cases.txt` and from the tests; `UPDATE_CASES=1 cargo test -p device-flow-testkit --test
+//! cases_table` writes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
+#[path = "support/files.rs"]
+mod files;
+
+use files::{members, root, rust_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 
 const TABLE: &str = "docs/cases.md";
 const INTRODUCTION: &str = "# Cases
 
-Bad inputs and faults, what comes of them, and the tests that prove it. A test carries a case when its name or a comment on it or in
-it has the number. This file is made by `UPDATE_CASES=1 cargo test -p device-flow-testkit --test cases_table` out of `testkit/cases.txt` and the
-tests; without the variable the same command fails when the file is out of date or a case has lost its tests. What stands in
-adapter-tokio/tests/adapter is run by both adapters, `stopping.rs` apart.
+Bad inputs and faults, their consequences, and the tests that prove them. A test belongs to a case when its name, or a comment on it or
+in it, has the number of the case. `UPDATE_CASES=1 cargo test -p device-flow-testkit --test cases_table` makes this file from
+`testkit/cases.txt` and the tests; without the variable it fails when the file is out of date or a case has no test. The tests in
+adapter-tokio/tests/adapter run with both adapters, except those in `stopping.rs`.
 ";
 
-/// Where tests live: file, then names; an empty name is the file as a whole.
+/// The tests of a case: file, then names; an empty name is the file as a whole.
 type Places = BTreeMap<String, BTreeSet<String>>;
 
 struct Case {
     id: &'static str,
     statement: &'static str,
-    /// Why it may have no test.
+    /// The reason why it has no test.
     excuse: Option<&'static str>,
 }
 
 struct Section {
     title: &'static str,
-    /// What all of its cases may wait for.
+    /// The reason why its cases may have no tests.
     excuse: Option<&'static str>,
     cases: Vec<Case>,
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 fn sections() -> Vec<Section> {
@@ -74,9 +71,8 @@ fn ids_of_name(name: &str) -> Vec<String> {
     name.split('_').map(str::to_uppercase).filter(|word| is_id(word)).collect()
 }
 
-/// Every number in a file, with the test that it belongs to: the one whose comment, name or body it stands in. What
-/// stands in
-/// the head of the file (`//!`) belongs to the whole file. Leans on nothing but the indentation that rustfmt gives.
+/// Every number in a file, with the test that it belongs to: the one whose comment, name or body contains it. A number in
+/// the head of the file (`//!`) belongs to the whole file. Relies only on the indentation of rustfmt.
 fn carried(source: &str) -> Vec<(String, String)> {
     let mut found = vec![];
     let (mut above, mut is_test) = (vec![], false);
@@ -108,30 +104,10 @@ fn carried(source: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Every Rust file of the workspace that may hold tests, by its path from the root.
-fn sources() -> Vec<(String, String)> {
-    let root = root();
-    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
-    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).expect("the members on one line");
-    let mut folders: Vec<_> = members.split('"').skip(1).step_by(2).map(|member| root.join(member)).collect();
-    assert!(folders.len() >= 6, "{members}");
-    let mut files = vec![];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
-            if path.is_dir() {
-                let foreign = ["target", "node_modules", "venv", "corpus"];
-                if !foreign.iter().any(|foreign| path.ends_with(foreign)) {
-                    folders.push(path);
-                }
-            } else if name.ends_with(".rs") && !name.ends_with("tests/cases_table.rs") {
-                files.push((name, fs::read_to_string(path).unwrap()));
-            }
-        }
-    }
-    files.sort();
-    files
+/// Every Rust file of the workspace that may have tests, with its path from the root.
+fn sources() -> impl Iterator<Item = (String, String)> {
+    let all = members().into_iter().flat_map(|member| rust_files(&member));
+    all.filter(|(name, _)| !name.ends_with("tests/cases_table.rs"))
 }
 
 /// The tests of each case; a number that no case has is wrong.
@@ -207,7 +183,7 @@ fn every_case_has_its_tests_and_the_table_says_which() {
     };
     let excused = text.lines().filter(|row| row.ends_with("* |")).count();
     println!(
-        "{} cases, {} of them of A to D, G and P; {excused} wait for what is not built",
+        "{} cases, {} of them in A to D, G and P; {excused} have a reason in place of a test",
         rows("ABCDEFGP"),
         rows("ABCDGP")
     );

@@ -1,5 +1,6 @@
-//! Proves that the core in memory, the tokio adapter and the blocking adapter are one client: for every script they make the same
-//! requests, in the same order, at the same times, and end the same way; and the server receives each request once.
+//! Proves that the core in memory, the tokio adapter and the blocking adapter are one client: for every script they
+//! make the same requests, in the same order, at the same times, and end the same way; and the server receives each
+//! request once.
 
 #![cfg(unix)]
 #![allow(
@@ -51,7 +52,8 @@ const fn error(code: &'static str) -> Turn {
     Turn::new(Reply::Error(code))
 }
 
-/// Scripts of sign-ins. After the last turn of a script the server answers `authorization_pending` until the code expires.
+/// Scripts of sign-ins. After the last turn of a script the server answers `authorization_pending` until the code
+/// expires.
 fn sign_ins() -> Vec<Vec<Turn>> {
     use Number::{Absent, AndAHalf, Huge, Negative, Nonsense, Null, Quoted, Whole};
     let short = code(Whole(5), Whole(60));
@@ -312,8 +314,8 @@ fn a_discovery_is_the_same_in_memory_on_tokio_and_blocking() {
     });
 }
 
-/// The same waits in real time, twenty times as fast: on the wire, each gap from an answer to the next request is no shorter
-/// than the wait of the machine in memory, and not much longer.
+/// The same waits in real time, twenty times as fast: on the wire, each gap from an answer to the next request is no
+/// shorter than the wait of the machine in memory, and not much longer.
 #[test]
 fn polling_law_2_real_waits_are_those_in_memory() {
     const FACTOR: u32 = 20;

@@ -36,9 +36,11 @@ enum End {
     Unnoticed,
     /// Once: the request is sent again after a delay. Always: four attempts, then this failure.
     Retried(Kind),
-    /// Discovery. Once: the second location is asked at once. Always: this breach of the protocol, after both locations.
+    /// Discovery. Once: the second location is asked at once. Always: this breach of the protocol, after both
+    /// locations.
     SecondLocation(Breach),
-    /// A poll. Once: one failure in the trail, and the flow goes on. Always: the code expires, and the trail has the cause.
+    /// A poll. Once: one failure in the trail, and the flow goes on. Always: the code expires, and the trail has the
+    /// cause.
     Survived(Kind),
     /// A poll. Once: one failure in the trail, and the flow goes on. Always: this breach, with the fourth in a row.
     Tolerated(Breach),

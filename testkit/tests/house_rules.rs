@@ -1,34 +1,24 @@
 //! The rules of the house that a search can check: which words may be in which files, and how long a file may be.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "support/files.rs"]
+mod files;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
+use files::{members, root, rust_files, texts};
+use std::fs;
 
 /// Every Rust file in a folder, with its path from the root and its code without comments and unit tests.
 fn sources(folder: &str) -> Vec<(String, String)> {
-    let (root, mut found) = (root(), vec![]);
-    let mut folders = vec![root.join(folder)];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let name = path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
-                let text = fs::read_to_string(&path).unwrap();
-                let unit_tests = name.ends_with("/tests.rs");
-                let code = text.split("#[cfg(test)]").next().filter(|_| !unit_tests).unwrap_or_default();
-                let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
-                found.push((name, code.join("\n")));
-            }
-        }
-    }
+    let found: Vec<_> =
+        rust_files(folder).into_iter().map(|(name, text)| (without_tests(&name, &text), name)).collect();
     assert!(!found.is_empty(), "{folder}");
-    found
+    found.into_iter().map(|(code, name)| (name, code)).collect()
+}
+
+fn without_tests(name: &str, text: &str) -> String {
+    let code = text.split("#[cfg(test)]").next().filter(|_| !name.ends_with("/tests.rs")).unwrap_or_default();
+    let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    code.join("\n")
 }
 
 /// No file in these folders but the allowed ones (by the beginning of their path) contains any of the words.
@@ -146,8 +136,7 @@ fn files_are_short_and_say_what_they_own() {
         "testkit/src",
     ];
     for folder in folders {
-        for (name, _) in sources(folder) {
-            let text = fs::read_to_string(root().join(&name)).unwrap();
+        for (name, text) in rust_files(folder) {
             assert!(text.starts_with("//! "), "{name} does not say what it owns");
             let lines = text.lines().count();
             assert!(lines <= 600, "{name} has {lines} lines");
@@ -181,10 +170,23 @@ fn what_adapters_share_has_neither_a_runtime_nor_an_http_client() {
 fn every_workspace_crate_forbids_unsafe_code() {
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains("unsafe_code = \"forbid\""));
-    for member in
-        ["core", "adapter-common", "adapter-tokio", "adapter-blocking", "adapter-store", "cli-demo", "testkit", "fuzz"]
-    {
-        let manifest = fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
+    for member in members() {
+        let manifest = fs::read_to_string(root().join(&member).join("Cargo.toml")).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{member}");
     }
+}
+
+/// Turns of phrase that make a sentence a riddle. What they mean can be said plainly.
+#[test]
+fn texts_are_in_plain_english() {
+    let phrases =
+        ["Whoever", "how manieth", " is to be ", " are to be ", "of whom", "the metadata name the", "is not to be"];
+    let mut wrong = vec![];
+    for (name, text) in texts() {
+        // A phrase may go over the end of a line, with the mark of a comment behind it.
+        let text = text.replace("//!", "").replace("///", "").replace("//", "").replace('#', "");
+        let text = format!(" {} ", text.split_whitespace().collect::<Vec<_>>().join(" "));
+        wrong.extend(phrases.iter().filter(|phrase| text.contains(**phrase)).map(|phrase| format!("{name}: {phrase}")));
+    }
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }

@@ -1,18 +1,18 @@
-//! The feature table of the MSALs, `docs/msal.md`: no row is missing, each has a test or a reason, and every test it names exists.
+//! The feature table of the MSALs, `docs/msal.md`: no row is missing, each has a test or a reason, and every test that
+//! it names exists.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
+#[path = "support/files.rs"]
+mod files;
+
+use files::{members, root, rust_files};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// How many rows each section has.
 const ROWS: [(u32, u32); 8] = [(1, 15), (2, 11), (3, 18), (4, 21), (5, 7), (6, 23), (7, 44), (8, 20)];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
-
-/// The names of the functions below a test attribute. Leans on nothing but the lines that rustfmt makes.
+/// The names of the functions with a test attribute. Relies only on the lines that rustfmt makes.
 fn tests(source: &str) -> Vec<String> {
     let (mut found, mut is_test) = (vec![], false);
     for line in source.lines().map(str::trim_start) {
@@ -29,25 +29,7 @@ fn tests(source: &str) -> Vec<String> {
 }
 
 fn all_tests() -> BTreeSet<String> {
-    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
-    let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).expect("the members on one line");
-    let mut folders = vec![];
-    for member in members.split('"').skip(1).step_by(2) {
-        folders
-            .extend(["src", "tests"].map(|folder| root().join(member).join(folder)).into_iter().filter(|f| f.exists()));
-    }
-    let mut found = BTreeSet::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.extend(tests(&fs::read_to_string(path).unwrap()));
-            }
-        }
-    }
-    found
+    members().iter().flat_map(|member| rust_files(member)).flat_map(|(_, source)| tests(&source)).collect()
 }
 
 struct Row<'a> {

@@ -1,5 +1,5 @@
-//! Whole sign-ins over real sockets with a word in every secret (G11): it is in nothing that is printed, told, logged at any
-//! level or panicked with, whether the sign-in succeeds or fails.
+//! Whole sign-ins over real sockets with a word in every secret (G11): it is in nothing that is printed, told, logged
+//! at any level or panicked with, whether the sign-in succeeds or fails.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is how a test reports")]
 
@@ -312,8 +312,8 @@ fn g11_no_secret_leaves_a_blocking_sign_in() {
     every_scenario(blocking);
     are_clean(&logged(|_| true), &["ureq", "ureq_proto", "rustls"]);
 
-    // At trace level ureq logs every byte of every connection, sixteen in a line, and the target of a redirect. When this fails, that
-    // has improved, and the warning can be removed.
+    // At trace level ureq logs every byte of every connection, sixteen in a line, and the target of a redirect. When
+    // this fails, that has improved, and the warning can be removed.
     UREQ_DUMPS.store(true, Ordering::SeqCst);
     let server = Loopback::http(serving(grants));
     assert!(sign_in(blocking, &Settings::default(), &server.url(""), 0).is_ok());

@@ -1,4 +1,5 @@
-//! The watch notices when a rule of the law is broken by one millisecond, on either side, and reports nothing where it is kept.
+//! The watch notices when a rule of the law is broken by one millisecond, on either side, and reports nothing where it
+//! is kept.
 
 use device_flow_core::TransportErrorKind::{Timeout, UntrustedCertificate};
 use device_flow_testkit::server::Number::{Absent, Whole};

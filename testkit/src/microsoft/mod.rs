@@ -1,9 +1,9 @@
-//! Owns `Microsoft`: a server on loopback that looks like Microsoft Entra ID to every client, follows a test's script, and records each
-//! request, the program that sent it, and the state of its refresh token.
+//! Owns `Microsoft`: a server on loopback that looks like Microsoft Entra ID to every client, follows a test's script,
+//! and records each request, the program that sent it, and the state of its refresh token.
 //!
 //! It speaks HTTPS with a certificate for Microsoft's own hosts and for `localhost`. A client reaches it as
-//! `https://localhost:{port}/{tenant}`, or under Microsoft's names through [`Microsoft::proxy`]: then the proxy and the certificate
-//! authority are the only settings that differ from production.
+//! `https://localhost:{port}/{tenant}`, or under Microsoft's names through [`Microsoft::proxy`]: then the proxy and the
+//! certificate authority are the only settings that differ from production.
 
 mod answers;
 mod errors;
@@ -85,7 +85,8 @@ pub struct Script {
     pub numbers_are_text: bool,
     /// Whether a token answer lists its scopes.
     pub tells_scope: bool,
-    /// Whether a refresh token still works after it was replaced. Microsoft's do for a while; here they do not by default.
+    /// Whether a refresh token still works after it was replaced. Microsoft's do for a while; here they do not by
+    /// default.
     pub tolerates_reuse: bool,
     /// The claims challenge with which every refresh is refused.
     pub challenge: Option<&'static str>,

@@ -1,13 +1,13 @@
 //! Owns real authorization servers on loopback: it starts them, stops them, and sends a person to their pages.
 //!
-//! The servers are oidc-provider, Authlib and django-oauth-toolkit, from the package registries at pinned versions;
-//! the folder `servers` of this crate holds their sources and the script that installs them. The first start in a process runs that
-//! script: ten seconds and the network once, a tenth of a second afterwards. They live in
+//! The servers are oidc-provider, Authlib and django-oauth-toolkit, from the package registries at pinned versions; the
+//! folder `servers` of this crate holds their sources and the script that installs them. The first start in a process
+//! runs that script: ten seconds and the network once, a tenth of a second afterwards. They live in
 //! `$DEVICE_FLOW_SERVERS`, by default `target/servers` of the workspace (outside of it a folder for temporary files).
 //!
 //! Every [`Server`] has its own port, process and state, so tests may run side by side. Nothing here needs a runtime:
-//! [`Server::start`] and the calls for the person block, at most a few seconds. In an async test whose client has to go on
-//! meanwhile, put the server in an `Arc` and send the person from `spawn_blocking`.
+//! [`Server::start`] and the calls for the person block, at most a few seconds. In an async test whose client has to go
+//! on meanwhile, put the server in an `Arc` and send the person from `spawn_blocking`.
 //!
 //! The user is alice. A client authenticates as its constant here says: [`PUBLIC`], [`BASIC`], [`BASIC_PLAIN`],
 //! [`POST`], [`NO_DEVICE`], [`DPOP`].
@@ -61,8 +61,8 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 pub enum Kind {
     /// oidc-provider (Node.js). Never says `slow_down`; replaying a used device code revokes the tokens it gave.
     OidcProvider,
-    /// Authlib with Flask. Says `slow_down` by the strictest rule: a poll sooner than the interval after the one before,
-    /// even a refused one, adds five seconds for good.
+    /// Authlib with Flask. Says `slow_down` by the strictest rule: a poll sooner than the interval after the one
+    /// before, even a refused one, adds five seconds for good.
     Authlib,
     /// django-oauth-toolkit. Never says `slow_down` nor `expired_token`: an expired code stays pending for ever.
     DjangoOauthToolkit,
@@ -158,8 +158,8 @@ impl Server {
             fs::copy(installed.join("django.sqlite3"), &database).expect("a copy of the template database");
         }
 
-        // The server inherits the bound port as its standard input. So no other program can take the port in between, and a
-        // client that connects while the server starts waits for it.
+        // The server inherits the bound port as its standard input. So no other program can take the port in between,
+        // and a client that connects while the server starts waits for it.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let base_url = format!("http://{}", port.local_addr().expect("an address"));
         let log = File::create(state.path().join("log")).expect("a log file");
@@ -189,8 +189,8 @@ impl Server {
         server
     }
 
-    /// A running server with an interval of one second, shared by the tests of this process that run at the same time: codes are
-    /// independent of each other.
+    /// A running server with an interval of one second, shared by the tests of this process that run at the same time:
+    /// codes are independent of each other.
     #[track_caller]
     pub fn shared(kind: Kind) -> Arc<Self> {
         static RUNNING: [Mutex<Weak<Server>>; 3] = [const { Mutex::new(Weak::new()) }; 3];

@@ -77,7 +77,8 @@ impl Tap {
         }
     }
 
-    /// How long the client was quiet before each poll: slightly longer than it waited, because the way to the tap takes time.
+    /// How long the client was quiet before each poll: slightly longer than it waited, because the way to the tap takes
+    /// time.
     pub fn quiet_before_polls(&self) -> Vec<Duration> {
         let exchanges = self.exchanges();
         let after = |pair: &[Exchange]| pair[1].is_poll().then(|| pair[1].asked.duration_since(pair[0].answered));

@@ -32,8 +32,8 @@ pub enum Rule {
     Drift,
     /// 14: no panic, no early poll and no busy loop, whatever the numbers.
     Saturate,
-    /// What the contract of the core's `Machine` promises beyond the law: the code is shown first, waits end in the future and are
-    /// repeated unchanged, and there are no more polls than intervals in the lifetime of the code.
+    /// What the contract of the core's `Machine` promises beyond the law: the code is shown first, waits end in the
+    /// future and are repeated unchanged, and there are no more polls than intervals in the lifetime of the code.
     Contract,
 }
 

@@ -1,4 +1,5 @@
-//! Owns what an answer means by the RFCs and the polling law, read from the script of the server and not from its bytes.
+//! Owns what an answer means by the RFCs and the polling law, read from the script of the server and not from its
+//! bytes.
 
 use crate::server::{Number, Reply, Turn};
 use device_flow_core::TransportErrorKind;

@@ -1,5 +1,6 @@
-//! Owns the polling law on a trace: an independent reading of RFC 8628 §3.4 and §3.5 and of ten years of broken clients, with every
-//! bound stated from below and from above. It shares no code with the core, and watches other clients too.
+//! Owns the polling law on a trace: an independent reading of RFC 8628 §3.4 and §3.5 and of ten years of broken
+//! clients, with every bound stated from below and from above. It shares no code with the core, and watches other
+//! clients too.
 
 mod breach;
 mod meaning;
@@ -14,8 +15,9 @@ use device_flow_core::TransportErrorKind;
 use meaning::{Meaning, Seconds};
 use std::fmt;
 
-/// Watches one sign-in: [`observe`](Watch::observe) takes all that happens, in order; [`breaches`](Watch::breaches) tells which rules
-/// were broken. All times are milliseconds on one clock, which the observer chooses and which must be right.
+/// Watches one sign-in: [`observe`](Watch::observe) takes all that happens, in order; [`breaches`](Watch::breaches)
+/// tells which rules were broken. All times are milliseconds on one clock, which the observer chooses and which must be
+/// right.
 #[derive(Debug)]
 pub struct Watch {
     due: Due,
@@ -23,7 +25,8 @@ pub struct Watch {
     device_failures: usize,
     in_flight: bool,
     announced_wait: Option<u64>,
-    /// Whether the client says until when it waits and what it knows of the code, as our core does; others only sleep and send.
+    /// Whether the client says until when it waits and what it knows of the code, as our core does; others only sleep
+    /// and send.
     announces: bool,
     breaches: Vec<Breach>,
 }
@@ -59,8 +62,8 @@ struct Code {
 const SECOND: u64 = 1_000;
 
 impl Watch {
-    /// Watches a client on the core's `Machine`, which starts now: it announces its waits and what it knows of the code, and both are
-    /// held against the law.
+    /// Watches a client on the core's `Machine`, which starts now: it announces its waits and what it knows of the
+    /// code, and both are held against the law.
     pub fn new(now: u64) -> Self {
         let at_once = Window { earliest: now, latest: now, rule: Rule::Contract };
         Self {
@@ -74,8 +77,8 @@ impl Watch {
         }
     }
 
-    /// Watches any other client, which starts now and announces nothing: it only sleeps and sends. So a late request is a breach here,
-    /// and showing the code need not be observed.
+    /// Watches any other client, which starts now and announces nothing: it only sleeps and sends. So a late request is
+    /// a breach here, and showing the code need not be observed.
     pub fn silent_client(now: u64) -> Self {
         Self { announces: false, ..Self::new(now) }
     }

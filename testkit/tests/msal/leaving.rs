@@ -62,8 +62,8 @@ fn msal_5_we_see_that_python_signed_out() {
 fn msal_5_we_see_that_node_signed_out() {
     for first in [TOKIO, PYTHON, NODE] {
         signing_out_affects_all(first, &[TOKIO, NODE, BLOCKING], NODE);
-        // After a sign-in with Python and a refresh with Node there are two accounts of the same person, and Node removes only what
-        // belongs to the first one: its own access token stays.
+        // After a sign-in with Python and a refresh with Node there are two accounts of the same person, and Node
+        // removes only what belongs to the first one: its own access token stays.
         if first != PYTHON {
             signing_out_affects_all(first, &[NODE, BLOCKING, NODE], NODE);
         }

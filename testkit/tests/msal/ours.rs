@@ -135,7 +135,8 @@ pub(crate) fn remove(room: &Room, adapter: Adapter, username: &str) {
     Accounts::of(room, adapter).sign_out(&request(room).account(username));
 }
 
-/// What the documented samples do: a silent token for the account that is signed in, else a code; with the output of the samples.
+/// What the documented samples do: a silent token for the account that is signed in, else a code; with the output of
+/// the samples.
 pub(crate) fn sample(room: &Room, adapter: Adapter) -> Value {
     let accounts = Accounts::new(room, adapter, MemoryStore::default());
     let mut message = None;

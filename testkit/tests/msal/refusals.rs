@@ -81,7 +81,8 @@ fn msal_3_10_an_outage_loses_nothing() {
     }
 }
 
-// Hazard (c): a number in quotes can make Python lose the tokens that it has just received; the others are not affected.
+// Hazard (c): a number in quotes can make Python lose the tokens that it has just received; the others are not
+// affected.
 #[test]
 fn msal_6_numbers_as_text_are_read_by_all() {
     for side in [PYTHON, NODE, TOKIO, BLOCKING] {
@@ -95,7 +96,8 @@ fn msal_6_numbers_as_text_are_read_by_all() {
     }
 }
 
-// The same hazard: Python computes with this number without converting it. The code is used up, and the tokens are lost.
+// The same hazard: Python computes with this number without converting it. The code is used up, and the tokens are
+// lost.
 #[test]
 fn msal_6_refresh_in_as_text_is_lost_on_python_alone() {
     let room = Room::new();

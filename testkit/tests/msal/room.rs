@@ -107,8 +107,8 @@ impl Room {
         cache[map].as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default()
     }
 
-    /// Lets time pass for everything in the cache: all its times move back. All other bytes stay, and so does the order of the entries,
-    /// since Node takes the first that fits.
+    /// Lets time pass for everything in the cache: all its times move back. All other bytes stay, and so does the order
+    /// of the entries, since Node takes the first that fits.
     pub(crate) fn pass(&self, seconds: u64) {
         let names = ["cached_at", "expires_on", "extended_expires_on", "refresh_on", "last_modification_time"];
         let mut text = fs::read_to_string(self.path()).unwrap();
@@ -206,8 +206,8 @@ impl Room {
         }
     }
 
-    /// Runs a step and returns its result, and the requests in the meantime without those for metadata, which MSAL fetches in every
-    /// process.
+    /// Runs a step and returns its result, and the requests in the meantime without those for metadata, which MSAL
+    /// fetches in every process.
     pub(crate) fn during<T>(&self, step: impl FnOnce(&Self) -> T) -> (T, Vec<Seen>) {
         use device_flow_testkit::microsoft::Endpoint::{Instances, Metadata};
         let (result, mut seen) = self.microsoft.during(|| step(self));

@@ -1,5 +1,5 @@
-//! Owns the proofs of what happens when several programs refresh in turn, and the server revokes every refresh token that it has
-//! replaced.
+//! Owns the proofs of what happens when several programs refresh in turn, and the server revokes every refresh token
+//! that it has replaced.
 
 use crate::room::{AN_HOUR, BLOCKING, NODE, Outcome, PYTHON, Room, Side, TOKIO};
 use crate::sharing::{caller, is_one_refresh};
@@ -81,8 +81,8 @@ fn msal_4_7_in_any_order_we_never_send_a_refresh_token_that_was_replaced() {
     assert!(failures > 0, "they share without failures now: the documentation can be shortened");
 }
 
-/// What MSAL does with its own old tokens when the server tolerates no reuse. Microsoft's server tolerates it, so it goes unnoticed
-/// there.
+/// What MSAL does with its own old tokens when the server tolerates no reuse. Microsoft's server tolerates it, so it
+/// goes unnoticed there.
 #[test]
 fn msal_4_7_python_and_node_without_us_send_replaced_tokens() {
     let all = |first: Side, steps: &[(Side, &[TokenState], bool)]| {
@@ -109,7 +109,8 @@ fn msal_4_7_python_and_node_without_us_send_replaced_tokens() {
             (NODE, fresh, true),
         ],
     );
-    // Between us and them there is one token for all until Node has rewritten it: it leaves `target` out, so that Python's next key is another.
+    // Between us and them there is one token for all until Node has rewritten it: it leaves `target` out, so that
+    // Python's next key is another.
     all(
         TOKIO,
         &[

@@ -1,4 +1,5 @@
-//! Owns the proofs that the documented samples, on the real packages, and our examples have the same results on one server.
+//! Owns the proofs that the documented samples, on the real packages, and our examples have the same results on one
+//! server.
 
 use crate::ours;
 use crate::room::{AN_HOUR, BLOCKING, NODE, Outcome, PYTHON, Room, SCOPES, Side, TOKIO, answer};

@@ -18,8 +18,8 @@ pub(crate) fn is_one_refresh(seen: &[Seen], by: Side) {
     assert_eq!(summaries, [((caller(by), Endpoint::Refresh, 200), Some(TokenState::Newest))]);
 }
 
-/// What `writer` wrote gives `reader` the account, a token without a request, and a refresh after that token has expired; and then the
-/// other way round.
+/// What `writer` wrote gives `reader` the account, a token without a request, and a refresh after that token has
+/// expired; and then the other way round.
 fn serves(writer: Side, reader: Side, keeper: Keeper) {
     let mut room = Room::new();
     room.keeper = keeper;
