@@ -1,29 +1,29 @@
-//! Owns the QR code: an address as half blocks that a camera can read.
+//! Owns the QR code: an address drawn in half blocks, for a camera.
 
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// Which of the two colours of the terminal is the lighter one.
+/// The background that a QR code is drawn on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ground {
-    /// Black on white, by escape sequences: right on every terminal.
+    /// Black on white by escape sequences: correct on every terminal.
     Painted,
-    /// Light letters on a dark ground.
+    /// The terminal shows light text on dark.
     Dark,
-    /// Dark letters on a light ground.
+    /// The terminal shows dark text on light.
     Light,
 }
 
-/// The picture, and how many columns and rows it takes.
+/// A QR code and its size.
 pub(super) struct Picture {
     pub(super) text: String,
     pub(super) columns: usize,
     pub(super) rows: usize,
 }
 
-/// None: so long an address fits into no QR code.
+/// `None`: the address is too long for a QR code.
 pub(super) fn drawn(address: &str, ground: Ground) -> Option<Picture> {
-    // A screen has no dirt and no creases: the least correction makes the largest modules.
+    // A screen is never dirty or creased: the least error correction gives the largest modules.
     let code = QrCode::with_error_correction_level(address, EcLevel::L).ok()?;
     let (dark, light) = match ground {
         Ground::Dark => (Dense1x2::Light, Dense1x2::Dark),
@@ -98,9 +98,9 @@ mod tests {
             .to_vec()
     }
 
-    // E11: decoded, it is the address, whatever the colours of the terminal are.
+    // Whatever the colours of the terminal are.
     #[test]
-    fn a_camera_reads_the_address() {
+    fn e11_a_camera_reads_the_address() {
         for address in addresses() {
             for (ground, light_letters) in
                 [(Ground::Painted, true), (Ground::Painted, false), (Ground::Dark, true), (Ground::Light, false)]
@@ -112,14 +112,14 @@ mod tests {
         }
     }
 
-    // A camera is helped by a quiet zone of four modules (ISO/IEC 18004), also where the terminal is dark.
+    // ISO/IEC 18004 asks for a quiet zone of four modules, also on a dark terminal.
     #[test]
     fn there_is_a_quiet_zone() {
         let picture = drawn("https://as.example/device", Ground::Dark);
         let Some((width, height, pixels)) = picture.map(|picture| seen(&picture, true)) else { unreachable!() };
         for (y, row) in pixels.iter().enumerate() {
             for (x, pixel) in row.iter().enumerate() {
-                // Half of the last row is no part of the code: there is an odd number of modules.
+                // Half of the last row is unused: the number of modules is odd.
                 let inside = (4..width - 4).contains(&x) && (4..height - 5).contains(&y);
                 assert!(inside || *pixel == 255 || y == height - 1, "{x} {y}");
             }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_not_drawn() {
+    fn an_address_that_is_too_long_is_not_drawn() {
         assert!(drawn(&"x".repeat(2_954), Ground::Dark).is_none());
     }
 }
