@@ -143,7 +143,7 @@ fn a_person_reads_the_same_in_lines() {
         format!("issuer          {issuer}\n"),
         format!("metadata        {}: HTTP status 200, used\n", server.url("/.well-known/oauth-authorization-server/o")),
         format!("metadata        {}: HTTP status 404\n", server.url("/o/.well-known/openid-configuration")),
-        "codes           none is named\n".to_owned(),
+        "codes           none\n".to_owned(),
         "device grant    listed\n".to_owned(),
         "missing         device authorization endpoint. If the server has one, look it up".to_owned(),
     ] {
@@ -261,8 +261,8 @@ fn all_is_well() {
     {
         assert_eq!(finding(check)["status"], "ok", "{}", finding(check));
     }
-    assert_eq!(finding("keyring")["message"], "skipped because tokens are kept in a file");
-    assert_eq!(finding("dns")["message"], "skipped because the server is named by its address");
+    assert_eq!(finding("keyring")["message"], "skipped because tokens are stored in a file");
+    assert_eq!(finding("dns")["message"], "skipped because the server is named by its IP address");
     let granted = finding("grant")["message"].as_str().unwrap().to_owned();
     assert!(granted.contains("https://as.example/device") && !granted.contains("WDJB"), "{granted}");
     assert_eq!(finding("interval")["message"], "the server sends 7: polling every 7 s");
@@ -273,7 +273,7 @@ fn all_is_well() {
     // Without --try no code is made.
     let (exit, finding, _) = examined(&mut doctor(home.path(), &server, &[]));
     assert_eq!(exit, 0);
-    assert!(finding("grant")["message"].as_str().unwrap().starts_with("skipped because it was not tried"));
+    assert!(finding("grant")["message"].as_str().unwrap().starts_with("skipped because it was not tested"));
     assert_eq!(server.requests().len(), 5);
 }
 
@@ -285,8 +285,8 @@ fn a_person_reads_one_line_for_each_finding() {
     let checks: Vec<_> = stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).take(CHECKS.len()).collect();
     assert_eq!(checks, CHECKS);
     assert!(stdout.contains("\nwarn  clock       this computer's clock is 9"), "{stdout}");
-    assert!(stdout.contains(" s ahead of the server's. Let it be set by the network"), "{stdout}");
-    assert!(stdout.contains("\nskip  dns         because the server is named by its address\n"), "{stdout}");
+    assert!(stdout.contains(" s ahead of the server's. Set it from the network"), "{stdout}");
+    assert!(stdout.contains("\nskip  dns         because the server is named by its IP address\n"), "{stdout}");
     assert!(stdout.ends_with("\nNothing failed; there is 1 warning.\n"), "{stdout}");
 }
 
@@ -418,7 +418,7 @@ fn c01_a_name_without_an_address_ends_with_6_and_nothing_is_sent() {
     let (exit, finding, _) = examined(&mut device_flow(home.path(), &words));
     assert_eq!((exit, &finding("dns")["status"]), (6, &json!("fail")));
     assert!(finding("dns")["message"].as_str().unwrap().starts_with("nonexistent.invalid could not be looked up"));
-    assert_eq!(finding("connection")["message"], "skipped because the name of the server is not known");
+    assert_eq!(finding("connection")["message"], "skipped because the server's name could not be looked up");
 }
 
 // F02, F03.
@@ -449,7 +449,7 @@ fn f02_what_is_wrong_with_the_tokens_ends_with_8_or_is_told() {
     assert_eq!((exit, &finding("storage")["status"]), (6, &json!("warn")), "only the clock is left");
     assert!(finding("storage")["message"].as_str().unwrap().contains("others could read"));
     let (_, finding, _) = examine();
-    assert!(finding("storage")["message"].as_str().unwrap().ends_with("can be read, and by you alone; 0 accounts"));
+    assert!(finding("storage")["message"].as_str().unwrap().ends_with("readable by you only; 0 accounts"));
 }
 
 // F10: a lock that somebody holds.

@@ -76,7 +76,7 @@ fn g11_nothing_secret_is_logged_from_the_sign_in_to_the_sign_out() {
     for text in [
         "no profile is used (".to_owned(),
         format!("client my-app of {token}\n"),
-        "tokens are kept in /".to_owned(),
+        "tokens are stored in /".to_owned(),
         "a code is needed: nobody is signed in\n".to_owned(),
         format!("POST {}: HTTP status 200, ", site.server.server.url("/device")),
         " s; polling every 1 s\n".to_owned(),
@@ -94,7 +94,7 @@ fn g11_nothing_secret_is_logged_from_the_sign_in_to_the_sign_out() {
     assert_eq!((exit, stdout.as_str()), (0, "AT-canary-1\n"));
     none_in(&stderr);
     assert!(
-        stderr.contains("profile default (") && stderr.contains("the token is from the store, no request"),
+        stderr.contains("profile default (") && stderr.contains("the token is from the store, without a request"),
         "{stderr}"
     );
     assert!(!stderr.contains("POST"), "{stderr}");

@@ -156,7 +156,7 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     assert_eq!(person.types("token --no-refresh").1, "AT-canary-3\n");
     assert_eq!(person.types("token --min-ttl 30s").1, "AT-canary-3\n");
     let (exit, stdout, stderr) = person.types("token --no-refresh --min-ttl 2m");
-    let told = "device-flow: no stored token lives long enough, and --no-refresh forbids a new one\n";
+    let told = "device-flow: no stored token is valid for long enough, and --no-refresh forbids a new one\n";
     assert_eq!((exit, &*stdout, &*stderr), (4, "", told));
     assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-4\n", 3));
 
@@ -206,7 +206,7 @@ fn servers_become_profiles_side_by_side_and_one_is_in_use() {
     assert_eq!(second, name);
 
     // The other way round.
-    assert_eq!(person.types("use default"), (0, "Profile default is in use\n".into(), String::new()));
+    assert_eq!(person.types("use default"), (0, "Profile default is now the current one\n".into(), String::new()));
     other.set_lifetime(3_601);
     assert_eq!(person.types("refresh").0, 0);
     assert_eq!((one.refreshes(), other.refreshes()), (1, 0));
@@ -223,10 +223,10 @@ fn servers_become_profiles_side_by_side_and_one_is_in_use() {
     assert_eq!(listed["profiles"].as_array().unwrap().len(), 3);
 
     for (words, text) in [
-        ("use nobody", "no profile is called \"nobody\" (there are: default,"),
-        ("token --profile nobody", "no profile is called \"nobody\" (there are: default,"),
+        ("use nobody", "there is no profile \"nobody\" (existing: default,"),
+        ("token --profile nobody", "there is no profile \"nobody\" (existing: default,"),
         ("login --profile a/b --issuer https://x.example", "\"a/b\" cannot be the name of a profile"),
-        ("login --profile new", "say where the server is"),
+        ("login --profile new", "no server is named"),
     ] {
         let (exit, stdout, stderr) = person.types(words);
         assert_eq!((exit, &*stdout), (2, ""), "{words}");
@@ -281,9 +281,9 @@ fn the_file_of_profiles_is_the_persons_and_a_mistake_in_it_is_told_with_its_line
     for (text, complaint) in [
         ("current = \"default\"\n[profile.default\n", "line 2: "),
         ("[profile.default]\nclientid = \"x\"\n", "profile default in "),
-        ("[profile.default]\nclient-id = 1.5\n", "the value of client-id is neither a text nor a list of texts"),
+        ("[profile.default]\nclient-id = 1.5\n", "the value of client-id must be a string or a list of strings"),
         ("[profile.default]\nstore = \"cupboard\"\n", "invalid value 'cupboard' for '--store <WHERE>'"),
-        ("[profiles.default]\n", "unknown key \"profiles\"; known are: current, profile"),
+        ("[profiles.default]\n", "unknown key \"profiles\". Known keys: current, profile"),
         ("profile = 1\n", "write profiles as [profile.NAME]"),
     ] {
         std::fs::write(&path, text).unwrap();
@@ -315,7 +315,7 @@ fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed
     person.signs_in(&server, "");
     let (exit, stdout, _) = person.types("logout");
     assert_eq!(exit, 0);
-    assert_eq!(stdout, "Signed out (profile default): the tokens are gone here, and the server has revoked them\n");
+    assert_eq!(stdout, "Signed out (profile default): the tokens are removed here and revoked at the server\n");
     assert_eq!(server.live(), None);
     let tokens = std::fs::read_to_string(person.path(".local/state/device-flow/tokens.json")).unwrap();
     assert!(!tokens.contains("canary"), "{tokens}");
@@ -383,7 +383,7 @@ fn logout_of_all_profiles_goes_on_after_one_that_fails() {
     std::fs::write(person.path(".config/device-flow/config.toml"), broken).unwrap();
     let (exit, stdout, stderr) = person.types("logout --all");
     assert_eq!(exit, 2, "{stderr}");
-    assert_eq!(stdout.matches("the server has revoked them").count(), 2, "{stdout}");
+    assert_eq!(stdout.matches("revoked at the server").count(), 2, "{stdout}");
     assert_eq!((one.live(), other.live()), (None, None));
     assert_eq!(person.types("logout --all --profile one").0, 2);
 }
@@ -430,7 +430,7 @@ fn f14_a_named_profile_and_another_server_in_the_environment_do_not_go_together(
         let (exit, stdout, stderr) = in_environment(words);
         assert_eq!((exit, &*stdout), (2, ""), "{words}");
         let complaint =
-            if words.ends_with("work") { "names another server than profile work" } else { "no profile is" };
+            if words.ends_with("work") { "names another server than profile work" } else { "there is no profile" };
         assert!(stderr.contains(complaint), "{stderr}");
     }
     assert_eq!((other.requests(), person.config()), (0, config));
@@ -466,7 +466,7 @@ fn f14_neither_a_secret_from_stdin_nor_a_proxys_password_is_remembered() {
     child.stdin.take().unwrap().write_all(b"canary-secret\n").unwrap();
     let end = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&end.stderr);
-    assert!(end.status.success() && errors.contains("keep it in HTTPS_PROXY"), "{errors}");
+    assert!(end.status.success() && errors.contains("set it in HTTPS_PROXY"), "{errors}");
     let config = person.config();
     for word in ["canary", "stdin", "proxy", "client-auth"] {
         assert!(!config.contains(word), "{word}: {config}");
@@ -485,7 +485,7 @@ fn f05_a_profile_that_cannot_be_changed_is_told_with_what_is_kept() {
     assert_eq!(person.types("login").0, 0, "nothing is new");
     let (exit, _, stderr) = person.types("login --language de-DE --force");
     assert_eq!(exit, 8);
-    let told = "signed in, and the tokens are kept; but the profile is not: others may write to";
+    let told = "signed in, and the tokens are stored; but the profile could not be saved: others may write to";
     assert!(stderr.contains(told), "{stderr}");
     assert_eq!(person.types("token").1, "AT-canary-2\n");
 }

@@ -62,7 +62,7 @@ fn from_the_first_code_to_silence_a_refresh_a_revocation_and_the_next_code() {
     let asked = server.requests();
     let (exit, stdout, stderr) = again();
     assert_eq!((exit, server.requests(), stderr.as_str()), (0, asked, ""));
-    assert!(stdout.contains("(stored earlier, still good)") && stdout.contains("refresh token  stored"), "{stdout}");
+    assert!(stdout.contains("(stored earlier, still valid)") && stdout.contains("refresh token  stored"), "{stdout}");
     assert!(stdout.contains("expires at"), "{stdout}");
 
     // After it: one refresh.

@@ -284,7 +284,7 @@ impl World {
                 assert!(config.contains(&format!("current = \"{name}\"")), "{config}");
             }
             ["device-flow", "demo", ..] => says("Ada Demo"),
-            ["device-flow", "login", ..] => says("stored earlier, still good"),
+            ["device-flow", "login", ..] => says("stored earlier, still valid"),
             ["device-flow", "completions", ..] => {
                 let file = line.split('>').nth(1).map(|file| file.trim().replacen('~', home.to_str().unwrap(), 1));
                 let script = file.map_or_else(|| ended.stdout.clone(), |file| fs::read_to_string(file).unwrap());

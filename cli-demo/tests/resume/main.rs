@@ -64,11 +64,11 @@ fn no_wait_shows_the_code_and_another_process_gets_the_token() {
     assert_eq!((exit, &*token), (Some(0), "token-1-canary\n"));
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", id]));
     assert_eq!(exit, 2);
-    assert!(stderr.contains(&format!("no sign-in is called {id}")), "{stderr}");
+    assert!(stderr.contains(&format!("there is no sign-in {id}")), "{stderr}");
     // Signed in, there is nothing to wait for.
     let (exit, stdout, stderr) = ended(&mut site.run(&["login", "--no-wait"]));
     assert_eq!((exit, &*stderr), (0, ""));
-    assert!(stdout.contains("(stored earlier, still good)"), "{stdout}");
+    assert!(stdout.contains("(stored earlier, still valid)"), "{stdout}");
 }
 
 #[test]
@@ -81,7 +81,8 @@ fn a_person_is_told_how_to_go_on_and_needs_no_id() {
     let name = site.left().into_iter().find(|name| name.ends_with(".json")).unwrap();
     let id = name.strip_suffix(".json").unwrap();
     assert!(
-        stdout.starts_with("Go on before 2") && stdout.ends_with(&format!("with:  device-flow login --resume {id}\n")),
+        stdout.starts_with("Before 2")
+            && stdout.ends_with(&format!("finish the sign-in with:  device-flow login --resume {id}\n")),
         "{stdout}"
     );
 
@@ -89,17 +90,20 @@ fn a_person_is_told_how_to_go_on_and_needs_no_id() {
     let (exit, _, stderr) = ended(&mut site.login(&["--timeout", "1"]));
     assert_eq!(exit, 5);
     assert!(
-        stderr.contains("An earlier sign-in still waits") && stderr.contains(&format!("--resume {id}")),
+        stderr.contains("An earlier sign-in can still be finished") && stderr.contains(&format!("--resume {id}")),
         "{stderr}"
     );
     // And so they are two, of which one has to be named.
     let last = stderr.lines().last().unwrap().to_owned();
-    assert!(last.contains("within 1 s (--timeout). To go on: device-flow login --resume "), "{last}");
+    assert!(last.contains("within 1 s (--timeout). To resume: device-flow login --resume "), "{last}");
     let other = last.rsplit(' ').next().unwrap();
     assert_ne!(other, id);
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume"]));
     assert_eq!(exit, 2);
-    assert!(stderr.contains("several sign-ins wait") && stderr.contains(id) && stderr.contains(other), "{stderr}");
+    assert!(
+        stderr.contains("several sign-ins can be resumed") && stderr.contains(id) && stderr.contains(other),
+        "{stderr}"
+    );
     let (exit, ..) = events_of_denial(&site, other);
     assert_eq!((exit, site.file(other).exists()), (3, false), "what is denied is over");
     site.approve();
@@ -212,7 +216,7 @@ fn of_two_that_would_poll_the_second_is_refused() {
         let (exit, stdout, stderr) = ended(site.run(words).env("DEVICE_FLOW_TIMEOUT", "5s"));
         assert_eq!((exit, &*stdout), (2, ""));
         assert!(stderr.contains(&format!("process {}", first.child.id())), "{stderr}");
-        assert!(stderr.contains(&format!("still waits for the sign-in {id}")), "{stderr}");
+        assert!(stderr.contains(&format!("is still waiting for the sign-in {id}")), "{stderr}");
     }
     assert!(site.gaps().iter().all(|gap| *gap >= SECOND), "{:?}", site.gaps());
 
@@ -243,7 +247,7 @@ fn ctrl_c_forgets_the_sign_in_and_other_ends_keep_it() {
         let (run, id) = begin();
         let (exit, end) = run.signalled(signal);
         assert_eq!(exit, code);
-        assert_eq!(end["message"], format!("terminated. To go on: device-flow login --resume {id}"));
+        assert_eq!(end["message"], format!("terminated. To resume: device-flow login --resume {id}"));
         assert!(site.file(&id).exists());
         // And a Ctrl-C in the run that goes on.
         let mut run = Running::start(&mut site.run(&["login", "--resume", &id, "--json"]));
@@ -298,7 +302,7 @@ fn what_is_damaged_or_from_another_version_ends_with_8() {
     };
     let before = asked();
     for (text, says) in [
-        ("", "no sign-in is called"),
+        ("", "there is no sign-in"),
         ("{", "is damaged: start a new one"),
         ("[]", "is damaged"),
         (r#"{"v":1}"#, "is damaged"),
@@ -347,7 +351,7 @@ fn an_id_leads_nowhere_else() {
     }
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", "0123456789"]));
     assert_eq!(exit, 2);
-    assert!(stderr.contains("no sign-in is called 0123456789"), "{stderr}");
+    assert!(stderr.contains("there is no sign-in 0123456789"), "{stderr}");
     assert_eq!(site.left(), [format!("{id}.json"), format!("{id}.json.flock")], "nothing was made");
     assert_eq!(site.server.polls().len(), 0);
 }
@@ -374,8 +378,8 @@ fn what_was_said_at_the_beginning_stays_said() {
     let id = events[1]["resume_id"].as_str().unwrap();
     for (words, says) in [
         (&["--scope", "everything"][..], "--scope was said when the sign-in began"),
-        (&["--client-id", "other"], "--client-id was said"),
-        (&["--profile", "home"], "this sign-in is of profile work, not of home"),
+        (&["--client-id", "other"], "--client-id was set"),
+        (&["--profile", "home"], "this sign-in belongs to profile work, not to home"),
         (&["--no-wait"], "cannot be used with"),
         (&["--force"], "cannot be used with"),
     ] {
@@ -452,7 +456,7 @@ fn f13_a_place_that_does_not_do() {
     site.approve();
     let (exit, _, stderr) = ended(site.login(&words).env("XDG_STATE_HOME", &blocked));
     assert_eq!(exit, 0, "{stderr}");
-    assert_eq!(stderr.matches("no other can go on with it").count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("it cannot be resumed").count(), 1, "{stderr}");
     let (_, stdout, _) =
         ended(site.login(&[&words[..], &["--force", "--json"]].concat()).env("XDG_STATE_HOME", &blocked));
     assert!(stdout.contains("device_code") && !stdout.contains("resume_id"), "nothing is promised: {stdout}");
