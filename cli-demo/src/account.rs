@@ -111,7 +111,7 @@ pub(crate) async fn refresh(
 ) -> Result<(), RunError> {
     let selection = Selection::new(global, flags, Purpose::UseTokens)?;
     let session = selection.open(Purpose::UseTokens, terminal).await?;
-    let request = session.request().force_refresh(true);
+    let request = session.request().force_refresh();
     let signed_in = session.accounts()?.silent(&request).await.map_err(|error| session.error(error))?;
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
     terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), selection.profile())

@@ -69,7 +69,7 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
         None
     };
     tokio::select! {
-        outcome = show_sign_in(&client, &http, terminal, on_event, sign_in) => {
+        outcome = show_sign_in(&client, terminal, on_event, sign_in) => {
             let signed_in = outcome?;
             // Exposed to ask the server for its account, as an API would.
             let account = server.account(signed_in.access_token().expose());

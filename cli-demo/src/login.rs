@@ -186,7 +186,7 @@ async fn resume(
     // The file of profiles of the run that began it.
     let selection = Selection::resumed(config.as_deref().map(Path::new), profile, flags.over(settings))?;
     let session = selection.open(Purpose::SignIn, terminal).await?;
-    let (mut flow, deadline) = match stored_flow.resume(&session.client, session.http()?.now()) {
+    let (mut flow, deadline) = match stored_flow.resume(&session.client, now()) {
         Ok(resumed) => resumed,
         Err(error @ SnapshotError::OtherClient) => return Err(RunError::Usage(error.to_string())),
         Err(error) => {
@@ -258,7 +258,7 @@ async fn show_code_and_leave(
     if let Some(error) = pending.take_store_error() {
         return Err(cannot_leave(&error));
     }
-    let lifetime = prompt.expires_in(session.http()?.now());
+    let lifetime = prompt.expires_in(now());
     let (resume_id, how) = (pending.id().unwrap_or_default(), pending.how_to_resume().unwrap_or_default());
     terminal.show_code(&session.client, &prompt, lifetime, Some(resume_id), false)?;
     terminal.settle().await;
@@ -287,7 +287,7 @@ async fn wait(
         let response = run(http, flow, |event| drop(events.send(event))).await?;
         accounts.keep(request, response).await
     };
-    show_sign_in(&session.client, http, terminal, resume_id, sign_in).await
+    show_sign_in(&session.client, terminal, resume_id, sign_in).await
 }
 
 fn signed_in(
@@ -335,12 +335,12 @@ pub(crate) async fn show_sign_in<W: Future<Output = Result<SignedIn, SignInError
         tokio::select! {
             biased;
             Some(event) = events.recv() => {
-                log(&event, http);
+                log(&event);
                 let resume_id = on_event(&event, terminal);
                 match event {
                     Event::SignInNeeded(reason) => terminal.sign_in_needed(&reason)?,
                     Event::ShowCode(prompt) => {
-                        let lifetime = prompt.expires_in(http.now());
+                        let lifetime = prompt.expires_in(now());
                         terminal.show_code(client, &prompt, lifetime, resume_id.as_deref(), true)?;
                     }
                     Event::Waiting { wait, reason, .. } => terminal.waiting(wait, reason)?,
@@ -354,11 +354,11 @@ pub(crate) async fn show_sign_in<W: Future<Output = Result<SignedIn, SignInError
 }
 
 /// The lines of `-v`. The code itself is not logged.
-fn log(event: &Event, http: &Http) {
+fn log(event: &Event) {
     match event {
         Event::SignInNeeded(reason) => info!("a code is needed: {reason}"),
         Event::ShowCode(prompt) => {
-            let (lifetime, every) = (prompt.expires_in(http.now()).as_secs(), prompt.interval().as_secs());
+            let (lifetime, every) = (prompt.expires_in(now()).as_secs(), prompt.interval().as_secs());
             info!("received a code, valid for {lifetime} s; polling every {every} s");
         }
         Event::Waiting { wait, reason, .. } => {

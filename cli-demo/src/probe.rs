@@ -1,5 +1,6 @@
 //! Owns machines around the core's machines that record what `discover` and `doctor` show of an exchange and no sign-in needs.
 
+use crate::session::discovery;
 use device_flow_tokio::{
     Action, ConfigError, DeviceFlow, Discovery, Failure, Machine, Metadata, Misuse, Prompt, Response, Ticket,
     Timestamp, TransportError,
@@ -96,7 +97,7 @@ pub(crate) struct AnswerHeaders {
 
 impl FirstAnswer {
     pub(crate) fn new(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
-        Ok(Self { discovery: Discovery::new(issuer, allow_http_loopback)?, outcome: None })
+        Ok(Self { discovery: discovery(issuer, allow_http_loopback)?, outcome: None })
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) async fn valid_token(
         return Ok(valid);
     }
     if !wanted.no_refresh {
-        let refreshed = session.accounts()?.silent(&session.request().force_refresh(true)).await;
+        let refreshed = session.accounts()?.silent(&session.request().force_refresh()).await;
         if let Some(valid) = with_id_token(refreshed.map_err(|error| session.error(error))?, Duration::ZERO) {
             warn_if_short(wanted.min_ttl, valid.expires_on, terminal);
             return Ok(valid);

@@ -355,7 +355,7 @@ async fn try_out(
     };
     match run(http, &mut until_code, |_| {}).await {
         Ok(prompt) => {
-            report.add(granted(&prompt, http))?;
+            report.add(granted(&prompt))?;
             report.add(interval(&until_code, &prompt)).map(drop)
         }
         Err(stopped) => {

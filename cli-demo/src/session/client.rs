@@ -1,15 +1,21 @@
-//! Owns how the options become a client: its endpoints where no metadata is needed, its parameters, its secret.
+//! Owns how the options become a client: discovery or known endpoints, its parameters, its secret.
 
 use crate::args::{ClientAuth, ProviderName, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Client, ClientBuilder, EntraCloud, Provider, Secret};
+use device_flow_tokio::{Client, ClientBuilder, ConfigError, Discovery, EntraCloud, Provider, Secret};
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::Path;
 use zeroize::Zeroizing;
 
 pub(crate) const NO_SERVER: &str =
     "no server is named: use --provider, --issuer, or --device-endpoint and --token-endpoint";
+
+/// A discovery that accepts http on loopback only if the options allow it.
+pub(crate) fn discovery(issuer: &str, allow_http_loopback: bool) -> Result<Discovery, ConfigError> {
+    let builder = Discovery::builder(issuer);
+    if allow_http_loopback { builder.allow_http_loopback() } else { builder }.build()
+}
 
 pub(crate) fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {
     let mut builder = Client::builder(provider, client_id);

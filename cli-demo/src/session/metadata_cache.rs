@@ -1,5 +1,6 @@
 //! Owns the cache of servers' metadata, so that a run that finds its token in the store makes no request for metadata either.
 
+use super::client::discovery;
 use super::storage::Storage;
 use device_flow_tokio::{
     Action, Change, FileStore, Machine as _, Metadata, Response, Store as _, Timestamp, default_path,
@@ -53,7 +54,7 @@ impl MetadataCache {
         let entry = servers.remove(issuer)?;
         let is_fresh = seconds().checked_sub(entry.seen).is_some_and(|age| age < A_DAY.as_secs());
         // Read like the server's own answer, with all checks.
-        let mut discovery = Discovery::new(issuer, allow_http_loopback).ok()?;
+        let mut discovery = discovery(issuer, allow_http_loopback).ok()?;
         let Action::SendRequest(outgoing) = discovery.next_action(Timestamp::ZERO) else { return None };
         let document = serde_json::to_vec(&entry.document).ok()?;
         discovery.response(outgoing.ticket, Response::new(200, &document), Timestamp::ZERO).ok()?;

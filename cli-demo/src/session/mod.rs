@@ -5,16 +5,14 @@ mod http;
 mod metadata_cache;
 mod storage;
 
-pub(crate) use client::{NO_SERVER, client, is_stdin, known_provider, secret};
+pub(crate) use client::{NO_SERVER, client, discovery, is_stdin, known_provider, secret};
 pub(crate) use http::{http, http_builder};
 pub(crate) use storage::{NO_KEYRING, Storage, open_keyring};
 
 use crate::args::{SignInOptions, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{
-    Accounts, Client, Discovery, Event, Failure, Http, Provider, SignInRequest, Store as _, TokenCache, run,
-};
+use device_flow_tokio::{Accounts, Client, Event, Failure, Http, Provider, SignInRequest, Store as _, TokenCache, run};
 use http::LazyHttp;
 use metadata_cache::MetadataCache;
 use std::sync::Arc;
@@ -137,7 +135,7 @@ async fn discovered(
         info!("the server's metadata is cached");
         return Ok(Provider::from(metadata));
     }
-    let mut discovery = Discovery::new(issuer, allow_http_loopback)?;
+    let mut discovery = discovery(issuer, allow_http_loopback)?;
     let found = run(http.get()?, &mut discovery, |event| {
         if let Event::Waiting { wait, reason, .. } = event {
             // Only a progress message: if it cannot be written, neither can the result, and that is reported.
