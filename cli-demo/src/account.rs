@@ -93,8 +93,7 @@ pub(crate) async fn status(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
-    let selection = Selection::new(global, flags, Purpose::UseTokens)?;
-    let session = selection.open(Purpose::UseTokens, terminal).await?;
+    let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let cache = session.cache().await?;
     let status = Status::of(&session, selection.profile(), &cache)?;
     if !status.signed_in {
@@ -109,8 +108,7 @@ pub(crate) async fn refresh(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
-    let selection = Selection::new(global, flags, Purpose::UseTokens)?;
-    let session = selection.open(Purpose::UseTokens, terminal).await?;
+    let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let request = session.request().force_refresh();
     let signed_in = session.accounts()?.silent(&request).await.map_err(|error| session.error(error))?;
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());

@@ -131,8 +131,8 @@ impl Config {
         self.change(|document| set_current(document, name))
     }
 
-    /// Under a lock, since another process may store a profile at the same time; and through a symbolic link, since many people keep
-    /// their configuration elsewhere.
+    /// Under a lock, since another process may store a profile at the same time; and through a symbolic link, since
+    /// many people keep their configuration elsewhere.
     fn change(&self, change: impl Fn(&mut DocumentMut)) -> Result<(), RunError> {
         let Some(named) = &self.path else {
             let text = "no home folder is known: set HOME, or name the file of profiles with --config";

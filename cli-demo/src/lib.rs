@@ -1,4 +1,5 @@
-//! The library half of the `device-flow` command line: [`main`] is the program, [`demo`] the authorization server inside it.
+//! The library half of the `device-flow` command line: [`main`] is the program, [`demo`] the authorization server
+//! inside it.
 
 mod account;
 mod args;

@@ -1,4 +1,5 @@
-//! Owns what `-v` and `-vv` log on stderr: the program's own lines, and those of libraries that are known to log no secret.
+//! Owns what `-v` and `-vv` log on stderr: the program's own lines, and those of libraries that are known to log no
+//! secret.
 //!
 //! The program's own lines are `tracing` events where something happens. Their arguments are names, numbers and
 //! [`Exchange`](device_flow_tokio::Exchange)s only.
@@ -19,8 +20,8 @@ use tracing_subscriber::registry::LookupSpan;
 /// The targets of our own lines begin with this.
 const OURS: &str = "device_flow";
 
-/// What `-vv` adds, and down to which level. Only these libraries may log: one for keyrings, for example, logs what it sends at its
-/// finest level. reqwest and rustls are cut off above the levels that show whole messages.
+/// What `-vv` adds, and down to which level. Only these libraries may log: one for keyrings, for example, logs what it
+/// sends at its finest level. reqwest and rustls are cut off above the levels that show whole messages.
 const LIBRARIES: [(&str, Level); 4] =
     [("reqwest", Level::DEBUG), ("hyper_util", Level::TRACE), ("hyper", Level::TRACE), ("rustls", Level::DEBUG)];
 
@@ -45,7 +46,8 @@ pub(crate) fn start(verbosity: u8) {
     let _ = tracing::subscriber::set_global_default(lines.with(targets));
 }
 
-/// `1.250  POST https://as.example/token: HTTP status 400, 12 ms`: the seconds since the start, and the library's name, if it is one.
+/// `1.250  POST https://as.example/token: HTTP status 400, 12 ms`: the seconds since the start, and the library's name,
+/// if it is one.
 struct Lines {
     start: Instant,
 }

@@ -1,5 +1,5 @@
-//! Owns the `login` sub-command: the stored tokens while they are valid, else a code for a person to approve, in this run or a
-//! later one.
+//! Owns the `login` sub-command: the stored tokens while they are valid, else a code for a person to approve, in this
+//! run or a later one.
 
 use crate::args::{Global, Login};
 use crate::config::check_name;
@@ -320,8 +320,8 @@ fn absolute(path: &Path) -> Option<String> {
     std::path::absolute(path).ok()?.into_os_string().into_string().ok()
 }
 
-/// Runs a sign-in and shows its events to the person. `on_event` gets every event before it is shown, and returns the id with which
-/// another run can finish the sign-in, if there is one.
+/// Runs a sign-in and shows its events to the person. `on_event` gets every event before it is shown, and returns the
+/// id with which another run can finish the sign-in, if there is one.
 pub(crate) async fn show_sign_in<W: Future<Output = Result<SignedIn, SignInError>>>(
     client: &Client,
     terminal: &mut Terminal,

@@ -1,4 +1,5 @@
-//! Owns machines around the core's machines that record what `discover` and `doctor` show of an exchange and no sign-in needs.
+//! Owns machines around the core's machines that record what `discover` and `doctor` show of an exchange and no sign-in
+//! needs.
 
 use crate::session::discovery;
 use device_flow_tokio::{

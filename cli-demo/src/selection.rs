@@ -101,6 +101,18 @@ impl Selection {
         names.into_iter().map(one).collect()
     }
 
+    /// The selection, and its session.
+    pub(crate) async fn with_session(
+        global: &Global,
+        flags: Settings,
+        purpose: Purpose,
+        terminal: &mut Terminal,
+    ) -> Result<(Self, Session), RunError> {
+        let selection = Self::new(global, flags, purpose)?;
+        let session = selection.open(purpose, terminal).await?;
+        Ok((selection, session))
+    }
+
     pub(crate) async fn open(&self, purpose: Purpose, terminal: &mut Terminal) -> Result<Session, RunError> {
         Session::open(self.options()?, self.how_to_sign_in(), purpose, terminal).await
     }

@@ -2,8 +2,8 @@
 
 use crate::run_error::RunError;
 
-/// Ctrl-C, or being told to end; signals are caught from this call on. Dropping the work that waits beside it is a clean cancel:
-/// no file is left half written.
+/// Ctrl-C, or being told to end; signals are caught from this call on. Dropping the work that waits beside it is a
+/// clean cancel: no file is left half written.
 #[cfg(unix)]
 pub(crate) fn signal() -> impl Future<Output = RunError> {
     use signal_hook::consts::SIGINT;

@@ -48,8 +48,7 @@ pub(crate) async fn token(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
-    let selection = Selection::new(global, flags, Purpose::UseTokens)?;
-    let session = selection.open(Purpose::UseTokens, terminal).await?;
+    let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let valid = valid_token(&session, args.requirements, terminal).await?;
     let format = if global.json { Format::Json } else { args.format };
     // Exposed to be printed, which is the purpose of the command.

@@ -1,5 +1,5 @@
-//! `credential git` with a real git, which clones from and pushes to a smart-HTTP server on loopback (git http-backend) that requires
-//! the token; and the protocol by hand, for what git never writes.
+//! `credential git` with a real git, which clones from and pushes to a smart-HTTP server on loopback (git http-backend)
+//! that requires the token; and the protocol by hand, for what git never writes.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -258,7 +258,8 @@ fn clone_push_refresh_and_revocation(scheme: &'static str, words: &str) {
     assert_eq!((exit, desk.authority.refreshes()), (0, 2), "{stderr}");
     assert!(!desk.was_asked(), "nobody was asked for a password");
 
-    // The refresh token is revoked as well: the rejected token goes, the message says what helps, and git does not ask for a password.
+    // The refresh token is revoked as well: the rejected token goes, the message says what helps, and git does not ask
+    // for a password.
     repositories.accept("another-canary");
     desk.authority.revoke();
     let (exit, _, stderr) = desk.git_there(&["fetch"]);
@@ -461,7 +462,8 @@ fn a_server_that_cannot_be_reached_ends_with_6() {
     assert!(fs::read_to_string(desk.tokens()).unwrap().contains("RT-canary"), "nothing is lost");
 }
 
-// GitLab accepts a token as a password with this user name only, even if the URL has another. Its own host need not be named.
+// GitLab accepts a token as a password with this user name only, even if the URL has another. Its own host need not be
+// named.
 #[test]
 fn gitlab_gets_the_user_name_that_it_requires() {
     let (home, authority) = (tempfile::tempdir().unwrap(), Authority::new());

@@ -1,5 +1,5 @@
-//! `credential kubernetes` with a real kubectl and an API server on loopback that requires the token; and the answer compared with
-//! the type that client-go reads.
+//! `credential kubernetes` with a real kubectl and an API server on loopback that requires the token; and the answer
+//! compared with the type that client-go reads.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// k8s.io/client-go/pkg/apis/clientauthentication/v1 (and v1beta1, which differs in nothing here), as Go's decoder reads it.
+/// k8s.io/client-go/pkg/apis/clientauthentication/v1 (and v1beta1, which differs in nothing here), as Go's decoder
+/// reads it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExecCredential {

@@ -26,8 +26,8 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Whether the gaps are this long, in seconds, or up to a tenth of the interval longer: a client may add that at random, and must not
-/// poll earlier.
+/// Whether the gaps are this long, in seconds, or up to a tenth of the interval longer: a client may add that at
+/// random, and must not poll earlier.
 fn are(gaps: &[Duration], seconds: [u64; 7]) -> bool {
     let is = |(gap, least): (&Duration, u64)| s(least) <= *gap && *gap < s(least) + s(1);
     gaps.len() == seconds.len() && gaps.iter().zip(seconds).all(is)
@@ -42,8 +42,8 @@ struct Misbehaved {
     page: String,
 }
 
-/// Signs in at an interval of one second. The button is pressed after the first poll; if the client still polls at its seventh wait,
-/// the person approves.
+/// Signs in at an interval of one second. The button is pressed after the first poll; if the client still polls at its
+/// seventh wait, the person approves.
 fn after_the_button(adapter: Adapter, what: &str) -> Misbehaved {
     let stage = Stage::start(1);
     let (mut code, mut reasons) = (String::new(), vec![]);

@@ -1,5 +1,5 @@
-//! `discover` and `doctor` with the metadata of real servers, and with everything that can be wrong: the findings, the remedies, and
-//! the exit codes.
+//! `discover` and `doctor` with the metadata of real servers, and with everything that can be wrong: the findings, the
+//! remedies, and the exit codes.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -201,7 +201,8 @@ const CHECKS: [&str; 12] = [
     "interval",
 ];
 
-/// What `doctor` found: the exit code, the finding of each check, and the last line. Every check has exactly one finding.
+/// What `doctor` found: the exit code, the finding of each check, and the last line. Every check has exactly one
+/// finding.
 fn examined(command: &mut Command) -> (i32, impl Fn(&str) -> Value + use<>, Value) {
     let (exit, mut lines) = lines_of(command);
     let last = lines.pop().unwrap();

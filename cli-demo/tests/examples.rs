@@ -1,5 +1,5 @@
-//! The examples of both adapters, run as a newcomer runs them, with the demo server: approved, denied, left alone, cancelled, and with
-//! a callback that fails.
+//! The examples of both adapters, run as a newcomer runs them, with the demo server: approved, denied, left alone,
+//! cancelled, and with a callback that fails.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// The folder of the built examples. `cargo test` of the workspace builds them before it runs any test; where they are missing or older
-/// than their source, these tests say so and build nothing.
+/// The folder of the built examples. `cargo test` of the workspace builds them before it runs any test; where they are
+/// missing or older than their source, these tests say so and build nothing.
 fn examples() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_BIN_EXE_device-flow")).with_file_name("examples");
     let is_built = |source: &&str| {

@@ -1,5 +1,5 @@
-//! The binary with stored tokens: a second `login` is silent while the token is valid, refreshes it afterwards, and says why it shows a
-//! code.
+//! The binary with stored tokens: a second `login` is silent while the token is valid, refreshes it afterwards, and
+//! says why it shows a code.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,

@@ -14,8 +14,9 @@ pub(crate) struct Credential {
 pub(crate) enum Program {
     /// A git credential helper: git clones, fetches and pushes with the token of a sign-in.
     ///
-    /// Git runs it and writes its request to stdin. Git gets the token for the host of the server that issued it and for the
-    /// hosts that --git-host names, and nothing for any other. A token that git reports as rejected is replaced.
+    /// Git runs it and writes its request to stdin. Git gets the token for the host of the server that issued it and
+    /// for the hosts that --git-host names, and nothing for any other. A token that git reports as rejected is
+    /// replaced.
     #[command(after_help = examples::GIT)]
     Git(Box<Git>),
     /// A credential plugin for kubectl and other Kubernetes clients: prints an ExecCredential.

@@ -1,5 +1,5 @@
-//! Owns the options that describe a sign-in: the server, the client, the request, where tokens are stored, how the network is
-//! reached. A profile holds the same settings.
+//! Owns the options that describe a sign-in: the server, the client, the request, where tokens are stored, how the
+//! network is reached. A profile holds the same settings.
 
 use super::{GitHosts, duration};
 use clap::builder::FalseyValueParser;

@@ -56,8 +56,8 @@ pub(crate) async fn git(args: Git, flags: Settings, global: &Global, terminal: &
     let is_gitlab = options.target.provider == Some(ProviderName::Gitlab);
     match get(&selection, args.bearer, is_gitlab, &request, terminal).await {
         Ok(answer) => terminal.raw(&answer),
-        // Without an answer git would ask the person for a user name and a password, which this host does not accept; a script
-        // would hang at that question. With `quit` git stops, below our error message. It ignores the exit code.
+        // Without an answer git would ask the person for a user name and a password, which this host does not accept; a
+        // script would hang at that question. With `quit` git stops, below our error message. It ignores the exit code.
         Err(error) => {
             terminal.raw("quit=1\n")?;
             Err(error)
@@ -101,8 +101,8 @@ fn answer(bearer: bool, is_gitlab: bool, request: &Request, valid: &ValidToken) 
     Ok(text)
 }
 
-/// A server rejected a token. If it is the one that the next `get` would return, it must be replaced: by a refresh, or if that
-/// needs a new sign-in, by removing it.
+/// A server rejected a token. If it is the one that the next `get` would return, it must be replaced: by a refresh, or
+/// if that needs a new sign-in, by removing it.
 async fn erase(session: &Session, request: &Request) -> Result<(), RunError> {
     let cache = session.cache().await?;
     let stored = session.request().min_life(Duration::ZERO).cached(&cache, today());

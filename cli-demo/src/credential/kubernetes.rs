@@ -38,8 +38,7 @@ pub(crate) async fn kubernetes(
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
     let api_version = api_version(std::env::var_os("KUBERNETES_EXEC_INFO"))?;
-    let selection = Selection::new(global, flags, Purpose::UseTokens)?;
-    let session = selection.open(Purpose::UseTokens, terminal).await?;
+    let (_, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let valid = valid_token(&session, args.requirements, terminal).await?;
     // Exposed to be printed, which is the purpose of the command.
     let status = Status { token: valid.token.expose(), expiration_timestamp: valid.expires_on.map(when) };
@@ -48,7 +47,8 @@ pub(crate) async fn kubernetes(
     terminal.raw(&Zeroizing::new(text + "\n"))
 }
 
-/// The version that the client names; it refuses an answer in any other. A person who tries the plugin by hand names none.
+/// The version that the client names; it refuses an answer in any other. A person who tries the plugin by hand names
+/// none.
 fn api_version(info: Option<OsString>) -> Result<&'static str, RunError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 
-/// A negative answer: an error of RFC 6749 §5.2 or RFC 8628 §3.5 (with its `error_description`), or what a faulty server answers.
+/// A negative answer: an error of RFC 6749 §5.2 or RFC 8628 §3.5 (with its `error_description`), or what a faulty
+/// server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     InvalidRequest(&'static str),

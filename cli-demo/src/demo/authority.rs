@@ -1,5 +1,5 @@
-//! Owns the state and the decisions of the demo server: sign-ins, tokens, and how many of both it stores. It reads neither clock nor
-//! wire format.
+//! Owns the state and the decisions of the demo server: sign-ins, tokens, and how many of both it stores. It reads
+//! neither clock nor wire format.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;

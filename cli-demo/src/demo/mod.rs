@@ -1,7 +1,7 @@
 //! The demo: a small authorization server of RFC 8628 on loopback. This file owns its start, its stop and its handle.
 //!
-//! It stores nothing, accepts every public client, and has one user, who is always signed in: right for a demo and for tests, wrong
-//! for anything else.
+//! It stores nothing, accepts every public client, and has one user, who is always signed in: right for a demo and for
+//! tests, wrong for anything else.
 
 mod answer;
 mod authority;
@@ -89,13 +89,15 @@ impl Server {
         format!("{}/live", self.base_url())
     }
 
-    /// Approves a code, as on the page. Returns true also if it was approved before, and false if there is no such pending code.
+    /// Approves a code, as on the page. Returns true also if it was approved before, and false if there is no such
+    /// pending code.
     #[must_use = "false: nothing was approved"]
     pub fn approve(&self, user_code: &str) -> bool {
         self.decide(user_code, Decision::Approve)
     }
 
-    /// Denies a code, as on the page. Returns true also if it was denied before, and false if there is no such pending code.
+    /// Denies a code, as on the page. Returns true also if it was denied before, and false if there is no such pending
+    /// code.
     #[must_use = "false: nothing was denied"]
     pub fn deny(&self, user_code: &str) -> bool {
         self.decide(user_code, Decision::Deny)

@@ -114,7 +114,8 @@ pub(super) async fn userinfo(
     json(StatusCode::OK, &person)
 }
 
-/// RFC 8414. Also served at the URL of OpenID Connect Discovery, since many clients look only there; there are no ID tokens.
+/// RFC 8414. Also served at the URL of OpenID Connect Discovery, since many clients look only there; there are no ID
+/// tokens.
 pub(super) async fn metadata(State(site): State<Arc<Site>>) -> Response {
     let issuer = site.base_url();
     let authentication = ["none", "client_secret_basic", "client_secret_post"];

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// The one client with a secret, to try client authentication with. Every other client is public.
 pub const CONFIDENTIAL_CLIENT_ID: &str = "demo-confidential";
-/// The secret of [`CONFIDENTIAL_CLIENT_ID`]. It contains the characters that clients forget to encode (RFC 6749 §2.3.1).
+/// The secret of [`CONFIDENTIAL_CLIENT_ID`]. It contains the characters that clients forget to encode (RFC 6749
+/// §2.3.1).
 pub const CONFIDENTIAL_CLIENT_SECRET: &str = "s3cret+/= %:canary";
 
 /// The name of the one user.

@@ -1,4 +1,5 @@
-//! Owns the random strings of the demo server (device codes, user codes, tokens, form tokens), and how two are compared.
+//! Owns the random strings of the demo server (device codes, user codes, tokens, form tokens), and how two are
+//! compared.
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};

@@ -134,8 +134,8 @@ impl Site {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the Host header is our address. A page of another site can point its name to 127.0.0.1 (DNS rebinding), but then the
-    /// browser sends that name.
+    /// Whether the Host header is our address. A page of another site can point its name to 127.0.0.1 (DNS rebinding),
+    /// but then the browser sends that name.
     pub(super) fn is_addressed_by(&self, request: &Request) -> bool {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         match (hosts.next(), hosts.next()) {

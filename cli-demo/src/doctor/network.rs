@@ -1,4 +1,5 @@
-//! Owns the checks on the way to the server and at the server: certificates, proxy, name, connection, clock, metadata, grant.
+//! Owns the checks on the way to the server and at the server: certificates, proxy, name, connection, clock, metadata,
+//! grant.
 
 use super::finding::{Finding, Report};
 use crate::args::{Network, Target};

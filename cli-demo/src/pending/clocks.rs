@@ -1,5 +1,6 @@
-//! Owns how long ago something happened, by clocks that may have been set in between. Where the system counts the time since boot
-//! (Linux), the result is never too long; elsewhere it is as long as the wall clock says, even if that was set forward.
+//! Owns how long ago something happened, by clocks that may have been set in between. Where the system counts the time
+//! since boot (Linux), the result is never too long; elsewhere it is as long as the wall clock says, even if that was
+//! set forward.
 
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
@@ -29,14 +30,14 @@ impl ClockReading {
         Self { wall: millis(wall), boot: boot() }
     }
 
-    /// The time from this moment to a later one, or less: the smallest that any clock says. So a clock that was set forward changes
-    /// nothing where there is another one, and a clock that was set back counts as no time.
+    /// The time from this moment to a later one, or less: the smallest that any clock says. So a clock that was set
+    /// forward changes nothing where there is another one, and a clock that was set back counts as no time.
     pub(super) fn until(&self, later: &Self) -> Duration {
         let wall = later.wall.saturating_sub(self.wall);
         let up = match (&self.boot, &later.boot) {
             (Some(then), Some(now)) if then.id == now.id => now.up.saturating_sub(then.up),
-            // Booted in between, so at least that long ago. (On another machine that shares the file this says nothing, but the
-            // result is still no longer than the wall clock says.)
+            // Booted in between, so at least that long ago. (On another machine that shares the file this says nothing,
+            // but the result is still no longer than the wall clock says.)
             (Some(_), Some(now)) => now.up,
             (None, _) | (_, None) => u64::MAX,
         };

@@ -1,7 +1,9 @@
-//! Owns sign-ins that have a code but no token yet: the file with which another run can finish one, and who may poll for it.
+//! Owns sign-ins that have a code but no token yet: the file with which another run can finish one, and who may poll
+//! for it.
 //!
-//! There is one file for each in `device-flow/pending`, in the state folder, wherever the tokens are stored, so that `--resume ID`
-//! needs nothing but the id. The run that polls holds the lock of the file. The lock ends with the process, however that ends.
+//! There is one file for each in `device-flow/pending`, in the state folder, wherever the tokens are stored, so that
+//! `--resume ID` needs nothing but the id. The run that polls holds the lock of the file. The lock ends with the
+//! process, however that ends.
 
 mod clocks;
 mod id;
@@ -194,8 +196,8 @@ impl StoredFlow {
     /// The flow, and the time at which its code expires.
     pub(crate) fn resume(self, client: &Arc<Client>, now: Timestamp) -> Result<(DeviceFlow, Timestamp), SnapshotError> {
         let gone = self.taken.until(&ClockReading::now());
-        // The answer to a poll in flight is lost. The wait after it counts from the moment at which its process died, which was at
-        // the latest when the longest request would have ended.
+        // The answer to a poll in flight is lost. The wait after it counts from the moment at which its process died,
+        // which was at the latest when the longest request would have ended.
         let away = gone.saturating_sub(self.in_flight);
         let flow = DeviceFlow::resume(Arc::clone(client), self.snapshot, away, now)?;
         Ok((flow, now.saturating_add(self.expires_in.saturating_sub(gone))))

@@ -16,7 +16,8 @@ pub(crate) struct RecordedFlow<'a> {
     pending: Option<&'a Pending>,
     /// The longest that a request takes.
     request_limit: Duration,
-    /// When a resumed code expires. The flow's own deadline may be later, since the time away is only known within bounds.
+    /// When a resumed code expires. The flow's own deadline may be later, since the time away is only known within
+    /// bounds.
     deadline: Timestamp,
     /// The end of the last wait that was stored.
     stored_wait: Option<Timestamp>,

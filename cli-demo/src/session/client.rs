@@ -70,7 +70,8 @@ pub(crate) fn known_provider(target: &Target) -> Result<Provider, RunError> {
     })
 }
 
-/// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can read.
+/// One line from a file or stdin, without its line end. Never from the command line, which everyone on the machine can
+/// read.
 pub(crate) async fn secret(target: &Target, terminal: &mut Terminal) -> Result<Option<Secret>, RunError> {
     const MOST: u64 = 64 * 1024;
     let Some(file) = target.client_secret_file.clone() else { return Ok(None) };

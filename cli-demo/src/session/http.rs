@@ -10,8 +10,8 @@ use tracing::info;
 /// The time limit of a request, unless the options name another.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
-/// An HTTP client that is built when it is first needed: reading the root certificates of a system takes time, and most runs
-/// make no request.
+/// An HTTP client that is built when it is first needed: reading the root certificates of a system takes time, and most
+/// runs make no request.
 pub(super) struct LazyHttp {
     network: Network,
     http: OnceCell<Http>,

@@ -1,4 +1,5 @@
-//! Owns the cache of servers' metadata, so that a run that finds its token in the store makes no request for metadata either.
+//! Owns the cache of servers' metadata, so that a run that finds its token in the store makes no request for metadata
+//! either.
 
 use super::client::discovery;
 use super::storage::Storage;

@@ -1,4 +1,5 @@
-//! Owns the one table of settings: how each is called as a flag, in the environment and in a profile, and what it belongs to.
+//! Owns the one table of settings: how each is called as a flag, in the environment and in a profile, and what it
+//! belongs to.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::borrow::Cow;

@@ -1,4 +1,5 @@
-//! Owns how settings from three sources become one: a flag takes precedence over the environment, the environment over the profile.
+//! Owns how settings from three sources become one: a flag takes precedence over the environment, the environment over
+//! the profile.
 //!
 //! A setting has the same value syntax in every source, and [`SignInOptions`] reads them all, with the same checks.
 
@@ -121,7 +122,8 @@ impl Settings {
         lower
     }
 
-    /// These settings over the environment. A secret there is for the client and the server that are named there, if any are.
+    /// These settings over the environment. A secret there is for the client and the server that are named there, if
+    /// any are.
     pub(crate) fn over_environment(self, mut environment: Self) -> Self {
         let other_server = environment.names_server() && !self.agrees_on_server(&environment);
         let other_client = environment.0.contains_key(&Key::ClientId) && !self.agrees(&environment, &[Key::ClientId]);
@@ -134,8 +136,8 @@ impl Settings {
         self.over(environment)
     }
 
-    /// These settings over a profile. A profile is about one client of one server: nothing that it says of this client may
-    /// reach another server, and its secret may reach no other client.
+    /// These settings over a profile. A profile is about one client of one server: nothing that it says of this client
+    /// may reach another server, and its secret may reach no other client.
     pub(crate) fn over_profile(self, mut profile: Self) -> Self {
         if !self.agrees_on_server(&profile) {
             let names_server = self.0.keys().any(|key| key.group() == Group::Server);
@@ -167,8 +169,8 @@ impl Settings {
         keys.iter().all(|key| self.0.get(key).is_none_or(|values| other.0.get(key) == Some(values)))
     }
 
-    /// The first setting that a sign-in which has begun can no longer change. Where tokens are stored, how the network is
-    /// reached and which file holds the client secret may still change.
+    /// The first setting that a sign-in which has begun can no longer change. Where tokens are stored, how the network
+    /// is reached and which file holds the client secret may still change.
     pub(crate) fn fixed_by_the_sign_in(&self) -> Option<Key> {
         self.0.keys().copied().find(|key| key.group() != Group::Local && *key != Key::ClientSecretFile)
     }

@@ -29,8 +29,8 @@ pub(super) fn osc_52(code: &str) -> String {
     format!("\u{1b}]52;c;{}\u{7}", Base64::encode_string(code.as_bytes()))
 }
 
-/// Copies the code to the clipboard of the desktop, and offers it there as long as this process lives: under X11 and Wayland the
-/// process that copied holds the contents.
+/// Copies the code to the clipboard of the desktop, and offers it there as long as this process lives: under X11 and
+/// Wayland the process that copied holds the contents.
 #[cfg(feature = "clipboard")]
 pub(super) async fn copy(code: String) -> Result<(), String> {
     /// After this time the person is told that it did not work.

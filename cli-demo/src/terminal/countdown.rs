@@ -1,4 +1,5 @@
-//! Owns the line that says how long the code stays valid: when it is due, what it says, how it is repainted and cleared.
+//! Owns the line that says how long the code stays valid: when it is due, what it says, how it is repainted and
+//! cleared.
 
 use super::text::{after, folded, left};
 use jiff::tz::TimeZone;
@@ -72,7 +73,8 @@ impl Countdown {
                 let long = format!("{} ({left} left)", expires());
                 self.paint([long, format!("Waiting, {left} left"), left], columns)
             }
-            // Without escape sequences a line that a narrower terminal has wrapped cannot be cleared; a short one does not wrap.
+            // Without escape sequences a line that a narrower terminal has wrapped cannot be cleared; a short one does
+            // not wrap.
             Display::Repaint => {
                 let full = if first { whole(format!("{} (in {left})", expires())) } else { String::new() };
                 full + &self.paint([format!("Waiting, {left} left"), left], columns)
@@ -148,8 +150,8 @@ mod tests {
         }
     }
 
-    // A terminal that becomes narrower wraps the lines that are there. Without escape sequences a repainted line needs twenty
-    // columns at most; with them, all its rows are cleared.
+    // A terminal that becomes narrower wraps the lines that are there. Without escape sequences a repainted line needs
+    // twenty columns at most; with them, all its rows are cleared.
     #[test]
     fn a_repainted_line_does_not_wrap() {
         let (mut countdown, now) = start(Display::Repaint, false);

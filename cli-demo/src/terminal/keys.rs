@@ -3,7 +3,8 @@
 #[cfg(unix)]
 pub(super) use unix::{is_in_foreground, on_enter};
 
-/// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys cannot be read.
+/// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys cannot
+/// be read.
 #[cfg(not(unix))]
 pub(super) fn on_enter(pressed: impl FnOnce() + Send + 'static) -> bool {
     // A thread that reads does not delay the exit of the process.
@@ -37,8 +38,8 @@ mod unix {
     use std::time::Duration;
     use tokio::net::unix::pipe::Receiver;
 
-    /// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys cannot be
-    /// read.
+    /// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys
+    /// cannot be read.
     pub(crate) fn on_enter(pressed: impl FnOnce() + Send + 'static) -> bool {
         let Ok(terminal) = reopened() else { return false };
         tokio::spawn(async move {
@@ -49,8 +50,8 @@ mod unix {
         true
     }
 
-    /// The terminal of stdin, opened once more to read it without blocking. (The flag on stdin itself would be shared with the
-    /// shell and every other program in this terminal.)
+    /// The terminal of stdin, opened once more to read it without blocking. (The flag on stdin itself would be shared
+    /// with the shell and every other program in this terminal.)
     fn reopened() -> io::Result<Receiver> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let by_name = ttyname(stdin(), vec![]).and_then(|name| open(name, flags, Mode::empty()));

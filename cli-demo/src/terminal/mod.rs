@@ -190,8 +190,8 @@ impl Terminal {
         true
     }
 
-    /// Keeps the terminal alive while others work: counts down, and reacts to keys. It returns after each thing that it did and
-    /// must then be called again; dropping it in between loses nothing.
+    /// Keeps the terminal alive while others work: counts down, and reacts to keys. It returns after each thing that it
+    /// did and must then be called again; dropping it in between loses nothing.
     pub(crate) async fn attend(&mut self) {
         let due = self.countdown.as_ref().and_then(Countdown::due);
         let next_line = async {

@@ -43,8 +43,8 @@ mod tests {
     use super::*;
     use vt100::Color;
 
-    /// What a camera sees of these rows: one pixel a half block, 255 where it is light. `light_letters` says how the terminal
-    /// shows what has no colour of its own.
+    /// What a camera sees of these rows: one pixel a half block, 255 where it is light. `light_letters` says how the
+    /// terminal shows what has no colour of its own.
     fn seen(picture: &Picture, light_letters: bool) -> (usize, usize, Vec<Vec<u8>>) {
         let (rows, columns) =
             (u16::try_from(picture.rows).unwrap_or(0) + 1, u16::try_from(picture.columns).unwrap_or(0));
@@ -78,7 +78,8 @@ mod tests {
 
     fn decoded(picture: &Picture, light_letters: bool) -> Option<String> {
         let (width, height, pixels) = seen(picture, light_letters);
-        // A margin as dark as the terminal around it, so that only the picture's own quiet zone counts; three pixels a module.
+        // A margin as dark as the terminal around it, so that only the picture's own quiet zone counts; three pixels a
+        // module.
         let around = if light_letters { 0 } else { 255 };
         let mut image = rqrr::PreparedImage::prepare_from_greyscale((width + 8) * 3, (height + 8) * 3, |x, y| {
             let at = |place: usize| (place / 3).checked_sub(4);

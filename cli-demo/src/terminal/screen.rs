@@ -1,4 +1,5 @@
-//! Owns what is written to stderr for a person: whole lines, folded to the width of the terminal, in the character set of its locale.
+//! Owns what is written to stderr for a person: whole lines, folded to the width of the terminal, in the character set
+//! of its locale.
 
 use super::qr::{self, Ground, Picture};
 use super::text::{folded, width};

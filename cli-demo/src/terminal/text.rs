@@ -53,8 +53,8 @@ pub(crate) fn local(time: UnixTime) -> String {
     there.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A text in which every character that a terminal would act on is escaped, except line ends. The core's texts are clean already,
-/// but a message may also quote a file or another program.
+/// A text in which every character that a terminal would act on is escaped, except line ends. The core's texts are
+/// clean already, but a message may also quote a file or another program.
 pub(super) fn harmless(text: &str) -> String {
     use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
     let is_active = |c| matches!(get_general_category(c), Control | Format | LineSeparator | ParagraphSeparator);
@@ -73,10 +73,10 @@ pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as the line
-/// did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the terminal breaks it
-/// without a line end in between, and an address can still be clicked and copied. For the same reason a line that begins with
-/// four spaces stays whole: it is a command.
+/// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as
+/// the line did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the
+/// terminal breaks it without a line end in between, and an address can still be clicked and copied. For the same
+/// reason a line that begins with four spaces stays whole: it is a command.
 pub(super) fn folded(text: &str, columns: usize, hang: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| folded_line(line, columns, hang)).collect();
     lines.join("\n")

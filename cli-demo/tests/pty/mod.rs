@@ -22,8 +22,8 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Runs this command under the control of a terminal of this size, so that Ctrl-C and Ctrl-Z reach it. Streams that `prepare`
-    /// leaves alone are the terminal.
+    /// Runs this command under the control of a terminal of this size, so that Ctrl-C and Ctrl-Z reach it. Streams that
+    /// `prepare` leaves alone are the terminal.
     pub(crate) fn run(columns: u16, rows: u16, words: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&master).unwrap();

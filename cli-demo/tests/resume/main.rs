@@ -1,5 +1,5 @@
-//! The binary on sign-ins that one run begins and another finishes: `--no-wait`, `--resume`, and runs that are killed; always within
-//! the polling law, as the server sees it.
+//! The binary on sign-ins that one run begins and another finishes: `--no-wait`, `--resume`, and runs that are killed;
+//! always within the polling law, as the server sees it.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -158,8 +158,8 @@ fn d05_killed_after_slow_down_the_next_run_keeps_the_longer_interval() {
     assert!(gaps.len() == 1 && gaps[0] >= 6 * SECOND, "{gaps:?}");
 }
 
-// Rule 5: a poll in flight counts as failed when its process died, and the wait after a failure is twice the interval. When it
-// died is unknown: at the latest, when the longest request would have ended.
+// Rule 5: a poll in flight counts as failed when its process died, and the wait after a failure is twice the interval.
+// When it died is unknown: at the latest, when the longest request would have ended.
 #[test]
 fn killed_with_a_poll_in_flight_the_next_run_waits_as_after_a_failure() {
     let site = Site::new();

@@ -127,8 +127,9 @@ impl Stage {
     }
 }
 
-/// A flow on the server's clock. Where the flow wants to wait, the driver waits a moment, and the clock advances by the whole wait.
-/// Everything else is unchanged; so this tests when a client polls and how it reacts to answers, but not the driver's clock.
+/// A flow on the server's clock. Where the flow wants to wait, the driver waits a moment, and the clock advances by the
+/// whole wait. Everything else is unchanged; so this tests when a client polls and how it reacts to answers, but not
+/// the driver's clock.
 struct Staged<'s> {
     flow: DeviceFlow,
     stage: &'s Stage,

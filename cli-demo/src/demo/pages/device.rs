@@ -29,7 +29,8 @@ pub(in crate::demo) fn enter_code(form_token: &str, typed: &str, problem: Option
             }
             form method="post" action="/device" {
                 (hidden("form_token", form_token))
-                // A code is no name or password, so managers and spelling correction are off. It has the focus, since the page has no other purpose.
+                // A code is no name or password, so managers and spelling correction are off. It has the focus, since
+                // the page has no other purpose.
                 input.code #user_code name="user_code" type="text" value=(typed) placeholder="XXXX-XXXX" maxlength="32"
                     autocomplete="off" autocapitalize="characters" autocorrect="off" spellcheck="false" enterkeyhint="next"
                     aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")] required autofocus;

@@ -1,5 +1,5 @@
-//! Owns what all pages share: the frame around them, and the page for an unknown address. There are no inline scripts or styles;
-//! maud escapes all values.
+//! Owns what all pages share: the frame around them, and the page for an unknown address. There are no inline scripts
+//! or styles; maud escapes all values.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

@@ -11,7 +11,8 @@ use crate::demo::grant::Poll;
 const SHOWN: usize = 12;
 /// Free space at both ends of the timeline, in percent.
 const MARGIN: f64 = 3.0;
-/// A gap that takes less than this much of the timeline, in percent, has no room for its figure: on a desktop, or on a phone.
+/// A gap that takes less than this much of the timeline, in percent, has no room for its figure: on a desktop, or on a
+/// phone.
 const ROOM_ON_DESKTOP: f64 = 5.0;
 const ROOM_ON_PHONE: f64 = 12.0;
 
@@ -66,8 +67,8 @@ impl Mark {
     }
 }
 
-/// Polls from left to right in time; before each, the time in which it was not allowed. `ahead`: how long the next gap must be, if
-/// there is one.
+/// Polls from left to right in time; before each, the time in which it was not allowed. `ahead`: how long the next gap
+/// must be, if there is one.
 pub(super) fn timeline<'p>(
     polls: impl DoubleEndedIterator<Item = &'p Poll> + ExactSizeIterator,
     issued: Duration,

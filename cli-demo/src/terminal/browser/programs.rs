@@ -1,5 +1,5 @@
-//! Owns the programs that open a browser on Linux and the BSDs. The crate `webbrowser` is not used here: it gives text browsers
-//! the terminal, on purpose, and does not report that an opener failed.
+//! Owns the programs that open a browser on Linux and the BSDs. The crate `webbrowser` is not used here: it gives text
+//! browsers the terminal, on purpose, and does not report that an opener failed.
 
 use super::Env;
 use std::ffi::OsStr;

@@ -1,8 +1,8 @@
 //! Every example of every help text, and every command of the README, is run as written, in a home folder of its own.
 //!
-//! `login.example.com` and `api.example.com` stand for the demo server, which approves at once. Real servers (GitHub, Entra) are behind
-//! a closed proxy: such a command must get as far as the network and exit with 6. Every other command must succeed, and its effect
-//! is checked.
+//! `login.example.com` and `api.example.com` stand for the demo server, which approves at once. Real servers (GitHub,
+//! Entra) are behind a closed proxy: such a command must get as far as the network and exit with 6. Every other command
+//! must succeed, and its effect is checked.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
