@@ -70,7 +70,7 @@ pub(crate) async fn valid_token(
     let signed_in = match request.cached(&cache, today()) {
         Some(stored) => stored,
         None if wanted.no_refresh => {
-            let whose = request.whose(&cache).map_err(|failure| session.error(failure))?;
+            let whose = request.find_account(&cache).map_err(|failure| session.error(failure))?;
             let text = "no stored token is valid for long enough, and --no-refresh forbids a new one".to_owned();
             return Err(match whose {
                 Some(_) => RunError::NoToken { exit: 4, text },

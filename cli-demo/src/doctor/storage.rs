@@ -49,7 +49,7 @@ fn file(path: &Path) -> Vec<Finding> {
     let warning = Arc::new(Mutex::new(None));
     let place = Arc::clone(&warning);
     let store = FileStore::new(path).map(|store| {
-        store.patience(PATIENCE).on_warning(move |warning| {
+        store.lock_timeout(PATIENCE).on_warning(move |warning| {
             *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(warning.to_string());
         })
     });

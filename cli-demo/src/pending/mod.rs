@@ -16,7 +16,7 @@ use crate::run_error::RunError;
 use crate::settings::Settings;
 use clocks::ClockReading;
 use device_flow_tokio::{
-    Client, DeviceFlow, FileStore, Holder, Locked, SignInError, Snapshot, SnapshotError, Store as _, StoreError,
+    Client, DeviceFlow, FileStore, LockHolder, Locked, SignInError, Snapshot, SnapshotError, Store as _, StoreError,
     Timestamp, UnixTime, default_path, entropy,
 };
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ impl Pending {
     /// Takes the lock for a new sign-in. Nothing is stored before there is a code.
     pub(crate) fn new(invocation: Invocation) -> Result<Self, SignInError> {
         let id = Id::random(entropy()?);
-        let locked = store(&id)?.patience(PATIENCE).lock()?;
+        let locked = store(&id)?.lock_timeout(PATIENCE).lock()?;
         Ok(Self::locked(id, invocation, locked))
     }
 
@@ -104,7 +104,7 @@ impl Pending {
 
     /// Takes over a sign-in that another run stored.
     pub(crate) fn take_over(id: Id) -> Result<(Self, StoredFlow), RunError> {
-        let store = store(&id)?.patience(PATIENCE);
+        let store = store(&id)?.lock_timeout(PATIENCE);
         // Before taking the lock, which would create the folder.
         if store.load()?.is_none() {
             return Err(unknown(&id));
@@ -243,7 +243,7 @@ impl Resumable {
 
     /// Whether no other run polls for it.
     pub(crate) fn is_free(&self) -> bool {
-        store(&self.id).and_then(|store| store.patience(Duration::ZERO).lock()).is_ok()
+        store(&self.id).and_then(|store| store.lock_timeout(Duration::ZERO).lock()).is_ok()
     }
 
     pub(crate) fn expires(&self) -> UnixTime {
@@ -279,7 +279,7 @@ pub(crate) fn sweep() {
         if !is_dead {
             continue;
         }
-        let gone = store.patience(Duration::ZERO).lock().is_ok_and(|mut locked| locked.remove().is_ok());
+        let gone = store.lock_timeout(Duration::ZERO).lock().is_ok_and(|mut locked| locked.remove().is_ok());
         if gone {
             remove_lock(&id);
         }
@@ -345,7 +345,7 @@ fn unknown(id: &Id) -> RunError {
     RunError::Usage(format!("there is no sign-in {id}: it has ended, its code has expired, or another user began it"))
 }
 
-fn busy(id: &Id, holder: &Holder) -> RunError {
+fn busy(id: &Id, holder: &LockHolder) -> RunError {
     RunError::Usage(format!("{holder} is still waiting for the sign-in {id}: end that process first"))
 }
 
