@@ -222,8 +222,8 @@ impl Server {
             line("authentication", &format!("listed: {}", methods.join(", ")));
         }
         let method = match (self.authentication, self.authentication_with_secret) {
-            (Some("none"), Some(other)) => format!("none: this client sends only its id (with a secret: {other})"),
-            (Some("none"), None) => "none: this client sends only its id (no known method with a secret)".to_owned(),
+            (Some("none"), Some(other)) => format!("this client sends only its id (with a secret: {other})"),
+            (Some("none"), None) => "this client sends only its id (no method with a secret is known)".to_owned(),
             (Some(method), _) => format!("this client uses {method}"),
             (None, _) => String::new(),
         };

@@ -14,7 +14,7 @@ use device_flow_tokio::{Failure, Stopped, TokenResponse, WaitReason};
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Client, Response};
 use serde_json::Value;
-use stage::{Adapter, Stage, ToldToTest};
+use stage::{Adapter, ClientEvent, Stage};
 
 #[path = "support/stage.rs"]
 mod stage;
@@ -48,8 +48,8 @@ fn after_the_button(adapter: Adapter, what: &str) -> Misbehaved {
     let stage = Stage::start(1);
     let (mut code, mut reasons) = (String::new(), vec![]);
     let outcome = stage.sign_in(adapter, "tv", |told| match told {
-        ToldToTest::Code(shown) => shown.clone_into(&mut code),
-        ToldToTest::Wait(reason) => {
+        ClientEvent::Code(shown) => shown.clone_into(&mut code),
+        ClientEvent::Wait(reason) => {
             reasons.push(reason);
             match reasons.len() {
                 2 => assert_eq!(stage.press(1, what), 303, "{what}"),

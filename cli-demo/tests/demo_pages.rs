@@ -25,7 +25,7 @@ use device_flow_cli::demo::Options;
 use fantoccini::Locator;
 use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use serde_json::json;
-use stage::{Adapter, Stage, ToldToTest};
+use stage::{Adapter, ClientEvent, Stage};
 use window::{DARK, ENTER, PATIENCE, Setup, TAB, Window};
 
 #[tokio::test]
@@ -409,8 +409,8 @@ async fn story(mut window: Window, light: &str) {
     let story = tokio::task::spawn_blocking(move || {
         let (mut code, mut waits) = (String::new(), 0);
         let outcome = stage.sign_in(Adapter::Tokio, "living-room-tv", |told| match told {
-            ToldToTest::Code(shown) => shown.clone_into(&mut code),
-            ToldToTest::Wait(..) => {
+            ClientEvent::Code(shown) => shown.clone_into(&mut code),
+            ClientEvent::Wait(..) => {
                 waits += 1;
                 match waits {
                     3 => assert_eq!(stage.press(1, "unavailable"), 303),

@@ -70,7 +70,7 @@ fn profile(report: &mut Report<'_>, flags: &Settings, global: &Global) -> Result
         "profile",
         match (selection.profile(), selection.settings().names_server()) {
             (Some(name), _) => format!("{name}, in {file}"),
-            (None, true) => format!("none of {file} is used: the server is named by options"),
+            (None, true) => format!("none is used, since options name the server (profiles are in {file})"),
             (None, false) => format!("there is none in {file} yet; device-flow login creates the first"),
         },
     ))?;

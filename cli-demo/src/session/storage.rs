@@ -73,6 +73,6 @@ pub(crate) fn open_keyring() -> Result<KeyringStore, StoreError> {
 fn keyring() -> Result<KeyringStore, RunError> {
     open_keyring().map_err(|error| {
         let StoreError::Keyring { .. } = error else { return error.into() };
-        RunError::Storage(format!("no keyring can be used here. {NO_KEYRING} ({error})"))
+        RunError::Storage(format!("no keyring can be used here ({error}). {NO_KEYRING}"))
     })
 }

@@ -29,7 +29,7 @@ pub(crate) enum Adapter {
 }
 
 /// What a client reports to the test: the code, then each wait before it begins.
-pub(crate) enum ToldToTest<'a> {
+pub(crate) enum ClientEvent<'a> {
     Code(&'a str),
     Wait(WaitReason),
 }
@@ -65,7 +65,7 @@ impl Stage {
         &self,
         adapter: Adapter,
         client_id: &str,
-        mut on: impl FnMut(ToldToTest<'_>),
+        mut on: impl FnMut(ClientEvent<'_>),
     ) -> Result<TokenResponse, Stopped> {
         let url = self.server.base_url();
         let provider = Provider::endpoints(format!("{url}/device_authorization"), format!("{url}/token"));
@@ -74,8 +74,8 @@ impl Stage {
         let flow = DeviceFlow::new(client.expect("a client"), entropy);
         let mut flow = Staged { flow, stage: self, waits: None };
         let tell = |event| match event {
-            Event::ShowCode(prompt) => on(ToldToTest::Code(prompt.user_code())),
-            Event::Waiting { reason, .. } => on(ToldToTest::Wait(reason)),
+            Event::ShowCode(prompt) => on(ClientEvent::Code(prompt.user_code())),
+            Event::Waiting { reason, .. } => on(ClientEvent::Wait(reason)),
             other @ (Event::SignInNeeded(_) | _) => panic!("{other:?}"),
         };
         match adapter {
