@@ -1,15 +1,16 @@
 //! Owns the sub-commands about who is signed in: `status`, `refresh`, `logout`. None of them shows a code.
 
-use crate::args::{Global, Logout, Which};
-use crate::end::End;
-use crate::session::{Chosen, Purpose, Session, Storage};
+use crate::args::{Global, Logout, TargetArgs};
+use crate::run_error::RunError;
+use crate::selection::Selection;
+use crate::session::{Purpose, Session, Storage};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, left, local, today, when};
 use device_flow_tokio::{Failure, SignInReason, TokenCache, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
 
-/// Who is signed in, as a profile has it.
+/// Who is signed in.
 #[derive(Serialize)]
 pub(crate) struct Status {
     profile: Option<String>,
@@ -18,7 +19,7 @@ pub(crate) struct Status {
     client_id: String,
     account: Option<String>,
     scope: String,
-    /// `None` also when no access token lives.
+    /// `None` also if there is no valid access token.
     expires_at: Option<String>,
     refreshable: bool,
     storage: &'static str,
@@ -28,8 +29,8 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    pub(crate) fn of(session: &Session, profile: Option<&str>, cache: &TokenCache) -> Result<Self, End> {
-        // A token that the next call would replace is one that lives.
+    pub(crate) fn of(session: &Session, profile: Option<&str>, cache: &TokenCache) -> Result<Self, RunError> {
+        // A token counts while it is valid, even if the next call would refresh it.
         let request = session.request().min_life(Duration::ZERO);
         let account = request.find_account(cache)?;
         let refreshable = account.as_ref().is_some_and(|account| cache.is_refreshable(request.owner(account)));
@@ -71,8 +72,10 @@ impl Status {
             "access token",
             &match self.expires_on {
                 Some(end) => format!("expires at {} (in {})", local(end), left(end.saturating_since(today()))),
-                _ if self.signed_in && !self.scope.is_empty() => "lives, for how long is not known".to_owned(),
-                _ => "none that lives".to_owned(),
+                _ if self.signed_in && !self.scope.is_empty() => {
+                    "valid; the server did not say for how long".to_owned()
+                }
+                _ => "none that is valid".to_owned(),
             },
         );
         line("refresh token", if self.refreshable { "stored" } else { "none" });
@@ -84,60 +87,73 @@ impl Status {
     }
 }
 
-pub(crate) async fn status(_: Which, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
-    let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
-    let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
+pub(crate) async fn status(
+    _: TargetArgs,
+    flags: Settings,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
+    let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let cache = session.cache().await?;
-    let status = Status::of(&session, chosen.profile(), &cache)?;
+    let status = Status::of(&session, selection.profile(), &cache)?;
     if !status.signed_in {
-        return Err(session.end(Failure::SignInNeeded(SignInReason::NotSignedIn)));
+        return Err(session.error(Failure::SignInNeeded(SignInReason::NotSignedIn)));
     }
-    terminal.tell("status", &status, &status.text())
+    terminal.result("status", &status, &status.text())
 }
 
-pub(crate) async fn refresh(_: Which, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
-    let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
-    let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
+pub(crate) async fn refresh(
+    _: TargetArgs,
+    flags: Settings,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
+    let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let request = session.request().force_refresh();
-    let signed_in = session.accounts()?.silent(&request).await.map_err(|error| session.end(error))?;
+    let signed_in = session.accounts()?.silent(&request).await.map_err(|error| session.error(error))?;
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-    terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), chosen.profile())
+    terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), selection.profile())
 }
 
-/// What became of one account.
+/// The result for one account.
 #[derive(Serialize)]
 struct SignedOut<'a> {
     profile: Option<&'a str>,
     /// `None`: nobody was signed in.
     account: Option<&'a str>,
-    /// Whether the server no longer honours the tokens; `None`: nobody was signed in.
+    /// Whether the server has revoked the tokens; `None`: nobody was signed in.
     revoked: Option<bool>,
     reason: Option<String>,
 }
 
-pub(crate) async fn logout(args: Logout, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+pub(crate) async fn logout(
+    args: Logout,
+    flags: Settings,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
     if !args.all {
-        let chosen = Chosen::if_any(global, flags, Purpose::SignOut)?;
-        if !chosen.settings().names_server() {
+        let selection = Selection::with_or_without_server(global, flags, Purpose::SignOut)?;
+        if !selection.settings().names_server() {
             let nobody = SignedOut { profile: None, account: None, revoked: None, reason: None };
-            return terminal.tell("signed_out", &nobody, "Nobody was signed in: there is no profile yet\n");
+            return terminal.result("signed_out", &nobody, "Nobody was signed in: there is no profile yet\n");
         }
-        return sign_out(&chosen, args.no_revoke, terminal).await;
+        return sign_out(&selection, args.no_revoke, terminal).await;
     }
-    // One that cannot be signed out does not keep the others signed in.
+    // After a profile that cannot be signed out the others still are.
     let (mut outcome, mut profiles) = (Ok(()), 0);
-    for chosen in Chosen::all(global)? {
-        let Err(end) = sign_out(&chosen, args.no_revoke, terminal).await else {
+    for selection in Selection::all(global)? {
+        let Err(error) = sign_out(&selection, args.no_revoke, terminal).await else {
             profiles += 1;
             continue;
         };
-        let (profile, message) = (chosen.profile().unwrap_or_default(), end.to_string());
+        let (profile, message) = (selection.profile().unwrap_or_default(), error.to_string());
         terminal.note(&format!("Profile {profile} was not signed out: {message}"));
-        terminal.tell("not_signed_out", &NotSignedOut { profile, message }, "")?;
-        outcome = outcome.and(Err(end));
+        terminal.result("not_signed_out", &NotSignedOut { profile, message }, "")?;
+        outcome = outcome.and(Err(error));
     }
     outcome?;
-    terminal.tell("all_signed_out", &AllSignedOut { profiles }, "")
+    terminal.result("all_signed_out", &AllSignedOut { profiles }, "")
 }
 
 #[derive(Serialize)]
@@ -152,8 +168,8 @@ struct AllSignedOut {
     profiles: u32,
 }
 
-async fn sign_out(chosen: &Chosen, no_revoke: bool, terminal: &mut Terminal) -> Result<(), End> {
-    let session = Session::open(chosen, Purpose::SignOut, terminal).await?;
+async fn sign_out(selection: &Selection, no_revoke: bool, terminal: &mut Terminal) -> Result<(), RunError> {
+    let session = selection.open(Purpose::SignOut, terminal).await?;
     let request = session.request();
     let (account, not_revoked) = if no_revoke {
         (session.accounts()?.forget(&request).await?, Some("--no-revoke".to_owned()))
@@ -163,21 +179,21 @@ async fn sign_out(chosen: &Chosen, no_revoke: bool, terminal: &mut Terminal) -> 
             Some(out) => (Some(out.account), out.not_revoked.map(|why| why.to_string())),
         }
     };
-    let profile = chosen.profile();
+    let profile = selection.profile();
     let place = profile.map_or_else(String::new, |profile| format!(" (profile {profile})"));
     let Some(account) = account else {
         let nobody = SignedOut { profile, account: None, revoked: None, reason: None };
-        return terminal.tell("signed_out", &nobody, &format!("Nobody was signed in{place}\n"));
+        return terminal.result("signed_out", &nobody, &format!("Nobody was signed in{place}\n"));
     };
     let label = account.label();
     let who = if label.is_empty() { String::new() } else { format!(" {label}") };
     let text = match &not_revoked {
-        None => format!("Signed out{who}{place}: the tokens are gone here, and the server has revoked them\n"),
+        None => format!("Signed out{who}{place}: the tokens are removed here and revoked at the server\n"),
         Some(why) => format!(
-            "Signed out{who}{place}: the tokens are gone here, but the server may honour them until they end by themselves: {why}\n"
+            "Signed out{who}{place}: the tokens are removed here, but the server may accept them until they expire: {why}\n"
         ),
     };
     let account = Some(&*label).filter(|label| !label.is_empty());
     let out = SignedOut { profile, account, revoked: Some(not_revoked.is_none()), reason: not_revoked };
-    terminal.tell("signed_out", &out, &text)
+    terminal.result("signed_out", &out, &text)
 }

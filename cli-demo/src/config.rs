@@ -1,4 +1,4 @@
-//! Owns the file of profiles: where it is, what it says, and how it is changed without losing what a person wrote there.
+//! Owns the file of profiles: where it is, what is in it, and how it is changed without losing what a person wrote.
 //!
 //! ```toml
 //! current = "work"
@@ -10,46 +10,48 @@
 //! scope = ["User.Read"]
 //! ```
 
-use crate::end::End;
-use crate::settings::Settings;
+use crate::run_error::RunError;
+use crate::settings::{Settings, text};
 use device_flow_tokio::{Change, FileStore, Store as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
-/// Nobody keeps this file locked for longer than a write takes.
+/// Every process holds the lock of this file for a single write only.
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// The profile of a first sign-in that names none.
+/// The name of the first profile, if the person names none.
 pub(crate) const DEFAULT: &str = "default";
 
-/// What the file says. No file says nothing.
+/// The contents of the file. A missing file counts as empty.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// `None`: the environment names no place for one.
+    /// `None`: no home folder is known.
     path: Option<PathBuf>,
     document: DocumentMut,
 }
 
 impl Config {
-    pub(crate) fn load(path: Option<&Path>) -> Result<Self, End> {
+    pub(crate) fn load(path: Option<&Path>) -> Result<Self, RunError> {
         let Some(path) = path.map(Path::to_owned).or_else(default_path) else {
             return Ok(Self { path: None, document: DocumentMut::new() });
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(End::Usage(format!("cannot read the profiles in {}: {error}", path.display()))),
+            Err(error) => {
+                return Err(RunError::Usage(format!("the profiles in {} cannot be read: {error}", path.display())));
+            }
         };
         let document = parse(&path, &text)?;
         let config = Self { path: Some(path), document };
-        // A file with a mistake in it is told of at once, not when the profile is needed.
+        // A mistake anywhere in the file is reported at once, not only when its profile is used.
         config.names().try_for_each(|name| config.profile(name).map(drop))?;
         Ok(config)
     }
 
-    /// What it says by now.
-    pub(crate) fn reload(&self) -> Result<Self, End> {
+    /// The file as it is now.
+    pub(crate) fn reload(&self) -> Result<Self, RunError> {
         match &self.path {
             Some(path) => Self::load(Some(path)),
             None => Ok(Self { path: None, document: self.document.clone() }),
@@ -63,11 +65,11 @@ impl Config {
             .map_or_else(|| "no file: no home folder is known".to_owned(), |path| path.display().to_string())
     }
 
-    /// Somebody named one that is not there.
-    pub(crate) fn no_such(&self, name: &str) -> End {
+    /// The error for the name of a profile that does not exist.
+    pub(crate) fn no_such(&self, name: &str) -> RunError {
         let known = self.names().collect::<Vec<_>>().join(", ");
-        let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("there are: {known}") };
-        End::Usage(format!("no profile is called {name:?} ({known})"))
+        let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("existing: {known}") };
+        RunError::Usage(format!("there is no profile {name:?} ({known})"))
     }
 
     /// In the order of the file.
@@ -75,25 +77,25 @@ impl Config {
         self.profiles().into_iter().flat_map(TableLike::iter).map(|(name, _)| name)
     }
 
-    /// The one that is meant when none is named.
+    /// The profile that commands use by default.
     pub(crate) fn current(&self) -> Option<&str> {
         self.document.get("current").and_then(Item::as_str).filter(|name| self.names().any(|known| known == *name))
     }
 
-    pub(crate) fn profile(&self, name: &str) -> Result<Option<Settings>, End> {
+    pub(crate) fn profile(&self, name: &str) -> Result<Option<Settings>, RunError> {
         let Some(item) = self.profiles().and_then(|profiles| profiles.get(name)) else { return Ok(None) };
         let place = format!("profile {name} in {}", self.place());
-        let wrong = || End::Usage(format!("{place} is no table"));
+        let wrong = || RunError::Usage(format!("{place} is not a table"));
         let table = item.clone().into_table().map_err(|_| wrong())?;
-        Settings::of_profile(&place, &table).map(Some)
+        Settings::from_profile(&place, &table).map(Some)
     }
 
     fn profiles(&self) -> Option<&dyn TableLike> {
         self.document.get("profile").and_then(Item::as_table_like)
     }
 
-    /// Remembers a profile, and that it is the one in use, in what the file says by now.
-    pub(crate) fn remember(&self, name: &str, settings: &Settings, make_current: bool) -> Result<(), End> {
+    /// Stores a profile in the file as it is now, and perhaps makes it the current one.
+    pub(crate) fn remember(&self, name: &str, settings: &Settings, make_current: bool) -> Result<(), RunError> {
         self.change(|document| {
             let root = document.as_table_mut();
             let profiles = root.entry("profile").or_insert_with(|| {
@@ -104,7 +106,7 @@ impl Config {
             let Some(profiles) = profiles.as_table_like_mut() else { return };
             let new = settings.to_profile();
             match profiles.get_mut(name).and_then(Item::as_table_like_mut) {
-                // Comments of values that stay, stay.
+                // Values that do not change keep their comments.
                 Some(old) => {
                     let gone: Vec<_> =
                         old.iter().map(|(key, _)| key.to_owned()).filter(|key| !new.contains_key(key)).collect();
@@ -125,25 +127,25 @@ impl Config {
         })
     }
 
-    pub(crate) fn make_current(&self, name: &str) -> Result<(), End> {
+    pub(crate) fn make_current(&self, name: &str) -> Result<(), RunError> {
         self.change(|document| set_current(document, name))
     }
 
-    /// Under a lock, since another sign-in may be remembered at the same time; and through a symbolic link, which is how many
-    /// people keep such files.
-    fn change(&self, change: impl Fn(&mut DocumentMut)) -> Result<(), End> {
+    /// Under a lock, since another process may store a profile at the same time; and through a symbolic link, since
+    /// many people keep their configuration elsewhere.
+    fn change(&self, change: impl Fn(&mut DocumentMut)) -> Result<(), RunError> {
         let Some(named) = &self.path else {
-            let text = "no home folder is known: set HOME to yours, or name the file of profiles with --config";
-            return Err(End::Usage(text.to_owned()));
+            let text = "no home folder is known: set HOME, or name the file of profiles with --config";
+            return Err(RunError::Usage(text.to_owned()));
         };
         let mut as_read = self.document.clone();
         change(&mut as_read);
         if as_read.to_string() == self.document.to_string() {
-            // Nothing new: who may not write to it need not.
+            // Nothing changes, so the file need not be writable.
             return Ok(());
         }
         let path = std::fs::canonicalize(named).unwrap_or_else(|_| named.clone());
-        let mut wrong = None;
+        let mut mistake = None;
         FileStore::new(&path)?.lock_timeout(PATIENCE).update(&mut |stored| {
             let text = String::from_utf8_lossy(stored.unwrap_or_default());
             match parse(named, &text) {
@@ -153,69 +155,66 @@ impl Config {
                     if changed == text { Change::Keep } else { Change::Save(changed.into_bytes().into()) }
                 }
                 Err(error) => {
-                    wrong = Some(error);
+                    mistake = Some(error);
                     Change::Keep
                 }
             }
         })?;
-        wrong.map_or(Ok(()), Err)
+        mistake.map_or(Ok(()), Err)
     }
 }
 
-/// A name that needs no quotes anywhere: on a command line, in the file, in a message.
-pub(crate) fn check_name(name: &str) -> Result<(), End> {
+/// A name that needs no quotes on a command line, in the file or in a message.
+pub(crate) fn check_name(name: &str) -> Result<(), RunError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.chars().all(plain) {
         return Ok(());
     }
-    Err(End::Usage(format!(
-        "{name:?} cannot be the name of a profile: use letters, digits, '-', '_' and '.', at most 64"
+    Err(RunError::Usage(format!(
+        "{name:?} cannot be the name of a profile: use at most 64 letters, digits, '-', '_' and '.'"
     )))
 }
 
 fn set_current(document: &mut DocumentMut, name: &str) {
     let new = Item::Value(Value::from(name));
     match document.get_mut("current") {
-        // In place, so that a comment above it stays.
+        // In place, to keep its comments.
         Some(item) if is_same(item, &new) => {}
         Some(item) => *item = new,
         None => drop(document.insert("current", new)),
     }
 }
 
-/// However it is written. A list of one is what it holds.
+/// Whether both have the same values, however they are written. A list of one counts as its element.
 fn is_same(one: &Item, other: &Item) -> bool {
-    let word = |value: &Value| match value {
-        Value::String(text) => Some(text.value().clone()),
-        Value::Boolean(yes) => Some(yes.value().to_string()),
-        Value::Integer(number) => Some(number.value().to_string()),
-        Value::Float(_) | Value::Datetime(_) | Value::Array(_) | Value::InlineTable(_) => None,
-    };
-    let words = |item: &Item| {
+    let texts = |item: &Item| {
         let value = item.as_value()?;
         match value.as_array() {
-            Some(list) => list.iter().map(word).collect::<Option<Vec<_>>>(),
-            None => word(value).map(|word| vec![word]),
+            Some(list) => list.iter().map(text).collect::<Option<Vec<_>>>(),
+            None => text(value).map(|text| vec![text]),
         }
     };
-    words(one).is_some() && words(one) == words(other)
+    texts(one).is_some() && texts(one) == texts(other)
 }
 
-fn parse(path: &Path, text: &str) -> Result<DocumentMut, End> {
+fn parse(path: &Path, text: &str) -> Result<DocumentMut, RunError> {
     let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
         let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
-        End::Usage(format!("{}, line {line}: {}", path.display(), error.message().replace('\n', "; ")))
+        RunError::Usage(format!("{}, line {line}: {}", path.display(), error.message().replace('\n', "; ")))
     })?;
     if let Some(key) = document.iter().map(|(key, _)| key).find(|key| !["current", "profile"].contains(key)) {
-        return Err(End::Usage(format!("{} has an unknown key {key:?}; known are: current, profile", path.display())));
+        return Err(RunError::Usage(format!(
+            "{} has an unknown key {key:?}. Known keys: current, profile",
+            path.display()
+        )));
     }
     if document.get("profile").is_some_and(|item| item.as_table_like().is_none()) {
-        return Err(End::Usage(format!("{}: write profiles as [profile.NAME]", path.display())));
+        return Err(RunError::Usage(format!("{}: write profiles as [profile.NAME]", path.display())));
     }
     Ok(document)
 }
 
-/// XDG Base Directory Specification; a relative path in the environment is ignored, as it asks for.
+/// As the XDG Base Directory Specification says, which also has relative paths in the environment ignored.
 fn default_path() -> Option<PathBuf> {
     let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || {

@@ -1,34 +1,35 @@
-//! Owns the sub-command `discover`: what a server says of itself, what is made of it, and what is missing for a sign-in.
+//! Owns the sub-command `discover`: what a server's metadata says, how it is used, and what is missing for a sign-in.
 
-use crate::args::{Discover, Global, Target};
-use crate::end::End;
-use crate::probe::{Place, Places};
-use crate::session::{Chosen, Purpose, client, http, named};
-use crate::settings::{Said, Settings};
+use crate::args::{Discover, Global, SignInOptions, Target};
+use crate::probe::{MetadataAnswer, ObservedDiscovery};
+use crate::run_error::RunError;
+use crate::selection::Selection;
+use crate::session::{Purpose, client, http, known_provider};
+use crate::settings::Settings;
 use crate::terminal::Terminal;
 use device_flow_tokio::{Client, ConfigError, Http, Metadata, Provider, Secret, run};
 use serde::Serialize;
 
-/// What is known of a server.
+/// What is known about a server.
 #[derive(Serialize)]
-struct Found {
+struct Server {
     /// `metadata`, `built_in` or `by_hand`.
     source: &'static str,
     issuer: Option<String>,
-    /// The places that were asked for metadata.
+    /// Every URL that was asked for metadata.
     metadata: Vec<Asked>,
     device_authorization_endpoint: Option<String>,
     token_endpoint: String,
     revocation_endpoint: Option<String>,
-    /// Whether the metadata list the grant; `None` without metadata.
+    /// Whether the metadata lists the grant; `None` without metadata.
     device_grant_listed: Option<bool>,
-    /// As the metadata list them.
+    /// As the metadata lists them.
     auth_methods: Option<Vec<String>>,
-    /// What this client would use.
+    /// The method that this client would use.
     authentication: Option<&'static str>,
-    /// What a client with a secret would use, if there is a way.
+    /// The method that a client with a secret would use, if there is one.
     authentication_with_secret: Option<&'static str>,
-    /// Whether a sign-in can be tried.
+    /// Whether a sign-in is possible.
     usable: bool,
     missing: Vec<Missing>,
 }
@@ -38,7 +39,7 @@ struct Asked {
     url: String,
     status: u16,
     used: bool,
-    /// Why it does not count.
+    /// Why it was not used.
     fault: Option<String>,
 }
 
@@ -53,39 +54,39 @@ pub(crate) async fn discover(
     flags: Settings,
     global: &Global,
     terminal: &mut Terminal,
-) -> Result<(), End> {
-    let chosen = Chosen::new(global, flags, Purpose::SignIn)?;
-    let Said { target, network, .. } = chosen.said()?;
+) -> Result<(), RunError> {
+    let selection = Selection::new(global, flags, Purpose::SignIn)?;
+    let SignInOptions { target, network, .. } = selection.options()?;
     let found = match &target.issuer {
         Some(issuer) => by_metadata(issuer, &target, &http(&network)?, terminal).await?,
-        None => without_asking(&target)?,
+        None => without_metadata(&target)?,
     };
-    terminal.tell("discovered", &found, &found.text())
+    terminal.result("discovered", &found, &found.text())
 }
 
-/// What the metadata say.
-pub(crate) async fn look_up(places: &mut Places, http: &Http) -> Result<Metadata, End> {
+/// Requests the metadata.
+pub(crate) async fn request_metadata(places: &mut ObservedDiscovery, http: &Http) -> Result<Metadata, RunError> {
     Ok(run(http, places, |_| {}).await?)
 }
 
-async fn by_metadata(issuer: &str, target: &Target, http: &Http, terminal: &mut Terminal) -> Result<Found, End> {
-    let mut places = Places::of(issuer, target.allow_http_loopback == Some(true))?;
-    let outcome = look_up(&mut places, http).await;
+async fn by_metadata(issuer: &str, target: &Target, http: &Http, terminal: &mut Terminal) -> Result<Server, RunError> {
+    let mut places = ObservedDiscovery::new(issuer, target.allow_http_loopback == Some(true))?;
+    let outcome = request_metadata(&mut places, http).await;
     let metadata = match outcome {
         Ok(metadata) => metadata,
         Err(end) => {
-            for asked in places.answers.iter().map(|place| Asked::of(place, false)) {
+            for asked in places.answers.iter().map(|place| Asked::new(place, false)) {
                 terminal.note(&asked.to_string());
             }
             return Err(end);
         }
     };
     let used = places.answers.iter().position(|place| place.document.as_ref() == Ok(&metadata));
-    let asked = places.answers.iter().enumerate().map(|(number, place)| Asked::of(place, Some(number) == used));
+    let asked = places.answers.iter().enumerate().map(|(number, place)| Asked::new(place, Some(number) == used));
     let provider = Provider::from(metadata.clone());
     let built = built(target, provider.clone(), any_secret(target));
     let missing = missing(&metadata, target, built.as_ref().err());
-    Ok(Found {
+    Ok(Server {
         source: "metadata",
         issuer: Some(metadata.issuer().to_owned()),
         metadata: asked.collect(),
@@ -95,20 +96,20 @@ async fn by_metadata(issuer: &str, target: &Target, http: &Http, terminal: &mut 
         device_grant_listed: Some(metadata.lists_device_grant()),
         auth_methods: Some(metadata.token_endpoint_auth_methods().map(str::to_owned).collect()),
         authentication: built.as_ref().ok().map(Client::authentication_method),
-        authentication_with_secret: with_secret(target, provider),
+        authentication_with_secret: method_with_secret(target, provider),
         usable: built.is_ok(),
         missing,
     })
 }
 
-fn without_asking(target: &Target) -> Result<Found, End> {
-    let provider = named(target)?;
+fn without_metadata(target: &Target) -> Result<Server, RunError> {
+    let provider = known_provider(target)?;
     let client = built(target, provider.clone(), any_secret(target))?;
     let mut missing = Vec::new();
     if client.revocation_endpoint().is_none() {
         missing.push(no_revocation());
     }
-    Ok(Found {
+    Ok(Server {
         source: if target.provider.is_some() { "built_in" } else { "by_hand" },
         issuer: client.issuer().map(str::to_owned),
         metadata: Vec::new(),
@@ -118,24 +119,24 @@ fn without_asking(target: &Target) -> Result<Found, End> {
         device_grant_listed: None,
         auth_methods: None,
         authentication: Some(client.authentication_method()),
-        authentication_with_secret: with_secret(target, provider),
+        authentication_with_secret: method_with_secret(target, provider),
         usable: true,
         missing,
     })
 }
 
-/// The client that a sign-in would be. Its id matters to nobody here.
+/// The client that would sign in. Its id does not matter here.
 fn built(target: &Target, provider: Provider, secret: Option<Secret>) -> Result<Client, ConfigError> {
     client(target, target.client_id.as_deref().unwrap_or("any"), provider, secret).build()
 }
 
-/// A secret if the client has one. Which it is matters to nobody here, so it is not read.
+/// A placeholder, if the client has a secret: its value does not matter here, so it is not read.
 fn any_secret(target: &Target) -> Option<Secret> {
     target.client_secret_file.as_ref().map(|_| Secret::from("any"))
 }
 
-/// The same with a secret, whatever it is.
-fn with_secret(target: &Target, provider: Provider) -> Option<&'static str> {
+/// The authentication method of a client with a secret.
+fn method_with_secret(target: &Target, provider: Provider) -> Option<&'static str> {
     built(target, provider, Some(Secret::from("any"))).ok().map(|client| client.authentication_method())
 }
 
@@ -147,7 +148,7 @@ fn missing(metadata: &Metadata, target: &Target, error: Option<&ConfigError>) ->
             what: "device authorization endpoint",
             remedy: format!(
                 "If the server has one, look it up in its documentation (GitLab: /oauth/authorize_device, django-oauth-toolkit: \
-                 /o/device-authorization/) and say it by hand: device-flow login --device-endpoint URL --token-endpoint {}{} --client-id {}",
+                 /o/device-authorization/) and name it: device-flow login --device-endpoint URL --token-endpoint {}{} --client-id {}",
                 metadata.token_endpoint(),
                 revocation.unwrap_or_default(),
                 target.client_id.as_deref().unwrap_or("ID"),
@@ -156,7 +157,7 @@ fn missing(metadata: &Metadata, target: &Target, error: Option<&ConfigError>) ->
     } else if !metadata.lists_device_grant() {
         missing.push(Missing {
             what: "device grant in grant_types_supported",
-            remedy: "The endpoint is there, which counts more: try it with device-flow doctor --try".to_owned(),
+            remedy: "The endpoint is there, which is what matters: test it with device-flow doctor --try".to_owned(),
         });
     }
     if metadata.revocation_endpoint().is_none() {
@@ -171,12 +172,12 @@ fn missing(metadata: &Metadata, target: &Target, error: Option<&ConfigError>) ->
 fn no_revocation() -> Missing {
     Missing {
         what: "revocation endpoint",
-        remedy: "logout removes the tokens here, and the server honours them until they end by themselves".to_owned(),
+        remedy: "logout only removes the tokens here; the server accepts them until they expire".to_owned(),
     }
 }
 
 impl Asked {
-    fn of(place: &Place, used: bool) -> Self {
+    fn new(place: &MetadataAnswer, used: bool) -> Self {
         let fault = place.document.as_ref().err().map(ToString::to_string);
         Self { url: place.url.clone(), status: place.status, used, fault }
     }
@@ -187,28 +188,28 @@ impl std::fmt::Display for Asked {
         write!(f, "{}: HTTP status {}", self.url, self.status)?;
         match (&self.fault, self.used) {
             (_, true) => f.write_str(", used"),
-            // What a status says needs no second telling.
+            // An error status says enough.
             (Some(fault), false) if self.status < 400 => write!(f, ": {fault}"),
             (_, false) => Ok(()),
         }
     }
 }
 
-impl Found {
+impl Server {
     fn text(&self) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: &str| text += &format!("{name:<15} {value}\n");
         let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
         let home = self.issuer.as_deref().and_then(host);
         let place = |url: &Option<String>| match url {
-            None => "none is named".to_owned(),
+            None => "none".to_owned(),
             Some(url) if home.is_some() && host(url) != home => format!("{url}  (another host)"),
             Some(url) => url.clone(),
         };
-        line("issuer", self.issuer.as_deref().unwrap_or("not known: the endpoints are named by hand"));
+        line("issuer", self.issuer.as_deref().unwrap_or("unknown: the endpoints were named one by one"));
         match self.source {
-            "built_in" => line("metadata", "not asked: the endpoints of this provider are built in"),
-            "by_hand" => line("metadata", "not asked: the endpoints are named by hand"),
+            "built_in" => line("metadata", "not requested: the endpoints of this provider are built in"),
+            "by_hand" => line("metadata", "not requested: the endpoints were named one by one"),
             _ => self.metadata.iter().for_each(|asked| line("metadata", &asked.to_string())),
         }
         line("codes", &place(&self.device_authorization_endpoint));
@@ -220,14 +221,14 @@ impl Found {
         if let Some(methods) = &self.auth_methods {
             line("authentication", &format!("listed: {}", methods.join(", ")));
         }
-        let way = match (self.authentication, self.authentication_with_secret) {
-            (Some("none"), Some(way)) => format!("this client sends its id alone; with a secret: {way}"),
-            (Some("none"), None) => "this client sends its id alone; there is no known way to send a secret".to_owned(),
-            (Some(way), _) => format!("this client sends its secret: {way}"),
+        let method = match (self.authentication, self.authentication_with_secret) {
+            (Some("none"), Some(other)) => format!("this client sends only its id (with a secret: {other})"),
+            (Some("none"), None) => "this client sends only its id (no method with a secret is known)".to_owned(),
+            (Some(method), _) => format!("this client uses {method}"),
             (None, _) => String::new(),
         };
-        if !way.is_empty() {
-            line(if self.auth_methods.is_some() { "" } else { "authentication" }, &way);
+        if !method.is_empty() {
+            line(if self.auth_methods.is_some() { "" } else { "authentication" }, &method);
         }
         for Missing { what, remedy } in &self.missing {
             line("missing", &format!("{what}. {remedy}"));

@@ -1,7 +1,7 @@
-//! Owns what is made from the definition of the words: completions for shells, and manual pages.
+//! Owns what is generated from the definition of the command line: completion scripts and manual pages.
 
 use crate::args::{Cli, Completions, Man};
-use crate::end::End;
+use crate::run_error::RunError;
 use crate::terminal::Terminal;
 use clap::builder::Resettable;
 use clap::{Command, CommandFactory as _};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "device-flow";
 
-pub(crate) fn completions(args: &Completions, terminal: &mut Terminal) -> Result<(), End> {
+pub(crate) fn completions(args: &Completions, terminal: &mut Terminal) -> Result<(), RunError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
     let script = text(script)?;
@@ -24,8 +24,8 @@ pub(crate) fn completions(args: &Completions, terminal: &mut Terminal) -> Result
     terminal.raw(&script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__")))
 }
 
-pub(crate) fn man(args: &Man, terminal: &mut Terminal) -> Result<(), End> {
-    // The help of the help says nothing.
+pub(crate) fn man(args: &Man, terminal: &mut Terminal) -> Result<(), RunError> {
+    // `help` needs no page of its own.
     let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
     let Some(folder) = &args.to else { return terminal.raw(&page(root)?.1) };
@@ -37,11 +37,11 @@ pub(crate) fn man(args: &Man, terminal: &mut Terminal) -> Result<(), End> {
     std::fs::create_dir_all(folder).map_err(|error| cannot_write(folder, &error))?;
     write(root, folder, &mut written.pages)?;
     let names: String = written.pages.iter().map(|page| format!("{}\n", page.display())).collect();
-    terminal.tell("man_pages", &written, &names)
+    terminal.result("man_pages", &written, &names)
 }
 
-/// The page of a command after those of its sub-commands.
-fn write(command: Command, folder: &Path, written: &mut Vec<PathBuf>) -> Result<(), End> {
+/// The pages of the sub-commands, and then the page of the command itself.
+fn write(command: Command, folder: &Path, written: &mut Vec<PathBuf>) -> Result<(), RunError> {
     for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
         write(inner.clone(), folder, written)?;
     }
@@ -53,20 +53,20 @@ fn write(command: Command, folder: &Path, written: &mut Vec<PathBuf>) -> Result<
 }
 
 /// A page and the name of its file.
-fn page(command: Command) -> Result<(String, String), End> {
+fn page(command: Command) -> Result<(String, String), RunError> {
     let more = command.get_after_help().map(ToString::to_string);
     let source = format!("{NAME} {}", env!("CARGO_PKG_VERSION"));
-    // The generator would fill the lines of examples like those of a text.
+    // The generator would fill the lines of examples like running text.
     let man = clap_mangen::Man::new(command.after_help(Resettable::Reset)).source(source).manual("User Commands");
     let mut page = Vec::new();
     let rendered =
         man.render(&mut page).and_then(|()| more.map_or(Ok(()), |more| examples(&more).to_writer(&mut page)));
-    rendered.map_err(|error| End::Internal(error.to_string()))?;
-    // A date that is empty must be told as that (clap_mangen 0.3 does not), or the version would be taken for it.
+    rendered.map_err(|error| RunError::Internal(error.to_string()))?;
+    // An empty date needs quotes (clap_mangen 0.3 writes none), or the version would be in its place.
     Ok((man.get_filename(), text(page)?.replacen(" 1  \"", " 1 \"\" \"", 1)))
 }
 
-/// The end of a help text: lines that are set in stay as they are, the rest is text.
+/// The end of a help text: indented lines stay as they are, the rest is running text.
 fn examples(more: &str) -> Roff {
     let mut roff = Roff::new();
     let mut verbatim = false;
@@ -90,10 +90,10 @@ fn examples(more: &str) -> Roff {
     roff
 }
 
-fn text(bytes: Vec<u8>) -> Result<String, End> {
-    String::from_utf8(bytes).map_err(|error| End::Internal(error.to_string()))
+fn text(bytes: Vec<u8>) -> Result<String, RunError> {
+    String::from_utf8(bytes).map_err(|error| RunError::Internal(error.to_string()))
 }
 
-fn cannot_write(path: &Path, error: &std::io::Error) -> End {
-    End::Usage(format!("--to: {} cannot be written: {error}", path.display()))
+fn cannot_write(path: &Path, error: &std::io::Error) -> RunError {
+    RunError::Usage(format!("--to: {} cannot be written: {error}", path.display()))
 }

@@ -1,7 +1,8 @@
-//! Owns what `-v` and `-vv` tell on stderr: the program's own lines, and those of the libraries that are known to log no secret.
+//! Owns what `-v` and `-vv` log on stderr: the program's own lines, and those of libraries that are known to log no
+//! secret.
 //!
-//! The program's own lines are `tracing` events at the place where something happens. None of them takes more than an
-//! [`Exchange`](device_flow_tokio::Exchange), a name or a number.
+//! The program's own lines are `tracing` events where something happens. Their arguments are names, numbers and
+//! [`Exchange`](device_flow_tokio::Exchange)s only.
 
 use crate::terminal::log_writer;
 use std::fmt;
@@ -16,25 +17,25 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
-/// Our own lines.
+/// The targets of our own lines begin with this.
 const OURS: &str = "device_flow";
 
-/// What else `-vv` tells, and how much of it. A list of who may: a keyring's library tells at its finest level what it sends.
-/// reqwest and rustls stop before they could show whole messages.
+/// What `-vv` adds, and down to which level. Only these libraries may log: one for keyrings, for example, logs what it
+/// sends at its finest level. reqwest and rustls are cut off above the levels that show whole messages.
 const LIBRARIES: [(&str, Level); 4] =
     [("reqwest", Level::DEBUG), ("hyper_util", Level::TRACE), ("hyper", Level::TRACE), ("rustls", Level::DEBUG)];
 
-/// Nothing is set up, and nothing costs anything, without a `-v`.
+/// Without `-v` nothing is set up, and logging costs nothing.
 pub(crate) fn start(verbosity: u8) {
     if verbosity == 0 {
         return;
     }
-    let mut told = Targets::new().with_target(OURS, Level::DEBUG);
+    let mut targets = Targets::new().with_target(OURS, Level::DEBUG);
     if verbosity > 1 {
-        told = told.with_targets(LIBRARIES);
-        // What speaks to `tracing` itself could say it to `log` as well.
+        targets = targets.with_targets(LIBRARIES);
+        // These use `tracing` already, and would be logged twice.
         let bridge = LogTracer::builder().with_max_level(LogLevel::Trace).ignore_all([OURS, "hyper_util"]);
-        // Only a second one in the same process is refused.
+        // It only fails if the process already has one.
         let _ = bridge.init();
     }
     let lines = tracing_subscriber::fmt()
@@ -42,10 +43,11 @@ pub(crate) fn start(verbosity: u8) {
         .with_writer(log_writer)
         .event_format(Lines { start: Instant::now() })
         .finish();
-    let _ = tracing::subscriber::set_global_default(lines.with(told));
+    let _ = tracing::subscriber::set_global_default(lines.with(targets));
 }
 
-/// `1.250  POST https://as.example/token: HTTP status 400, 12 ms`: the seconds since the start, and who says it if not we.
+/// `1.250  POST https://as.example/token: HTTP status 400, 12 ms`: the seconds since the start, and the library's name,
+/// if it is one.
 struct Lines {
     start: Instant,
 }

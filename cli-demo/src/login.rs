@@ -1,13 +1,14 @@
-//! Owns the `login` sub-command: the stored tokens if they still do, else a code before the eyes of a person; now, or later in
-//! another run.
+//! Owns the `login` sub-command: the stored tokens while they are valid, else a code for a person to approve, in this
+//! run or a later one.
 
 use crate::args::{Global, Login};
 use crate::config::check_name;
-use crate::end::End;
-use crate::pending::{self, Id, Kept, Pending, Shown, Waiting, Words};
-use crate::session::{Chosen, Purpose, Session, Storage};
-use crate::settings::Settings;
-use crate::signal;
+use crate::pending::{self, Id, Invocation, Pending, RecordedFlow, Resumable, UntilShown};
+use crate::run_error::RunError;
+use crate::selection::Selection;
+use crate::session::{Purpose, Session, Storage};
+use crate::settings::{Key, Settings};
+use crate::signals::signal;
 use crate::terminal::{Terminal, local, today};
 use device_flow_tokio::{
     Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource, WaitReason,
@@ -21,47 +22,51 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::info;
 
-pub(crate) async fn login(args: Login, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
-    terminal.look(args.look);
+pub(crate) async fn login(
+    args: Login,
+    flags: Settings,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
+    terminal.set_prompt_options(args.prompt);
     if !terminal.can_be_seen() {
-        return Err(End::NobodyCanSee);
+        return Err(RunError::NobodyCanSee);
     }
-    // Outlives the work, which may be dropped anywhere.
+    // Outside of the work, which may be dropped at any point.
     let pending = OnceCell::new();
-    let ended = signal();
+    let signal = signal();
     let work = async {
         match &args.resume {
             None => begin(&args, flags, global, terminal, &pending).await,
-            Some(id) => go_on(&args, id.as_deref(), flags, global, terminal, &pending).await,
+            Some(id) => resume(&args, id.as_deref(), flags, global, terminal, &pending).await,
         }
     };
     let outcome = tokio::select! {
         biased;
         outcome = work => outcome,
-        end = ended => Err(end),
-        never = too_late(args.timeout) => never.map(|never| match never {}),
+        error = signal => Err(error),
+        never = time_limit(args.timeout) => never.map(|never| match never {}),
     };
     let outcome = match outcome {
-        Err(End::TimedOut(limit)) if !terminal.has_shown_code() => Err(End::NoCode(limit)),
+        Err(RunError::TimedOut(limit)) if !terminal.has_shown_code() => Err(RunError::NoCode(limit)),
         outcome => outcome,
     };
     let Some(pending) = pending.get() else { return outcome };
     match (outcome, pending.how_to_resume()) {
-        (Err(End::Interrupted), _) => {
+        (Err(RunError::Interrupted), _) => {
             pending.forget();
-            Err(End::Interrupted)
+            Err(RunError::Interrupted)
         }
-        // Said to nobody.
-        (Err(end @ End::Output(_)), _) => Err(end),
-        (Err(end), Some(how)) => Err(End::Resumable { end: Box::new(end), how }),
+        (Err(error @ RunError::Output(_)), _) => Err(error),
+        (Err(error), Some(how)) => Err(RunError::Resumable { error: Box::new(error), how }),
         (outcome, _) => outcome,
     }
 }
 
-async fn too_late(limit: Option<Duration>) -> Result<Infallible, End> {
+async fn time_limit(limit: Option<Duration>) -> Result<Infallible, RunError> {
     let Some(limit) = limit else { return std::future::pending().await };
     tokio::time::sleep(limit).await;
-    Err(End::TimedOut(limit))
+    Err(RunError::TimedOut(limit))
 }
 
 async fn begin(
@@ -70,21 +75,20 @@ async fn begin(
     global: &Global,
     terminal: &mut Terminal,
     place: &OnceCell<Pending>,
-) -> Result<(), End> {
+) -> Result<(), RunError> {
     pending::sweep();
-    let mut chosen = Chosen::new(global, flags, Purpose::SignIn)?;
+    let mut selection = Selection::new(global, flags, Purpose::SignIn)?;
     if args.insecure_storage {
-        chosen.settings_mut().set("store".to_owned(), vec!["file".to_owned()]);
+        selection.settings_mut().set(Key::Store, ["file"]);
     }
     if args.force {
-        // Whoever it is will be the one that is meant from now on.
-        chosen.settings_mut().remove("account");
+        // The account that signs in now becomes the one of the profile.
+        selection.settings_mut().remove(Key::Account);
     }
-    let session = Session::open(&chosen, Purpose::SignIn, terminal).await?;
+    let session = selection.open(Purpose::SignIn, terminal).await?;
     if args.no_wait && session.storage == Storage::Memory {
-        return Err(End::Usage(
-            "--no-wait keeps the sign-in for another run, and --store memory keeps nothing".to_owned(),
-        ));
+        let text = "--no-wait stores the sign-in for another run, but --store memory stores nothing";
+        return Err(RunError::Usage(text.to_owned()));
     }
     let (request, named) = (session.request(), global.profile.is_some());
     let random = || entropy().map_err(SignInError::from);
@@ -97,245 +101,265 @@ async fn begin(
                 terminal.sign_in_needed(&reason)?;
                 request.device_flow_after(&reason, random()?)
             }
-            outcome => return signed_in(&chosen, &session, &outcome?, named, terminal),
+            outcome => return signed_in(&selection, &session, &outcome?, named, terminal),
         }
     };
-    let is_same = |other: &Waiting| other.is_of(chosen.profile()) && other.is_about(chosen.settings());
-    let lives = |other: &Waiting| !other.is_expired() && other.is_free();
-    let mut others: Vec<_> = Waiting::all().into_iter().filter(|other| is_same(other) && lives(other)).collect();
-    others.sort_by_key(Waiting::ends);
-    if let Some(newest) = others.last() {
-        let (how, until) = (newest.how_to_resume(), local(newest.ends()));
-        terminal.note(&match others.len() {
-            1 => format!("An earlier sign-in still waits (until {until}): {how}. This is a new one."),
-            many => format!("{many} earlier sign-ins still wait, the newest until {until}: {how}. This is a new one."),
-        });
-    }
-    let words = || Words {
-        profile: chosen.profile().map(str::to_owned),
-        named,
-        config: global.config.as_deref().and_then(absolute),
-        settings: chosen.settings_for_later(),
-        secret_from_stdin: chosen.reads_secret_from_stdin(),
-    };
-    // What is kept nowhere is gone when the program ends: so is the sign-in.
+    note_earlier_sign_ins(&selection, terminal);
+    // Without a token store, the sign-in has no use after this run either.
     if session.storage != Storage::Memory {
-        match Pending::new(words()) {
+        match Pending::new(invocation(&selection, named, global)) {
             Ok(new) => drop(place.set(new)),
-            Err(error) if args.no_wait => return Err(not_kept(&error)),
-            Err(error) => terminal.note(&no_other_run(&error)),
+            Err(error) if args.no_wait => return Err(cannot_leave(&error)),
+            Err(error) => terminal.note(&cannot_be_resumed(&error)),
         }
     }
-    let mut kept = Kept::new(&mut flow, place.get(), session.request_limit);
+    let mut flow = RecordedFlow::new(&mut flow, place.get(), session.request_limit());
     match place.get() {
-        Some(pending) if args.no_wait => show(&session, &mut kept, pending, terminal).await,
+        Some(pending) if args.no_wait => show_code_and_leave(&session, &mut flow, pending, terminal).await,
         pending => {
-            let outcome = wait(&session, &request, &mut kept, pending, terminal).await?;
-            signed_in(&chosen, &session, &outcome, named, terminal)
+            let outcome = wait(&session, &request, &mut flow, pending, terminal).await?;
+            signed_in(&selection, &session, &outcome, named, terminal)
         }
     }
 }
 
-/// Goes on where another run has left off.
-async fn go_on(
+/// Other sign-ins of the same client that could still be finished.
+fn note_earlier_sign_ins(selection: &Selection, terminal: &mut Terminal) {
+    let is_same = |other: &Resumable| other.is_of_profile(selection.profile()) && other.is_about(selection.settings());
+    let is_alive = |other: &Resumable| !other.is_expired() && other.is_free();
+    let others: Vec<_> = Resumable::all().into_iter().filter(|other| is_same(other) && is_alive(other)).collect();
+    let Some(newest) = others.last() else { return };
+    let (how, until) = (newest.how_to_resume(), local(newest.expires()));
+    terminal.note(&match others.len() {
+        1 => format!("An earlier sign-in can still be finished (until {until}): {how}. This is a new one."),
+        many => {
+            format!(
+                "{many} earlier sign-ins can still be finished, the newest until {until}: {how}. This is a new one."
+            )
+        }
+    });
+}
+
+fn invocation(selection: &Selection, named: bool, global: &Global) -> Invocation {
+    Invocation {
+        profile: selection.profile().map(str::to_owned),
+        named,
+        config: global.config.as_deref().and_then(absolute),
+        settings: selection.settings_for_later(),
+        secret_from_stdin: selection.reads_secret_from_stdin(),
+    }
+}
+
+/// Finishes a sign-in that another run began.
+async fn resume(
     args: &Login,
     id: Option<&str>,
     mut flags: Settings,
     global: &Global,
     terminal: &mut Terminal,
     place: &OnceCell<Pending>,
-) -> Result<(), End> {
-    if let Some(name) = flags.about_the_sign_in() {
-        return Err(End::Usage(format!(
-            "--{name} was said when the sign-in began; it cannot be changed with --resume"
+) -> Result<(), RunError> {
+    if let Some(key) = flags.fixed_by_the_sign_in() {
+        return Err(RunError::Usage(format!(
+            "--{key} was set when the sign-in began and cannot be changed with --resume"
         )));
     }
     if args.insecure_storage {
-        flags.set("store".to_owned(), vec!["file".to_owned()]);
+        flags.set(Key::Store, ["file"]);
     }
     let id = match id {
-        Some(text) => Id::parse(text).ok_or_else(|| End::Usage(format!("{text:?} is not the id of a sign-in")))?,
-        None => the_only_one(global)?,
+        Some(text) => Id::parse(text).ok_or_else(|| RunError::Usage(format!("{text:?} is not the id of a sign-in")))?,
+        None => only_resumable(global)?,
     };
-    let (found, left) = Pending::take_over(id)?;
-    let pending = place.get_or_init(|| found);
+    let (taken_over, stored_flow) = Pending::take_over(id)?;
+    let pending = place.get_or_init(|| taken_over);
     pending::sweep();
-    let Words { profile, named, config, settings, secret_from_stdin } = pending.words().clone();
+    let Invocation { profile, named, config, settings, secret_from_stdin } = pending.invocation().clone();
     if let (Some(asked), true) = (&global.profile, global.profile != profile) {
-        let of = profile.map_or_else(|| "no profile yet".to_owned(), |profile| format!("profile {profile}"));
-        return Err(End::Usage(format!("this sign-in is of {of}, not of {asked}")));
+        let own = profile.map_or_else(|| "no profile yet".to_owned(), |profile| format!("profile {profile}"));
+        return Err(RunError::Usage(format!("this sign-in belongs to {own}, not to {asked}")));
     }
-    if secret_from_stdin && flags.get("client-secret-file").is_none() {
-        return Err(End::Usage("this sign-in needs the client secret again, which was read from stdin".to_owned()));
+    if secret_from_stdin && flags.get(Key::ClientSecretFile).is_none() {
+        let text = "this sign-in needs the client secret again, since it was read from stdin";
+        return Err(RunError::Usage(text.to_owned()));
     }
-    // The file of profiles is the one of then.
-    let chosen = Chosen::again(config.as_deref().map(Path::new), profile, flags.over(settings))?;
-    let session = Session::open(&chosen, Purpose::SignIn, terminal).await?;
-    let (mut flow, deadline) = match left.resume(&session.client, now()) {
+    // The file of profiles of the run that began it.
+    let selection = Selection::resumed(config.as_deref().map(Path::new), profile, flags.over(settings))?;
+    let session = selection.open(Purpose::SignIn, terminal).await?;
+    let (mut flow, deadline) = match stored_flow.resume(&session.client, now()) {
         Ok(resumed) => resumed,
-        Err(error @ SnapshotError::OtherClient) => return Err(End::Usage(error.to_string())),
+        Err(error @ SnapshotError::OtherClient) => return Err(RunError::Usage(error.to_string())),
         Err(error) => {
             pending.forget();
-            return Err(End::Storage(error.to_string()));
+            return Err(RunError::Storage(error.to_string()));
         }
     };
-    let mut kept = Kept::new(&mut flow, Some(pending), session.request_limit).deadline(deadline);
-    let outcome = wait(&session, &session.request(), &mut kept, Some(pending), terminal).await?;
-    signed_in(&chosen, &session, &outcome, named, terminal)
+    let mut flow = RecordedFlow::new(&mut flow, Some(pending), session.request_limit()).deadline(deadline);
+    let outcome = wait(&session, &session.request(), &mut flow, Some(pending), terminal).await?;
+    signed_in(&selection, &session, &outcome, named, terminal)
 }
 
-/// That of the profile, if it has one; else the only one that there is.
-fn the_only_one(global: &Global) -> Result<Id, End> {
+/// The one of the current profile, if it has one; else the only one that there is.
+fn only_resumable(global: &Global) -> Result<Id, RunError> {
     let current = match &global.profile {
         Some(name) => {
             check_name(name)?;
             Some(name.clone())
         }
-        None => Chosen::current(global)?,
+        None => Selection::current(global)?,
     };
-    let (dead, mut all): (Vec<_>, Vec<_>) = Waiting::all().into_iter().partition(Waiting::is_expired);
-    let is_own = |waiting: &Waiting| waiting.is_of(current.as_deref());
+    let (expired, mut all): (Vec<_>, Vec<_>) = Resumable::all().into_iter().partition(Resumable::is_expired);
+    let is_own = |resumable: &Resumable| resumable.is_of_profile(current.as_deref());
     if global.profile.is_some() || all.iter().any(is_own) {
         all.retain(is_own);
     }
-    // What another run waits for is not meant, unless there is nothing else.
-    if all.iter().any(Waiting::is_free) {
-        all.retain(Waiting::is_free);
+    // One that another run is polling for comes last.
+    if all.iter().any(Resumable::is_free) {
+        all.retain(Resumable::is_free);
     }
     match &*all {
         [only] => Ok(only.id.clone()),
-        [] => Err(match dead.last() {
-            Some(last) => End::CodeExpired(last.id.to_string()),
-            None => End::Usage("no sign-in waits to be resumed: `device-flow login` begins one".to_owned()),
+        [] => Err(match expired.last() {
+            Some(last) => RunError::CodeExpired(last.id.to_string()),
+            None => RunError::Usage("there is no sign-in to resume: `device-flow login` begins one".to_owned()),
         }),
         all => {
-            let labels: Vec<_> = all.iter().map(Waiting::label).collect();
-            Err(End::Usage(format!("several sign-ins wait: {}. Say which: --resume ID", labels.join(", "))))
+            let labels: Vec<_> = all.iter().map(Resumable::label).collect();
+            Err(RunError::Usage(format!(
+                "several sign-ins can be resumed: {}. Choose with --resume ID",
+                labels.join(", ")
+            )))
         }
     }
 }
 
-/// `--no-wait`: the code, and how to go on. The last event.
+/// The last event of `--no-wait`.
 #[derive(Serialize)]
 struct Begun<'a> {
     resume_id: &'a str,
     profile: Option<&'a str>,
 }
 
-async fn show(session: &Session, kept: &mut Kept<'_>, pending: &Pending, terminal: &mut Terminal) -> Result<(), End> {
-    let mut shown = Shown(kept);
-    let prompt = run(session.http()?, &mut shown, |event| {
+/// `--no-wait`.
+async fn show_code_and_leave(
+    session: &Session,
+    flow: &mut RecordedFlow<'_>,
+    pending: &Pending,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
+    let mut until_shown = UntilShown(flow);
+    let prompt = run(session.http()?, &mut until_shown, |event| {
         if let Event::Waiting { wait, reason, .. } = event {
-            // Only a note on the way: if it cannot be written, the result cannot be either, and that is told.
+            // Only a progress message: if it cannot be written, neither can the result, and that is reported.
             let _ = terminal.waiting(wait, reason);
         }
     });
     let prompt = prompt.await?;
-    if let Some(error) = pending.trouble() {
-        return Err(not_kept(&error));
+    if let Some(error) = pending.take_store_error() {
+        return Err(cannot_leave(&error));
     }
-    let life = prompt.expires_in(now());
+    let lifetime = prompt.expires_in(now());
     let (resume_id, how) = (pending.id().unwrap_or_default(), pending.how_to_resume().unwrap_or_default());
-    terminal.show_code(&session.client, &prompt, life, Some(resume_id), false)?;
+    terminal.show_code(&session.client, &prompt, lifetime, Some(resume_id), false)?;
     terminal.settle().await;
-    let begun = Begun { resume_id, profile: pending.words().profile.as_deref() };
-    let end = local(today().saturating_add(life));
-    terminal.tell("pending", &begun, &format!("Go on before {end} with:  {how}\n"))
+    let begun = Begun { resume_id, profile: pending.invocation().profile.as_deref() };
+    let end = local(today().saturating_add(lifetime));
+    terminal.result("pending", &begun, &format!("Before {end}, finish the sign-in with:  {how}\n"))
 }
 
 async fn wait(
     session: &Session,
     request: &SignInRequest,
-    kept: &mut Kept<'_>,
+    flow: &mut RecordedFlow<'_>,
     pending: Option<&Pending>,
     terminal: &mut Terminal,
-) -> Result<SignedIn, End> {
-    let hear = |_: &Event, terminal: &mut Terminal| {
+) -> Result<SignedIn, RunError> {
+    let resume_id = |_: &Event, terminal: &mut Terminal| {
         let pending = pending?;
-        if let Some(error) = pending.trouble() {
-            terminal.note(&no_other_run(&error));
+        if let Some(error) = pending.take_store_error() {
+            terminal.note(&cannot_be_resumed(&error));
         }
         pending.id().map(str::to_owned)
     };
     let (http, accounts) = (session.http()?, session.accounts()?);
-    let sign_in = |tell: mpsc::UnboundedSender<Event>| async move {
-        // Who hears it lives as long as this future.
-        let response = run(http, kept, |event| drop(tell.send(event))).await?;
+    let sign_in = |events: mpsc::UnboundedSender<Event>| async move {
+        // The receiver lives as long as this future.
+        let response = run(http, flow, |event| drop(events.send(event))).await?;
         accounts.keep(request, response).await
     };
-    before_the_person(&session.client, terminal, hear, sign_in).await
+    show_sign_in(&session.client, terminal, resume_id, sign_in).await
 }
 
 fn signed_in(
-    chosen: &Chosen,
+    selection: &Selection,
     session: &Session,
     signed_in: &SignedIn,
     named: bool,
     terminal: &mut Terminal,
-) -> Result<(), End> {
-    info!("the token is from {}", from(signed_in));
-    let profile = chosen
-        .remember(session, signed_in, named)
-        .map_err(|end| End::Storage(format!("signed in, and the tokens are kept; but the profile is not: {end}")))?;
-    if chosen.has_proxy_password() {
-        terminal.note("The proxy's address has a password in it, so it is not remembered: keep it in HTTPS_PROXY.");
+) -> Result<(), RunError> {
+    info!("the token is from {}", source(signed_in));
+    let profile = selection.remember(&session.storage, &session.client, signed_in, named).map_err(|error| {
+        RunError::Storage(format!("signed in, and the tokens are stored; but the profile could not be saved: {error}"))
+    })?;
+    if selection.has_proxy_password() {
+        terminal.note("The proxy address contains a password, so it was not saved: set it in HTTPS_PROXY.");
     }
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
     terminal.signed_in(&session.client, signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
 }
 
-fn not_kept(error: &dyn std::error::Error) -> End {
-    End::Storage(format!("--no-wait keeps the sign-in in a file, and that failed: {error}"))
+fn cannot_leave(error: &dyn std::error::Error) -> RunError {
+    RunError::Storage(format!("--no-wait stores the sign-in in a file, and that failed: {error}"))
 }
 
-fn no_other_run(error: &dyn std::error::Error) -> String {
-    format!("If this run ends before the sign-in does, no other can go on with it: {error}.")
+fn cannot_be_resumed(error: &dyn std::error::Error) -> String {
+    format!("If this run ends before the sign-in does, it cannot be resumed: {error}.")
 }
 
 fn absolute(path: &Path) -> Option<String> {
     std::path::absolute(path).ok()?.into_os_string().into_string().ok()
 }
 
-/// Runs a sign-in before the eyes of a person. `hear` learns of every event before it is shown; with a code it may say by which id
-/// another run can go on.
-pub(crate) async fn before_the_person<W: Future<Output = Result<SignedIn, SignInError>>>(
+/// Runs a sign-in and shows its events to the person. `on_event` gets every event before it is shown, and returns the
+/// id with which another run can finish the sign-in, if there is one.
+pub(crate) async fn show_sign_in<W: Future<Output = Result<SignedIn, SignInError>>>(
     client: &Client,
     terminal: &mut Terminal,
-    mut hear: impl FnMut(&Event, &mut Terminal) -> Option<String>,
+    mut on_event: impl FnMut(&Event, &mut Terminal) -> Option<String>,
     sign_in: impl FnOnce(mpsc::UnboundedSender<Event>) -> W,
-) -> Result<SignedIn, End> {
-    // The driver tells, the terminal shows: a channel between them lets the countdown run in between.
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let mut driving = std::pin::pin!(sign_in(tell));
+) -> Result<SignedIn, RunError> {
+    // Through a channel, so that the countdown runs between two events.
+    let (sender, mut events) = mpsc::unbounded_channel();
+    let mut sign_in = std::pin::pin!(sign_in(sender));
     loop {
         tokio::select! {
             biased;
-            Some(event) = told.recv() => {
+            Some(event) = events.recv() => {
                 log(&event);
-                let resume_id = hear(&event, terminal);
+                let resume_id = on_event(&event, terminal);
                 match event {
                     Event::SignInNeeded(reason) => terminal.sign_in_needed(&reason)?,
                     Event::ShowCode(prompt) => {
-                        let life = prompt.expires_in(now());
-                        terminal.show_code(client, &prompt, life, resume_id.as_deref(), true)?;
+                        let lifetime = prompt.expires_in(now());
+                        terminal.show_code(client, &prompt, lifetime, resume_id.as_deref(), true)?;
                     }
                     Event::Waiting { wait, reason, .. } => terminal.waiting(wait, reason)?,
                     _ => {}
                 }
             },
-            outcome = &mut driving => return Ok(outcome?),
+            outcome = &mut sign_in => return Ok(outcome?),
             () = terminal.attend() => {}
         }
     }
 }
 
-/// For `-v`: of the code itself not a letter.
+/// The lines of `-v`. The code itself is not logged.
 fn log(event: &Event) {
     match event {
         Event::SignInNeeded(reason) => info!("a code is needed: {reason}"),
         Event::ShowCode(prompt) => {
-            let (life, every) = (prompt.expires_in(now()).as_secs(), prompt.interval().as_secs());
-            info!("a code came, which lives for {life} s; polling every {every} s");
+            let (lifetime, every) = (prompt.expires_in(now()).as_secs(), prompt.interval().as_secs());
+            info!("received a code, valid for {lifetime} s; polling every {every} s");
         }
         Event::Waiting { wait, reason, .. } => {
             let wait = wait.as_secs_f64();
@@ -345,19 +369,19 @@ fn log(event: &Event) {
                     info!("waiting {wait:.1} s: slow_down, the interval is now {interval} s")
                 }
                 WaitReason::Backoff { cause, attempt } => info!("waiting {wait:.1} s after failure {attempt}: {cause}"),
-                WaitReason::RetryAfter => info!("waiting {wait:.1} s, as Retry-After asks for"),
+                WaitReason::RetryAfter => info!("waiting {wait:.1} s, as Retry-After asks"),
             }
         }
         _ => {}
     }
 }
 
-/// Where a token came from.
-pub(crate) fn from(signed_in: &SignedIn) -> &'static str {
+/// Where a token came from, for the log.
+pub(crate) fn source(signed_in: &SignedIn) -> &'static str {
     match signed_in.source() {
-        TokenSource::Cache => "the store, no request was needed",
+        TokenSource::Cache => "the store, without a request",
         TokenSource::Refresh => "a refresh",
-        // And places that this version does not know.
+        // And sources that this version does not know.
         TokenSource::DeviceFlow | _ => "a code",
     }
 }

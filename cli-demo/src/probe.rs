@@ -1,37 +1,34 @@
-//! Owns machines around the machines of the core, for what `discover` and `doctor` want to see of an exchange and no sign-in needs.
+//! Owns machines around the core's machines that record what `discover` and `doctor` show of an exchange and no sign-in
+//! needs.
 
+use crate::session::discovery;
 use device_flow_tokio::{
     Action, ConfigError, DeviceFlow, Discovery, Failure, Machine, Metadata, Misuse, Prompt, Response, Ticket,
     Timestamp, TransportError,
 };
 use serde::Deserialize;
 
-/// Discovery that remembers what each place answered.
-pub(crate) struct Places {
+/// Discovery that records the answer of each URL.
+pub(crate) struct ObservedDiscovery {
     discovery: Discovery,
     issuer: String,
     allow_http_loopback: bool,
+    /// The URL of the last request.
     asked: String,
-    /// The last answer of each, in the order in which they were asked.
-    pub(crate) answers: Vec<Place>,
+    /// The last answer of each URL, in the order of the requests.
+    pub(crate) answers: Vec<MetadataAnswer>,
 }
 
-/// A place where metadata may be.
-pub(crate) struct Place {
+/// What came from a URL where metadata may be.
+pub(crate) struct MetadataAnswer {
     pub(crate) url: String,
     pub(crate) status: u16,
-    /// What it says, if it counts.
+    /// The metadata, or why the answer is not used.
     pub(crate) document: Result<Metadata, Failure>,
 }
 
-/// Discovery by the setting `allow-http-loopback`.
-pub(crate) fn discovery(issuer: &str, allow_http_loopback: bool) -> Result<Discovery, ConfigError> {
-    let builder = Discovery::builder(issuer);
-    if allow_http_loopback { builder.allow_http_loopback() } else { builder }.build()
-}
-
-impl Places {
-    pub(crate) fn of(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
+impl ObservedDiscovery {
+    pub(crate) fn new(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
         Ok(Self {
             discovery: discovery(issuer, allow_http_loopback)?,
             issuer: issuer.to_owned(),
@@ -41,7 +38,7 @@ impl Places {
         })
     }
 
-    /// The answer alone, judged as if the other place had none.
+    /// What discovery makes of this answer alone, as if the other URL had none.
     fn judged(&self, response: Response<'_>) -> Option<Result<Metadata, Failure>> {
         let mut alone = discovery(&self.issuer, self.allow_http_loopback).ok()?;
         for answer in [response, Response::new(404, b"")] {
@@ -51,12 +48,12 @@ impl Places {
                 Action::Wait { .. } | Action::AwaitResponse | Action::ShowCode(_) | Action::Ended => return None,
             }
         }
-        // An outage is worth another round, and another answer.
+        // After an outage there is another request, and another answer.
         if let Action::Done(outcome) = alone.next_action(Timestamp::ZERO) { Some(outcome) } else { None }
     }
 }
 
-impl Machine for Places {
+impl Machine for ObservedDiscovery {
     type Output = Metadata;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Metadata> {
@@ -71,7 +68,7 @@ impl Machine for Places {
         self.discovery.response(ticket, response, now)?;
         if let Some(document) = self.judged(response) {
             self.answers.retain(|place| place.url != self.asked);
-            self.answers.push(Place { url: self.asked.clone(), status: response.status(), document });
+            self.answers.push(MetadataAnswer { url: self.asked.clone(), status: response.status(), document });
         }
         Ok(())
     }
@@ -85,30 +82,30 @@ impl Machine for Places {
     }
 }
 
-/// One request for metadata, and whatever comes back: a server that answers at all is there, and tells the time.
+/// One request for metadata. Any answer shows that the server is there, and what its clock says.
 pub(crate) struct FirstAnswer {
     discovery: Discovery,
-    outcome: Option<Result<Answered, Failure>>,
+    outcome: Option<Result<AnswerHeaders, Failure>>,
 }
 
-/// An answer without what it says.
-pub(crate) struct Answered {
+/// An answer without its body.
+pub(crate) struct AnswerHeaders {
     pub(crate) status: u16,
     pub(crate) date: Option<String>,
-    /// How long a cache on the way has kept it, in seconds.
+    /// For how many seconds a cache on the way has stored it.
     pub(crate) age: u64,
 }
 
 impl FirstAnswer {
-    pub(crate) fn of(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
+    pub(crate) fn new(issuer: &str, allow_http_loopback: bool) -> Result<Self, ConfigError> {
         Ok(Self { discovery: discovery(issuer, allow_http_loopback)?, outcome: None })
     }
 }
 
 impl Machine for FirstAnswer {
-    type Output = Answered;
+    type Output = AnswerHeaders;
 
-    fn next_action(&mut self, now: Timestamp) -> Action<Answered> {
+    fn next_action(&mut self, now: Timestamp) -> Action<AnswerHeaders> {
         if let Some(outcome) = self.outcome.take() {
             return Action::Done(outcome);
         }
@@ -124,7 +121,7 @@ impl Machine for FirstAnswer {
         self.discovery.response(ticket, response, now)?;
         let age = response.age().and_then(|age| age.trim().parse().ok()).unwrap_or_default();
         let date = response.date().map(str::to_owned);
-        self.outcome = Some(Ok(Answered { status: response.status(), date, age }));
+        self.outcome = Some(Ok(AnswerHeaders { status: response.status(), date, age }));
         Ok(())
     }
 
@@ -139,22 +136,21 @@ impl Machine for FirstAnswer {
     }
 }
 
-/// A sign-in that ends when there is a code, which is as far as a server goes without a person.
+/// A device flow that ends when there is a code, which is as far as it gets without a person.
 pub(crate) struct UntilCode {
     flow: DeviceFlow,
-    /// As the server sent it.
-    pub(crate) sent: Option<Sent>,
+    pub(crate) sent: Option<SentInterval>,
 }
 
-/// What a sign-in does well without.
+/// The interval as the server sent it.
 #[derive(Deserialize)]
-pub(crate) struct Sent {
+pub(crate) struct SentInterval {
     /// A number, or a number in quotes.
     pub(crate) interval: Option<serde_json::Value>,
 }
 
 impl UntilCode {
-    pub(crate) fn of(flow: DeviceFlow) -> Self {
+    pub(crate) fn new(flow: DeviceFlow) -> Self {
         Self { flow, sent: None }
     }
 }

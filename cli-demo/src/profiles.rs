@@ -2,7 +2,8 @@
 
 use crate::args::{Global, Use};
 use crate::config::Config;
-use crate::end::End;
+use crate::run_error::RunError;
+use crate::settings::Key;
 use crate::terminal::Terminal;
 use serde::Serialize;
 
@@ -20,19 +21,18 @@ struct Profile {
     storage: Option<String>,
 }
 
-pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {
     let config = Config::load(global.config.as_deref())?;
     let mut listed = Listed { profiles: Vec::new() };
     for name in config.names() {
-        let said = config.profile(name)?.unwrap_or_default();
-        let own = |key| said.get(key).map(str::to_owned);
-        let server = ["issuer", "host", "provider", "device-endpoint"].into_iter().find_map(own);
+        let settings = config.profile(name)?.unwrap_or_default();
+        let own = |key| settings.get(key).map(str::to_owned);
         listed.profiles.push(Profile {
             profile: name.to_owned(),
             current: config.current() == Some(name),
-            server: server.unwrap_or_else(|| "no server".to_owned()),
-            client_id: own("client-id"),
-            storage: own("store"),
+            server: settings.server_name().unwrap_or("no server").to_owned(),
+            client_id: own(Key::ClientId),
+            storage: own(Key::Store),
         });
     }
     let longest = listed.profiles.iter().map(|profile| profile.profile.len()).max().unwrap_or_default();
@@ -45,12 +45,12 @@ pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), End> 
     }
     if text.is_empty() {
         terminal
-            .note(&format!("There are no profiles yet in {}: `device-flow login` makes the first.", config.place()));
+            .note(&format!("There are no profiles in {} yet: `device-flow login` creates the first.", config.place()));
     }
-    terminal.tell("profiles", &listed, &text)
+    terminal.result("profiles", &listed, &text)
 }
 
-pub(crate) fn make_current(args: &Use, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+pub(crate) fn make_current(args: &Use, global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {
     let config = Config::load(global.config.as_deref())?;
     if config.profile(&args.name)?.is_none() {
         return Err(config.no_such(&args.name));
@@ -60,5 +60,9 @@ pub(crate) fn make_current(args: &Use, global: &Global, terminal: &mut Terminal)
     struct InUse<'a> {
         profile: &'a str,
     }
-    terminal.tell("in_use", &InUse { profile: &args.name }, &format!("Profile {} is in use\n", args.name))
+    terminal.result(
+        "in_use",
+        &InUse { profile: &args.name },
+        &format!("Profile {} is now the current one\n", args.name),
+    )
 }

@@ -1,9 +1,10 @@
-//! Owns the `token` sub-command, and what every helper that needs a token asks for: one that lives, without the person.
+//! Owns the `token` sub-command, and how every helper gets a token: a valid one, without showing a code.
 
-use crate::args::{Format, Global, Life, Token};
-use crate::end::End;
-use crate::login::from;
-use crate::session::{Chosen, Purpose, Session};
+use crate::args::{Format, Global, Token, TokenRequirements};
+use crate::login::source;
+use crate::run_error::RunError;
+use crate::selection::Selection;
+use crate::session::{Purpose, Session};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, today, when};
 use device_flow_tokio::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
@@ -12,14 +13,14 @@ use std::time::Duration;
 use tracing::info;
 use zeroize::Zeroizing;
 
-/// A token that may be handed out.
-pub(crate) struct Fresh {
+/// A token that meets the requirements.
+pub(crate) struct ValidToken {
     pub(crate) signed_in: SignedIn,
     pub(crate) token: Secret,
     pub(crate) expires_on: Option<UnixTime>,
 }
 
-/// `--format json`: the only object of this program that holds a secret.
+/// `--format json`: the only JSON object of this program that contains a secret.
 #[derive(Serialize)]
 struct Printed<'a> {
     v: u8,
@@ -41,69 +42,77 @@ enum PrintedToken<'a> {
     IdToken(&'a str),
 }
 
-pub(crate) async fn token(args: Token, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
-    let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
-    let session = Session::open(&chosen, Purpose::UseTokens, terminal).await?;
-    let fresh = fresh(&session, args.life, terminal).await?;
+pub(crate) async fn token(
+    args: Token,
+    flags: Settings,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
+    let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
+    let valid = valid_token(&session, args.requirements, terminal).await?;
     let format = if global.json { Format::Json } else { args.format };
-    // Exposed to be printed: that is what was asked for.
-    let text = Zeroizing::new(printed(format, &fresh, args.life.id_token, chosen.profile())?);
+    // Exposed to be printed, which is the purpose of the command.
+    let text = Zeroizing::new(printed(format, &valid, args.requirements.id_token, selection.profile())?);
     terminal.raw(&text)
 }
 
-/// The stored token while it lives long enough, else a refreshed one.
-pub(crate) async fn fresh(session: &Session, life: Life, terminal: &mut Terminal) -> Result<Fresh, End> {
+/// The stored token if it meets the requirements, else a refreshed one.
+pub(crate) async fn valid_token(
+    session: &Session,
+    wanted: TokenRequirements,
+    terminal: &mut Terminal,
+) -> Result<ValidToken, RunError> {
     let mut request = session.request();
-    if let Some(least) = life.min_ttl.or(life.no_refresh.then_some(Duration::ZERO)) {
+    if let Some(least) = wanted.min_ttl.or(wanted.no_refresh.then_some(Duration::ZERO)) {
         request = request.min_life(least);
     }
     let cache = session.cache().await?;
     let signed_in = match request.cached(&cache, today()) {
         Some(stored) => stored,
-        None if life.no_refresh => {
-            let whose = request.find_account(&cache).map_err(|failure| session.end(failure))?;
-            let text = "no stored token lives long enough, and --no-refresh forbids a new one".to_owned();
+        None if wanted.no_refresh => {
+            let whose = request.find_account(&cache).map_err(|failure| session.error(failure))?;
+            let text = "no stored token is valid for long enough, and --no-refresh forbids a new one".to_owned();
             return Err(match whose {
-                Some(_) => End::NoToken { exit: 4, text },
-                None => session.end(Failure::SignInNeeded(SignInReason::NotSignedIn)),
+                Some(_) => RunError::NoToken { exit: 4, text },
+                None => session.error(Failure::SignInNeeded(SignInReason::NotSignedIn)),
             });
         }
-        None => session.accounts()?.silent(&request).await.map_err(|error| session.end(error))?,
+        None => session.accounts()?.silent(&request).await.map_err(|error| session.error(error))?,
     };
-    info!("the token is from {}", from(&signed_in));
-    if !life.id_token {
+    info!("the token is from {}", source(&signed_in));
+    if !wanted.id_token {
         let (token, expires_on) = (signed_in.access_token().clone(), signed_in.expires_on());
-        warn_if_short(life.min_ttl, expires_on, terminal);
-        return Ok(Fresh { signed_in, token, expires_on });
+        warn_if_short(wanted.min_ttl, expires_on, terminal);
+        return Ok(ValidToken { signed_in, token, expires_on });
     }
-    // An ID token has a life of its own.
-    let least = life.min_ttl.unwrap_or(Duration::from_secs(60));
-    if let Some(fresh) = with_id_token(signed_in, least) {
-        return Ok(fresh);
+    // An ID token expires by itself, at another time than the access token.
+    let least = wanted.min_ttl.unwrap_or(Duration::from_secs(60));
+    if let Some(valid) = with_id_token(signed_in, least) {
+        return Ok(valid);
     }
-    if !life.no_refresh {
+    if !wanted.no_refresh {
         let refreshed = session.accounts()?.silent(&session.request().force_refresh()).await;
-        if let Some(fresh) = with_id_token(refreshed.map_err(|error| session.end(error))?, Duration::ZERO) {
-            warn_if_short(life.min_ttl, fresh.expires_on, terminal);
-            return Ok(fresh);
+        if let Some(valid) = with_id_token(refreshed.map_err(|error| session.error(error))?, Duration::ZERO) {
+            warn_if_short(wanted.min_ttl, valid.expires_on, terminal);
+            return Ok(valid);
         }
     }
     let asked = session.client.scope().split(' ').any(|scope| scope == "openid");
-    Err(if asked && !life.no_refresh {
-        End::NoToken {
+    Err(if asked && !wanted.no_refresh {
+        RunError::NoToken {
             exit: 7,
-            text: "the server gave no ID token, although the scope openid was asked for".to_owned(),
+            text: "the server issued no ID token, although the scope openid was requested".to_owned(),
         }
     } else {
-        let text = "there is no ID token that lives: sign in with the scope openid (device-flow login --force)";
-        End::NoToken { exit: 4, text: text.to_owned() }
+        let text = "there is no valid ID token: sign in with the scope openid (device-flow login --force)";
+        RunError::NoToken { exit: 4, text: text.to_owned() }
     })
 }
 
-fn with_id_token(signed_in: SignedIn, least: Duration) -> Option<Fresh> {
+fn with_id_token(signed_in: SignedIn, least: Duration) -> Option<ValidToken> {
     let token = signed_in.id_token()?.clone();
     let expires = IdTokenClaims::read(&token).ok()?.expires();
-    (expires > today().saturating_add(least)).then(|| Fresh { signed_in, token, expires_on: Some(expires) })
+    (expires > today().saturating_add(least)).then(|| ValidToken { signed_in, token, expires_on: Some(expires) })
 }
 
 fn warn_if_short(least: Option<Duration>, expires_on: Option<UnixTime>, terminal: &mut Terminal) {
@@ -111,7 +120,7 @@ fn warn_if_short(least: Option<Duration>, expires_on: Option<UnixTime>, terminal
         let left = end.saturating_since(today());
         if left < least {
             terminal.note(&format!(
-                "The server gives tokens that live for {} s; --min-ttl asks for {} s.",
+                "The server issues tokens that are valid for {} s; --min-ttl asks for {} s.",
                 left.as_secs(),
                 least.as_secs()
             ));
@@ -119,14 +128,14 @@ fn warn_if_short(least: Option<Duration>, expires_on: Option<UnixTime>, terminal
     }
 }
 
-fn printed(format: Format, fresh: &Fresh, is_id_token: bool, profile: Option<&str>) -> Result<String, End> {
-    let token = fresh.token.expose();
-    let expires_at = fresh.expires_on.map(when);
+fn printed(format: Format, valid: &ValidToken, is_id_token: bool, profile: Option<&str>) -> Result<String, RunError> {
+    let token = valid.token.expose();
+    let expires_at = valid.expires_on.map(when);
     Ok(match format {
         Format::Raw => format!("{token}\n"),
         Format::Header => {
             if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(End::Internal("the token does not fit into a header".to_owned()));
+                return Err(RunError::Internal("the token contains characters that a header cannot carry".to_owned()));
             }
             format!("Authorization: Bearer {token}\n")
         }
@@ -139,23 +148,23 @@ fn printed(format: Format, fresh: &Fresh, is_id_token: bool, profile: Option<&st
             text
         }
         Format::Json => {
-            let label = fresh.signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
+            let label = valid.signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
             let printed = Printed {
                 v: 1,
                 token_type: "Bearer",
                 token: if is_id_token { PrintedToken::IdToken(token) } else { PrintedToken::AccessToken(token) },
                 expires_at,
-                expires_in: fresh.expires_on.map(|end| end.saturating_since(today()).as_secs()),
-                scope: fresh.signed_in.scopes().collect::<Vec<_>>().join(" "),
+                expires_in: valid.expires_on.map(|end| end.saturating_since(today()).as_secs()),
+                scope: valid.signed_in.scopes().collect::<Vec<_>>().join(" "),
                 account: label.as_deref(),
                 profile,
             };
-            serde_json::to_string(&printed).map_err(|error| End::Internal(error.to_string()))? + "\n"
+            serde_json::to_string(&printed).map_err(|error| RunError::Internal(error.to_string()))? + "\n"
         }
     })
 }
 
-/// For any shell of the Bourne family.
+/// Quoted for shells of the Bourne family.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
@@ -165,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_shell_evaluates_is_one_word() {
+    fn a_quoted_token_is_one_word_to_a_shell() {
         assert_eq!(quoted("a$b`c\"d e"), "'a$b`c\"d e'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
     }

@@ -1,4 +1,4 @@
-//! The binary, run as people and scripts run it, against the demo server: exit codes, output, signals.
+//! The binary as people and scripts run it, with the demo server: exit codes, output, signals.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A demo server and the runtime that it lives in.
+/// A demo server and its runtime.
 struct Site {
     server: Option<Server>,
     runtime: tokio::runtime::Runtime,
@@ -39,7 +39,7 @@ impl Site {
         self.server.as_ref().unwrap()
     }
 
-    /// `login` against this server, with pipes for everything.
+    /// `login` at this server.
     fn login(&self, more: &[&str]) -> Command {
         let mut command = device_flow();
         command.args(["login", "--issuer", self.server().base_url(), "--allow-http-loopback"]);
@@ -67,7 +67,7 @@ fn device_flow() -> Command {
     command
 }
 
-/// Reads lines until one tells the code.
+/// Reads lines until one contains the code.
 fn code_from(
     reader: impl std::io::Read,
     line_with_code: impl Fn(&str) -> Option<String>,
@@ -92,7 +92,7 @@ fn json_code(line: &str) -> Option<String> {
     (value["event"] == "device_code").then(|| value["user_code"].as_str().unwrap().to_owned())
 }
 
-/// Runs `login --json`, decides the code as told, and returns the exit code and all events.
+/// Runs `login --json`, lets `decide` handle the code, and returns the exit code and all events.
 fn json_login(site: &Site, more: &[&str], decide: impl Fn(&Server, &str)) -> (i32, Vec<Value>) {
     let mut child = site.login(&[&["--json"], more].concat()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -212,7 +212,7 @@ fn a_time_limit_ends_with_5() {
     assert_eq!((exit, events.last().unwrap()["code"].as_str()), (5, Some("timeout")));
 }
 
-// C01: three more tries, told one line each, then 6.
+// C01: three more tries, reported in one line each, then 6.
 #[test]
 fn an_unreachable_server_ends_with_6() {
     let closed = ClosedPort::new();
@@ -224,7 +224,7 @@ fn an_unreachable_server_ends_with_6() {
     assert!(stderr.contains("refused"), "{stderr}");
 }
 
-// C01, E13: programs are told the kind by a name.
+// C01, E13: programs get the kind of failure by name.
 #[test]
 fn an_outage_has_a_name_for_programs() {
     let closed = ClosedPort::new();
@@ -240,9 +240,9 @@ fn an_outage_has_a_name_for_programs() {
     );
 }
 
-// B07, A34, A35, E12, C11: whatever a server says is told on one line without changing the terminal.
+// B07, A34, A35, E12, C11: whatever a server sends is shown on one line without changing the terminal.
 #[test]
-fn hostile_texts_are_shown_harmless() {
+fn hostile_texts_are_escaped() {
     let evil =
         "\\u001b[2J\\u001b]52;c;ZXZpbA==\\u0007\\r\\n\\u202efake\\u009b31m\\u2028\\u2029\\u2066\\u200b\\u061c\\ufeff"
             .to_owned()
@@ -370,7 +370,7 @@ fn a_secret_comes_from_a_file_or_stdin() {
     assert!(stdout.contains(r#""code":"invalid_client""#) && !(stdout + &stderr).contains("canary"));
 }
 
-// E04: nobody could see the code, so none is asked for.
+// E04: nobody could see the code, so none is requested.
 #[test]
 fn without_a_visible_stderr_it_ends_with_9_before_asking_for_a_code() {
     let site = Site::start(60);
@@ -405,18 +405,18 @@ fn a_full_or_closed_stdout_is_not_success() {
     let mut child = site.login(&["--json"]).spawn().unwrap();
     let (_, reader) = code_from(child.stdout.take().unwrap(), json_code);
     drop(reader);
-    // The next thing to tell is the end.
+    // The next event is the last one.
     kill_process(pid(&child), Signal::TERM).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(143));
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "quietly");
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "without a message");
 }
 
 fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
 }
 
-// E01, E02: at once, and told.
+// E01, E02: at once, with an event.
 #[test]
 fn signals_end_the_wait_at_once() {
     let site = Site::start(60);
@@ -435,7 +435,7 @@ fn signals_end_the_wait_at_once() {
     }
 }
 
-// E03: whatever stdin is, polling goes on.
+// E03: polling goes on, whatever stdin is.
 #[test]
 fn stdin_does_not_matter() {
     let site = Site::start(60);
@@ -444,12 +444,12 @@ fn stdin_does_not_matter() {
     let (code, _reader) = code_from(child.stdout.take().unwrap(), json_code);
     assert!(site.server().approve(&code));
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    // It has ended already, since nobody reads it any more; or it ends now.
+    // It may have ended already, since nobody reads its output any more.
     let _ = endless.kill();
     endless.wait().unwrap();
 }
 
-/// Runs it until it shows the code, interrupts it, and returns the exit code and all that was told.
+/// Runs it until it shows the code, interrupts it, and returns the exit code and its stderr.
 fn interrupted_at_the_code(command: &mut Command) -> (Option<i32>, String) {
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -462,7 +462,7 @@ fn interrupted_at_the_code(command: &mut Command) -> (Option<i32>, String) {
     (child.wait().unwrap().code(), told)
 }
 
-// E06: no escape byte where none is wanted, and nothing but ASCII where the locale has no more.
+// E06: no escape byte where none is wanted, and only ASCII where the locale has no more.
 #[test]
 fn no_escape_codes_without_a_terminal_that_wants_them() {
     let site = Site::start(60);
@@ -472,12 +472,12 @@ fn no_escape_codes_without_a_terminal_that_wants_them() {
         no_control_characters(&told);
         assert!(told.is_ascii() && told.contains("Enter the code"), "{told}");
     }
-    // Asked for, they come.
+    // On request there are.
     let (_, told) = interrupted_at_the_code(&mut site.login(&["--color", "always"]));
     assert!(told.contains("\u{1b}[1m"), "{told}");
 }
 
-// A flag beats the environment.
+// A flag takes precedence over the environment.
 #[test]
 fn the_environment_fills_in_what_flags_leave_out() {
     let site = Site::start(60);
@@ -497,14 +497,14 @@ fn the_environment_fills_in_what_flags_leave_out() {
 }
 
 #[test]
-fn the_demo_signs_itself_in() {
+fn the_demo_approves_itself() {
     let (code, stdout, stderr) = exit(device_flow().args(["demo", "--yes", "--interval", "1s"]));
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("account        Ada Demo <ada@example.com>"), "{stdout}");
     assert!(stderr.starts_with("A small authorization server runs at http://127.0.0.1:"), "{stderr}");
 }
 
-// `demo --serve` is a server for other clients: here, for another process of ours.
+// Here for another process of ours.
 #[test]
 fn the_demo_serves_other_clients() {
     let mut server = device_flow().args(["demo", "--serve", "--json", "--interval", "1s"]).spawn().unwrap();

@@ -1,5 +1,5 @@
-//! `credential git` as git uses it: the real git clones from and pushes to a smart-HTTP server on loopback (git http-backend) that
-//! wants the token; and the protocol by hand, for what git never says.
+//! `credential git` with a real git, which clones from and pushes to a smart-HTTP server on loopback (git http-backend)
+//! that requires the token; and the protocol by hand, for what git never writes.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,9 @@
     clippy::panic,
     reason = "tests panic to report"
 )]
+
+#[path = "support/program.rs"]
+mod program;
 
 use base64ct::{Base64, Encoding as _};
 use device_flow_testkit::loopback::{Asked, Authority, JSON, Loopback, Next, answer, device_answer, token_answer};
@@ -25,7 +28,7 @@ use std::sync::{Arc, Mutex};
 #[cfg(target_os = "linux")]
 use std::time::{Duration, Instant};
 
-/// A server of repositories. Whoever shows a good token, in the right way, may read and write.
+/// A server of repositories. A request with the right token in the right scheme may read and write.
 struct Repositories {
     server: Loopback,
     door: Arc<Mutex<Door>>,
@@ -35,13 +38,14 @@ struct Repositories {
 struct Door {
     /// `Basic` or `Bearer`.
     scheme: &'static str,
+    /// The token that is accepted.
     good: String,
-    /// Who was let in.
+    /// The user names of accepted requests.
     usernames: Vec<String>,
 }
 
 impl Repositories {
-    /// One with an empty `repo.git`.
+    /// With an empty `repo.git`.
     fn new(scheme: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let door = Arc::new(Mutex::new(Door { scheme, good: "nobody-has-it-canary".to_owned(), usernames: vec![] }));
@@ -63,7 +67,7 @@ impl Repositories {
         self.server.url("/repo.git")
     }
 
-    fn wants(&self, token: &str) {
+    fn accept(&self, token: &str) {
         token.clone_into(&mut self.door.lock().unwrap().good);
     }
 
@@ -80,8 +84,8 @@ impl Repositories {
         .unwrap()
     }
 
-    /// Whether anybody ever showed it anything.
-    fn was_shown_something(&self) -> bool {
+    /// Whether any request had credentials.
+    fn received_credentials(&self) -> bool {
         self.server.requests().iter().any(|asked| asked.head.contains("\r\nauthorization:"))
     }
 }
@@ -129,22 +133,17 @@ fn serve(door: &Mutex<Door>, root: &Path, asked: &Asked, wire: &mut dyn Write) -
     }
 }
 
-/// A program with a home of its own, that finds `device-flow`, and asks no person: who would be asked leaves a mark instead.
-fn isolated(program: &str, home: &Path) -> Command {
-    let ours = Path::new(env!("CARGO_BIN_EXE_device-flow")).parent().unwrap();
-    let others = std::env::var_os("PATH").unwrap();
-    let path = std::env::join_paths(std::iter::once(ours.to_owned()).chain(std::env::split_paths(&others))).unwrap();
-    let mut command = Command::new(program);
-    command.env_clear().env("PATH", path).env("HOME", home).env("LANG", "C.UTF-8");
+/// A program that asks no person: instead, the question leaves a mark.
+fn isolated(name: &str, home: &Path) -> Command {
+    let mut command = program::program(name, home);
     command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", home.join("ask"));
     for role in ["AUTHOR", "COMMITTER"] {
         command.env(format!("GIT_{role}_NAME"), "Ada").env(format!("GIT_{role}_EMAIL"), "ada@example.com");
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Somebody's computer, and the server that they sign in at.
+/// A person's computer, and the server that they sign in to.
 struct Desk {
     home: tempfile::TempDir,
     authority: Rotating,
@@ -163,7 +162,7 @@ impl Desk {
         ended(isolated(program, self.home.path()).args(words))
     }
 
-    /// Once, as the README has it: from then on the profile knows where git may send the token.
+    /// Once: from then on the profile knows where git may send the token.
     fn sign_in(&self, git_host: &str) {
         let endpoints = [self.authority.server.url("/device"), self.authority.server.url("/token")];
         let words =
@@ -196,8 +195,8 @@ impl Desk {
         self.home.path().join(".local/state/device-flow/tokens.json")
     }
 
-    /// The stored access token has lived its life.
-    fn outlive(&self) {
+    /// Lets the stored access token expire.
+    fn expire(&self) {
         let mut cache: Value = serde_json::from_slice(&fs::read(self.tokens()).unwrap()).unwrap();
         cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token["expires_on"] = "1".into());
         fs::write(self.tokens(), cache.to_string()).unwrap();
@@ -205,22 +204,21 @@ impl Desk {
 }
 
 fn ended(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let stderr = text(output.stderr);
-    assert!(!stderr.contains("canary"), "a secret is told to people: {stderr}");
-    (output.status.code().unwrap(), text(output.stdout), stderr)
+    without_secret(program::ended(command))
+}
+
+fn without_secret((exit, stdout, stderr): (i32, String, String)) -> (i32, String, String) {
+    assert!(!stderr.contains("canary"), "a secret is on stderr: {stderr}");
+    (exit, stdout, stderr)
 }
 
 fn helper(command: &mut Command, said: &str) -> (i32, String, String) {
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
-    // Who does not want to hear it need not.
+    // An error says that it ended without reading.
     let _ = child.stdin.take().unwrap().write_all(said.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    let stderr = text(output.stderr);
-    assert!(!stderr.contains("canary"), "a secret is told to people: {stderr}");
-    (output.status.code().unwrap(), text(output.stdout), stderr)
+    without_secret((output.status.code().unwrap(), text(output.stdout), text(output.stderr)))
 }
 
 /// Whether this git can send a bearer token (2.46 announces `authtype`).
@@ -229,11 +227,11 @@ fn knows_authtype() -> bool {
     String::from_utf8_lossy(&said.stdout).lines().any(|line| line == "capability authtype")
 }
 
-/// Clone, push, a token that has lived its life, one that the server takes back, and the end of the sign-in.
-fn a_life_with_git(scheme: &'static str, words: &str) {
+/// Clone, push, an expired token, a token that the server rejects, and the end of the sign-in.
+fn clone_push_refresh_and_revocation(scheme: &'static str, words: &str) {
     let (desk, repositories) = (Desk::new(), Repositories::new(scheme));
     desk.sign_in(&repositories.host());
-    repositories.wants("AT-canary-1");
+    repositories.accept("AT-canary-1");
     let helper = format!("credential.http://{}.helper", repositories.host());
     assert_eq!(desk.git(&["config", "--global", &helper, words]).0, 0);
 
@@ -245,23 +243,24 @@ fn a_life_with_git(scheme: &'static str, words: &str) {
     assert_eq!(repositories.log(), "by ada\n");
     let username = if scheme == "Basic" { "oauth2" } else { "" };
     assert!(repositories.door.lock().unwrap().usernames.iter().all(|name| name == username));
-    assert_eq!(desk.authority.refreshes(), 0, "the stored token lives");
+    assert_eq!(desk.authority.refreshes(), 0, "the stored token is valid");
 
-    desk.outlive();
-    repositories.wants("AT-canary-2");
+    desk.expire();
+    repositories.accept("AT-canary-2");
     let (exit, _, stderr) = desk.git_there(&["fetch"]);
     assert_eq!((exit, desk.authority.refreshes()), (0, 1), "{stderr}");
 
-    // The server takes a token back before its time: git says so to the helper, and the next call has another.
-    repositories.wants("AT-canary-3");
+    // The server rejects a token before it expires: git reports that to the helper, and the next call gets another.
+    repositories.accept("AT-canary-3");
     let (exit, _, stderr) = desk.git_there(&["fetch"]);
     assert_eq!((exit, desk.authority.refreshes()), (128, 2), "{stderr}");
     let (exit, _, stderr) = desk.git_there(&["fetch"]);
     assert_eq!((exit, desk.authority.refreshes()), (0, 2), "{stderr}");
     assert!(!desk.was_asked(), "nobody was asked for a password");
 
-    // And with it the sign-in: the rejected token goes, the person is told what helps, and git does not ask for a password.
-    repositories.wants("another-canary");
+    // The refresh token is revoked as well: the rejected token goes, the message says what helps, and git does not ask
+    // for a password.
+    repositories.accept("another-canary");
     desk.authority.revoke();
     let (exit, _, stderr) = desk.git_there(&["fetch"]);
     assert_eq!(exit, 128, "{stderr}");
@@ -273,22 +272,22 @@ fn a_life_with_git(scheme: &'static str, words: &str) {
     assert!(stderr.contains("device-flow: nobody is signed in (to sign in: device-flow login)"), "{stderr}");
     assert!(stderr.contains("told us to quit"), "{stderr}");
     let shown = repositories.server.requests().split_off(before);
-    assert!(shown.iter().all(|asked| !asked.head.contains("\r\nauthorization:")), "nothing is shown any more");
+    assert!(shown.iter().all(|asked| !asked.head.contains("\r\nauthorization:")), "no credentials are sent any more");
     assert!(!desk.was_asked(), "nobody was asked for a password");
 }
 
 #[test]
 fn git_clones_and_pushes_with_the_token_as_a_password() {
-    a_life_with_git("Basic", "!device-flow credential git");
+    clone_push_refresh_and_revocation("Basic", "!device-flow credential git");
 }
 
 #[test]
 fn git_clones_and_pushes_with_a_bearer_token() {
     if knows_authtype() {
-        return a_life_with_git("Bearer", "!device-flow credential git --bearer");
+        return clone_push_refresh_and_revocation("Bearer", "!device-flow credential git --bearer");
     }
     println!(
-        "SKIPPED: clone and push with a bearer token, since this git is older than 2.46. What it is told is held here."
+        "SKIPPED: clone and push with a bearer token, since this git is older than 2.46. The error for it is tested here."
     );
     let (desk, repositories) = (Desk::new(), Repositories::new("Bearer"));
     desk.sign_in(&repositories.host());
@@ -297,32 +296,32 @@ fn git_clones_and_pushes_with_a_bearer_token() {
     let (exit, _, stderr) = desk.git(&["ls-remote", &repositories.url()]);
     assert_eq!(exit, 128);
     assert!(stderr.contains("git 2.46 or newer") && stderr.contains("told us to quit"), "{stderr}");
-    assert!(!repositories.was_shown_something() && !desk.was_asked());
+    assert!(!repositories.received_credentials() && !desk.was_asked());
 }
 
 #[test]
-fn a_foreign_host_is_shown_nothing_and_git_goes_on_without_us() {
+fn a_foreign_host_gets_nothing_and_git_asks_its_next_helper() {
     let (desk, ours, foreign) = (Desk::new(), Repositories::new("Basic"), Repositories::new("Basic"));
     desk.sign_in(&ours.host());
-    ours.wants("AT-canary-1");
-    // For every host that there is.
+    ours.accept("AT-canary-1");
+    // For every host.
     assert_eq!(desk.git(&["config", "--global", "credential.helper", "!device-flow credential git"]).0, 0);
     assert_eq!(desk.git(&["ls-remote", &ours.url()]).0, 0);
     assert!(!desk.was_asked());
     let asked = ours.server.requests().len();
-    // The same computer under another name is another host.
+    // Another name of the same computer is another host.
     for url in [foreign.url(), ours.url().replace("127.0.0.1", "localhost")] {
         let (exit, _, stderr) = desk.git(&["ls-remote", &url]);
         assert_eq!(exit, 128, "{url}");
-        assert!(desk.was_asked(), "git asks the next who may know: {stderr}");
+        assert!(desk.was_asked(), "git asks elsewhere: {stderr}");
         assert!(!stderr.contains("device-flow"), "{stderr}");
     }
-    assert!(!foreign.was_shown_something());
+    assert!(!foreign.received_credentials());
     assert!(ours.server.requests().split_off(asked).iter().all(|asked| !asked.head.contains("\r\nauthorization:")));
 }
 
 #[test]
-fn what_git_is_told_to_the_letter() {
+fn every_answer_to_git_to_the_letter() {
     let desk = Desk::new();
     desk.sign_in("git.example.com");
     let requests = desk.authority.requests();
@@ -335,13 +334,13 @@ fn what_git_is_told_to_the_letter() {
             ours.to_owned(),
             format!("username=oauth2\npassword=AT-canary-1\npassword_expiry_utc={expires}\n"),
         ),
-        // The name in the address, or in git's configuration, stays.
+        // A user name in the URL or in git's configuration stays.
         (
             &["get"],
             format!("{ours}username=x-token-auth\nnew=1\n\nhost=evil.example\n"),
             format!("username=x-token-auth\npassword=AT-canary-1\npassword_expiry_utc={expires}\n"),
         ),
-        // Nobody asked for a bearer token.
+        // Without --bearer.
         (
             &["get"],
             format!("capability[]=authtype\n{ours}"),
@@ -358,14 +357,14 @@ fn what_git_is_told_to_the_letter() {
         (&["get"], "protocol=https\nhost=git.example.com:8443\n".to_owned(), String::new()),
         (&["get"], "protocol=ssh\nhost=git.example.com\n".to_owned(), String::new()),
         (&["get"], String::new(), String::new()),
-        // Named for this call alone.
+        // Named for this call only.
         (
             &["--git-host", "evil.example:1", "get"],
             "protocol=https\nhost=evil.example:1\n".to_owned(),
             format!("username=oauth2\npassword=AT-canary-1\npassword_expiry_utc={expires}\n"),
         ),
         (&["store"], format!("{ours}username=ada\npassword=typed-canary\n"), String::new()),
-        // Somebody else's, or an older one of ours.
+        // Another token, or an older one.
         (&["erase"], format!("{ours}username=ada\npassword=AT-canary-0\n"), String::new()),
         (&["erase"], ours.to_owned(), String::new()),
         (&["erase"], "protocol=https\nhost=evil.example\npassword=AT-canary-1\n".to_owned(), String::new()),
@@ -376,18 +375,18 @@ fn what_git_is_told_to_the_letter() {
         assert_eq!(told, (0, expected, String::new()), "{words:?} {said}");
     }
     assert_eq!(desk.authority.requests(), requests);
-    // Programs that want JSON of us have no say in what git reads.
+    // DEVICE_FLOW_JSON does not apply to what git reads.
     let mut json = isolated("device-flow", desk.home.path());
     let (exit, stdout, _) = helper(json.env("DEVICE_FLOW_JSON", "1").args(["credential", "git", "get"]), ours);
     assert!(exit == 0 && stdout.starts_with("username=oauth2\npassword="), "{stdout}");
-    // Where others could read along.
+    // Without TLS.
     let (exit, stdout, stderr) = desk.helper(&["get"], "protocol=http\nhost=git.example.com:443\n");
     assert_eq!((exit, &*stdout, &*stderr), (0, "", ""), "another port, another host");
     let (exit, stdout, stderr) = desk.helper(&["get"], "protocol=http\nhost=git.example.com\n");
     assert_eq!((exit, &*stdout), (0, ""));
     assert!(stderr.contains("use https"), "{stderr}");
 
-    // The other half of `erase`, by hand.
+    // A bearer token in `erase`.
     assert_eq!(desk.helper(&["erase"], &format!("{ours}authtype=Bearer\ncredential=AT-canary-1\n")).0, 0);
     assert_eq!(desk.authority.refreshes(), 1);
     assert!(desk.helper(&["get"], ours).1.contains("password=AT-canary-2\n"));
@@ -397,7 +396,7 @@ fn what_git_is_told_to_the_letter() {
 fn every_failure_has_its_exit_code_and_keeps_git_from_asking_for_a_password() {
     let desk = Desk::new();
     let ours = "protocol=https\nhost=git.example.com\n";
-    // Nothing is known yet: no host is known to be ours, so git goes on.
+    // Without a profile no host is trusted, so git goes on.
     let (exit, stdout, stderr) = desk.helper(&["get"], ours);
     assert_eq!((exit, &*stdout), (4, ""));
     assert!(stderr.contains("device-flow login"), "{stderr}");
@@ -423,7 +422,7 @@ fn every_failure_has_its_exit_code_and_keeps_git_from_asking_for_a_password() {
         assert!(stderr.contains(says) && stderr.lines().count() == 1, "{stderr}");
     };
     fails(&["--bearer"], 2, "git 2.46 or newer");
-    // Another client of the same server: nobody is signed in there.
+    // Another client of the same server is not signed in.
     fails(&["--client-id", "another"], 4, "device-flow login");
     let tokens = fs::read(desk.tokens()).unwrap();
     fs::write(desk.tokens(), "[]").unwrap();
@@ -453,19 +452,20 @@ fn a_server_that_cannot_be_reached_ends_with_6() {
     assert_eq!(exit, 0, "{stderr}");
     down.store(true, Ordering::SeqCst);
     let ours = "protocol=https\nhost=git.example.com\n";
-    // A rejected token stays as long as nobody can say that it has to go.
+    // A rejected token stays until the server says that it is invalid.
     let (exit, stdout, _) = desk.helper(&["erase"], &format!("{ours}password=AT-canary\n"));
     assert_eq!((exit, &*stdout), (6, ""));
     assert!(desk.helper(&["get"], ours).1.contains("password=AT-canary\n"));
-    desk.outlive();
+    desk.expire();
     let (exit, stdout, stderr) = desk.helper(&["get"], ours);
     assert_eq!((exit, &*stdout), (6, "quit=1\n"), "{stderr}");
     assert!(fs::read_to_string(desk.tokens()).unwrap().contains("RT-canary"), "nothing is lost");
 }
 
-// GitLab takes a token as a password beside this name only, whatever name the address has; its own host needs no naming.
+// GitLab accepts a token as a password with this user name only, even if the URL has another. Its own host need not be
+// named.
 #[test]
-fn gitlab_is_told_the_name_that_it_wants() {
+fn gitlab_gets_the_user_name_that_it_requires() {
     let (home, authority) = (tempfile::tempdir().unwrap(), Authority::new());
     let server = Loopback::https(authority.server(&["127.0.0.1"]), |asked, wire| {
         if asked.target == "/oauth/authorize_device" { device_answer(wire) } else { token_answer(wire) }
@@ -483,19 +483,19 @@ fn gitlab_is_told_the_name_that_it_wants() {
     assert!(stdout.starts_with("username=oauth2\npassword=token-1-canary\npassword_expiry_utc="), "{stdout}");
 }
 
-// E01: somebody starts it by hand and wonders what it waits for.
+// When a person starts it by hand.
 #[cfg(target_os = "linux")]
 #[test]
-fn ctrl_c_ends_the_wait_for_what_git_says() {
+fn e01_ctrl_c_ends_the_wait_for_stdin() {
     let home = tempfile::tempdir().unwrap();
     let mut command = isolated("device-flow", home.path());
     let mut child = command.args(["credential", "git", "get"]).stdin(Stdio::piped()).spawn().unwrap();
     let _open = child.stdin.take().unwrap();
-    // A second thread reads; the first one listens for signals by then.
+    // When the second thread reads, the first one already listens for signals.
     let threads = format!("/proc/{}/task", child.id());
     let start = Instant::now();
     while fs::read_dir(&threads).unwrap().count() < 2 {
-        assert!(start.elapsed() < Duration::from_secs(30), "it reads on the thread that should listen");
+        assert!(start.elapsed() < Duration::from_secs(30), "it reads on the thread that should listen for signals");
         std::thread::yield_now();
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();

@@ -1,5 +1,5 @@
-//! `credential kubernetes` as kubectl uses it, against an API server on loopback with TLS that wants the token; and the answer held
-//! against the type that client-go reads.
+//! `credential kubernetes` with a real kubectl and an API server on loopback that requires the token; and the answer
+//! compared with the type that client-go reads.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -9,18 +9,23 @@
     reason = "tests panic to report"
 )]
 
+#[path = "support/program.rs"]
+mod program;
+
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use device_flow_testkit::loopback::{Authority, JSON, Loopback, answer, device_answer};
 use device_flow_testkit::rotating::Rotating;
+use program::program;
 use serde::Deserialize;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// k8s.io/client-go/pkg/apis/clientauthentication/v1 (and v1beta1, which differs in nothing here), as Go's decoder reads it.
+/// k8s.io/client-go/pkg/apis/clientauthentication/v1 (and v1beta1, which differs in nothing here), as Go's decoder
+/// reads it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExecCredential {
@@ -38,8 +43,8 @@ struct ExecCredentialStatus {
     // Never set here: clientCertificateData, clientKeyData.
 }
 
-/// In seconds. (Go reads it by the layout of RFC 3339: whole seconds, and a zone.)
-fn left(read: &ExecCredential) -> i64 {
+/// Seconds until it expires. (Go reads it in the layout of RFC 3339: whole seconds, and a zone.)
+fn seconds_left(read: &ExecCredential) -> i64 {
     let end = read.status.expiration_timestamp.as_ref().unwrap();
     assert!(end.len() == 20 && end.ends_with('Z'), "{end}");
     end.parse::<jiff::Timestamp>().unwrap().duration_since(jiff::Timestamp::now()).as_secs()
@@ -48,40 +53,30 @@ fn left(read: &ExecCredential) -> i64 {
 const V1: &str = "client.authentication.k8s.io/v1";
 const V1BETA1: &str = "client.authentication.k8s.io/v1beta1";
 
-fn isolated(program: &str, home: &Path) -> Command {
-    let ours = Path::new(env!("CARGO_BIN_EXE_device-flow")).parent().unwrap();
-    let others = std::env::var_os("PATH").unwrap();
-    let path = std::env::join_paths(std::iter::once(ours.to_owned()).chain(std::env::split_paths(&others))).unwrap();
-    let mut command = Command::new(program);
-    command.env_clear().env("PATH", path).env("HOME", home).env("LANG", "C.UTF-8");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
+/// Runs it to its end: exit code, stdout, stderr without a secret.
 fn ended(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let stderr = text(output.stderr);
-    assert!(!stderr.contains("canary"), "a secret is told to people: {stderr}");
-    (output.status.code().unwrap(), text(output.stdout), stderr)
+    let (exit, stdout, stderr) = program::ended(command);
+    assert!(!stderr.contains("canary"), "a secret is on stderr: {stderr}");
+    (exit, stdout, stderr)
 }
 
 fn sign_in(home: &Path, server: &Loopback, scope: &str) {
     let endpoints = [server.url("/device"), server.url("/token")];
     let words = ["login", "--device-endpoint", &endpoints[0], "--token-endpoint", &endpoints[1], "--scope", scope];
     let more = ["--client-id", "my-app", "--allow-http-loopback", "--store", "file"];
-    let (exit, _, stderr) = ended(isolated("device-flow", home).args(words).args(more));
+    let (exit, _, stderr) = ended(program("device-flow", home).args(words).args(more));
     assert_eq!(exit, 0, "{stderr}");
 }
 
-fn outlive(home: &Path) {
+/// Lets the stored access token expire.
+fn expire(home: &Path) {
     let file = home.join(".local/state/device-flow/tokens.json");
     let mut cache: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token["expires_on"] = "1".into());
     fs::write(&file, cache.to_string()).unwrap();
 }
 
-/// An authorization server that gives an ID token, too.
+/// An authorization server that also issues an ID token.
 fn with_id_token() -> (Loopback, String) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let claims =
@@ -104,11 +99,11 @@ fn with_id_token() -> (Loopback, String) {
 fn the_answer_is_what_client_go_reads() {
     let (home, authority) = (tempfile::tempdir().unwrap(), Rotating::new(3_600));
     let asked = |version: Option<&str>| {
-        let mut command = isolated("device-flow", home.path());
+        let mut command = program("device-flow", home.path());
         let info =
             |version| format!(r#"{{"kind":"ExecCredential","apiVersion":"{version}","spec":{{"interactive":false}}}}"#);
         version.map(|version| command.env("KUBERNETES_EXEC_INFO", info(version)));
-        // What kubectl reads is its own, whatever else is set.
+        // kubectl reads its own format, even if the environment asks for JSON.
         ended(command.args(["credential", "kubernetes"]).env("DEVICE_FLOW_JSON", "1"))
     };
     let (exit, stdout, stderr) = asked(None);
@@ -121,20 +116,20 @@ fn the_answer_is_what_client_go_reads() {
         assert_eq!((exit, &*stderr), (0, ""));
         let read: ExecCredential = serde_json::from_str(&stdout).unwrap();
         assert_eq!((&*read.kind, &*read.api_version, &*read.status.token), ("ExecCredential", expected, "AT-canary-1"));
-        let left = left(&read);
+        let left = seconds_left(&read);
         assert!((3_500..=3_600).contains(&left), "{left}");
     }
     let (exit, stdout, stderr) = asked(Some("client.authentication.k8s.io/v1alpha1"));
     assert_eq!((exit, &*stdout), (2, ""));
     assert!(stderr.contains(V1BETA1), "{stderr}");
 
-    // The server gives no ID token; and then it gives nothing any more.
+    // The server issues no ID token; and then nothing at all.
     let (exit, stdout, stderr) =
-        ended(isolated("device-flow", home.path()).args(["credential", "kubernetes", "--id-token"]));
+        ended(program("device-flow", home.path()).args(["credential", "kubernetes", "--id-token"]));
     assert_eq!((exit, &*stdout), (4, ""));
     assert!(stderr.contains("scope openid"), "{stderr}");
     authority.revoke();
-    outlive(home.path());
+    expire(home.path());
     let (exit, stdout, stderr) = asked(Some(V1));
     assert_eq!((exit, &*stdout), (4, ""));
     assert!(stderr.contains("device-flow login"), "{stderr}");
@@ -148,11 +143,11 @@ fn an_id_token_is_given_with_its_own_end() {
     let (server, id_token) = with_id_token();
     sign_in(home.path(), &server, "openid");
     let (exit, stdout, stderr) =
-        ended(isolated("device-flow", home.path()).args(["credential", "kubernetes", "--id-token"]));
+        ended(program("device-flow", home.path()).args(["credential", "kubernetes", "--id-token"]));
     assert_eq!((exit, &*stderr), (0, ""));
     let read: ExecCredential = serde_json::from_str(&stdout).unwrap();
     assert_eq!(read.status.token, id_token);
-    let left = left(&read);
+    let left = seconds_left(&read);
     assert!((500..=600).contains(&left), "{left}");
 }
 
@@ -180,7 +175,7 @@ impl Cluster {
         Self { server, good, ca: Base64::encode_string(authority.pem().as_bytes()) }
     }
 
-    /// A person's way to it.
+    /// Writes a kubeconfig for it.
     fn kubeconfig(&self, home: &Path, version: &str, more: &str) {
         let text = format!(
             r#"{{"apiVersion": "v1", "kind": "Config", "current-context": "here",
@@ -200,15 +195,15 @@ impl Cluster {
 }
 
 fn kubectl(home: &Path) -> (i32, String, String) {
-    let mut command = isolated("kubectl", home);
+    let mut command = program::program("kubectl", home);
     ended(command.args(["get", "--raw", "/api/v1/namespaces"]).env("KUBECONFIG", home.join("kubeconfig")))
 }
 
 #[test]
-fn kubectl_is_let_in() {
+fn kubectl_gets_in() {
     let (home, authority, cluster) = (tempfile::tempdir().unwrap(), Rotating::new(3_600), Cluster::new());
     if Command::new("kubectl").args(["version", "--client"]).output().is_err() {
-        println!("SKIPPED: there is no kubectl here. The test above holds the answer against its type.");
+        println!("SKIPPED: kubectl is not installed. The test above compares the answer with its type.");
         return;
     }
     sign_in(home.path(), &authority.server, "mail");
@@ -220,15 +215,15 @@ fn kubectl_is_let_in() {
         assert!(stdout.contains(r#""name":"ours""#), "{stdout}");
     }
     assert_eq!(authority.refreshes(), 0);
-    outlive(home.path());
+    expire(home.path());
     cluster.wants("AT-canary-2");
     let (exit, _, stderr) = kubectl(home.path());
     assert_eq!((exit, authority.refreshes()), (0, 1), "{stderr}");
-    // A token that the cluster does not take is told as that.
+    // The cluster rejects another token.
     cluster.wants("another-canary");
     assert_ne!(kubectl(home.path()).0, 0);
     authority.revoke();
-    outlive(home.path());
+    expire(home.path());
     let (exit, _, stderr) = kubectl(home.path());
     assert_ne!(exit, 0);
     assert!(stderr.contains("device-flow login") && stderr.contains("exit code 4"), "{stderr}");

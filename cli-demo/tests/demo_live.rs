@@ -1,4 +1,4 @@
-//! Proves the live view on the wire: what its watchers are told, and how both real clients take a server that misbehaves.
+//! The live pages on the wire: the events that they get, and how both real clients react to a server that misbehaves.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,7 +14,7 @@ use device_flow_tokio::{Failure, Stopped, TokenResponse, WaitReason};
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Client, Response};
 use serde_json::Value;
-use stage::{Adapter, Stage, Told};
+use stage::{Adapter, ClientEvent, Stage};
 
 #[path = "support/stage.rs"]
 mod stage;
@@ -26,30 +26,30 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Whether the gaps are these, in seconds, or a tenth of the interval longer: a client may add that at random, and must not
-/// ask earlier.
+/// Whether the gaps are this long, in seconds, or up to a tenth of the interval longer: a client may add that at
+/// random, and must not poll earlier.
 fn are(gaps: &[Duration], seconds: [u64; 7]) -> bool {
     let is = |(gap, least): (&Duration, u64)| s(least) <= *gap && *gap < s(least) + s(1);
     gaps.len() == seconds.len() && gaps.iter().zip(seconds).all(is)
 }
 
-/// How a sign-in went whose server was told to misbehave.
-struct Went {
+/// A sign-in whose server misbehaved.
+struct Misbehaved {
     outcome: Result<TokenResponse, Stopped>,
     gaps: Vec<Duration>,
     reasons: Vec<WaitReason>,
-    /// The live view afterwards.
+    /// The live page afterwards.
     page: String,
 }
 
-/// Signs in at a server that wants to be asked every second. The button is pressed after the first poll; when a client still
-/// asks at its seventh wait, the person approves.
-fn after_the_button(adapter: Adapter, what: &str) -> Went {
+/// Signs in at an interval of one second. The button is pressed after the first poll; if the client still polls at its
+/// seventh wait, the person approves.
+fn after_the_button(adapter: Adapter, what: &str) -> Misbehaved {
     let stage = Stage::start(1);
     let (mut code, mut reasons) = (String::new(), vec![]);
     let outcome = stage.sign_in(adapter, "tv", |told| match told {
-        Told::Code(shown) => shown.clone_into(&mut code),
-        Told::Wait(reason) => {
+        ClientEvent::Code(shown) => shown.clone_into(&mut code),
+        ClientEvent::Wait(reason) => {
             reasons.push(reason);
             match reasons.len() {
                 2 => assert_eq!(stage.press(1, what), 303, "{what}"),
@@ -59,21 +59,21 @@ fn after_the_button(adapter: Adapter, what: &str) -> Went {
         }
     });
     let gaps = stage.gaps(&code, Duration::ZERO);
-    assert_eq!(gaps.len(), reasons.len(), "{adapter:?}: one request a wait, and none repeated behind its back");
-    Went { outcome, gaps, reasons, page: stage.ask("GET", "/live/1", "", "") }
+    assert_eq!(gaps.len(), reasons.len(), "{adapter:?}: one request for each wait, none repeated");
+    Misbehaved { outcome, gaps, reasons, page: stage.ask("GET", "/live/1", "", "") }
 }
 
 #[test]
 fn rfc8628_3_5_after_the_slow_down_button_every_gap_is_five_seconds_longer() {
     for adapter in BOTH {
-        let went = after_the_button(adapter, "slow_down");
-        assert!(went.outcome.is_ok(), "{adapter:?} {:?}", went.outcome);
-        assert!(are(&went.gaps, [1, 1, 6, 6, 6, 6, 6]), "{adapter:?} {:?}", went.gaps);
-        assert_eq!(went.reasons[2], WaitReason::SlowDown { interval: 6 });
+        let seen = after_the_button(adapter, "slow_down");
+        assert!(seen.outcome.is_ok(), "{adapter:?} {:?}", seen.outcome);
+        assert!(are(&seen.gaps, [1, 1, 6, 6, 6, 6, 6]), "{adapter:?} {:?}", seen.gaps);
+        assert_eq!(seen.reasons[2], WaitReason::SlowDown { interval: 6 });
         assert!(
-            went.page.contains("It slowed down.") && went.page.contains("<strong>7 of 7</strong>"),
+            seen.page.contains("It slowed down.") && seen.page.contains("<strong>7 of 7</strong>"),
             "{}",
-            went.page
+            seen.page
         );
     }
 }
@@ -83,22 +83,22 @@ fn an_outage_makes_both_clients_back_off_and_recover() {
     for (adapter, what, name) in
         BOTH.into_iter().flat_map(|adapter| [(adapter, "unavailable", "503"), (adapter, "hang_up", "no answer")])
     {
-        let went = after_the_button(adapter, what);
-        assert!(went.outcome.is_ok(), "{adapter:?} {what} {:?}", went.outcome);
-        // Polls 2, 3 and 4 fail. Each failure in a row doubles the wait; an answer ends that.
-        assert!(are(&went.gaps, [1, 1, 2, 4, 8, 1, 1]), "{adapter:?} {what} {:?}", went.gaps);
-        assert_eq!(went.page.matches(&format!("<code>{name}</code>")).count(), 3, "{}", went.page);
-        assert_eq!(went.page.matches("It backed off.").count(), 3, "{}", went.page);
+        let seen = after_the_button(adapter, what);
+        assert!(seen.outcome.is_ok(), "{adapter:?} {what} {:?}", seen.outcome);
+        // Polls 2, 3 and 4 fail. Each failure in a row doubles the wait; an answer resets it.
+        assert!(are(&seen.gaps, [1, 1, 2, 4, 8, 1, 1]), "{adapter:?} {what} {:?}", seen.gaps);
+        assert_eq!(seen.page.matches(&format!("<code>{name}</code>")).count(), 3, "{}", seen.page);
+        assert_eq!(seen.page.matches("It backed off.").count(), 3, "{}", seen.page);
     }
 }
 
 #[test]
-fn retry_after_is_waited_out_and_then_forgotten() {
+fn retry_after_counts_for_one_wait() {
     for adapter in BOTH {
-        let went = after_the_button(adapter, "retry_after");
-        assert!(went.outcome.is_ok(), "{adapter:?} {:?}", went.outcome);
-        assert!(are(&went.gaps, [1, 1, 10, 1, 1, 1, 1]), "{adapter:?} {:?}", went.gaps);
-        assert!(went.page.contains("It stayed away for 10 s, as asked."), "{}", went.page);
+        let seen = after_the_button(adapter, "retry_after");
+        assert!(seen.outcome.is_ok(), "{adapter:?} {:?}", seen.outcome);
+        assert!(are(&seen.gaps, [1, 1, 10, 1, 1, 1, 1]), "{adapter:?} {:?}", seen.gaps);
+        assert!(seen.page.contains("It stayed away for 10 s, as asked."), "{}", seen.page);
     }
 }
 
@@ -115,7 +115,7 @@ fn expire_and_deny_end_the_sign_in_at_the_next_poll() {
 }
 
 #[test]
-fn a_hung_up_connection_carries_not_one_byte() {
+fn a_closed_connection_carries_no_byte() {
     let stage = Stage::start(1);
     let form = "content-type: application/x-www-form-urlencoded\r\n";
     let begun = stage.ask("POST", "/device_authorization", form, "client_id=tv");
@@ -128,7 +128,7 @@ fn a_hung_up_connection_carries_not_one_byte() {
         assert_eq!(stage.ask("POST", "/token", form, &poll), "");
     }
     stage.advance(s(1));
-    assert!(stage.ask("POST", "/token", form, &poll).contains("authorization_pending"), "it is back");
+    assert!(stage.ask("POST", "/token", form, &poll).contains("authorization_pending"), "the server is back");
     assert_eq!(stage.press(1, "unavailable"), 303);
     let down = stage.ask("POST", "/token", form, &poll);
     assert!(down.starts_with("HTTP/1.1 503 ") && down.ends_with("Service unavailable.\n"), "{down}");
@@ -137,7 +137,7 @@ fn a_hung_up_connection_carries_not_one_byte() {
     assert!(later.starts_with("http/1.1 429 ") && later.contains("\r\nretry-after: 10\r\n"), "{later}");
 }
 
-/// A server with the shortest interval there is, on the real clock, and a client that keeps its connections.
+/// A server with the shortest interval, on the real clock, and an HTTP client that reuses connections.
 struct Demo {
     server: Server,
     http: Client,
@@ -178,7 +178,7 @@ impl Demo {
     }
 }
 
-/// Reads events until one says what is looked for; everything that was read.
+/// Reads events until one contains `wanted`, and returns all of them.
 async fn until(events: &mut Response, wanted: &str) -> String {
     let mut read = String::new();
     while !read.contains(wanted) {
@@ -189,18 +189,18 @@ async fn until(events: &mut Response, wanted: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_watcher_is_told_each_change_and_never_a_secret() {
+async fn an_open_page_gets_each_change_and_never_a_secret() {
     let demo = Demo::start().await;
     let mut waiting = demo.get("/live/events").await;
     let begun = demo.begin("tv").await;
     until(&mut waiting, "event: go\ndata: /live/1\n\n").await;
-    assert!(waiting.chunk().await.unwrap().is_none(), "it has said what there is to say");
+    assert!(waiting.chunk().await.unwrap().is_none(), "the stream has ended");
 
     let mut live = demo.get("/live/1/events").await;
     let mut home = demo.get("/events").await;
     assert_eq!(live.headers()["content-type"], "text/event-stream");
     assert_eq!(live.headers()["cache-control"], "no-store");
-    let mut seen = until(&mut live, "No poll yet. A client").await;
+    let mut seen = until(&mut live, "No poll yet. A correct client").await;
     for part in ["standing", "news", "facts", "timeline", "ahead", "polls"] {
         assert!(seen.contains(&format!("event: {part}\n")), "{part} in {seen}");
     }
@@ -221,7 +221,7 @@ async fn a_watcher_is_told_each_change_and_never_a_secret() {
     }
     assert!(seen.contains("asked once, signed in once"), "{seen}");
 
-    // Who watches does not hold up the end, and is told of it.
+    // An open page does not delay the end, and notices it.
     let began = std::time::Instant::now();
     demo.server.shutdown().await;
     assert!(began.elapsed() < s(1), "{:?}", began.elapsed());
@@ -229,7 +229,7 @@ async fn a_watcher_is_told_each_change_and_never_a_secret() {
 }
 
 #[tokio::test]
-async fn the_live_address_leads_to_the_newest_sign_in() {
+async fn the_live_url_leads_to_the_newest_sign_in() {
     let demo = Demo::start().await;
     assert_eq!(demo.server.live_url(), format!("{}/live", demo.server.base_url()));
     assert!(demo.page("/live").await.contains("No sign-in yet"));
@@ -241,8 +241,8 @@ async fn the_live_address_leads_to_the_newest_sign_in() {
     for (path, status) in [("/live/3", 404), ("/live/x", 404), ("/live/3/events", 204), ("/live/x/events", 204)] {
         assert_eq!(demo.get(path).await.status(), status, "{path}");
     }
-    assert!(demo.page("/live/1").await.contains("http-equiv=\"refresh\""), "without scripts it loads itself again");
-    assert!(!demo.page("/live/1?still").await.contains("http-equiv=\"refresh\""), "unless it shall not");
+    assert!(demo.page("/live/1").await.contains("http-equiv=\"refresh\""), "without scripts it reloads");
+    assert!(!demo.page("/live/1?still").await.contains("http-equiv=\"refresh\""), "unless that is switched off");
 }
 
 #[tokio::test]
@@ -270,7 +270,7 @@ async fn rfc6749_10_12_a_button_needs_the_cookie_its_token_and_our_own_origin() 
     assert_eq!(
         press("1", &[cookie, ("origin", demo.server.base_url())], "expire").await,
         200,
-        "and there it leads back"
+        "and it leads back to the page"
     );
     assert_eq!(demo.poll("tv", &begun).await["error"], "expired_token");
 }

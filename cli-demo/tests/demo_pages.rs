@@ -1,6 +1,6 @@
-//! Proves the demo server's pages in a real browser: headless Chromium through chromedriver (feature `browser-tests`).
+//! The pages of the demo server in a real browser: headless Chromium with chromedriver (feature `browser-tests`).
 //!
-//! With `DEMO_SCREENSHOTS=folder` it also leaves pictures of the pages there.
+//! With `DEMO_SCREENSHOTS=folder` it also saves screenshots there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,7 @@ use device_flow_cli::demo::Options;
 use fantoccini::Locator;
 use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use serde_json::json;
-use stage::{Adapter, Stage, Told};
+use stage::{Adapter, ClientEvent, Stage};
 use window::{DARK, ENTER, PATIENCE, Setup, TAB, Window};
 
 #[tokio::test]
@@ -97,10 +97,10 @@ async fn a_wrong_code_is_explained_and_can_be_mended() {
     let test = async |window: Window| {
         let code = window.begin().await;
         window.enter("AAAA-AAAA").await;
-        window.problem("No sign-in has this code").await;
+        window.problem("There is no sign-in with this code").await;
         window.screenshot("wrong-light.png").await;
         let field = window.client.find(Locator::Id("user_code")).await.unwrap();
-        assert_eq!(field.prop("value").await.unwrap().unwrap(), "AAAA-AAAA", "what was typed is kept");
+        assert_eq!(field.prop("value").await.unwrap().unwrap(), "AAAA-AAAA", "the field keeps what was typed");
         assert_eq!(field.attr("aria-describedby").await.unwrap().unwrap(), "problem");
         field.clear().await.unwrap();
         field.send_keys(&code).await.unwrap();
@@ -111,10 +111,10 @@ async fn a_wrong_code_is_explained_and_can_be_mended() {
 }
 
 #[tokio::test]
-async fn a_code_that_expires_under_the_persons_hands_is_explained() {
+async fn a_code_that_expires_on_the_open_page_is_explained() {
     let server = Options { code_lifetime: Duration::from_secs(4), ..Options::default() };
     let test = async |window: Window| {
-        window.open("/device").await; // A browser's first page takes its time, and the code's is short.
+        window.open("/device").await; // A browser's first page takes time, and the code expires soon.
         let code = window.begin().await;
         window.open(&format!("/device?user_code={code}")).await;
         window.confirm_page().await;
@@ -201,7 +201,7 @@ async fn nothing_scrolls_sideways_at_320_pixels() {
         window.screenshot("live-buttons-320.png").await;
         window.client.execute("scrollTo(0, 99999)", vec![]).await.unwrap();
         window.screenshot("live-polls-320.png").await;
-        // Smaller text in a field makes phones zoom in.
+        // Phones zoom in on a field with smaller text.
         window.open("/device").await;
         let size = window.script("parseFloat(getComputedStyle(document.getElementById('user_code')).fontSize)").await;
         assert!(size.as_f64().unwrap() >= 16.0, "{size}");
@@ -210,7 +210,7 @@ async fn nothing_scrolls_sideways_at_320_pixels() {
 }
 
 #[tokio::test]
-async fn a_phone_by_day() {
+async fn a_phone_in_light_colours() {
     let test = async |window: Window| {
         let code = window.begin().await;
         window.open(&format!("/device?user_code={code}")).await;
@@ -222,12 +222,12 @@ async fn a_phone_by_day() {
 }
 
 #[tokio::test]
-async fn the_dark_is_dark_and_legible() {
+async fn a_phone_in_dark_colours() {
     let test = async |window: Window| {
         assert_eq!(
             window.script("matchMedia('(prefers-color-scheme: dark)').matches").await,
             true,
-            "the dark is emulated"
+            "dark colours are emulated"
         );
         window.open("/device").await;
         window.screenshot("enter-dark-phone.png").await;
@@ -261,7 +261,7 @@ async fn the_pages_work_without_javascript() {
         window.open("/live").await;
         window.shows("polls", "No poll yet").await;
         window.poll().await;
-        window.shows("polls", "too soon").await; // The page loads itself again.
+        window.shows("polls", "too soon").await; // The page reloads.
         window.open("/live/2?still").await;
         window.misbehave("deny").await;
         window.shows("standing", "Denied").await;
@@ -272,7 +272,7 @@ async fn the_pages_work_without_javascript() {
 }
 
 #[tokio::test]
-async fn a_watcher_sees_each_poll_as_it_comes_and_makes_the_server_misbehave() {
+async fn the_live_page_shows_each_poll_and_its_buttons_make_the_server_misbehave() {
     let test = async |window: Window| {
         window.open("/live").await;
         window.heading("No sign-in yet").await;
@@ -300,8 +300,8 @@ async fn a_watcher_sees_each_poll_as_it_comes_and_makes_the_server_misbehave() {
         window.shows("polls", "expired_token").await;
         window.shows("ahead", "This sign-in is over.").await;
         let form = window.client.find(Locator::Css("form.misbehave")).await.unwrap();
-        assert!(!form.is_displayed().await.unwrap(), "there is nothing left to do to it");
-        assert_eq!(window.script("window.same").await, true, "nothing of this loaded the page again");
+        assert!(!form.is_displayed().await.unwrap(), "no button is left");
+        assert_eq!(window.script("window.same").await, true, "the page was not reloaded");
         window.open(&format!("/device?user_code={code}")).await;
         window.problem("This code has expired").await;
     };
@@ -310,7 +310,7 @@ async fn a_watcher_sees_each_poll_as_it_comes_and_makes_the_server_misbehave() {
 }
 
 #[tokio::test]
-async fn the_keyboard_is_enough_for_the_live_view_and_keeps_its_place() {
+async fn the_keyboard_is_enough_for_the_live_page_and_keeps_its_focus() {
     let test = async |window: Window| {
         window.begin().await;
         window.open("/live").await;
@@ -334,7 +334,7 @@ async fn the_keyboard_is_enough_for_the_live_view_and_keeps_its_place() {
     Setup::default().run(test).await;
 }
 
-// A page elsewhere sends our own forms. The browser sends no cookie along, and says whose form it is.
+// A page of another site submits our form. The browser sends no cookie, and names the origin.
 #[tokio::test]
 async fn rfc6749_10_12_a_form_from_another_page_is_refused() {
     let test = async |window: Window| {
@@ -368,9 +368,9 @@ async fn rfc6749_10_12_a_form_from_another_page_is_refused() {
     Setup::default().run(test).await;
 }
 
-/// From the first line of the demo to its end, which the page outlives.
+/// The page outlives the demo.
 #[tokio::test]
-async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gone() {
+async fn the_demo_command_names_the_live_page_and_the_page_says_when_the_server_has_stopped() {
     let test = async |window: Window| {
         let mut demo = Command::new(env!("CARGO_BIN_EXE_device-flow"));
         let demo = demo.args(["demo", "--interval", "1s"]).stdin(Stdio::null());
@@ -391,7 +391,7 @@ async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gon
         window.shows("polls", "tokens Signed in.").await;
         let patience = window.client.wait().at_most(PATIENCE);
         let gone = patience.for_element(Locator::Css(".gone:not([hidden])")).await.unwrap();
-        assert_eq!(gone.text().await.unwrap(), "The demo server has stopped. This is the last that was seen.");
+        assert_eq!(gone.text().await.unwrap(), "The demo server has stopped. This is its last state.");
         drop(told);
         assert_eq!(demo.wait().unwrap().code(), Some(0));
     };
@@ -400,7 +400,7 @@ async fn the_demo_command_tells_where_to_watch_and_the_page_tells_when_it_is_gon
 
 const DESK: &str = "--window-size=1120,1290";
 
-/// A real client through all kinds of trouble, on a clock that is told what time it is, as a watcher sees it.
+/// A real client and all kinds of faults, on a clock that the test sets, as the live page shows them.
 async fn story(mut window: Window, light: &str) {
     let stage = Stage::start(5);
     window.server = Arc::clone(&stage.server);
@@ -409,8 +409,8 @@ async fn story(mut window: Window, light: &str) {
     let story = tokio::task::spawn_blocking(move || {
         let (mut code, mut waits) = (String::new(), 0);
         let outcome = stage.sign_in(Adapter::Tokio, "living-room-tv", |told| match told {
-            Told::Code(shown) => shown.clone_into(&mut code),
-            Told::Wait(..) => {
+            ClientEvent::Code(shown) => shown.clone_into(&mut code),
+            ClientEvent::Wait(..) => {
                 waits += 1;
                 match waits {
                     3 => assert_eq!(stage.press(1, "unavailable"), 303),
@@ -428,16 +428,16 @@ async fn story(mut window: Window, light: &str) {
             }
         });
         assert!(outcome.is_ok(), "{outcome:?}");
-        stage // It stands as long as somebody watches.
+        stage // The server must outlive the page.
     });
     paused.recv().await.expect("seven polls");
     window.open("/live").await;
     window.shows("standing", "Waiting for the person").await;
     window.shows("facts", "7 of 7 polls").await;
-    window.shows("facts", "10 s 5 s more than at first").await;
+    window.shows("facts", "10 s 5 s more than at the start").await;
     window.shows("polls", "It slowed down.").await;
     let marks = window.script("[...document.querySelectorAll('#timeline svg svg')].length").await;
-    assert_eq!(marks, 7, "each poll has its mark on the line of time");
+    assert_eq!(marks, 7, "each poll has its mark on the timeline");
     window.screenshot(&format!("live-{light}.png")).await;
     go_on.send(()).unwrap();
     let stage = story.await.unwrap();
@@ -456,13 +456,13 @@ async fn story(mut window: Window, light: &str) {
 }
 
 #[tokio::test]
-async fn the_live_view_shows_how_a_real_client_takes_it() {
+async fn the_live_page_shows_how_a_real_client_reacts() {
     let test = async |window: Window| story(window, "light").await;
     Setup { arguments: vec![DESK, "--hide-scrollbars"], ..Setup::default() }.run(test).await;
 }
 
 #[tokio::test]
-async fn the_live_view_shows_it_in_the_dark() {
+async fn the_live_page_in_dark_colours() {
     let test = async |window: Window| {
         story(window.clone(), "dark").await;
         for (element, colour) in [(".card", "rgb(25, 32, 29)"), (".badge.good", "rgb(126, 211, 178)")] {

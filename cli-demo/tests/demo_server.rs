@@ -1,4 +1,4 @@
-//! Proves what the demo server says on the wire, as a client and as a browser see it, over loopback.
+//! The demo server on the wire, as clients and browsers see it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ mod support;
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const A_SECOND: Duration = Duration::from_secs(1);
 
-/// A server with the shortest interval there is, and a client that keeps its connections.
+/// A server with the shortest interval, and an HTTP client that reuses connections.
 struct Demo {
     server: Server,
     http: Client,
@@ -71,7 +71,7 @@ impl Demo {
         self.request(Method::GET, "/userinfo").header(AUTHORIZATION, format!("Bearer {token}")).send().await.unwrap()
     }
 
-    /// What a browser keeps of a page: its cookie, and the token in its form.
+    /// What a browser gets with a page: the cookie, and the token in the form.
     async fn open(&self, path: &str) -> (String, String) {
         let page = self.get(path).await;
         let cookie = header(&page, SET_COOKIE.as_str()).split(';').next().unwrap().to_owned();
@@ -143,7 +143,7 @@ async fn rfc8628_3_5_pending_then_slow_down_for_good_then_a_token_once() {
     assert_eq!(demo.server.polls(text(&begun, "user_code")).len(), 3);
     assert_eq!(demo.server.requests_to("/token"), 5);
     assert_eq!(demo.server.requests(), 7);
-    assert_eq!(demo.server.connections(), 1, "connections are kept");
+    assert_eq!(demo.server.connections(), 1, "connections are reused");
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn rfc6750_userinfo_wants_a_live_bearer_token() {
 }
 
 #[tokio::test]
-async fn rfc8414_3_3_the_metadata_name_the_issuer_exactly() {
+async fn rfc8414_3_3_the_metadata_names_the_issuer_exactly() {
     let demo = Demo::start().await;
     for path in ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"] {
         let (status, metadata) = answer(demo.request(Method::GET, path)).await;
@@ -298,7 +298,7 @@ async fn opening_an_address_decides_nothing_and_everything_is_escaped() {
     let page = demo.get("/device?user_code=%22%3E%3Cscript%3E").await;
     assert_eq!(page.status(), 404);
     assert!(!page.text().await.unwrap().contains("<script"));
-    assert!(demo.server.deny(text(&begun, "user_code")), "it still waits");
+    assert!(demo.server.deny(text(&begun, "user_code")), "it is still pending");
 }
 
 #[tokio::test]
@@ -335,7 +335,7 @@ async fn rfc6749_10_12_a_form_needs_the_cookie_its_token_and_our_own_origin() {
 }
 
 #[tokio::test]
-async fn a_code_can_be_typed_and_answers_say_what_is_wrong_with_it() {
+async fn a_code_can_be_typed_and_the_status_says_what_is_wrong_with_it() {
     let demo = Demo::start().await;
     let begun = demo.begin("").await;
     let (cookie, token) = demo.open("/device").await;
@@ -381,7 +381,7 @@ async fn every_answer_carries_the_security_headers() {
         "/.well-known/openid-configuration",
     ] {
         let answer = demo.get(path).await;
-        // Where codes are entered and approved no script runs at all, elsewhere our own alone.
+        // Where codes are entered and approved no script runs; on the live pages only our own.
         let scripts =
             if path == "/" || path.starts_with("/live") { "script-src 'self'; connect-src 'self'; " } else { "" };
         let csp = format!(
@@ -425,7 +425,7 @@ async fn the_server_stops_when_told_and_when_dropped() {
 }
 
 #[tokio::test]
-async fn durations_that_the_wire_cannot_carry_are_refused() {
+async fn durations_that_are_not_whole_seconds_are_refused() {
     for interval in [Duration::ZERO, Duration::from_millis(1500)] {
         let error = Server::start(Options { interval, ..Options::default() }).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);

@@ -1,6 +1,5 @@
-//! `discover` and `doctor` on servers that say what real ones say, and on whatever can be wrong here and there: what is
-//! told, what
-//! to do, and the exit code.
+//! `discover` and `doctor` with the metadata of real servers, and with everything that can be wrong: the findings, the
+//! remedies, and the exit codes.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +8,9 @@
     clippy::panic,
     reason = "tests panic to report"
 )]
+
+#[path = "support/program.rs"]
+mod program;
 
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
@@ -22,34 +24,31 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-/// With a home of its own and no keyring.
+/// Without a keyring.
 fn device_flow(home: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8").env("HOME", home);
+    let mut command = program::program("device-flow", home);
     command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", home.join("bus").display()));
-    command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(words);
     command
 }
 
-/// Exit code, stdout, stderr.
+/// Exit code, stdout, stderr; without a secret.
 fn ended(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    let (exit, stdout, stderr) = program::ended(command);
     none_in(&(stdout.clone() + &stderr));
-    (output.status.code().unwrap(), stdout, stderr)
+    (exit, stdout, stderr)
 }
 
-/// The exit code and all lines.
-fn told(command: &mut Command) -> (i32, Vec<Value>) {
+/// The exit code and all JSON lines.
+fn lines_of(command: &mut Command) -> (i32, Vec<Value>) {
     let (exit, stdout, stderr) = ended(command.arg("--json"));
     assert_eq!(stderr, "");
     (exit, stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// What a capture of a real server's traffic has under a name.
+/// A document from the captured traffic of a real server.
 fn captured<'a>(capture: &'a str, name: &str) -> &'a str {
     let (_, from) = capture.split_once(&format!("== {name} ")).unwrap();
     from.lines().find(|line| line.starts_with('{')).unwrap()
@@ -59,13 +58,13 @@ const AUTHLIB: &str = include_str!("../../core/tests/captures/authlib.txt");
 const OIDC_PROVIDER: &str = include_str!("../../core/tests/captures/oidc-provider.txt");
 const DJANGO: &str = include_str!("../../core/tests/captures/django-oauth-toolkit.txt");
 
-/// The address under which a server was asked.
+/// The base URL of a request.
 fn base(asked: &Asked) -> String {
     let host = asked.head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     format!("http://{host}")
 }
 
-/// A server that publishes a captured document at one place, with its own address in it.
+/// A server that publishes a captured document at one URL, with its own address in it.
 fn publishing(capture: &'static str, name: &'static str, origin: &'static str, place: &'static str) -> Loopback {
     Loopback::http(move |asked, wire| {
         if asked.target == place {
@@ -82,15 +81,15 @@ fn discover(server: &Loopback, path: &str) -> Value {
     let home = tempfile::tempdir().unwrap();
     let issuer = server.url(path);
     let (exit, lines) =
-        told(&mut device_flow(home.path(), &["discover", "--issuer", &issuer, "--allow-http-loopback"]));
+        lines_of(&mut device_flow(home.path(), &["discover", "--issuer", &issuer, "--allow-http-loopback"]));
     assert_eq!((exit, lines.len()), (0, 1), "{lines:?}");
     assert_eq!((&lines[0]["event"], &lines[0]["issuer"]), (&json!("discovered"), &json!(issuer)));
     lines[0].clone()
 }
 
-// C21, RFC 8414 §2: what three real servers say of themselves, and what is made of it.
+// RFC 8414 §2.
 #[test]
-fn c21_what_real_servers_say_of_themselves() {
+fn c21_the_metadata_of_three_real_servers() {
     let server = publishing(AUTHLIB, "metadata_oauth-authorization-server", "http://127.0.0.1:9111", INSERTED);
     let found = discover(&server, "");
     let inserted = server.url(INSERTED);
@@ -102,7 +101,7 @@ fn c21_what_real_servers_say_of_themselves() {
     assert_eq!(found["authentication_with_secret"], "client_secret_basic");
     assert_eq!(found["device_grant_listed"], true);
 
-    // At the second place alone.
+    // Only at the second URL.
     let server = publishing(OIDC_PROVIDER, "metadata_openid-configuration", "http://127.0.0.1:9101", APPENDED);
     let found = discover(&server, "");
     assert_eq!(found["metadata"][0]["status"], 404);
@@ -110,7 +109,7 @@ fn c21_what_real_servers_say_of_themselves() {
     assert_eq!(found["device_authorization_endpoint"], server.url("/device/auth"));
     assert_eq!((&found["missing"], &found["usable"]), (&json!([]), &json!(true)));
 
-    // It has such an endpoint, and does not say where.
+    // This server has the endpoint, but its metadata does not name it.
     let server = publishing(
         DJANGO,
         "metadata_oauth-authorization-server_o",
@@ -124,11 +123,11 @@ fn c21_what_real_servers_say_of_themselves() {
     let remedy = found["missing"][0]["remedy"].as_str().unwrap();
     let flags = format!("--device-endpoint URL --token-endpoint {}", server.url("/o/token/"));
     assert!(remedy.contains(&flags), "{remedy}");
-    assert_eq!(server.requests().len(), 2, "nothing but metadata is asked for");
+    assert_eq!(server.requests().len(), 2, "only metadata is requested");
 }
 
 #[test]
-fn a_person_reads_the_same_in_lines() {
+fn a_person_gets_the_same_in_lines() {
     let server = publishing(
         DJANGO,
         "metadata_oauth-authorization-server_o",
@@ -143,7 +142,7 @@ fn a_person_reads_the_same_in_lines() {
         format!("issuer          {issuer}\n"),
         format!("metadata        {}: HTTP status 200, used\n", server.url("/.well-known/oauth-authorization-server/o")),
         format!("metadata        {}: HTTP status 404\n", server.url("/o/.well-known/openid-configuration")),
-        "codes           none is named\n".to_owned(),
+        "codes           none\n".to_owned(),
         "device grant    listed\n".to_owned(),
         "missing         device authorization endpoint. If the server has one, look it up".to_owned(),
     ] {
@@ -152,7 +151,7 @@ fn a_person_reads_the_same_in_lines() {
 }
 
 #[test]
-fn a_document_that_does_not_count_is_told_of_and_the_run_ends_with_7() {
+fn unusable_metadata_is_reported_and_the_run_ends_with_7() {
     let server = publishing(AUTHLIB, "metadata_oauth-authorization-server", "http://127.0.0.1:9111", INSERTED);
     let (home, issuer) = (tempfile::tempdir().unwrap(), server.url("/"));
     let (exit, stdout, stderr) =
@@ -164,9 +163,9 @@ fn a_document_that_does_not_count_is_told_of_and_the_run_ends_with_7() {
 }
 
 #[test]
-fn what_is_built_in_or_named_by_hand_is_told_without_a_request() {
+fn built_in_and_named_endpoints_need_no_request() {
     let home = tempfile::tempdir().unwrap();
-    let (exit, lines) = told(&mut device_flow(home.path(), &["discover", "--provider", "google"]));
+    let (exit, lines) = lines_of(&mut device_flow(home.path(), &["discover", "--provider", "google"]));
     assert_eq!((exit, &lines[0]["source"]), (0, &json!("built_in")));
     assert_eq!(lines[0]["device_authorization_endpoint"], "https://oauth2.googleapis.com/device/code");
     assert_eq!(lines[0]["authentication_with_secret"], "client_secret_post");
@@ -174,7 +173,7 @@ fn what_is_built_in_or_named_by_hand_is_told_without_a_request() {
     assert!(stdout.contains("https://oauth2.googleapis.com/device/code  (another host)\n"), "{stdout}");
 
     let by_hand = ["discover", "--device-endpoint", "https://as.example/d", "--token-endpoint", "https://as.example/t"];
-    let (exit, lines) = told(&mut device_flow(home.path(), &by_hand));
+    let (exit, lines) = lines_of(&mut device_flow(home.path(), &by_hand));
     assert_eq!((exit, &lines[0]["source"], &lines[0]["issuer"]), (0, &json!("by_hand"), &Value::Null));
     assert_eq!(lines[0]["missing"][0]["what"], "revocation endpoint");
 
@@ -182,11 +181,11 @@ fn what_is_built_in_or_named_by_hand_is_told_without_a_request() {
     fs::create_dir_all(home.path().join(".config/device-flow")).unwrap();
     let profile = "current = 'lab'\n[profile.lab]\nprovider = 'gitlab'\nhost = 'git.example'\nclient-id = 'x'\n";
     fs::write(home.path().join(".config/device-flow/config.toml"), profile).unwrap();
-    let (exit, lines) = told(&mut device_flow(home.path(), &["discover"]));
+    let (exit, lines) = lines_of(&mut device_flow(home.path(), &["discover"]));
     assert_eq!((exit, &lines[0]["issuer"]), (0, &json!("https://git.example")));
 }
 
-/// Every check, in the order in which it is told.
+/// Every check, in order.
 const CHECKS: [&str; 12] = [
     "profile",
     "storage",
@@ -202,9 +201,10 @@ const CHECKS: [&str; 12] = [
     "interval",
 ];
 
-/// What `doctor` found: the exit code, each check's finding, and the last line. Every check is told of once.
+/// What `doctor` found: the exit code, the finding of each check, and the last line. Every check has exactly one
+/// finding.
 fn examined(command: &mut Command) -> (i32, impl Fn(&str) -> Value + use<>, Value) {
-    let (exit, mut lines) = told(command);
+    let (exit, mut lines) = lines_of(command);
     let last = lines.pop().unwrap();
     let mut names: Vec<_> = lines.iter().map(|line| line["check"].as_str().unwrap().to_owned()).collect();
     names.sort_unstable();
@@ -213,7 +213,7 @@ fn examined(command: &mut Command) -> (i32, impl Fn(&str) -> Value + use<>, Valu
     assert_eq!(names, all, "{lines:?}");
     for line in &lines {
         assert_eq!(line["event"], "finding");
-        // Whoever is told of a problem is told what to do.
+        // Every problem has a remedy.
         let is_problem = line["status"] == "fail" || line["status"] == "warn";
         assert_eq!(line["remedy"].as_str().is_some_and(|remedy| !remedy.is_empty()), is_problem, "{line}");
     }
@@ -223,7 +223,7 @@ fn examined(command: &mut Command) -> (i32, impl Fn(&str) -> Value + use<>, Valu
     (exit, finding, last)
 }
 
-/// A server whose clock is ahead by so many seconds, with this answer to whoever asks for a code.
+/// A server whose clock is ahead by so many seconds, with this answer to the request for a code.
 fn server_ahead(seconds: i64, device: &'static str, status: u16) -> Loopback {
     Loopback::http(move |asked, wire| serve(asked, wire, seconds, device, status))
 }
@@ -253,7 +253,7 @@ fn doctor(home: &Path, server: &Loopback, words: &[&str]) -> Command {
 }
 
 #[test]
-fn all_is_well() {
+fn nothing_is_wrong() {
     let (server, home) = (server_ahead(0, CODE, 200), tempfile::tempdir().unwrap());
     let (exit, finding, last) = examined(&mut doctor(home.path(), &server, &["--try"]));
     assert_eq!(exit, 0, "{last}");
@@ -261,38 +261,38 @@ fn all_is_well() {
     {
         assert_eq!(finding(check)["status"], "ok", "{}", finding(check));
     }
-    assert_eq!(finding("keyring")["message"], "skipped because tokens are kept in a file");
-    assert_eq!(finding("dns")["message"], "skipped because the server is named by its address");
+    assert_eq!(finding("keyring")["message"], "skipped because tokens are stored in a file");
+    assert_eq!(finding("dns")["message"], "skipped because the server is named by its IP address");
     let granted = finding("grant")["message"].as_str().unwrap().to_owned();
     assert!(granted.contains("https://as.example/device") && !granted.contains("WDJB"), "{granted}");
     assert_eq!(finding("interval")["message"], "the server sends 7: polling every 7 s");
-    // One code was asked for, and never asked about.
+    // One code was requested, and never polled for.
     let targets: Vec<_> = server.requests().into_iter().map(|asked| asked.target).collect();
     assert_eq!(targets, [INSERTED, INSERTED, "/device_authorization"]);
 
-    // Without --try no code is made.
+    // Without --try no code is requested.
     let (exit, finding, _) = examined(&mut doctor(home.path(), &server, &[]));
     assert_eq!(exit, 0);
-    assert!(finding("grant")["message"].as_str().unwrap().starts_with("skipped because it was not tried"));
+    assert!(finding("grant")["message"].as_str().unwrap().starts_with("skipped because it was not tested"));
     assert_eq!(server.requests().len(), 5);
 }
 
 #[test]
-fn a_person_reads_one_line_for_each_finding() {
+fn a_person_gets_one_line_for_each_finding() {
     let (server, home) = (server_ahead(-90, CODE, 200), tempfile::tempdir().unwrap());
     let (exit, stdout, stderr) = ended(&mut doctor(home.path(), &server, &[]));
     assert_eq!((exit, stderr.as_str()), (0, ""));
     let checks: Vec<_> = stdout.lines().filter_map(|line| line.split_whitespace().nth(1)).take(CHECKS.len()).collect();
     assert_eq!(checks, CHECKS);
     assert!(stdout.contains("\nwarn  clock       this computer's clock is 9"), "{stdout}");
-    assert!(stdout.contains(" s ahead of the server's. Let it be set by the network"), "{stdout}");
-    assert!(stdout.contains("\nskip  dns         because the server is named by its address\n"), "{stdout}");
+    assert!(stdout.contains(" s ahead of the server's. Set it from the network"), "{stdout}");
+    assert!(stdout.contains("\nskip  dns         because the server is named by its IP address\n"), "{stdout}");
     assert!(stdout.ends_with("\nNothing failed; there is 1 warning.\n"), "{stdout}");
 }
 
-// C19: D05 shows that no wait hangs on this clock.
+// D05 shows that no wait depends on this clock.
 #[test]
-fn c19_a_clock_that_is_off_by_minutes_fails_and_the_rest_is_looked_at_all_the_same() {
+fn c19_a_clock_that_is_off_by_minutes_fails_and_the_other_checks_go_on() {
     let (server, home) = (server_ahead(600, CODE, 200), tempfile::tempdir().unwrap());
     let (exit, finding, last) = examined(&mut doctor(home.path(), &server, &["--try"]));
     assert_eq!((exit, &last["exit"], &last["message"]), (6, &json!(6), &json!("failed: clock")));
@@ -300,9 +300,8 @@ fn c19_a_clock_that_is_off_by_minutes_fails_and_the_rest_is_looked_at_all_the_sa
     assert_eq!((&finding("discovery")["status"], &finding("grant")["status"]), (&json!("ok"), &json!("ok")));
 }
 
-// A36.
 #[test]
-fn a36_a_client_that_may_not_ends_with_7_and_is_told_where_to_look() {
+fn a36_a_client_that_is_not_allowed_ends_with_7_and_a_remedy() {
     let refused = r#"{"error":"unauthorized_client","error_description":"no device flow for you"}"#;
     let (server, home) = (server_ahead(0, refused, 400), tempfile::tempdir().unwrap());
     let (exit, finding, _) = examined(&mut doctor(home.path(), &server, &["--try"]));
@@ -311,7 +310,7 @@ fn a36_a_client_that_may_not_ends_with_7_and_is_told_where_to_look() {
     assert!(finding("grant")["remedy"].as_str().unwrap().contains("registration"));
     assert_eq!(finding("interval")["status"], "skipped");
 
-    // An answer that could be better, yet does.
+    // An answer that is usable, but odd.
     let odd = r#"{"device_code":"DC-canary","user_code":"AB","verification_uri":"https://as.example/d"}"#;
     let server = server_ahead(0, odd, 200);
     let (exit, finding, _) = examined(&mut doctor(home.path(), &server, &["--try"]));
@@ -321,7 +320,7 @@ fn a36_a_client_that_may_not_ends_with_7_and_is_told_where_to_look() {
 }
 
 #[test]
-fn a_server_that_names_no_place_for_codes_ends_with_7_and_the_flags_to_use() {
+fn metadata_without_a_device_endpoint_ends_with_7_and_names_the_flags_to_use() {
     let server = publishing(DJANGO, "metadata_oauth-authorization-server", "http://127.0.0.1:9121", INSERTED);
     let home = tempfile::tempdir().unwrap();
     let (exit, finding, _) = examined(&mut doctor(home.path(), &server, &["--try"]));
@@ -329,11 +328,11 @@ fn a_server_that_names_no_place_for_codes_ends_with_7_and_the_flags_to_use() {
     let remedy = finding("discovery")["remedy"].as_str().unwrap().to_owned();
     assert!(remedy.contains("--device-endpoint URL --token-endpoint http://127.0.0.1:"), "{remedy}");
     assert_eq!(finding("grant")["message"], "skipped because no device authorization endpoint is known");
-    // Nor did it tell the time.
+    // Its answers have no Date header.
     assert_eq!(finding("clock")["status"], "skipped");
 }
 
-// C02, C16.
+// C16.
 #[test]
 fn c02_an_untrusted_certificate_ends_with_6_and_a_root_certificate_mends_it() {
     let authority = Authority::new();
@@ -359,7 +358,7 @@ fn c02_an_untrusted_certificate_ends_with_6_and_a_root_certificate_mends_it() {
     );
     assert_eq!((exit, &finding("discovery")["status"]), (7, &json!("fail")));
 
-    // C16: and one that is none is told of before anything is sent.
+    // A file that is not a root certificate is reported before anything is sent.
     let asked = server.requests().len();
     for (contents, text) in [(None, "No such file"), (Some("DER"), "not in PEM"), (Some(""), "PEM")] {
         let file = home.path().join("wrong.pem");
@@ -368,14 +367,14 @@ fn c02_an_untrusted_certificate_ends_with_6_and_a_root_certificate_mends_it() {
         let (exit, finding, _) = examine(&["--ca-file", file.to_str().unwrap()]);
         assert_eq!((exit, &finding("ca")["status"]), (6, &json!("fail")));
         assert!(finding("ca")["message"].as_str().unwrap().contains(text), "{}", finding("ca"));
-        assert_eq!(finding("storage")["status"], "ok", "what is left is looked at");
+        assert_eq!(finding("storage")["status"], "ok", "the other checks go on");
     }
     assert_eq!(server.requests().len(), asked);
 }
 
-// C14, C15.
+// C15.
 #[test]
-fn c14_a_proxy_is_named_without_its_password_and_looked_for() {
+fn c14_a_proxy_is_named_without_its_password_and_tried() {
     let (home, closed, authority) = (tempfile::tempdir().unwrap(), ClosedPort::new(), Authority::new());
     let server = Loopback::https(authority.server(&["as.example"]), |_, wire| loopback::answer(wire, 404, JSON, "{}"));
     let root = home.path().join("root.pem");
@@ -383,7 +382,7 @@ fn c14_a_proxy_is_named_without_its_password_and_looked_for() {
     let examine = |proxy: &str| {
         let words =
             ["doctor", "--issuer", "https://as.example", "--store", "memory", "--ca-file", root.to_str().unwrap()];
-        // Whatever is written on the way is searched for the password, too.
+        // The log is searched for the password as well.
         let mut command = device_flow(home.path(), &words);
         command.env("HTTPS_PROXY", proxy);
         let output = command.args(["-vv", "--json"]).output().unwrap();
@@ -410,7 +409,6 @@ fn c14_a_proxy_is_named_without_its_password_and_looked_for() {
     assert!(finding("proxy")["message"].as_str().unwrap().contains("HTTPS_PROXY is not a usable proxy address"));
 }
 
-// C01.
 #[test]
 fn c01_a_name_without_an_address_ends_with_6_and_nothing_is_sent() {
     let home = tempfile::tempdir().unwrap();
@@ -418,12 +416,12 @@ fn c01_a_name_without_an_address_ends_with_6_and_nothing_is_sent() {
     let (exit, finding, _) = examined(&mut device_flow(home.path(), &words));
     assert_eq!((exit, &finding("dns")["status"]), (6, &json!("fail")));
     assert!(finding("dns")["message"].as_str().unwrap().starts_with("nonexistent.invalid could not be looked up"));
-    assert_eq!(finding("connection")["message"], "skipped because the name of the server is not known");
+    assert_eq!(finding("connection")["message"], "skipped because the server's name could not be looked up");
 }
 
-// F02, F03.
+// F03.
 #[test]
-fn f02_what_is_wrong_with_the_tokens_ends_with_8_or_is_told() {
+fn f02_what_is_wrong_with_the_tokens_ends_with_8_or_is_lines_of() {
     let (server, home) = (server_ahead(600, CODE, 200), tempfile::tempdir().unwrap());
     let file = home.path().join("tokens.json");
     let examine = || examined(doctor(home.path(), &server, &[]).args(["--token-file", file.to_str().unwrap()]));
@@ -435,7 +433,7 @@ fn f02_what_is_wrong_with_the_tokens_ends_with_8_or_is_told() {
     assert_eq!((exit, &last["message"]), (8, &json!("failed: storage, clock")));
     assert!(finding("storage")["message"].as_str().unwrap().contains("is not a JSON object"));
     assert_eq!(finding("lock")["status"], "ok");
-    assert_eq!(fs::read_to_string(&file).unwrap(), "[", "nothing is mended by itself");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "[", "the file is left alone");
 
     fs::write(&file, "{}").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o622)).unwrap();
@@ -446,15 +444,14 @@ fn f02_what_is_wrong_with_the_tokens_ends_with_8_or_is_told() {
 
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let (exit, finding, _) = examine();
-    assert_eq!((exit, &finding("storage")["status"]), (6, &json!("warn")), "only the clock is left");
+    assert_eq!((exit, &finding("storage")["status"]), (6, &json!("warn")), "only the clock failed");
     assert!(finding("storage")["message"].as_str().unwrap().contains("others could read"));
     let (_, finding, _) = examine();
-    assert!(finding("storage")["message"].as_str().unwrap().ends_with("can be read, and by you alone; 0 accounts"));
+    assert!(finding("storage")["message"].as_str().unwrap().ends_with("readable by you only; 0 accounts"));
 }
 
-// F10: a lock that somebody holds.
 #[test]
-fn f10_a_lock_that_is_held_ends_with_8_and_says_by_whom() {
+fn f10_a_lock_that_is_held_ends_with_8_and_names_the_holder() {
     let (server, home) = (server_ahead(0, CODE, 200), tempfile::tempdir().unwrap());
     let file = home.path().join("tokens.json");
     let held = FileStore::new(&file).unwrap().lock().unwrap();
@@ -465,9 +462,9 @@ fn f10_a_lock_that_is_held_ends_with_8_and_says_by_whom() {
     assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
 }
 
-// F07, F13.
+// F13.
 #[test]
-fn f07_without_a_profile_this_computer_alone_is_looked_at() {
+fn f07_without_a_profile_only_this_computer_is_checked() {
     let home = tempfile::tempdir().unwrap();
     let (exit, finding, _) = examined(&mut device_flow(home.path(), &["doctor"]));
     assert_eq!(
@@ -482,7 +479,7 @@ fn f07_without_a_profile_this_computer_alone_is_looked_at() {
         (0, &json!("ok"), &json!("skipped"))
     );
 
-    // F13: no home, so no place for tokens; the profiles are named.
+    // F13: without a home folder there is no place for tokens.
     let profiles = home.path().join("config.toml");
     let mut command = device_flow(home.path(), &["doctor", "--store", "file", "--config", profiles.to_str().unwrap()]);
     let (exit, finding, _) = examined(command.env_remove("HOME"));
@@ -497,7 +494,7 @@ fn f07_without_a_profile_this_computer_alone_is_looked_at() {
 }
 
 #[test]
-fn profiles_that_cannot_be_read_end_with_2_and_the_network_is_looked_at_all_the_same() {
+fn profiles_that_cannot_be_read_end_with_2_and_the_network_is_still_checked() {
     let home = tempfile::tempdir().unwrap();
     let profiles = home.path().join("config.toml");
     fs::write(&profiles, "current = \n").unwrap();

@@ -1,4 +1,4 @@
-//! Completions in a real shell, and manual pages before a real formatter.
+//! Completion scripts in real shells, and manual pages in real formatters.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -25,8 +25,8 @@ fn device_flow(words: &[&str]) -> (i32, String, String) {
     ended(Command::new(BINARY).args(words).env("LANG", "C.UTF-8"))
 }
 
-/// Whether a program is here; a test without it says so.
-fn have(program: &str) -> bool {
+/// Whether a program is installed; a test that needs it says that it was skipped.
+fn is_installed(program: &str) -> bool {
     let found = Command::new(program)
         .arg("--version")
         .stdin(Stdio::null())
@@ -39,9 +39,9 @@ fn have(program: &str) -> bool {
     found.is_ok()
 }
 
-/// What bash offers for the last of these words.
-fn offered(words: &[&str]) -> Vec<String> {
-    // As bash does it: the function that was registered gets the command, the word and the one before it.
+/// What bash completes the last of these words to.
+fn completed(words: &[&str]) -> Vec<String> {
+    // As bash does it: the registered function gets the command, the word and the one before it.
     let script = r#"
         source <("$0" completions bash) || exit 1
         completes=$(complete -p device-flow) || exit 1
@@ -57,13 +57,13 @@ fn offered(words: &[&str]) -> Vec<String> {
 
 #[test]
 fn bash_completes_sub_commands_options_and_values() {
-    assert_eq!(offered(&["device-flow", "cred"]), ["credential"]);
-    assert_eq!(offered(&["device-flow", "credential", "g"]), ["git"]);
-    assert_eq!(offered(&["device-flow", "login", "--prov"]), ["--provider"]);
-    assert_eq!(offered(&["device-flow", "login", "--provider", ""]), ["entra", "github", "google", "gitlab"]);
-    assert_eq!(offered(&["device-flow", "token", "--provider", "git"]), ["github", "gitlab"]);
-    assert_eq!(offered(&["device-flow", "token", "--format", "h"]), ["header"]);
-    assert_eq!(offered(&["device-flow", "completions", "el"]), ["elvish"]);
+    assert_eq!(completed(&["device-flow", "cred"]), ["credential"]);
+    assert_eq!(completed(&["device-flow", "credential", "g"]), ["git"]);
+    assert_eq!(completed(&["device-flow", "login", "--prov"]), ["--provider"]);
+    assert_eq!(completed(&["device-flow", "login", "--provider", ""]), ["entra", "github", "google", "gitlab"]);
+    assert_eq!(completed(&["device-flow", "token", "--provider", "git"]), ["github", "gitlab"]);
+    assert_eq!(completed(&["device-flow", "token", "--format", "h"]), ["header"]);
+    assert_eq!(completed(&["device-flow", "completions", "el"]), ["elvish"]);
 }
 
 #[test]
@@ -78,14 +78,14 @@ fn every_shell_has_its_script() {
         let (exit, script, stderr) = device_flow(&["completions", shell]);
         assert_eq!((exit, &*stderr), (0, ""), "{shell}");
         assert!(script.contains(mark) && script.contains("revocation-endpoint"), "{shell}");
-        // The environment wants JSON of what speaks it: a shell does not.
+        // DEVICE_FLOW_JSON does not apply here: a shell reads no JSON.
         let json = ended(Command::new(BINARY).args(["completions", shell]).env("DEVICE_FLOW_JSON", "1"));
         assert_eq!(json.1, script);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("script");
         fs::write(&file, script).unwrap();
         if let [program, words @ ..] = check
-            && have(program)
+            && is_installed(program)
         {
             assert_eq!(
                 ended(Command::new(program).args(words).arg(&file)),
@@ -99,7 +99,7 @@ fn every_shell_has_its_script() {
     assert!(stderr.contains("powershell"), "{stderr}");
 }
 
-/// The names of all sub-commands, as `--help` lists them, with what leads to them.
+/// The names of all sub-commands that `--help` lists, with their parents.
 fn sub_commands(before: &[&str], found: &mut Vec<String>) {
     let (exit, help, _) = device_flow(&[before, &["--help"]].concat());
     assert_eq!(exit, 0);
@@ -112,7 +112,7 @@ fn sub_commands(before: &[&str], found: &mut Vec<String>) {
     }
 }
 
-/// A page without warnings, as people see it on a terminal of 100 columns.
+/// A page as groff shows it on a terminal of 100 columns, without warnings.
 fn formatted(page: &Path) -> String {
     let mut groff = Command::new("groff");
     let (exit, shown, warnings) = ended(groff.args(["-man", "-ww", "-Tutf8", "-rLL=100n", "-P-cbou"]).arg(page));
@@ -123,7 +123,7 @@ fn formatted(page: &Path) -> String {
 #[test]
 fn every_page_is_written_and_formatted_without_warnings() {
     let folder = tempfile::tempdir().unwrap();
-    // It is made, if need be.
+    // A missing folder is created.
     let place = folder.path().join("share/man/man1");
     let (exit, stdout, stderr) = device_flow(&["man", "--to", place.to_str().unwrap()]);
     assert_eq!((exit, &*stderr), (0, ""));
@@ -148,7 +148,7 @@ fn every_page_is_written_and_formatted_without_warnings() {
         (0, Some("man_pages"), written.len())
     );
 
-    if have("groff") {
+    if is_installed("groff") {
         for page in &written {
             let shown = formatted(&place.join(page));
             let name = page.strip_suffix(".1").unwrap();
@@ -158,7 +158,7 @@ fn every_page_is_written_and_formatted_without_warnings() {
             for heading in ["NAME\n", "SYNOPSIS\n", "DESCRIPTION\n", "OPTIONS\n"] {
                 assert!(shown.lines().any(|line| line == heading.trim_end()), "{page}: no {heading}");
             }
-            // An example is copied from here: as it is, on one line, with the quotes that shells know.
+            // Examples can be copied: each on one line, with plain quotes.
             let words: Vec<_> = name.split('-').skip(2).chain(["--help"]).collect();
             for example in device_flow(&words)
                 .1
@@ -170,14 +170,14 @@ fn every_page_is_written_and_formatted_without_warnings() {
             }
         }
     }
-    if have("mandoc") {
+    if is_installed("mandoc") {
         for page in &written {
             let mut mandoc = Command::new("mandoc");
             let (exit, findings, _) = ended(mandoc.args(["-T", "lint", "-W", "error"]).arg(place.join(page)));
             assert_eq!((exit, &*findings), (0, ""), "{page}");
         }
     }
-    if have("man") {
+    if is_installed("man") {
         let mut man = Command::new("man");
         let (exit, shown, _) = ended(man.arg("-l").arg(place.join("device-flow-token.1")).env("MANPAGER", "cat"));
         assert!(exit == 0 && shown.contains("--min-ttl"), "{shown}");

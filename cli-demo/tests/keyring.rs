@@ -1,4 +1,4 @@
-//! The binary with its default store, on a real Secret Service (gnome-keyring on a bus of its own), open and locked.
+//! The binary with its default store, a real Secret Service (gnome-keyring on a bus of its own), unlocked and locked.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
@@ -6,7 +6,7 @@ use device_flow_testkit::rotating::Rotating;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Runs a script on a bus of its own, where `$DF` is the binary and nobody can be asked for a password.
+/// Runs a script on a bus of its own, where `$DF` is the binary and nobody can enter a password.
 fn on_a_bus(home: &Path, script: &str) -> Output {
     let mut bus = Command::new("dbus-run-session");
     bus.args(["--", "sh", "-ec", script]);
@@ -15,9 +15,9 @@ fn on_a_bus(home: &Path, script: &str) -> Output {
     bus.output().unwrap()
 }
 
-// F07: the keyring is what is used when nothing else is asked for; locked, it is an error in time, and nothing goes elsewhere.
+// By default, and a locked one is an error in time. Nothing is stored elsewhere.
 #[test]
-fn f07_tokens_live_in_the_keyring_from_the_login_to_the_logout() {
+fn f07_tokens_are_in_the_keyring_from_login_to_logout() {
     let (server, home) = (Rotating::new(3_600), tempfile::tempdir().unwrap());
     let url = |path| server.server.url(path);
     let (device, token, revoke) = (url("/device"), url("/token"), url("/revoke"));
@@ -37,19 +37,19 @@ fn f07_tokens_live_in_the_keyring_from_the_login_to_the_logout() {
     assert!(storages == 3 && text.contains("AT-canary-1\n") && text.contains("AT-canary-2\n"), "{text}");
     assert!(text.contains("\"revoked\":true") && text.contains("code 4\n"), "{text}");
 
-    // A daemon that nobody has given the password.
+    // A daemon without the password.
     let asked = server.requests();
     let locked = "gnome-keyring-daemon --start --components=secrets >/dev/null; $DF token; echo code $?; $DF login --force; echo code $?";
     let output = on_a_bus(home.path(), &locked.replacen("$DF token", "set +e; $DF token", 1));
     let (text, errors) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert_eq!(text.matches("code 8\n").count(), 2, "{text}{errors}");
     assert!(errors.contains("--store file") && server.requests() == asked, "{errors}");
-    // Not a byte of a token is in any file of ours.
+    // No token is in any of our files.
     let state = home.path().join(".local/state/device-flow");
     for file in std::fs::read_dir(&state).unwrap() {
         let path = file.unwrap().path();
         if path.is_dir() {
-            // Of sign-ins that waited, none is left.
+            // No pending sign-in is left.
             assert!(std::fs::read_dir(&path).unwrap().next().is_none(), "{path:?}");
             continue;
         }

@@ -1,4 +1,4 @@
-//! `-v` and `-vv`: what happens is told on stderr, line by line, and no secret is ever in it.
+//! `-v` and `-vv`: a log on stderr, line by line, that never contains a secret.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,9 @@
     reason = "tests panic to report"
 )]
 
+#[path = "support/program.rs"]
+mod program;
+
 use device_flow_testkit::loopback::{self, Authority, JSON, Loopback};
 use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::secrets::none_in;
@@ -16,10 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 fn device_flow(home: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8").env("HOME", home);
+    let mut command = program::program("device-flow", home);
     command.env("DEVICE_FLOW_STORE", "file");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -38,7 +39,7 @@ impl Site {
         Self { server: Rotating::new(3_600), home, secret }
     }
 
-    /// Exit code, stdout and stderr of a sub-command about this server. In its URLs is a secret as well.
+    /// Exit code, stdout and stderr of a sub-command about this server.
     fn run(&self, words: &[&str]) -> (i32, String, String) {
         let url = |path| self.server.server.url(path);
         let mut command = device_flow(self.home.path());
@@ -46,9 +47,7 @@ impl Site {
         command.args(["--device-endpoint", &url("/device"), "--token-endpoint", &url("/token")]);
         command.args(["--revocation-endpoint", &url("/revoke")]);
         command.arg("--client-secret-file").arg(&self.secret);
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+        program::ended(&mut command)
     }
 }
 
@@ -61,7 +60,7 @@ fn assert_lines(stderr: &str) {
     }
 }
 
-// G11, E13: everything that a run says at its most talkative, but for the token that was asked for.
+// E13: all output at the highest verbosity, except for the token that was asked for.
 #[test]
 fn g11_nothing_secret_is_logged_from_the_sign_in_to_the_sign_out() {
     let site = Site::start();
@@ -70,20 +69,20 @@ fn g11_nothing_secret_is_logged_from_the_sign_in_to_the_sign_out() {
     none_in(&stdout);
     none_in(&stderr);
     assert_lines(&stderr);
-    // The code for the person is for the person.
+    // The user code is not logged either.
     assert!(!stderr.contains("WDJB"), "{stderr}");
     let token = site.server.server.url("/token");
     for text in [
         "no profile is used (".to_owned(),
         format!("client my-app of {token}\n"),
-        "tokens are kept in /".to_owned(),
+        "tokens are stored in /".to_owned(),
         "a code is needed: nobody is signed in\n".to_owned(),
         format!("POST {}: HTTP status 200, ", site.server.server.url("/device")),
         " s; polling every 1 s\n".to_owned(),
         " s, the interval\n".to_owned(),
         format!("POST {token}: HTTP status 200, "),
         "the token is from a code\n".to_owned(),
-        // What the libraries below say.
+        // Of the libraries.
         "reqwest: starting new connection".to_owned(),
         "hyper_util: ".to_owned(),
     ] {
@@ -94,7 +93,7 @@ fn g11_nothing_secret_is_logged_from_the_sign_in_to_the_sign_out() {
     assert_eq!((exit, stdout.as_str()), (0, "AT-canary-1\n"));
     none_in(&stderr);
     assert!(
-        stderr.contains("profile default (") && stderr.contains("the token is from the store, no request"),
+        stderr.contains("profile default (") && stderr.contains("the token is from the store, without a request"),
         "{stderr}"
     );
     assert!(!stderr.contains("POST"), "{stderr}");
@@ -122,7 +121,7 @@ fn g11_nothing_secret_is_logged_from_the_sign_in_to_the_sign_out() {
     }
 }
 
-// G11: a query may hold a key, and what a server answers is its own affair.
+// A query may contain a key, and an answer anything.
 #[test]
 fn g11_queries_and_answers_stay_out() {
     let authority = Authority::new();
@@ -152,7 +151,7 @@ fn g11_queries_and_answers_stay_out() {
 }
 
 #[test]
-fn one_v_tells_our_own_lines_and_none_tells_nothing() {
+fn one_v_logs_our_own_lines_and_none_logs_nothing() {
     let site = Site::start();
     let (exit, stdout, stderr) = site.run(&["login", "--json"]);
     assert_eq!((exit, stderr.as_str()), (0, ""), "{stdout}");
@@ -160,9 +159,9 @@ fn one_v_tells_our_own_lines_and_none_tells_nothing() {
     assert_eq!(exit, 0);
     assert_lines(&stderr);
     assert!(stderr.contains("POST ") && !stderr.contains("hyper_util") && !stderr.contains("reqwest"), "{stderr}");
-    let said = stderr.lines().count();
+    let lines_of_refresh = stderr.lines().count();
 
-    // The environment says it as well, and nothing of it is nothing.
+    // The environment can set it; an empty variable counts as unset.
     let with = |value: &str| {
         let mut command = device_flow(site.home.path());
         let output = command.args(["list", "--json"]).env("DEVICE_FLOW_VERBOSE", value).output().unwrap();
@@ -173,10 +172,10 @@ fn one_v_tells_our_own_lines_and_none_tells_nothing() {
     let mut command = device_flow(site.home.path());
     let output = command.args(["status", "--json"]).env("DEVICE_FLOW_VERBOSE", "1").output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("profile default (") && stderr.lines().count() < said, "{stderr}");
+    assert!(stderr.contains("profile default (") && stderr.lines().count() < lines_of_refresh, "{stderr}");
 }
 
-// E04, E05: lines that cannot be written do not matter.
+// E05: lines that cannot be written do not matter.
 #[test]
 fn e04_a_log_that_leads_nowhere_stops_nothing() {
     let site = Site::start();

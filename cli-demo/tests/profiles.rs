@@ -1,4 +1,4 @@
-//! The binary on what an earlier `login` left: profiles, `token`, `status`, `refresh`, `logout`, `list`, `use`.
+//! The binary after a `login`: profiles, `token`, `status`, `refresh`, `logout`, `list`, `use`.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -8,8 +8,12 @@
     reason = "tests panic to report"
 )]
 
+#[path = "support/program.rs"]
+mod program;
+
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::rotating::Rotating;
+use program::{ended, program};
 use serde_json::Value;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -32,10 +36,8 @@ impl Person {
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LANG", "C.UTF-8");
-        command.env("HOME", self.home.path()).args(line.split_whitespace());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut command = program("device-flow", self.home.path());
+        command.args(line.split_whitespace());
         command
     }
 
@@ -44,7 +46,7 @@ impl Person {
         ended(&mut self.command(line))
     }
 
-    /// Signs in at this server for the first time, with more words.
+    /// Signs in to this server for the first time, with more options.
     fn signs_in(&self, server: &Rotating, more: &str) {
         let (exit, _, stderr) = self.types(&format!("login {} --store file {more}", at(server)));
         assert_eq!(exit, 0, "{stderr}");
@@ -54,7 +56,7 @@ impl Person {
         std::fs::read_to_string(self.path(".config/device-flow/config.toml")).unwrap()
     }
 
-    /// What is stored of every access token is changed.
+    /// Changes a member of every stored access token.
     fn set_of_access_tokens(&self, member: &str, value: &str) {
         let path = self.path(".local/state/device-flow/tokens.json");
         let mut cache: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -63,13 +65,7 @@ impl Person {
     }
 }
 
-fn ended(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-/// The words that name a server and a client of it.
+/// The options that name a server and a client of it.
 fn at(server: &Rotating) -> String {
     let url = |path| server.server.url(path);
     let (device, token, revoke) = (url("/device"), url("/token"), url("/revoke"));
@@ -84,7 +80,7 @@ fn json(line: &str) -> Value {
 }
 
 #[test]
-fn what_login_was_told_is_remembered_and_the_others_need_no_more_words() {
+fn login_saves_its_options_as_a_profile_and_the_others_need_none() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     // Before the first sign-in: how to sign in.
     assert_eq!(person.types("logout"), (0, "Nobody was signed in: there is no profile yet\n".into(), String::new()));
@@ -128,39 +124,40 @@ fn what_login_was_told_is_remembered_and_the_others_need_no_more_words() {
         (&status["signed_in"], &status["refreshable"], &status["storage"]),
         (&true.into(), &true.into(), &"file".into())
     );
-    // And `login` is short from now on.
+    // And `login` needs no options from now on.
     let success = json(&person.types("login --json").1);
     assert_eq!((&success["source"], &success["profile"]), (&"cache".into(), &"default".into()));
-    assert_eq!(server.requests(), asked, "none of that asks the server");
+    assert_eq!(server.requests(), asked, "none of that makes a request");
 }
 
 #[test]
-fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
+fn a_token_is_refreshed_when_needed_and_never_with_no_refresh() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     person.signs_in(&server, "");
     assert_eq!(person.types("token --min-ttl 59m").1, "AT-canary-1\n");
-    // It lives an hour, and two hours are asked for.
+    // It is valid for an hour, and two hours are required.
     let (exit, stdout, stderr) = person.types("token --min-ttl 2h");
     assert_eq!((exit, &*stdout), (0, "AT-canary-2\n"));
     assert_eq!(
         stderr,
-        "The server gives tokens that live for 3600 s; --min-ttl asks for 7200 s.\n".replace("3600", &stderr[38..42])
+        "The server issues tokens that are valid for 3600 s; --min-ttl asks for 7200 s.\n"
+            .replace("3600", &stderr[44..48])
     );
     assert_eq!(person.types("refresh").0, 0);
     assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-3\n", 2));
 
-    // A minute left: too little, unless nothing else is wanted.
+    // A minute is left: too little by default.
     let soon = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() + 60;
     person.set_of_access_tokens("expires_on", &soon.to_string());
     person.set_of_access_tokens("cached_at", &(soon - 3_600).to_string());
     assert_eq!(person.types("token --no-refresh").1, "AT-canary-3\n");
     assert_eq!(person.types("token --min-ttl 30s").1, "AT-canary-3\n");
     let (exit, stdout, stderr) = person.types("token --no-refresh --min-ttl 2m");
-    let told = "device-flow: no stored token lives long enough, and --no-refresh forbids a new one\n";
+    let told = "device-flow: no stored token is valid for long enough, and --no-refresh forbids a new one\n";
     assert_eq!((exit, &*stdout, &*stderr), (4, "", told));
     assert_eq!((person.types("token").1.as_str(), server.refreshes()), ("AT-canary-4\n", 3));
 
-    // Taken back at the server: says so, and how to go on; with --json as one event.
+    // Revoked at the server: the message says so, and how to sign in; with --json it is one event.
     server.revoke();
     person.set_of_access_tokens("expires_on", "1");
     let (exit, stdout, stderr) = person.types("token");
@@ -175,7 +172,7 @@ fn a_token_is_refreshed_when_it_is_needed_and_never_without_leave() {
     assert_eq!(person.types("status").0, 4);
 }
 
-// F09, for what scripts call.
+// For what scripts call.
 #[test]
 fn f09_thirty_two_calls_of_token_make_one_refresh() {
     let (server, person) = (Rotating::new(0), Person::new());
@@ -201,12 +198,12 @@ fn servers_become_profiles_side_by_side_and_one_is_in_use() {
     let lines: Vec<_> = list.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>()).collect();
     assert_eq!((exit, lines.len()), (0, 2), "{list}");
     assert_eq!(lines[0][0], "default");
-    assert_eq!(lines[1][0], "*", "who signed in last is in use: {list}");
+    assert_eq!(lines[1][0], "*", "the last sign-in is the current profile: {list}");
     let second = lines[1][1].to_owned();
     assert_eq!(second, name);
 
     // The other way round.
-    assert_eq!(person.types("use default"), (0, "Profile default is in use\n".into(), String::new()));
+    assert_eq!(person.types("use default"), (0, "Profile default is now the current one\n".into(), String::new()));
     other.set_lifetime(3_601);
     assert_eq!(person.types("refresh").0, 0);
     assert_eq!((one.refreshes(), other.refreshes()), (1, 0));
@@ -215,7 +212,7 @@ fn servers_become_profiles_side_by_side_and_one_is_in_use() {
     assert_eq!(ended(person.command("refresh").env("DEVICE_FLOW_PROFILE", &second)).0, 0);
     assert_eq!((one.refreshes(), other.refreshes()), (1, 2));
 
-    // A name of one's own is used again, and not made the one in use.
+    // A profile that was named is reused, and does not become the current one.
     person.signs_in(&other, "--profile work");
     let config = person.config();
     assert!(config.starts_with("current = \"default\"") && config.contains("[profile.work]"), "{config}");
@@ -223,10 +220,10 @@ fn servers_become_profiles_side_by_side_and_one_is_in_use() {
     assert_eq!(listed["profiles"].as_array().unwrap().len(), 3);
 
     for (words, text) in [
-        ("use nobody", "no profile is called \"nobody\" (there are: default,"),
-        ("token --profile nobody", "no profile is called \"nobody\" (there are: default,"),
+        ("use nobody", "there is no profile \"nobody\" (existing: default,"),
+        ("token --profile nobody", "there is no profile \"nobody\" (existing: default,"),
         ("login --profile a/b --issuer https://x.example", "\"a/b\" cannot be the name of a profile"),
-        ("login --profile new", "say where the server is"),
+        ("login --profile new", "no server is named"),
     ] {
         let (exit, stdout, stderr) = person.types(words);
         assert_eq!((exit, &*stdout), (2, ""), "{words}");
@@ -234,7 +231,6 @@ fn servers_become_profiles_side_by_side_and_one_is_in_use() {
     }
 }
 
-// F14.
 #[test]
 fn f14_a_token_goes_to_no_other_server_whatever_the_file_of_profiles_says() {
     let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
@@ -249,12 +245,12 @@ fn f14_a_token_goes_to_no_other_server_whatever_the_file_of_profiles_says() {
 }
 
 #[test]
-fn a_flag_goes_before_the_environment_and_that_before_the_profile() {
+fn a_flag_takes_precedence_over_the_environment_and_that_over_the_profile() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     person.signs_in(&server, "");
     let client = |command: &mut Command| {
         let (exit, stdout, stderr) = ended(command.arg("--json"));
-        // Of another client nothing is there: the error tells which layer was asked.
+        // Another client has no tokens, so an error shows that its id was used.
         if exit == 0 { json(&stdout)["client_id"].as_str().unwrap().to_owned() } else { stderr + &stdout }
     };
     assert_eq!(client(&mut person.command("status")), "my-app");
@@ -273,7 +269,7 @@ fn a_flag_goes_before_the_environment_and_that_before_the_profile() {
 }
 
 #[test]
-fn the_file_of_profiles_is_the_persons_and_a_mistake_in_it_is_told_with_its_line() {
+fn the_file_of_profiles_stays_as_the_person_wrote_it_and_a_mistake_is_reported_with_its_line() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     person.signs_in(&server, "");
     let path = person.path(".config/device-flow/config.toml");
@@ -281,9 +277,9 @@ fn the_file_of_profiles_is_the_persons_and_a_mistake_in_it_is_told_with_its_line
     for (text, complaint) in [
         ("current = \"default\"\n[profile.default\n", "line 2: "),
         ("[profile.default]\nclientid = \"x\"\n", "profile default in "),
-        ("[profile.default]\nclient-id = 1.5\n", "the value of client-id is neither a text nor a list of texts"),
+        ("[profile.default]\nclient-id = 1.5\n", "the value of client-id must be a string or a list of strings"),
         ("[profile.default]\nstore = \"cupboard\"\n", "invalid value 'cupboard' for '--store <WHERE>'"),
-        ("[profiles.default]\n", "unknown key \"profiles\"; known are: current, profile"),
+        ("[profiles.default]\n", "unknown key \"profiles\". Known keys: current, profile"),
         ("profile = 1\n", "write profiles as [profile.NAME]"),
     ] {
         std::fs::write(&path, text).unwrap();
@@ -292,7 +288,7 @@ fn the_file_of_profiles_is_the_persons_and_a_mistake_in_it_is_told_with_its_line
         assert!(stderr.contains(complaint), "{stderr}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "nothing is lost");
     }
-    // Comments stay, a symbolic link stays, further words are added.
+    // Comments and a symbolic link stay, further settings are added.
     let dotfiles = person.path("dotfiles.toml");
     let text = format!(
         "# mine\ncurrent = 'default' # for now\n\n[profile.default]\n# of the mail team\nclient-id = 'my-app' # theirs\n\
@@ -315,16 +311,16 @@ fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed
     person.signs_in(&server, "");
     let (exit, stdout, _) = person.types("logout");
     assert_eq!(exit, 0);
-    assert_eq!(stdout, "Signed out (profile default): the tokens are gone here, and the server has revoked them\n");
+    assert_eq!(stdout, "Signed out (profile default): the tokens are removed here and revoked at the server\n");
     assert_eq!(server.live(), None);
     let tokens = std::fs::read_to_string(person.path(".local/state/device-flow/tokens.json")).unwrap();
     assert!(!tokens.contains("canary"), "{tokens}");
-    // Twice is no error; the profile is still there.
+    // A second time is no error; the profile is still there.
     assert_eq!(person.types("logout"), (0, "Nobody was signed in (profile default)\n".into(), String::new()));
     assert_eq!(person.types("token").0, 4);
     assert_eq!(person.types("login").0, 0);
 
-    // Quietly.
+    // Without revocation.
     let out = json(&person.types("logout --no-revoke --json").1);
     assert_eq!(
         (&out["event"], &out["revoked"], &out["reason"]),
@@ -332,7 +328,7 @@ fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed
     );
     assert!(server.live().is_some());
 
-    // The server cannot be reached: gone here all the same.
+    // The server cannot be reached: the tokens are removed here all the same.
     assert_eq!(person.types("login").0, 0);
     let path = person.path(".config/device-flow/config.toml");
     let closed = ClosedPort::new();
@@ -345,13 +341,13 @@ fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed
     assert_eq!(person.types("token").0, 4);
 }
 
-// F12 where not even the server's metadata are remembered.
+// Not even when the cache does not have it.
 #[test]
 fn f12_logout_needs_no_metadata() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     let closed = ClosedPort::new();
     person.signs_in(&server, "");
-    // The same tokens under an issuer that is gone.
+    // The same tokens, with an issuer that cannot be reached.
     let path = person.path(".local/state/device-flow/tokens.json");
     let host = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
     let tokens = std::fs::read_to_string(&path).unwrap();
@@ -383,39 +379,39 @@ fn logout_of_all_profiles_goes_on_after_one_that_fails() {
     std::fs::write(person.path(".config/device-flow/config.toml"), broken).unwrap();
     let (exit, stdout, stderr) = person.types("logout --all");
     assert_eq!(exit, 2, "{stderr}");
-    assert_eq!(stdout.matches("the server has revoked them").count(), 2, "{stdout}");
+    assert_eq!(stdout.matches("revoked at the server").count(), 2, "{stdout}");
     assert_eq!((one.live(), other.live()), (None, None));
     assert_eq!(person.types("logout --all --profile one").0, 2);
 }
 
 #[test]
-fn f13_a_place_for_profiles_that_does_not_do_is_told_before_anybody_is_asked() {
+fn f13_an_unusable_place_for_profiles_is_reported_before_any_request() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     let folder = person.path(".config/device-flow");
     std::fs::create_dir_all(folder.parent().unwrap()).unwrap();
     std::fs::write(&folder, "in the way").unwrap();
     let (exit, stdout, stderr) = person.types(&format!("login --store file --json {}", at(&server)));
-    assert_eq!(exit, 2, "it is told before anybody is asked: {stdout}{stderr}");
+    assert_eq!(exit, 2, "it is reported first: {stdout}{stderr}");
     assert_eq!(server.requests(), 0);
 }
 
-// F07: an absent keyring is told before anybody is asked; nothing goes into a file by itself.
+// Before any request; and no file is used instead.
 #[test]
-fn f07_without_a_keyring_it_ends_with_8_and_says_what_else_there_is() {
+fn f07_without_a_keyring_it_ends_with_8_and_names_the_alternatives() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     let mut login = person.command(&format!("login {}", at(&server)));
     let (exit, stdout, stderr) = ended(login.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere"));
     assert_eq!((exit, &*stdout, server.requests()), (8, "", 0), "{stderr}");
     assert!(stderr.contains("no keyring can be used here") && stderr.contains("--store file"), "{stderr}");
     assert!(!person.path(".local").join("state/device-flow/tokens.json").exists());
-    // Whoever wants a file says so once.
+    // A file has to be chosen only once.
     let (exit, _, stderr) = person.types(&format!("login --insecure-storage {}", at(&server)));
     assert_eq!(exit, 0, "{stderr}");
     assert!(person.config().contains("store = \"file\""));
     assert_eq!(person.types("token").0, 0);
 }
 
-// F14: whoever names a profile means its server, and no variable means another.
+// A named profile means its server, so a variable must not name another.
 #[test]
 fn f14_a_named_profile_and_another_server_in_the_environment_do_not_go_together() {
     let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
@@ -430,7 +426,7 @@ fn f14_a_named_profile_and_another_server_in_the_environment_do_not_go_together(
         let (exit, stdout, stderr) = in_environment(words);
         assert_eq!((exit, &*stdout), (2, ""), "{words}");
         let complaint =
-            if words.ends_with("work") { "names another server than profile work" } else { "no profile is" };
+            if words.ends_with("work") { "names another server than profile work" } else { "there is no profile" };
         assert!(stderr.contains(complaint), "{stderr}");
     }
     assert_eq!((other.requests(), person.config()), (0, config));
@@ -455,9 +451,9 @@ fn another_client_is_another_profile_and_two_first_sign_ins_at_once_are_two() {
     assert_eq!(names(), ["my-app", "my-app", "another"]);
 }
 
-// F14: what is for one run is in no file.
+// What is for one run is stored in no file.
 #[test]
-fn f14_neither_a_secret_from_stdin_nor_a_proxys_password_is_remembered() {
+fn f14_neither_a_secret_from_stdin_nor_a_proxy_password_is_stored() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     let words = format!("login --store file --client-auth post {}", at(&server));
     let mut login = person.command(&format!("{words} --client-secret-file /dev/stdin"));
@@ -466,7 +462,7 @@ fn f14_neither_a_secret_from_stdin_nor_a_proxys_password_is_remembered() {
     child.stdin.take().unwrap().write_all(b"canary-secret\n").unwrap();
     let end = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&end.stderr);
-    assert!(end.status.success() && errors.contains("keep it in HTTPS_PROXY"), "{errors}");
+    assert!(end.status.success() && errors.contains("set it in HTTPS_PROXY"), "{errors}");
     let config = person.config();
     for word in ["canary", "stdin", "proxy", "client-auth"] {
         assert!(!config.contains(word), "{word}: {config}");
@@ -474,25 +470,25 @@ fn f14_neither_a_secret_from_stdin_nor_a_proxys_password_is_remembered() {
     assert_eq!(person.types("token").0, 0);
 }
 
-// F02, F05: a file of profiles that this program may not change.
+// F02: a file of profiles that this program may not change.
 #[test]
-fn f05_a_profile_that_cannot_be_changed_is_told_with_what_is_kept() {
+fn f05_a_profile_that_cannot_be_saved_is_reported_and_the_tokens_are_stored() {
     let (server, person) = (Rotating::new(3_600), Person::new());
     person.signs_in(&server, "");
     let path = person.path(".config/device-flow/config.toml");
     // As an editor leaves it where the group shares files.
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o664)).unwrap();
-    assert_eq!(person.types("login").0, 0, "nothing is new");
+    assert_eq!(person.types("login").0, 0, "nothing changes");
     let (exit, _, stderr) = person.types("login --language de-DE --force");
     assert_eq!(exit, 8);
-    let told = "signed in, and the tokens are kept; but the profile is not: others may write to";
+    let told = "signed in, and the tokens are stored; but the profile could not be saved: others may write to";
     assert!(stderr.contains(told), "{stderr}");
     assert_eq!(person.types("token").1, "AT-canary-2\n");
 }
 
-// E12: a file of profiles that somebody else has written cannot act on the terminal either.
+// A file of profiles that somebody else wrote cannot act on the terminal.
 #[test]
-fn e12_what_is_quoted_of_a_file_is_harmless() {
+fn e12_quotes_from_a_file_are_escaped() {
     let person = Person::new();
     let path = person.path(".config/device-flow");
     std::fs::create_dir_all(&path).unwrap();
@@ -502,7 +498,7 @@ fn e12_what_is_quoted_of_a_file_is_harmless() {
     assert!(stderr.contains("store") && !stderr.chars().any(|c| c.is_control() && c != '\n'), "{stderr:?}");
 }
 
-// E13: one last event, whatever happens.
+// Whatever happens.
 #[test]
 fn e13_logout_of_all_and_mistakes_end_with_one_event() {
     let (server, person) = (Rotating::new(3_600), Person::new());

@@ -1,5 +1,5 @@
-//! The binary on stored tokens: a second `login` asks nobody while the token lives, refreshes after it, and says why when only
-//! the person can help.
+//! The binary with stored tokens: a second `login` is silent while the token is valid, refreshes it afterwards, and
+//! says why it shows a code.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -9,40 +9,35 @@
     reason = "tests panic to report"
 )]
 
+#[path = "support/program.rs"]
+mod program;
+
 use device_flow_cli::demo::{Options, Server};
 use device_flow_testkit::rotating::Rotating;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
-/// `login`, with a home of its own and pipes for everything.
+/// `login` with the file store.
 fn login(home: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap())
-        .env("LANG", "C.UTF-8")
-        .env("HOME", home)
-        .env("DEVICE_FLOW_STORE", "file");
+    let mut command = program::program("device-flow", home);
     command.args(["login", "--client-id", "my-app", "--allow-http-loopback"]).args(words);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.env("DEVICE_FLOW_STORE", "file");
     command
 }
 
-/// Exit code, stdout, stderr.
+/// Exit code, stdout, stderr; without a secret.
 fn ended(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let (stdout, stderr) = (text(output.stdout), text(output.stderr));
+    let (exit, stdout, stderr) = program::ended(command);
     assert!(!(stdout.clone() + &stderr).contains("canary"), "a secret is in the output");
-    (output.status.code().unwrap(), stdout, stderr)
+    (exit, stdout, stderr)
 }
 
 #[test]
-fn from_the_first_code_to_silence_a_refresh_a_revocation_and_the_next_code() {
+fn a_code_then_silence_then_a_refresh_then_after_a_revocation_another_code() {
     let (server, home) = (Rotating::new(3_600), tempfile::tempdir().unwrap());
     let endpoints = [server.server.url("/device"), server.server.url("/token")];
     let words = ["--device-endpoint", &endpoints[0], "--token-endpoint", &endpoints[1], "--scope", "mail"];
@@ -58,14 +53,14 @@ fn from_the_first_code_to_silence_a_refresh_a_revocation_and_the_next_code() {
     let file = home.path().join(".local/state/device-flow/tokens.json");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-    // Within the token's life: no request.
+    // While the token is valid: no request.
     let asked = server.requests();
     let (exit, stdout, stderr) = again();
     assert_eq!((exit, server.requests(), stderr.as_str()), (0, asked, ""));
-    assert!(stdout.contains("(stored earlier, still good)") && stdout.contains("refresh token  stored"), "{stdout}");
+    assert!(stdout.contains("(stored earlier, still valid)") && stdout.contains("refresh token  stored"), "{stdout}");
     assert!(stdout.contains("expires at"), "{stdout}");
 
-    // After it: one refresh.
+    // After that: one refresh.
     let text = std::fs::read_to_string(&file).unwrap();
     let mut cache: Value = serde_json::from_str(&text).unwrap();
     cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token["expires_on"] = "1".into());
@@ -74,7 +69,7 @@ fn from_the_first_code_to_silence_a_refresh_a_revocation_and_the_next_code() {
     assert_eq!((exit, server.requests(), server.refreshes(), stderr.as_str()), (0, asked + 1, 1, ""));
     assert!(stdout.contains("(refreshed)"), "{stdout}");
 
-    // After a revocation it says so, and shows a code.
+    // After a revocation: the reason, and a code.
     server.revoke();
     cache["RefreshToken"]
         .as_object_mut()
@@ -87,14 +82,14 @@ fn from_the_first_code_to_silence_a_refresh_a_revocation_and_the_next_code() {
     assert!(stderr.starts_with("Sign in again: invalid_grant"), "{stderr}");
     assert!(stderr.contains("WDJB-MJHT"), "{stderr}");
 
-    // Somebody wants a code although they are signed in.
+    // A code can be forced.
     let (exit, _, stderr) = ended(&mut login(home.path(), &[&words[..], &["--force"]].concat()));
     assert_eq!(exit, 0);
     assert!(stderr.starts_with("Sign in to") && stderr.contains("WDJB-MJHT"), "{stderr}");
 }
 
 #[test]
-fn metadata_are_remembered_so_that_silence_is_silent() {
+fn metadata_is_cached_so_that_a_silent_login_makes_no_request() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let options = Options { interval: Duration::from_secs(1), ..Options::default() };
     let (server, home) = (runtime.block_on(Server::start(options)).unwrap(), tempfile::tempdir().unwrap());
@@ -113,21 +108,21 @@ fn metadata_are_remembered_so_that_silence_is_silent() {
     let event: Value = serde_json::from_str(&end).unwrap();
     assert_eq!((&event["source"], &event["storage"]), (&"device_flow".into(), &"file".into()));
 
-    // The server is gone, and nobody notices.
+    // The server is gone, which does not matter.
     runtime.block_on(server.shutdown());
     let (exit, stdout, stderr) = ended(&mut login(home.path(), &words));
     assert_eq!((exit, stderr.as_str()), (0, ""));
     let event: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((&event["event"], &event["source"]), (&"success".into(), &"cache".into()));
-    // Nor does a broken memory matter but for a request.
+    // A broken cache only costs a request.
     std::fs::write(home.path().join(".local/state/device-flow/tokens.servers.json"), "{").unwrap();
     let (exit, _, stderr) = ended(&mut login(home.path(), &["--issuer", &url, "--request-timeout", "1s"]));
     assert_eq!(exit, 6, "{stderr}");
 }
 
-// F05, F13, E07: what is wrong with the place is told before anybody is asked, and what to do.
+// F05, E07: with what is wrong, and what to do.
 #[test]
-fn f13_a_place_that_does_not_do_ends_with_8_before_any_request() {
+fn f13_an_unusable_token_store_ends_with_8_before_any_request() {
     let (server, home) = (Rotating::new(3_600), tempfile::tempdir().unwrap());
     let endpoints = [server.server.url("/device"), server.server.url("/token")];
     let words = ["--device-endpoint", &*endpoints[0], "--token-endpoint", &*endpoints[1]];
@@ -146,13 +141,12 @@ fn f13_a_place_that_does_not_do_ends_with_8_before_any_request() {
     assert_eq!(exit, 8);
     assert!(stderr.contains("no home folder is known") && stderr.contains("Set HOME"), "{stderr}");
     assert_eq!((server.requests(), std::fs::read_to_string(&damaged).unwrap().as_str()), (0, "[]"));
-    // In memory nothing is needed, and nothing stays.
+    // The memory store needs nothing, and leaves nothing.
     let (exit, _, stderr) = ended(with(&["--store", "memory"]).env_remove("HOME"));
     assert_eq!(exit, 0, "{stderr}");
     assert!(!home.path().join(".local").exists());
 }
 
-// F09.
 #[test]
 fn f09_thirty_two_processes_make_one_refresh() {
     let (server, home) = (Rotating::new(0), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! The binary at a real terminal: what a person sees, which keys do what, and what happens beside the sign-in.
+//! The binary at a real terminal: what a person sees, what keys do, and what happens beside the sign-in.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests panic to report")]
 
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_device-flow");
 
-/// A demo server, the runtime that it lives in, and a home for the programs that sign in there.
+/// A demo server, its runtime, and a home folder.
 struct Site {
     server: Option<Server>,
     runtime: tokio::runtime::Runtime,
@@ -63,7 +63,7 @@ impl Site {
         })
     }
 
-    /// A program in the home that does this.
+    /// A shell script in the home folder.
     fn program(&self, name: &str, script: &str) -> PathBuf {
         let path = self.home.path().join(name);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -71,7 +71,7 @@ impl Site {
         path
     }
 
-    /// A browser that notes what it opens, and then does this. What it tells comes through the pipe.
+    /// A browser that records what it opens, writes its process id to the pipe, and then does this.
     fn browser(&self, then: &str) -> (PathBuf, PathBuf, PathBuf) {
         let (opened, pipe) = (self.home.path().join("opened"), self.home.path().join("pipe"));
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
@@ -90,8 +90,7 @@ impl Drop for Site {
 
 const WIDE: (u16, u16) = (100, 60);
 
-// E16: whoever approves on the phone need not press anything here. What was typed before the question, and what is no empty line,
-// is no answer to it.
+// Neither what was typed before the question nor a line with text counts as Enter.
 #[test]
 fn e16_an_approval_elsewhere_needs_no_key_here() {
     let site = Site::start();
@@ -107,7 +106,7 @@ fn e16_an_approval_elsewhere_needs_no_key_here() {
     assert!(!opened.exists() && !terminal.text().contains("Opening"), "nobody pressed Enter");
 }
 
-// E03, E08: Enter opens the complete address, once; what the opener prints (1 MiB) goes nowhere.
+// Enter opens the complete address, once; the output of the opener (1 MiB) is discarded.
 #[test]
 fn e03_e08_enter_opens_once_and_the_output_stays_clean() {
     let site = Site::start();
@@ -132,7 +131,6 @@ fn e03_e08_enter_opens_once_and_the_output_stays_clean() {
     assert!(!terminal.text().contains('\0'));
 }
 
-// E08: an opener that hangs holds up nothing.
 #[test]
 fn e08_polling_goes_on_while_an_opener_hangs() {
     let site = Site::start();
@@ -148,9 +146,9 @@ fn e08_polling_goes_on_while_an_opener_hangs() {
     kill_process(hanging, Signal::KILL).unwrap();
 }
 
-// E08: an opener that fails or is not there is told in one line, with what to do.
+// One that fails, and one that does not exist, with what to do.
 #[test]
-fn e08_an_opener_that_does_not_work_is_told() {
+fn e08_an_opener_that_does_not_work_is_reported() {
     let site = Site::start();
     let failing = site.program("failing", "exit 3");
     let nothing = site.home.path().join("empty");
@@ -169,9 +167,9 @@ fn e08_an_opener_that_does_not_work_is_told() {
     }
 }
 
-// E07, E03: where nobody would see the browser, or nobody can press a key, none is offered.
+// E03: nor where nobody can press a key.
 #[test]
-fn e07_a_browser_is_offered_only_to_who_would_see_it() {
+fn e07_a_browser_is_offered_only_where_the_person_would_see_it() {
     let site = Site::start();
     let (browser, ..) = site.browser("");
     let browser = ("BROWSER", browser.to_str().unwrap());
@@ -192,7 +190,7 @@ fn e07_a_browser_is_offered_only_to_who_would_see_it() {
         assert_eq!(terminal.contents().contains("Press Enter"), offered, "{more:?} {env:?}");
         terminal.cancel();
     }
-    // Stdin is not the terminal: closed, empty, or somebody says yes without end.
+    // Stdin is not the terminal: closed, empty, or endless.
     let login = site.words(&["--open"]).join(" ");
     for shell in [
         format!("{PROGRAM} {login} 0<&-"),
@@ -208,7 +206,7 @@ fn e07_a_browser_is_offered_only_to_who_would_see_it() {
     assert!(!site.home.path().join("opened").exists());
 }
 
-// E01: Ctrl-C at the code, and while a server does not answer: 130, a clean last line, and the terminal as it was.
+// At the code, and while a server does not answer: exit code 130, a clean last line, and the terminal as before.
 #[test]
 fn e01_ctrl_c_leaves_a_clean_terminal() {
     let site = Site::start();
@@ -219,13 +217,13 @@ fn e01_ctrl_c_leaves_a_clean_terminal() {
     assert_eq!(before, format!("{:?}", tcgetattr(terminal.master()).unwrap()), "no mode of the terminal is changed");
     let asked = Instant::now();
     terminal.cancel();
-    // It takes a hundredth of this; machines have their moments.
+    // It normally takes a hundredth of this.
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
     assert!(terminal.contents().trim_end().ends_with("\ndevice-flow: cancelled"), "{}", terminal.contents());
     assert!(!terminal.contents().contains("Waiting") && !terminal.contents().contains("^C"), "{}", terminal.contents());
     assert!(!terminal.text().contains("\u{1b}[?"), "no mode is set");
 
-    // It takes the connection, and never answers.
+    // A server that accepts connections and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let words = [PROGRAM, "login", "--issuer", &url, "--client-id", "x", "--allow-http-loopback", "--store", "memory"];
@@ -236,7 +234,7 @@ fn e01_ctrl_c_leaves_a_clean_terminal() {
     assert_eq!(terminal.contents().trim_end(), "device-flow: cancelled");
 }
 
-// E01: a secret is awaited from the terminal (E14: /dev/stdin may be one), and Ctrl-C ends that, too.
+// E14: /dev/stdin may be the terminal.
 #[test]
 fn e01_e14_a_secret_may_be_typed_and_ctrl_c_ends_the_wait_for_it() {
     let site = Site::start();
@@ -259,7 +257,7 @@ fn e01_e14_a_secret_may_be_typed_and_ctrl_c_ends_the_wait_for_it() {
     assert!(terminal.end().success(), "{}", terminal.contents());
 }
 
-// E01: who presses Ctrl-C again does not wait for anything, here for a reader that never reads.
+// Here while it waits for a reader that never reads.
 #[test]
 fn e01_the_second_ctrl_c_ends_it_at_once() {
     let site = Site::start();
@@ -274,7 +272,7 @@ fn e01_the_second_ctrl_c_ends_it_at_once() {
     while site.server().requests_to("/device_authorization") == 0 {
         std::thread::yield_now();
     }
-    // Again and again: two that come together are one.
+    // Repeatedly, since two signals at the same moment count as one.
     let until = Instant::now() + Duration::from_secs(60);
     let status = loop {
         terminal.press("\u{3}");
@@ -287,7 +285,7 @@ fn e01_the_second_ctrl_c_ends_it_at_once() {
     drop(reader);
 }
 
-// E02: stopped by Ctrl-Z and brought back, it counts and polls on.
+// By Ctrl-Z.
 #[test]
 fn e02_it_goes_on_after_having_been_stopped() {
     let site = Site::start();
@@ -300,7 +298,7 @@ fn e02_it_goes_on_after_having_been_stopped() {
     terminal.until_it_says("has stopped");
     let polls = site.server().requests_to("/token");
     terminal.press("\n");
-    // Below what the shell said it counts again, from the right time.
+    // Below the output of the shell it counts again, with the right time.
     let seconds = |text: &str| {
         let (_, left) = text.rsplit_once('(')?;
         let (minutes, seconds) = left.split_once(" left)")?.0.split_once(':')?;
@@ -317,7 +315,7 @@ fn e02_it_goes_on_after_having_been_stopped() {
     assert!(site.server().requests_to("/token") > polls);
 }
 
-// E03: from the background nothing is read, which would stop it (SIGTTIN), and nothing is painted.
+// Reading from the background would stop it (SIGTTIN), and painting would disturb the shell.
 #[test]
 fn e03_in_the_background_it_polls_and_keeps_silent() {
     let site = Site::start();
@@ -347,7 +345,7 @@ fn e03_in_the_background_it_polls_and_keeps_silent() {
     assert!(!opened.exists(), "the key was meant for the shell");
 }
 
-// E06: no escape byte where none is wanted; where colours are, the code is bold.
+// Where colours are used, the code is bold.
 #[test]
 fn e06_escape_sequences_come_only_where_they_are_understood() {
     let site = Site::start();
@@ -374,9 +372,9 @@ fn e06_escape_sequences_come_only_where_they_are_understood() {
     assert!(!terminal.text().contains("Waiting"), "{}", terminal.text());
 }
 
-// E06: words stay whole at any width, and so do addresses: the terminal breaks them, no line end does.
+// An address that is too long is wrapped by the terminal, without a line end in it.
 #[test]
-fn e06_a_narrow_terminal_breaks_no_word_and_no_address() {
+fn e06_a_narrow_terminal_splits_no_word_and_no_address() {
     let site = Site::start();
     for columns in [20, 40, 80, 100] {
         let mut terminal = site.login((columns, 60), &[], &[]);
@@ -397,12 +395,12 @@ fn e06_a_narrow_terminal_breaks_no_word_and_no_address() {
     }
 }
 
-// E10: a clipboard that is not there, or does not answer, is told soon, and the code is there anyway.
+// One that does not answer, and one that does not exist; the code is shown anyway.
 #[cfg(feature = "clipboard")]
 #[test]
-fn e10_a_clipboard_that_does_not_work_is_told_within_a_second() {
+fn e10_a_clipboard_that_does_not_work_is_reported_within_a_second() {
     let site = Site::start();
-    // An X server by TCP listens on 6000 and the number of its display.
+    // An X server with TCP listens on port 6000 plus the number of its display.
     let display =
         |number: u16| TcpListener::bind(("127.0.0.1", 6_000 + number)).ok().map(|listener| (number, listener));
     let (number, listener) = (100..1_000).find_map(display).unwrap();
@@ -423,7 +421,7 @@ fn e10_a_clipboard_that_does_not_work_is_told_within_a_second() {
     assert!(terminal.end().success());
 }
 
-// The terminal of who sits elsewhere is asked to copy (OSC 52), and only a terminal is.
+// By OSC 52, and only if stderr is a terminal that understands it.
 #[test]
 fn e10_over_ssh_the_terminal_is_asked_to_copy() {
     let site = Site::start();
@@ -441,7 +439,7 @@ fn e10_over_ssh_the_terminal_is_asked_to_copy() {
     assert!(!terminal.text().contains('\u{1b}'));
 }
 
-/// The picture on the screen, as a camera sees it.
+/// The text of the QR code on the screen, as a camera reads it.
 fn photographed(terminal: &Terminal) -> Option<String> {
     let screen = terminal.screen();
     let (rows, columns) = screen.size();
@@ -460,7 +458,7 @@ fn photographed(terminal: &Terminal) -> Option<String> {
     image.detect_grids().first().and_then(|grid| grid.decode().ok()).map(|(_, text)| text)
 }
 
-// E11: the picture on the screen leads to the complete address; where none can be drawn, a line says why.
+// It contains the complete address; where none can be drawn, a line says why.
 #[test]
 fn e11_the_qr_code_is_readable_or_not_drawn() {
     let site = Site::start();
@@ -492,7 +490,7 @@ fn e11_the_qr_code_is_readable_or_not_drawn() {
     assert!(stderr.contains("No QR code: stderr is no terminal.\n"), "{stderr}");
 }
 
-// E13: whatever is wished for with it, --json is alone on stdout, and nobody talks beside it.
+// Whatever options are given with it.
 #[test]
 fn e13_json_draws_copies_and_offers_nothing_on_a_terminal() {
     let site = Site::start();

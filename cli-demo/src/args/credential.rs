@@ -1,7 +1,7 @@
-//! Owns the words of `credential`: which program asks for a token, and which hosts git may send it to.
+//! Owns the options of `credential`: the program that wants the token, and the hosts that git may send it to.
 
-use super::{Life, Target, examples};
-use crate::credential::Host;
+use super::{Target, TokenRequirements, examples};
+use crate::host::Host;
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Args)]
@@ -12,25 +12,26 @@ pub(crate) struct Credential {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Program {
-    /// Answer git, as one of its credential helpers: git clones, fetches and pushes with the token of a sign-in.
+    /// A git credential helper: git clones, fetches and pushes with the token of a sign-in.
     ///
-    /// Git starts it by itself and writes on stdin what it wants. The token goes to the host of the server that gave it, and to
-    /// those that --git-host names; git is told nothing for any other. A token that git says was rejected is replaced.
+    /// Git runs it and writes its request to stdin. Git gets the token for the host of the server that issued it and
+    /// for the hosts that --git-host names, and nothing for any other. A token that git reports as rejected is
+    /// replaced.
     #[command(after_help = examples::GIT)]
     Git(Box<Git>),
-    /// Answer kubectl and other clients of Kubernetes, as their credential plugin: prints an ExecCredential.
+    /// A credential plugin for kubectl and other Kubernetes clients: prints an ExecCredential.
     ///
-    /// A kubeconfig names it under `exec`; KUBERNETES_EXEC_INFO says which version of the answer is wanted.
+    /// A kubeconfig names it under `exec`; KUBERNETES_EXEC_INFO selects the version of the answer.
     #[command(after_help = examples::KUBERNETES)]
     Kubernetes(Box<Kubernetes>),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Git {
-    /// What git wants: get, store or erase. Git adds it by itself; it is told nothing for any other.
+    /// The operation: get, store or erase. Git adds it; other operations are ignored.
     #[arg(value_name = "ACTION")]
     pub(crate) action: String,
-    /// Have git send `Authorization: Bearer`, instead of the token as a password (git 2.46 or newer).
+    /// Have git send `Authorization: Bearer` instead of the token as a password (needs git 2.46).
     #[arg(long)]
     pub(crate) bearer: bool,
     #[command(flatten)]
@@ -44,13 +45,13 @@ pub(crate) struct Kubernetes {
     #[command(flatten)]
     pub(crate) target: Target,
     #[command(flatten)]
-    pub(crate) life: Life,
+    pub(crate) requirements: TokenRequirements,
 }
 
-/// Where git may send the token. Can stand in a profile or in the environment, too.
+/// Where git may send the token. Can also be set in a profile or in the environment.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GitHosts {
-    /// Git may send the token to this host, too, with its port if it has one; may be repeated [default: only the server's host].
+    /// Another host that git may send the token to, with its port if it has one; may be repeated.
     #[arg(long, value_name = "HOST", value_parser = host, help_heading = "Git")]
     pub(crate) git_host: Vec<String>,
 }

@@ -1,11 +1,11 @@
-//! Owns the words of `discover` and `doctor`.
+//! Owns the options of `discover` and `doctor`.
 
 use super::Target;
 use clap::Args;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Nothing is asked of the server but its metadata, which everyone may read. A client id is not needed.
+Only the server's public metadata is requested. No client id is needed.
 
 Examples:
   device-flow discover --issuer https://login.example.com
@@ -19,21 +19,21 @@ pub(crate) struct Discover {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each line is one finding: ok, warn, fail or skip, what was looked at, and what to do. A check goes on after a failure as far as
-it can. Without a profile or a server it looks at this computer alone.
+Each line is one finding: ok, warn, fail or skip, what was checked, and what to do. After a failure the other checks go on as far
+as possible. Without a profile or a server only this computer is checked.
 
 Examples:
-  device-flow doctor                                       the profile in use
+  device-flow doctor                                       the current profile
   device-flow doctor --issuer https://login.example.com    any server
-  device-flow doctor --profile work --try                  asks the server for a code, too, which nobody is to enter
+  device-flow doctor --profile work --try                  also requests a code, which nobody enters
   device-flow doctor --json | jq -r 'select(.status == \"fail\") | .remedy'
 
-Exit codes: 0 if nothing failed, else that of the first failure: 2 settings, 6 network or TLS, 7 server, 8 where tokens are kept.")]
+Exit codes: 0 if nothing failed, else that of the first failure: 2 settings, 6 network or TLS, 7 server, 8 token store.")]
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Ask the server for a code, which shows whether it lets this client sign in so. The code is shown to nobody and dies by
-    /// itself.
+    /// Also request a code, to see whether the server lets this client use the device flow. The code is not shown, and
+    /// expires unused.
     #[arg(long = "try")]
     pub(crate) ask: bool,
 }

@@ -1,6 +1,6 @@
-//! Owns the examples at the end of each help text. tests/words.rs runs every one of them.
+//! Owns the examples at the end of each help text. tests/help_examples.rs runs them all.
 //!
-//! The command of a line ends at its first two spaces; what it does follows.
+//! In each line the command ends at the first two spaces; what it does follows.
 
 pub(super) const LOGIN: &str = "\
 Examples:
@@ -9,22 +9,22 @@ Examples:
   device-flow login --provider gitlab --host gitlab.example.com --client-id my-app --scope \"openid read_repository\"
   device-flow login --issuer https://login.example.com --client-id my-app --scope \"openid offline_access\"
   device-flow login --profile work --issuer https://login.example.com --client-id my-app --store file
-  device-flow login --force  show a code again, although somebody is signed in";
+  device-flow login --force  show a code although you are signed in";
 
 pub(super) const TOKEN: &str = "\
 Examples:
   device-flow token
   curl -H \"$(device-flow token --format header)\" https://api.example.com/me
-  device-flow token --profile work --min-ttl 30m  one that a long job can use
+  device-flow token --profile work --min-ttl 30m  valid long enough for a long job
   eval \"$(device-flow token --format env)\"  ACCESS_TOKEN for the programs of this shell
-  device-flow token --format json  with what is known of it
-  device-flow token --no-refresh  without a request to the server, or exit 4";
+  device-flow token --format json  with all that is known about it
+  device-flow token --no-refresh  only a stored one, else exit 4";
 
 pub(super) const STATUS: &str = "\
 Examples:
   device-flow status
   device-flow status --profile work --json
-  device-flow status >/dev/null 2>&1 || device-flow login  sign in only if need be";
+  device-flow status >/dev/null 2>&1 || device-flow login  sign in only if needed";
 
 pub(super) const REFRESH: &str = "\
 Examples:
@@ -49,7 +49,7 @@ Examples:
 pub(super) const DEMO: &str = "\
 Examples:
   device-flow demo  a code to approve on a page
-  device-flow demo --yes  the same, approved by itself
+  device-flow demo --yes  the same, approved automatically
   device-flow demo --serve --port 8628  only the server, for other clients";
 
 pub(super) const GIT: &str = "\
@@ -57,10 +57,10 @@ Examples:
   git config --global credential.https://github.com.helper '!device-flow credential git'
   git config --global credential.https://dev.azure.com.helper '!device-flow credential git --profile work --bearer'
   device-flow login --provider entra --client-id my-app --scope 499b84ac-1321-427f-aa17-267ca6975798/.default --git-host dev.azure.com
-  printf 'protocol=https\\nhost=github.com\\n' | device-flow credential git get  what git would be told
+  printf 'protocol=https\\nhost=github.com\\n' | device-flow credential git get  what git would get
 
-The helper of a host is asked beside those that are set for all hosts, which may keep the token in a file of theirs. To have it
-asked alone, start the host's list with an empty one:
+Git also asks the helpers that are set for all hosts, and these may store the token in a file. To use only this helper, begin the
+host's list with an empty one:
   git config --global credential.https://github.com.helper ''
   git config --global --add credential.https://github.com.helper '!device-flow credential git'";
 
@@ -68,9 +68,9 @@ pub(super) const KUBERNETES: &str = "\
 Examples:
   kubectl config set-credentials me --exec-command=device-flow --exec-arg=credential --exec-arg=kubernetes \
 --exec-api-version=client.authentication.k8s.io/v1 --exec-interactive-mode=Never
-  device-flow credential kubernetes  what kubectl would be told
+  device-flow credential kubernetes  what kubectl would get
 
-With --exec-arg=--id-token for a cluster that wants the ID token (OpenID Connect), --exec-arg=--profile=NAME for one of several.";
+Add --exec-arg=--id-token for a cluster that expects the ID token (OpenID Connect), --exec-arg=--profile=NAME to choose a profile.";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:
@@ -82,4 +82,4 @@ Examples:
 pub(super) const MAN: &str = "\
 Examples:
   device-flow man | man -l -
-  device-flow man --to ~/.local/share/man/man1  a page for every sub-command: man device-flow-login";
+  device-flow man --to ~/.local/share/man/man1  a page for each sub-command: man device-flow-login";

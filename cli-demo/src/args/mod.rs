@@ -1,11 +1,11 @@
-//! Owns what can be written on the command line, and what each word means.
+//! Owns the command line: its sub-commands and their options.
 
 mod credential;
 mod doctor;
 mod examples;
+mod prompt_options;
 mod target;
 
-use crate::terminal::Look;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -13,7 +13,8 @@ use std::time::Duration;
 
 pub(crate) use credential::{Credential, Git, GitHosts, Kubernetes, Program};
 pub(crate) use doctor::{Discover, Doctor};
-pub(crate) use target::{ClientAuth, Network, ProviderName, StoreName, Target};
+pub(crate) use prompt_options::PromptOptions;
+pub(crate) use target::{ClientAuth, Network, ProviderName, SignInOptions, StoreName, Target};
 
 /// Sign in on another device (OAuth 2.0 Device Authorization Grant, RFC 8628).
 #[derive(Debug, Parser)]
@@ -23,19 +24,19 @@ pub(crate) use target::{ClientAuth, Network, ProviderName, StoreName, Target};
     arg_required_else_help = true,
     after_help = "\
 Examples:
-  device-flow demo  try it here, with a server and a web page of its own
+  device-flow demo  try it here, with its own server and web page
   device-flow login --provider github --client-id Iv1.0123456789abcdef --scope read:user
   device-flow login --issuer https://login.example.com --client-id my-app --scope openid
-  device-flow login --no-wait         show the code and end; device-flow login --resume goes on
+  device-flow login --no-wait         show the code and exit; finish with device-flow login --resume
   curl -H \"$(device-flow token --format header)\" https://api.example.com/me
 
-What `login` was told is remembered as a profile; `token` and the others need no more words. The options about the server, the
-client, what is asked for, the tokens and the network can stand in the environment, too: --client-id as DEVICE_FLOW_CLIENT_ID; so can
-those that are marked [env]. A flag goes before the environment, that before the profile. TIME is a number with s, m or h (90s,
-15m, 1h); without one of these it is seconds.
+`login` saves its options as a profile, and the other commands read them from there. Options about the server, the client, the
+request, the tokens and the network can also be set in the environment (--client-id is DEVICE_FLOW_CLIENT_ID), and so can those
+marked [env]. A flag takes precedence over the environment, the environment over the profile. TIME is a number with s, m or h
+(90s, 15m, 1h), or without a unit in seconds.
 
 Exit codes: 0 ok, 1 internal, 2 usage, 3 denied, 4 sign-in needed, 5 code expired or --timeout, 6 network or TLS,
-7 server broke the protocol or refused, 8 tokens could not be read or kept, 9 nobody can see the code, 130 Ctrl-C, 143 terminated."
+7 server refused or broke the protocol, 8 tokens could not be read or stored, 9 nobody can see the code, 130 Ctrl-C, 143 terminated."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -46,42 +47,42 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Sign in: silently if the stored tokens still do, else show a code and wait until it is approved; tell what was granted.
+    /// Sign in: silently while stored tokens are valid, else with a code that you approve on another device.
     ///
-    /// The tokens are kept for `token` and the next run, and shown masked. What was asked for is remembered as a profile.
+    /// The tokens are stored for `token` and later runs, and shown masked. The options are saved as a profile.
     #[command(after_help = examples::LOGIN)]
     Login(Box<Login>),
-    /// Print an access token: the stored one while it lives, else a refreshed one. Never shows a code.
+    /// Print an access token: the stored one while it is valid, else a refreshed one. Never shows a code.
     #[command(after_help = examples::TOKEN)]
     Token(Box<Token>),
-    /// Tell who is signed in, until when, and where the tokens are. Asks no server.
+    /// Show who is signed in, until when, and where the tokens are stored. Makes no request.
     #[command(after_help = examples::STATUS)]
-    Status(Box<Which>),
+    Status(Box<TargetArgs>),
     /// Replace the access token now. Never shows a code.
     #[command(after_help = examples::REFRESH)]
-    Refresh(Box<Which>),
+    Refresh(Box<TargetArgs>),
     /// Sign out: remove the tokens here, then revoke them at the server.
     #[command(after_help = examples::LOGOUT)]
     Logout(Box<Logout>),
     /// List the profiles.
     #[command(after_help = examples::LIST)]
     List,
-    /// Choose the profile that is meant when none is named.
+    /// Choose the profile that commands use by default.
     #[command(after_help = examples::USE)]
     Use(Use),
-    /// Tell what a server says of itself, and what that means for a sign-in.
+    /// Show what a server's metadata says, and what that means for a sign-in.
     Discover(Box<Discover>),
-    /// Look for what could keep a sign-in from working, and say what to do about it.
+    /// Find what keeps a sign-in from working, and say what to do about it.
     Doctor(Box<Doctor>),
-    /// Try the flow here: a small real authorization server on this computer, and a sign-in against it.
+    /// Try the flow on this computer: a small authorization server, and a sign-in to it.
     #[command(after_help = examples::DEMO)]
     Demo(Demo),
-    /// Give the token to another program in its own words: git, kubectl.
+    /// Give the token to git or kubectl, in the format that they expect.
     Credential(Credential),
-    /// Print what lets a shell complete the words of this program.
+    /// Print the completion script for a shell.
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Completions),
-    /// Print the manual page, or write those of all sub-commands.
+    /// Print the manual page, or write the pages of all sub-commands.
     #[command(after_help = examples::MAN)]
     Man(Man),
 }
@@ -90,13 +91,13 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The profile that is meant [default: the one in use].
+    /// The profile to use [default: the current one].
     #[arg(long, global = true, env = "DEVICE_FLOW_PROFILE", hide_env_values = true, value_name = "NAME")]
     pub(crate) profile: Option<String>,
-    /// The file of the profiles [default: device-flow/config.toml among your configuration files].
+    /// The file of profiles [default: device-flow/config.toml in your configuration folder].
     #[arg(long, global = true, env = "DEVICE_FLOW_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Tell everything as one JSON object a line on stdout.
+    /// Print everything on stdout, one JSON object per line.
     #[arg(long, global = true, env = "DEVICE_FLOW_JSON", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
     /// Colours in messages.
@@ -105,11 +106,10 @@ pub(crate) struct Global {
     /// How to show the wait: a countdown on a terminal, plain lines, or nothing.
     #[arg(long, global = true, value_enum, default_value_t = Progress::Auto, env = "DEVICE_FLOW_PROGRESS", hide_env_values = true, value_name = "HOW")]
     pub(crate) progress: Progress,
-    /// Tell on stderr what happens: every request and every decision; twice (-vv), what the libraries below say, too. Never a
-    /// secret.
+    /// Log requests and decisions on stderr, and with -vv also what the libraries log. Never a secret.
     #[arg(short, long, global = true, action = ArgAction::Count, env = "DEVICE_FLOW_VERBOSE", hide_env_values = true, value_parser = verbosity)]
     pub(crate) verbose: u8,
-    /// Never wait for a key: leave stdin alone.
+    /// Do not read keys from stdin.
     #[arg(long, global = true, env = "DEVICE_FLOW_NO_INPUT", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub(crate) no_input: bool,
     #[command(flatten)]
@@ -134,25 +134,25 @@ pub(crate) enum Progress {
 pub(crate) struct Login {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Show a code even if somebody is signed in.
+    /// Show a code even if you are signed in.
     #[arg(long, conflicts_with = "account")]
     pub(crate) force: bool,
-    /// Show the code and end: `login --resume` goes on once it is approved.
+    /// Show the code and exit: `login --resume` finishes the sign-in.
     #[arg(long)]
     pub(crate) no_wait: bool,
-    /// Go on with a sign-in that --no-wait has begun, or a run that was ended: the one of this id, or the only one.
+    /// Finish a sign-in that --no-wait began or that was interrupted: the one with this id, or the only one.
     #[arg(long, num_args = 0..=1, value_name = "ID", conflicts_with_all = ["no_wait", "force"])]
     pub(crate) resume: Option<Option<String>>,
-    /// Give up after this time, even if the code lives longer.
+    /// Give up after this time, even if the code is valid for longer.
     #[arg(long, value_parser = duration, env = "DEVICE_FLOW_TIMEOUT", hide_env_values = true, value_name = "TIME")]
     pub(crate) timeout: Option<Duration>,
-    /// Keep the tokens in a file, not encrypted: the same as --store file.
+    /// Store the tokens in a file, not encrypted: the same as --store file.
     #[arg(long, conflicts_with = "store")]
     pub(crate) insecure_storage: bool,
     #[command(flatten)]
     pub(crate) hosts: GitHosts,
     #[command(flatten)]
-    pub(crate) look: Look,
+    pub(crate) prompt: PromptOptions,
 }
 
 #[derive(Debug, Args)]
@@ -160,22 +160,22 @@ pub(crate) struct Token {
     #[command(flatten)]
     pub(crate) target: Target,
     #[command(flatten)]
-    pub(crate) life: Life,
-    /// In which form to print it.
+    pub(crate) requirements: TokenRequirements,
+    /// The format to print it in.
     #[arg(long, value_enum, default_value_t = Format::Raw, value_name = "FORM")]
     pub(crate) format: Format,
 }
 
-/// How good a token must be.
+/// What the token must be like.
 #[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct Life {
-    /// The token must live this long yet; else it is refreshed [default: 5m, or a fifth of its life].
+pub(crate) struct TokenRequirements {
+    /// The token must stay valid for this long, else it is refreshed [default: 5m, or a fifth of its lifetime].
     #[arg(long, value_parser = duration, value_name = "TIME")]
     pub(crate) min_ttl: Option<Duration>,
-    /// Only the stored token, if it lives.
+    /// Only a stored token, if it is still valid.
     #[arg(long)]
     pub(crate) no_refresh: bool,
-    /// The ID token in place of the access token: who it is, for what asks for that (Kubernetes with OpenID Connect).
+    /// The ID token instead of the access token, for what identifies people with it (Kubernetes with OpenID Connect).
     #[arg(long)]
     pub(crate) id_token: bool,
 }
@@ -186,15 +186,15 @@ pub(crate) enum Format {
     Raw,
     /// An Authorization header, for curl -H
     Header,
-    /// One JSON object, with what is known of it
+    /// One JSON object with all that is known about it
     Json,
-    /// Lines for a shell to evaluate: ACCESS_TOKEN and ACCESS_TOKEN_EXPIRES_AT
+    /// Lines for a shell's eval: ACCESS_TOKEN and ACCESS_TOKEN_EXPIRES_AT
     Env,
 }
 
-/// Which sign-in, and nothing else.
+/// Which sign-in a command is about, and nothing else.
 #[derive(Debug, Args)]
-pub(crate) struct Which {
+pub(crate) struct TargetArgs {
     #[command(flatten)]
     pub(crate) target: Target,
 }
@@ -203,10 +203,10 @@ pub(crate) struct Which {
 pub(crate) struct Logout {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Of every profile.
+    /// Sign out of every profile.
     #[arg(long, conflicts_with_all = ["profile", "provider", "issuer", "device_endpoint", "client_id", "account"])]
     pub(crate) all: bool,
-    /// Tell the server nothing: the tokens live on there until they end by themselves.
+    /// Do not revoke the tokens: the server accepts them until they expire.
     #[arg(long)]
     pub(crate) no_revoke: bool,
 }
@@ -220,10 +220,10 @@ pub(crate) struct Use {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// Approve by itself after a few seconds, for scripts.
+    /// Approve the code automatically after a few seconds, for scripts.
     #[arg(long, conflicts_with = "serve")]
     pub(crate) yes: bool,
-    /// Only run the server, for other clients to sign in against.
+    /// Only run the server, for other clients to sign in to.
     #[arg(long)]
     pub(crate) serve: bool,
     /// The port of the server on 127.0.0.1; 0 takes a free one.
@@ -232,11 +232,11 @@ pub(crate) struct Demo {
     /// How long clients must wait between polls.
     #[arg(long, value_parser = duration, default_value = "2s", value_name = "TIME")]
     pub(crate) interval: Duration,
-    /// How long a code lives.
+    /// How long a code is valid.
     #[arg(long, value_parser = duration, default_value = "10m", value_name = "TIME")]
     pub(crate) lifetime: Duration,
     #[command(flatten)]
-    pub(crate) look: Look,
+    pub(crate) prompt: PromptOptions,
 }
 
 #[derive(Debug, Args)]
@@ -248,12 +248,12 @@ pub(crate) struct Completions {
 
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Write a page for every sub-command into this folder.
+    /// Write the pages of all sub-commands to this folder.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) to: Option<PathBuf>,
 }
 
-/// As the environment says it; an empty variable counts as unset.
+/// As a variable has it; an empty one counts as unset.
 fn verbosity(text: &str) -> Result<u8, String> {
     let number = if text.is_empty() { "0" } else { text };
     number.parse().map_err(|_| "write 1 or 2".to_owned())

@@ -1,113 +1,114 @@
-//! Owns git's credential-helper protocol (git-credential(1), gitcredentials(7)): what git asks on stdin, and the answer.
+//! Owns git's credential-helper protocol (git-credential(1), gitcredentials(7)): the request on stdin, and the answer.
 
-use super::host::Trust;
-use crate::args::{Git, Global, Life, ProviderName};
-use crate::end::End;
-use crate::session::{Chosen, Purpose, Session};
+use super::trust::Trust;
+use crate::args::{Git, Global, ProviderName, TokenRequirements};
+use crate::run_error::RunError;
+use crate::selection::Selection;
+use crate::session::{Purpose, Session};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, today};
-use crate::token::{Fresh, fresh};
+use crate::token::{ValidToken, valid_token};
 use device_flow_tokio::{Failure, SignInError, Stopped};
 use std::io::Read as _;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Git writes lines of at most 65535 bytes, and a handful of them.
+/// Git writes a handful of lines of at most 65535 bytes.
 const MOST: u64 = 1024 * 1024;
 
-/// What git says of the repository, and of a credential that did not do. What is not needed here is not kept.
+/// What git says about the repository, and about a rejected credential. Other keys are dropped.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Asked {
+struct Request {
     protocol: String,
     host: String,
     username: String,
-    /// Whether git can send something else than a user name and a password.
+    /// Whether git can send anything but a user name and a password.
     knows_authtype: bool,
     password: Zeroizing<String>,
     credential: Zeroizing<String>,
 }
 
-pub(crate) async fn git(args: Git, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+pub(crate) async fn git(args: Git, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {
     let is_get = match &*args.action {
         "get" => true,
         "erase" => false,
-        // `store`: what git would have kept came from here. And gitcredentials(7) has helpers ignore what they do not know.
+        // `store`: git would store what came from here. gitcredentials(7) has helpers ignore all other operations.
         _ => return Ok(()),
     };
-    let asked = read().await?;
-    let chosen = Chosen::new(global, flags, Purpose::UseTokens)?;
-    let said = chosen.said()?;
-    match Trust::of(&asked.protocol, &asked.host, &said) {
-        Trust::Ours => {}
-        // Nothing is said, so that git asks its next helper.
+    let request = read().await?;
+    let selection = Selection::new(global, flags, Purpose::UseTokens)?;
+    let options = selection.options()?;
+    match Trust::of(&request.protocol, &request.host, &options) {
+        Trust::Trusted => {}
+        // Without an answer, git asks its next helper.
         Trust::Foreign => return Ok(()),
-        Trust::OursInTheClear => {
+        Trust::WithoutTls => {
             terminal.note(&format!(
                 "The token is not sent to http://{}, where others could read it: use https.",
-                asked.host
+                request.host
             ));
             return Ok(());
         }
     }
     if !is_get {
-        return erase(&Session::open(&chosen, Purpose::UseTokens, terminal).await?, &asked).await;
+        return erase(&selection.open(Purpose::UseTokens, terminal).await?, &request).await;
     }
-    let is_gitlab = said.target.provider == Some(ProviderName::Gitlab);
-    match get(&chosen, args.bearer, is_gitlab, &asked, terminal).await {
+    let is_gitlab = options.target.provider == Some(ProviderName::Gitlab);
+    match get(&selection, args.bearer, is_gitlab, &request, terminal).await {
         Ok(answer) => terminal.raw(&answer),
-        // Without a word git would now ask the person for a user name and a password, which this host does not take, or a
-        // script would hang at that question. With `quit` it ends, below our line that says what helps; the exit code it ignores.
-        Err(end) => {
+        // Without an answer git would ask the person for a user name and a password, which this host does not accept; a
+        // script would hang at that question. With `quit` git stops, below our error message. It ignores the exit code.
+        Err(error) => {
             terminal.raw("quit=1\n")?;
-            Err(end)
+            Err(error)
         }
     }
 }
 
 async fn get(
-    chosen: &Chosen,
+    selection: &Selection,
     bearer: bool,
     is_gitlab: bool,
-    asked: &Asked,
+    request: &Request,
     terminal: &mut Terminal,
-) -> Result<Zeroizing<String>, End> {
-    if bearer && !asked.knows_authtype {
-        return Err(End::Usage(
-            "this git cannot send bearer tokens: git 2.46 or newer can. Or leave out --bearer".to_owned(),
+) -> Result<Zeroizing<String>, RunError> {
+    if bearer && !request.knows_authtype {
+        return Err(RunError::Usage(
+            "this git cannot send bearer tokens (git 2.46 or newer can): leave out --bearer".to_owned(),
         ));
     }
-    let session = Session::open(chosen, Purpose::UseTokens, terminal).await?;
-    let life = Life { min_ttl: None, no_refresh: false, id_token: false };
-    answer(bearer, is_gitlab, asked, &fresh(&session, life, terminal).await?)
+    let session = selection.open(Purpose::UseTokens, terminal).await?;
+    let requirements = TokenRequirements { min_ttl: None, no_refresh: false, id_token: false };
+    answer(bearer, is_gitlab, request, &valid_token(&session, requirements, terminal).await?)
 }
 
-fn answer(bearer: bool, is_gitlab: bool, asked: &Asked, fresh: &Fresh) -> Result<Zeroizing<String>, End> {
-    // Exposed to be printed: that is what was asked for.
-    let token = fresh.token.expose();
+fn answer(bearer: bool, is_gitlab: bool, request: &Request, valid: &ValidToken) -> Result<Zeroizing<String>, RunError> {
+    // Exposed to be printed, which is the purpose of the command.
+    let token = valid.token.expose();
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(End::Internal("the token does not fit into a header".to_owned()));
+        return Err(RunError::Internal("the token contains characters that a header cannot carry".to_owned()));
     }
-    // Which user name stands beside a token does not matter to most servers: git's own, if it has one. GitLab wants this one.
-    let username = if is_gitlab || asked.username.is_empty() { "oauth2" } else { &asked.username };
+    // Most servers ignore the user name beside a token, so git's own is used, if it has one. GitLab requires this one.
+    let username = if is_gitlab || request.username.is_empty() { "oauth2" } else { &request.username };
     let mut text = Zeroizing::new(if bearer {
         format!("capability[]=authtype\nauthtype=Bearer\ncredential={token}\nephemeral=1\n")
     } else {
         format!("username={username}\npassword={token}\n")
     });
-    if let Some(end) = fresh.expires_on {
+    if let Some(end) = valid.expires_on {
         text.push_str(&format!("password_expiry_utc={}\n", end.as_secs()));
     }
     Ok(text)
 }
 
-/// The server did not take a token. If it is the one that the next `get` would give, the next `get` must not: a refresh brings
-/// another, or says that only the person can help; then nobody is signed in here any more.
-async fn erase(session: &Session, asked: &Asked) -> Result<(), End> {
+/// A server rejected a token. If it is the one that the next `get` would return, it must be replaced: by a refresh, or
+/// if that needs a new sign-in, by removing it.
+async fn erase(session: &Session, request: &Request) -> Result<(), RunError> {
     let cache = session.cache().await?;
     let stored = session.request().min_life(Duration::ZERO).cached(&cache, today());
     let is_current = stored.is_some_and(|stored| {
         let token = stored.access_token().expose();
-        token == asked.password.as_str() || token == asked.credential.as_str()
+        token == request.password.as_str() || token == request.credential.as_str()
     });
     if !is_current {
         return Ok(());
@@ -115,53 +116,55 @@ async fn erase(session: &Session, asked: &Asked) -> Result<(), End> {
     match session.accounts()?.silent(&session.request().force_refresh()).await {
         Ok(_) => Ok(()),
         Err(SignInError::Stopped(Stopped::Failed(failure @ Failure::SignInNeeded(_)))) => {
-            session.accounts()?.forget(&session.request()).await.map_err(|error| session.end(error))?;
-            Err(session.end(failure))
+            session.accounts()?.forget(&session.request()).await.map_err(|error| session.error(error))?;
+            Err(session.error(failure))
         }
-        Err(error) => Err(session.end(error)),
+        Err(error) => Err(session.error(error)),
     }
 }
 
-/// Reads what git says: on a thread of its own, so that a person who started this by hand can end it.
-async fn read() -> Result<Asked, End> {
-    let wrong = |what: &str| End::Usage(format!("stdin is not what git writes to its credential helpers: {what}"));
-    let said = tokio::task::spawn_blocking(|| {
-        let mut said = Zeroizing::new(Vec::new());
-        std::io::stdin().lock().take(MOST).read_to_end(&mut said).map(|_| said)
+/// Reads the request: on another thread, so that a person who started this by hand can end it.
+async fn read() -> Result<Request, RunError> {
+    let wrong = |what: &str| RunError::Usage(format!("stdin is not what git writes to its credential helpers: {what}"));
+    let read = tokio::task::spawn_blocking(|| {
+        let mut bytes = Zeroizing::new(Vec::new());
+        std::io::stdin().lock().take(MOST).read_to_end(&mut bytes).map(|_| bytes)
     });
-    let said = said.await.map_err(|error| End::Internal(error.to_string()))?;
-    let said = said.map_err(|error| wrong(&error.to_string()))?;
-    if u64::try_from(said.len()).unwrap_or(MOST) >= MOST {
+    let read = read.await.map_err(|error| RunError::Internal(error.to_string()))?;
+    let bytes = read.map_err(|error| wrong(&error.to_string()))?;
+    if u64::try_from(bytes.len()).unwrap_or(MOST) >= MOST {
         return Err(wrong("too much"));
     }
-    parse(&said).map_err(wrong)
+    parse(&bytes).map_err(wrong)
 }
 
-/// Lines `key=value`, up to an empty one. Keys that are not needed here are ignored, as the protocol wants it.
-fn parse(said: &[u8]) -> Result<Asked, &'static str> {
-    let mut asked = Asked::default();
-    let text = std::str::from_utf8(said).map_err(|_| "not UTF-8")?;
+/// Lines `key=value`, up to an empty one. Unknown keys are ignored, as the protocol demands.
+fn parse(bytes: &[u8]) -> Result<Request, &'static str> {
+    let mut request = Request::default();
+    let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8")?;
     for line in text.split('\n') {
         if line.is_empty() {
             break;
         }
-        // What other programs take for the end of a line would be a second line to them.
+        // Other programs may take these for the end of a line, and so read two lines where git wrote one.
         if line.contains(['\0', '\r']) {
             return Err("a NUL or a carriage return");
         }
         let (key, value) = line.split_once('=').ok_or("a line without =")?;
         match key {
-            "protocol" => value.clone_into(&mut asked.protocol),
-            "host" => value.clone_into(&mut asked.host),
-            "username" => value.clone_into(&mut asked.username),
-            "password" => value.clone_into(&mut asked.password),
-            "credential" => value.clone_into(&mut asked.credential),
-            // An empty one takes back those before it.
-            "capability[]" => asked.knows_authtype = !value.is_empty() && (asked.knows_authtype || value == "authtype"),
+            "protocol" => value.clone_into(&mut request.protocol),
+            "host" => value.clone_into(&mut request.host),
+            "username" => value.clone_into(&mut request.username),
+            "password" => value.clone_into(&mut request.password),
+            "credential" => value.clone_into(&mut request.credential),
+            // An empty value clears the list.
+            "capability[]" => {
+                request.knows_authtype = !value.is_empty() && (request.knows_authtype || value == "authtype")
+            }
             _ => {}
         }
     }
-    Ok(asked)
+    Ok(request)
 }
 
 #[cfg(test)]
@@ -169,11 +172,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn git_is_read_as_git_credential_1_says() {
+    fn a_request_is_read_as_git_credential_1_says() {
         let said = b"capability[]=state\ncapability[]=authtype\nprotocol=https\nhost=example.com:8443\nwwwauth[]=Basic realm=\"x=y\"\n\
             path=a=b.git\nusername=ada\npassword=canary=1\nnew-key=\n\nhost=too.late\n";
-        let asked = parse(said);
-        let expected = Asked {
+        let request = parse(said);
+        let expected = Request {
             protocol: "https".to_owned(),
             host: "example.com:8443".to_owned(),
             username: "ada".to_owned(),
@@ -181,16 +184,16 @@ mod tests {
             password: Zeroizing::new("canary=1".to_owned()),
             credential: Zeroizing::default(),
         };
-        assert_eq!(asked, Ok(expected));
-        // The end of the file is the end, too; the last of two counts, as in git.
-        assert_eq!(parse(b"host=a\nhost=b").map(|asked| asked.host), Ok("b".to_owned()));
-        let taken_back = parse(b"capability[]=authtype\ncapability[]=\n").map(|asked| asked.knows_authtype);
-        assert_eq!(taken_back, Ok(false));
-        assert_eq!(parse(b""), Ok(Asked::default()));
+        assert_eq!(request, Ok(expected));
+        // Without an empty line the request ends with the file; of two values the last counts, as in git.
+        assert_eq!(parse(b"host=a\nhost=b").map(|request| request.host), Ok("b".to_owned()));
+        let cleared = parse(b"capability[]=authtype\ncapability[]=\n").map(|request| request.knows_authtype);
+        assert_eq!(cleared, Ok(false));
+        assert_eq!(parse(b""), Ok(Request::default()));
     }
 
     #[test]
-    fn what_git_would_not_write_is_refused() {
+    fn input_that_git_would_not_write_is_refused() {
         for said in [
             &b"host=a\0b\n"[..],
             b"host=github.com\rhost=evil.example\n",

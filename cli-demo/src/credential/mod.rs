@@ -1,21 +1,20 @@
-//! Owns the `credential` sub-command: which program asks, and thereby which language is spoken on stdout.
+//! Owns the `credential` sub-command: which program asks, and so which format it gets.
 
 mod git;
-mod host;
 mod kubernetes;
+mod trust;
 
 use crate::args::{Credential, Global, Program};
-use crate::end::End;
+use crate::run_error::RunError;
 use crate::settings::Settings;
 use crate::terminal::Terminal;
-pub(crate) use host::Host;
 
 pub(crate) async fn credential(
     args: Credential,
     flags: Settings,
     global: &Global,
     terminal: &mut Terminal,
-) -> Result<(), End> {
+) -> Result<(), RunError> {
     match args.program {
         Program::Git(args) => git::git(*args, flags, global, terminal).await,
         Program::Kubernetes(args) => kubernetes::kubernetes(*args, flags, global, terminal).await,

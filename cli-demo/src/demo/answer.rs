@@ -1,4 +1,4 @@
-//! Owns what clients are answered on the wire: JSON, OAuth errors by name, and the trouble the server makes when asked to.
+//! Owns the answers to clients on the wire: JSON, OAuth errors by name, and the faults that a person can ask for.
 
 use std::future::ready;
 use std::io;
@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
 
-/// An answer without what was asked for: an error of RFC 6749 §5.2 or RFC 8628 §3.5 (a text inside is its
-/// `error_description`), or, last, what a server in trouble answers.
+/// A negative answer: an error of RFC 6749 §5.2 or RFC 8628 §3.5 (with its `error_description`), or what a faulty
+/// server answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     InvalidRequest(&'static str),
@@ -24,7 +24,7 @@ pub(super) enum Refusal {
     AccessDenied,
     ExpiredToken,
     ServerError,
-    /// 503 and a line of text, as a proxy in front of a dead server gives.
+    /// 503 and a line of text, like a proxy whose server is down.
     Unavailable,
     /// 429 with `Retry-After`, in seconds.
     RetryLater(u64),
@@ -38,7 +38,7 @@ pub(super) fn json(status: StatusCode, value: &Value) -> Response {
 }
 
 impl Refusal {
-    /// Name and description, of those that are OAuth errors.
+    /// Name and description of an OAuth error.
     fn error(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::InvalidRequest(why) => ("invalid_request", why),
@@ -46,31 +46,22 @@ impl Refusal {
             Self::InvalidGrant(why) => ("invalid_grant", why),
             Self::InvalidScope => ("invalid_scope", "the scope is malformed or more than was granted"),
             Self::UnsupportedGrantType => ("unsupported_grant_type", "use the device code or the refresh token grant"),
-            Self::AuthorizationPending => ("authorization_pending", "nobody has decided yet; ask again later"),
+            Self::AuthorizationPending => ("authorization_pending", "the person has not decided yet"),
             Self::SlowDown => ("slow_down", "wait 5 seconds longer from now on"),
-            Self::AccessDenied => ("access_denied", "the person said no"),
+            Self::AccessDenied => ("access_denied", "the person denied the request"),
             Self::ExpiredToken => ("expired_token", "the device code has expired"),
-            Self::ServerError => ("server_error", "no random numbers to be had"),
+            Self::ServerError => ("server_error", "no random numbers available"),
             Self::Unavailable | Self::RetryLater(_) | Self::HungUp => return None,
         })
     }
 
-    /// In short, as a person would look it up.
+    /// A short name, as a person would look it up.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Unavailable => "503",
-            Self::RetryLater(_) => "429",
-            Self::HungUp => "no answer",
-            Self::InvalidRequest(_)
-            | Self::InvalidClient
-            | Self::InvalidGrant(_)
-            | Self::InvalidScope
-            | Self::UnsupportedGrantType
-            | Self::AuthorizationPending
-            | Self::SlowDown
-            | Self::AccessDenied
-            | Self::ExpiredToken
-            | Self::ServerError => self.error().map_or("", |(name, _)| name),
+        match self.error() {
+            Some((name, _)) => name,
+            None if self == Self::Unavailable => "503",
+            None if self == Self::HungUp => "no answer",
+            None => "429",
         }
     }
 
@@ -106,7 +97,7 @@ impl IntoResponse for Refusal {
             (Self::RetryLater(seconds), _) => {
                 (status, [(RETRY_AFTER, seconds.to_string())], "Too many requests.\n").into_response()
             }
-            // A body that fails before its first byte: the server sends nothing at all, not even a status, and hangs up.
+            // A body that fails before its first byte: the server closes the connection without sending even a status.
             (Self::HungUp, _) => {
                 let broken = ready(Err::<Bytes, _>(io::Error::from(io::ErrorKind::ConnectionAborted)));
                 Body::from_stream(stream::once(broken)).into_response()

@@ -1,25 +1,24 @@
-//! Owns the pages where a person decides: which page answers what.
+//! Owns the pages where a person decides: which page answers which request.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::answer::Refusal;
+use super::authority::CodeProblem;
 use super::form::Form;
 use super::grant::Decision;
 use super::pages::device as pages;
 use super::pages::frame;
 use super::site::{Arrival, Site};
-use super::state::CodeProblem;
-use super::visitor::{NotOurs, Visitor};
+use super::visitor::{BadForm, Submission, Visitor};
 
-/// The form for the code, or with `?user_code=` the question itself. Never a decision: opening an address decides nothing.
+/// The form for the code, or with `?user_code=` the question itself. Opening an address never decides anything.
 pub(super) async fn enter_code(
     State(site): State<Arc<Site>>,
     Extension(Arrival(now)): Extension<Arrival>,
@@ -31,50 +30,39 @@ pub(super) async fn enter_code(
     Ok(match query.as_ref().map(|query| query.get("user_code")) {
         Ok(None) => visitor.see(StatusCode::OK, pages::enter_code(&visitor.form_token, "", None)),
         Ok(Some(typed)) => confirm(&visitor, &site, typed, now),
-        Err(_) => refuse(&visitor, NotOurs::Broken),
+        Err(_) => refuse(&visitor, BadForm::Broken),
     })
 }
 
-/// The code as typed: shows who asks for what.
-pub(super) async fn look_up(
-    State(site): State<Arc<Site>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let visitor = Visitor::recognise(&site, &headers)?;
-    Ok(match visitor.own_form(&site, &headers, &body) {
-        Err(not_ours) => refuse(&visitor, not_ours),
-        Ok(form) => match form.get("user_code") {
-            None => turn_away(&visitor, StatusCode::BAD_REQUEST, pages::NO_CODE),
-            Some(typed) => confirm(&visitor, &site, typed, now),
-        },
-    })
+/// The code as typed: shows which client asks for what.
+pub(super) async fn look_up(Submission { site, visitor, form, now }: Submission) -> Response {
+    let form = match form {
+        Ok(form) => form,
+        Err(bad_form) => return refuse(&visitor, bad_form),
+    };
+    match form.get("user_code") {
+        None => turn_away(&visitor, StatusCode::BAD_REQUEST, pages::NO_CODE),
+        Some(typed) => confirm(&visitor, &site, typed, now),
+    }
 }
 
 /// Approve or deny.
-pub(super) async fn decide(
-    State(site): State<Arc<Site>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let visitor = Visitor::recognise(&site, &headers)?;
-    let form = match visitor.own_form(&site, &headers, &body) {
-        Ok(form) => form,
-        Err(not_ours) => return Ok(refuse(&visitor, not_ours)),
+pub(super) async fn decide(Submission { site, visitor, form, now }: Submission) -> Response {
+    let decision = |form: Form| match form.get("decision") {
+        Some("approve") => Ok((Decision::Approve, form)),
+        Some("deny") => Ok((Decision::Deny, form)),
+        Some(_) | None => Err(BadForm::Broken),
     };
-    let decision = match form.get("decision") {
-        Some("approve") => Decision::Approve,
-        Some("deny") => Decision::Deny,
-        Some(_) | None => return Ok(refuse(&visitor, NotOurs::Broken)),
+    let (decision, form) = match form.and_then(decision) {
+        Ok(decided) => decided,
+        Err(bad_form) => return refuse(&visitor, bad_form),
     };
     let typed = form.get("user_code").unwrap_or_default();
     let decided = site.authority().decide(typed, decision, now);
-    Ok(match decided {
-        Ok(ask) => visitor.see(StatusCode::OK, pages::decided(decision, &ask.client_id)),
+    match decided {
+        Ok(request) => visitor.see(StatusCode::OK, pages::decided(decision, &request.client_id)),
         Err(problem) => explain(&visitor, problem, typed),
-    })
+    }
 }
 
 pub(super) async fn style() -> impl IntoResponse {
@@ -93,7 +81,7 @@ fn confirm(visitor: &Visitor, site: &Site, typed: &str, now: Duration) -> Respon
     }
 }
 
-/// The form for the code again, with what was wrong with the last one.
+/// The form for the code again, with what is wrong with the last one.
 fn explain(visitor: &Visitor, problem: CodeProblem, typed: &str) -> Response {
     let status = match problem {
         CodeProblem::Unknown => StatusCode::NOT_FOUND,
@@ -104,12 +92,12 @@ fn explain(visitor: &Visitor, problem: CodeProblem, typed: &str) -> Response {
     if status == StatusCode::TOO_MANY_REQUESTS { ([(RETRY_AFTER, "60")], page).into_response() } else { page }
 }
 
-fn refuse(visitor: &Visitor, not_ours: NotOurs) -> Response {
-    let why = match not_ours {
-        NotOurs::Broken => pages::BAD_FORM,
-        NotOurs::Foreign => pages::FOREIGN_FORM,
+fn refuse(visitor: &Visitor, bad_form: BadForm) -> Response {
+    let why = match bad_form {
+        BadForm::Broken => pages::BAD_FORM,
+        BadForm::Foreign => pages::FOREIGN_FORM,
     };
-    turn_away(visitor, not_ours.status(), why)
+    turn_away(visitor, bad_form.status(), why)
 }
 
 fn turn_away(visitor: &Visitor, status: StatusCode, why: &'static str) -> Response {

@@ -1,12 +1,12 @@
-//! Owns how a form body or a query string becomes parameters (RFC 6749 §3.1, §3.2).
+//! Owns parsing of form bodies and query strings into parameters (RFC 6749 §3.1, §3.2).
 
 use axum::http::{HeaderMap, header::CONTENT_TYPE};
 
-/// Parameters by name: none repeated, none empty.
+/// Parameters by name, none of them repeated.
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// A body of `application/x-www-form-urlencoded`; the error is a text for the sender.
+    /// A body of `application/x-www-form-urlencoded`. The error is an `error_description`.
     pub(super) fn from_body(headers: &HeaderMap, body: &[u8]) -> Result<Self, &'static str> {
         let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = media_type.split(';').next().unwrap_or_default().trim();
@@ -16,11 +16,11 @@ impl Form {
         Self::parse(body)
     }
 
-    /// A query string or the bytes of a body; the error is a text for the sender.
+    /// A query string or the bytes of a body. The error is an `error_description`.
     pub(super) fn parse(encoded: &[u8]) -> Result<Self, &'static str> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(encoded) {
-            // RFC 8707 §2 alone allows to repeat a parameter, one that this server ignores.
+            // The only parameter that may be repeated (RFC 8707 §2); this server ignores it.
             if name == "resource" {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Owns one sign-in: its life from the code to the token, the polling law, its last polls, and trouble made on purpose.
+//! Owns one sign-in: its states from code to token, the polling law, its last polls, and faults on purpose.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,47 +14,46 @@ mod tests;
 
 /// RFC 8628 §3.5: what each `slow_down` adds to the interval, for good.
 pub(super) const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// What [`Trouble::RetryAfter`] asks for, in seconds.
+/// The seconds in [`Fault::RetryAfter`].
 pub(super) const RETRY_AFTER: u64 = 10;
-/// How many polls an outage lasts: enough to see a back-off grow.
+/// For how many polls an outage lasts: enough to see the back-off grow.
 pub(super) const OUTAGE: u32 = 3;
-/// How many polls of one sign-in are kept.
+/// How many polls of a sign-in are stored.
 const MOST_POLLS: usize = 100;
 
-/// What a client asks for: the request of RFC 8628 §3.1.
+/// The device authorization request (RFC 8628 §3.1).
 #[derive(Debug, Clone)]
-pub(super) struct Ask {
+pub(super) struct AuthorizationRequest {
     pub(super) client_id: String,
     /// Scope tokens, separated by spaces; may be empty.
     pub(super) scope: String,
-    /// The S256 challenge of RFC 7636, when the client sent one.
+    /// The S256 challenge of RFC 7636, if the client sent one.
     pub(super) code_challenge: Option<String>,
 }
 
-/// What a person said on the page.
+/// What a person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Decision {
     Approve,
     Deny,
 }
 
-/// A sign-in that a client has begun. All times are since the server started.
+/// A sign-in. All times are since the server started.
 pub(super) struct Grant {
     pub(super) number: u64,
-    pub(super) ask: Ask,
+    pub(super) ask: AuthorizationRequest,
     pub(super) user_code: String,
     pub(super) issued: Duration,
     pub(super) expires: Duration,
-    /// At first, and now.
     pub(super) first_interval: Duration,
     pub(super) interval: Duration,
     phase: Phase,
     polls: VecDeque<Poll>,
-    counted: Counted,
-    /// What comes next, and for how many polls.
-    trouble: Option<(Trouble, u32)>,
-    /// What a `Retry-After` demands of the next gap.
-    hold: Duration,
+    counts: PollCounts,
+    /// The fault of the next polls, and of how many.
+    fault: Option<(Fault, u32)>,
+    /// How long a `Retry-After` makes the next gap.
+    retry_after: Duration,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,40 +64,40 @@ enum Phase {
     Redeemed,
 }
 
-/// How a sign-in stands, as a watcher sees it.
+/// The state of a sign-in, as the pages show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Status {
     Waiting,
-    /// The client has not asked since.
+    /// The client has not polled since.
     Approved,
     SignedIn,
     Denied,
     Expired,
 }
 
-/// One question of the client, and its answer.
+/// One poll, and its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Poll {
     /// Counted from 1.
     pub(super) number: u64,
     pub(super) at: Duration,
-    /// Since the answer before, or since the code was issued. Answers take no time here.
+    /// The time since the poll before, or since the code was issued.
     pub(super) waited: Duration,
-    /// What the law wanted it to wait.
+    /// The time that it had to wait.
     pub(super) due: Duration,
     pub(super) answer: Result<(), Refusal>,
 }
 
-/// All polls there ever were, also those that are no longer kept.
+/// The number of all polls, also of those that are no longer stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Counted {
+pub(super) struct PollCounts {
     pub(super) polls: u64,
     pub(super) lawful: u64,
 }
 
-/// What the server can be told to do wrong at the next polls.
+/// What the server can do wrong at the next polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum Fault {
     SlowDown,
     Unavailable,
     HangUp,
@@ -108,7 +107,7 @@ pub(super) enum Trouble {
 impl Grant {
     pub(super) fn new(
         number: u64,
-        ask: Ask,
+        ask: AuthorizationRequest,
         user_code: String,
         now: Duration,
         (interval, life): (Duration, Duration),
@@ -123,46 +122,46 @@ impl Grant {
             interval,
             phase: Phase::Waiting,
             polls: VecDeque::new(),
-            counted: Counted::default(),
-            trouble: None,
-            hold: Duration::ZERO,
+            counts: PollCounts::default(),
+            fault: None,
+            retry_after: Duration::ZERO,
         }
     }
 
     /// One poll (RFC 8628 §3.4, §3.5). `Ok` once, when it redeems the code.
     pub(super) fn poll(&mut self, verifier: Option<&str>, now: Duration) -> Result<(), Refusal> {
-        let waited = now.saturating_sub(self.last_heard());
+        let waited = now.saturating_sub(self.last_answer());
         let due = self.due();
         let answer = self.answer(waited, verifier, now);
-        self.hold = match answer {
+        self.retry_after = match answer {
             Err(Refusal::RetryLater(seconds)) => Duration::from_secs(seconds),
             Ok(()) | Err(_) => Duration::ZERO,
         };
-        self.counted.polls += 1;
-        self.counted.lawful += u64::from(waited >= due);
+        self.counts.polls += 1;
+        self.counts.lawful += u64::from(waited >= due);
         if self.polls.len() >= MOST_POLLS {
             self.polls.pop_front();
         }
-        self.polls.push_back(Poll { number: self.counted.polls, at: now, waited, due, answer });
+        self.polls.push_back(Poll { number: self.counts.polls, at: now, waited, due, answer });
         answer
     }
 
     fn answer(&mut self, waited: Duration, verifier: Option<&str>, now: Duration) -> Result<(), Refusal> {
-        // A server that is down looks at nothing.
-        let trouble = self.next_trouble();
-        match trouble {
-            Some(Trouble::Unavailable) => return Err(Refusal::Unavailable),
-            Some(Trouble::HangUp) => return Err(Refusal::HungUp),
-            Some(Trouble::RetryAfter) => return Err(Refusal::RetryLater(RETRY_AFTER)),
-            Some(Trouble::SlowDown) | None => {}
+        // A server that is down checks nothing.
+        let fault = self.next_fault();
+        match fault {
+            Some(Fault::Unavailable) => return Err(Refusal::Unavailable),
+            Some(Fault::HangUp) => return Err(Refusal::HungUp),
+            Some(Fault::RetryAfter) => return Err(Refusal::RetryLater(RETRY_AFTER)),
+            Some(Fault::SlowDown) | None => {}
         }
         if self.phase == Phase::Redeemed {
-            return Err(Refusal::InvalidGrant("the device code was redeemed before"));
+            return Err(Refusal::InvalidGrant("the device code was already redeemed"));
         }
         if now >= self.expires {
             return Err(Refusal::ExpiredToken);
         }
-        if waited < self.interval || trouble == Some(Trouble::SlowDown) {
+        if waited < self.interval || fault == Some(Fault::SlowDown) {
             self.interval = self.interval.saturating_add(SLOW_DOWN);
             return Err(Refusal::SlowDown);
         }
@@ -179,13 +178,13 @@ impl Grant {
         }
     }
 
-    fn next_trouble(&mut self) -> Option<Trouble> {
-        let (trouble, times) = self.trouble?;
-        self.trouble = times.checked_sub(1).filter(|left| *left > 0).map(|left| (trouble, left));
-        Some(trouble)
+    fn next_fault(&mut self) -> Option<Fault> {
+        let (fault, times) = self.fault?;
+        self.fault = times.checked_sub(1).filter(|left| *left > 0).map(|left| (fault, left));
+        Some(fault)
     }
 
-    /// Records what the person said; false when something else was said before. Saying the same twice is a double click.
+    /// Records a decision. Returns false if another one was made before; the same one twice is a double click.
     pub(super) fn decide(&mut self, decision: Decision) -> bool {
         let decided = match (self.phase, decision) {
             (Phase::Waiting, Decision::Approve) => Phase::Approved,
@@ -197,27 +196,27 @@ impl Grant {
         true
     }
 
-    /// Trouble from the next poll on, instead of any that was to come.
-    pub(super) fn trouble(&mut self, trouble: Trouble) {
-        let times = match trouble {
-            Trouble::SlowDown | Trouble::RetryAfter => 1,
-            Trouble::Unavailable | Trouble::HangUp => OUTAGE,
+    /// A fault from the next poll on, in place of any other.
+    pub(super) fn add_fault(&mut self, fault: Fault) {
+        let times = match fault {
+            Fault::SlowDown | Fault::RetryAfter => 1,
+            Fault::Unavailable | Fault::HangUp => OUTAGE,
         };
-        self.trouble = Some((trouble, times));
+        self.fault = Some((fault, times));
     }
 
-    /// Ends the code's life now, if it has not ended before.
+    /// Lets the code expire now, unless it has already.
     pub(super) fn expire(&mut self, now: Duration) {
         self.expires = self.expires.min(now);
     }
 
-    pub(super) fn standing(&self, now: Duration) -> Standing {
+    pub(super) fn status(&self, now: Duration) -> Status {
         match self.phase {
-            Phase::Redeemed => Standing::SignedIn,
-            Phase::Denied => Standing::Denied,
-            Phase::Waiting | Phase::Approved if now >= self.expires => Standing::Expired,
-            Phase::Waiting => Standing::Waiting,
-            Phase::Approved => Standing::Approved,
+            Phase::Redeemed => Status::SignedIn,
+            Phase::Denied => Status::Denied,
+            Phase::Waiting | Phase::Approved if now >= self.expires => Status::Expired,
+            Phase::Waiting => Status::Waiting,
+            Phase::Approved => Status::Approved,
         }
     }
 
@@ -225,16 +224,16 @@ impl Grant {
         self.phase == Phase::Waiting
     }
 
-    /// Whether the client has heard how it ends, or will not ask again.
+    /// Whether the client knows how it ended, or will not poll again.
     pub(super) fn is_over(&self, now: Duration) -> bool {
-        let heard = self.polls.back().is_some_and(|poll| {
+        let knows = self.polls.back().is_some_and(|poll| {
             matches!(
                 poll.answer,
                 Ok(()) | Err(Refusal::AccessDenied | Refusal::ExpiredToken | Refusal::InvalidGrant(_))
             )
         });
-        // A client counts the life of its code, too. One that a button ended early may ask once more.
-        heard || now >= self.expires.saturating_add(self.due()).saturating_add(SLOW_DOWN)
+        // A client also keeps its own deadline. If a button expired the code early, it may poll once more.
+        knows || now >= self.expires.saturating_add(self.due()).saturating_add(SLOW_DOWN)
     }
 
     /// The last polls, the oldest first.
@@ -242,22 +241,22 @@ impl Grant {
         self.polls.iter()
     }
 
-    pub(super) fn counted(&self) -> Counted {
-        self.counted
+    pub(super) fn counts(&self) -> PollCounts {
+        self.counts
     }
 
-    /// The trouble to come, and for how many polls.
-    pub(super) fn trouble_ahead(&self) -> Option<(Trouble, u32)> {
-        self.trouble
+    /// The fault of the next polls, and of how many.
+    pub(super) fn pending_fault(&self) -> Option<(Fault, u32)> {
+        self.fault
     }
 
     /// How long the next gap must be.
     pub(super) fn due(&self) -> Duration {
-        self.interval.max(self.hold)
+        self.interval.max(self.retry_after)
     }
 
-    /// When the client was answered last.
-    pub(super) fn last_heard(&self) -> Duration {
+    /// When the client got its last answer.
+    pub(super) fn last_answer(&self) -> Duration {
         self.polls.back().map_or(self.issued, |poll| poll.at)
     }
 }
@@ -268,7 +267,7 @@ impl Poll {
     }
 }
 
-/// RFC 7636 §4.6; a verifier without a challenge is a downgrade (RFC 9700 §2.1.1).
+/// RFC 7636 §4.6. A verifier without a challenge is refused as a downgrade (RFC 9700 §2.1.1).
 fn proves_possession(challenge: Option<&str>, verifier: Option<&str>) -> bool {
     match (challenge, verifier) {
         (None, None) => true,

@@ -1,4 +1,4 @@
-//! Owns what all of the demo server's answers share: routes, the host check and security headers.
+//! Owns what all answers of the demo server share: routes, the check of the Host header, and security headers.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use super::site::{Arrival, Site};
 use super::{browser, live, oauth};
 
-/// No request of ours comes near this.
+/// Far more than any legitimate request.
 const BODY_LIMIT: usize = 16 * 1024;
 
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -22,11 +22,11 @@ const HEADERS: [(HeaderName, &str); 5] = [
     ),
     (header::X_FRAME_OPTIONS, "DENY"), // RFC 6749 §10.13, for browsers without frame-ancestors
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (header::REFERRER_POLICY, "no-referrer"), // the address of a page may hold a user code
+    (header::REFERRER_POLICY, "no-referrer"), // the address of a page may contain a user code
     (header::CACHE_CONTROL, "no-store"),      // RFC 6749 §5.1
 ];
 
-/// Of the pages that refresh themselves: one script of ours, which talks to us alone.
+/// For the live pages: they have one script, which connects to this server only.
 const SCRIPTED: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; \
     frame-ancestors 'none'; base-uri 'none'";
 
@@ -67,15 +67,15 @@ async fn guard(
     next: Next,
 ) -> Response {
     let arrival = Arrival(site.now());
-    let may_change = request.method() == Method::POST;
+    let may_change_something = request.method() == Method::POST;
     site.count_request(route.as_ref());
-    let mut response = if site.is_called(&request) {
+    let mut response = if site.is_addressed_by(&request) {
         request.extensions_mut().insert(arrival);
         next.run(request).await
     } else {
         (StatusCode::MISDIRECTED_REQUEST, "This server answers to its loopback address only.\n").into_response()
     };
-    // The pages with a script bring their own policy.
+    // The live pages have their own policy.
     let policy = response.headers_mut().remove(header::CONTENT_SECURITY_POLICY);
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -83,8 +83,8 @@ async fn guard(
     if let Some(policy) = policy {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    if may_change {
-        site.tell_change();
+    if may_change_something {
+        site.notify_change();
     }
     response
 }

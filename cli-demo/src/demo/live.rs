@@ -1,12 +1,10 @@
-//! Owns the live views' behaviour: what each shows, the events that keep it up to date, and the buttons to misbehave.
+//! Owns the behaviour of the live pages: what each shows, the events that update it, and the buttons to misbehave.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Extension;
-use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
@@ -16,20 +14,20 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 
 use super::answer::Refusal;
-use super::grant::Trouble;
+use super::authority::Misbehaviour;
+use super::grant::Fault;
 use super::pages::{frame, home, live};
-use super::site::{Arrival, Site};
-use super::state::Misbehaviour;
-use super::visitor::{NotOurs, Visitor};
+use super::site::Site;
+use super::visitor::{BadForm, Submission, Visitor};
 
-/// How often something is looked at that changes with the time alone.
+/// How often a page is updated that changes only with time.
 const TICK: Duration = Duration::from_secs(1);
 
 /// What a page shows.
 #[derive(Debug, Clone, Copy)]
 enum View {
     Home,
-    /// The newest sign-in, as soon as there is one.
+    /// Leads to the newest sign-in, as soon as there is one.
     Newest,
     One(u64),
 }
@@ -59,40 +57,36 @@ pub(super) async fn watch(
 
 /// A button was pressed.
 pub(super) async fn misbehave(
-    State(site): State<Arc<Site>>,
     Path(number): Path<String>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let visitor = Visitor::recognise(&site, &headers)?;
-    let asked = visitor.own_form(&site, &headers, &body).and_then(|form| {
+    Submission { site, visitor, form, now }: Submission,
+) -> Response {
+    let asked = form.and_then(|form| {
         Ok(match form.get("what") {
-            Some("slow_down") => Misbehaviour::Trouble(Trouble::SlowDown),
-            Some("retry_after") => Misbehaviour::Trouble(Trouble::RetryAfter),
-            Some("unavailable") => Misbehaviour::Trouble(Trouble::Unavailable),
-            Some("hang_up") => Misbehaviour::Trouble(Trouble::HangUp),
+            Some("slow_down") => Misbehaviour::Fault(Fault::SlowDown),
+            Some("retry_after") => Misbehaviour::Fault(Fault::RetryAfter),
+            Some("unavailable") => Misbehaviour::Fault(Fault::Unavailable),
+            Some("hang_up") => Misbehaviour::Fault(Fault::HangUp),
             Some("expire") => Misbehaviour::Expire,
             Some("deny") => Misbehaviour::Deny,
-            Some(_) | None => return Err(NotOurs::Broken),
+            Some(_) | None => return Err(BadForm::Broken),
         })
     });
     let what = match asked {
         Ok(what) => what,
-        Err(not_ours) => {
-            let why = match not_ours {
-                NotOurs::Broken => live::BROKEN,
-                NotOurs::Foreign => live::FOREIGN,
+        Err(bad_form) => {
+            let why = match bad_form {
+                BadForm::Broken => live::BROKEN,
+                BadForm::Foreign => live::FOREIGN,
             };
-            return Ok(show(&site, &visitor, &number, not_ours.status(), (true, Some(why))));
+            return show(&site, &visitor, &number, bad_form.status(), (true, Some(why)));
         }
     };
     let done = number.parse().is_ok_and(|number| site.authority().misbehave(number, what, now));
-    Ok(if done {
+    if done {
         Redirect::to(&format!("/live/{number}")).into_response()
     } else {
         show(&site, &visitor, &number, StatusCode::CONFLICT, (true, Some(live::TOO_LATE)))
-    })
+    }
 }
 
 pub(super) async fn home_events(State(site): State<Arc<Site>>) -> impl IntoResponse {
@@ -106,7 +100,7 @@ pub(super) async fn newest_events(State(site): State<Arc<Site>>) -> impl IntoRes
 pub(super) async fn events(State(site): State<Arc<Site>>, Path(number): Path<String>) -> Response {
     match number.parse().ok().filter(|number| site.authority().grant(*number).is_some()) {
         Some(number) => events_of(site, View::One(number)).into_response(),
-        // 204 tells a browser not to come again.
+        // 204 tells the browser not to reconnect.
         None => StatusCode::NO_CONTENT.into_response(),
     }
 }
@@ -141,16 +135,17 @@ fn newest_number(site: &Site) -> Option<u64> {
 fn events_of(site: Arc<Site>, view: View) -> impl IntoResponse {
     let changes = site.changes();
     let watcher =
-        Watcher { site, view, changes, told: HashMap::new(), ready: VecDeque::new(), begun: false, over: false };
+        Watcher { site, view, changes, sent: HashMap::new(), ready: VecDeque::new(), begun: false, over: false };
     Sse::new(watcher.stream()).keep_alive(KeepAlive::default())
 }
 
-/// Somebody who looks at a view, and is told only what has changed.
+/// An open page, which gets only what has changed.
 struct Watcher {
     site: Arc<Site>,
     view: View,
     changes: watch::Receiver<bool>,
-    told: HashMap<&'static str, String>,
+    /// The parts as the page has them.
+    sent: HashMap<&'static str, String>,
     ready: VecDeque<Event>,
     begun: bool,
     over: bool,
@@ -167,18 +162,18 @@ impl Watcher {
                     return None;
                 }
                 if watcher.begun {
-                    // Either way it is time to look again.
+                    // After a change or a tick.
                     let _ = tokio::time::timeout(TICK, watcher.changes.changed()).await;
                 }
                 watcher.begun = true;
-                // The last thing that happens before the server stops is worth telling, too.
+                // The last change before the server stops is sent as well.
                 watcher.over = *watcher.changes.borrow_and_update();
-                watcher.look();
+                watcher.update();
             }
         })
     }
 
-    fn look(&mut self) {
+    fn update(&mut self) {
         let (now, authority) = (self.site.now(), self.site.authority());
         let newest = authority.grants().next().map(|grant| grant.number);
         let parts = match self.view {
@@ -200,9 +195,9 @@ impl Watcher {
         };
         for (id, part) in parts {
             let part = part.into_string();
-            if self.told.get(id) != Some(&part) {
+            if self.sent.get(id) != Some(&part) {
                 self.ready.push_back(Event::default().event(id).data(&part));
-                self.told.insert(id, part);
+                self.sent.insert(id, part);
             }
         }
     }

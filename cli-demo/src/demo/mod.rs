@@ -1,20 +1,20 @@
-//! The demo: a small real authorization server of RFC 8628 on loopback. This file owns its start, its stop and its handle.
+//! The demo: a small authorization server of RFC 8628 on loopback. This file owns its start, its stop and its handle.
 //!
-//! It forgets everything when it stops, believes every public client's name, and knows one person, who is always signed
-//! in: right for a demo and for tests, wrong for anything else.
+//! It stores nothing, accepts every public client, and has one user, who is always signed in: right for a demo and for
+//! tests, wrong for anything else.
 
 mod answer;
+mod authority;
 mod browser;
 mod form;
 mod grant;
 mod http;
 mod live;
 mod oauth;
+mod options;
 mod pages;
 mod random;
-mod setting;
 mod site;
-mod state;
 mod visitor;
 
 use std::io;
@@ -28,8 +28,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use grant::Decision;
-pub use setting::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options};
-use setting::{EMAIL, PERSON};
+pub use options::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options};
+use options::{EMAIL, PERSON};
 use site::Site;
 
 /// How long an open connection may keep [`Server::shutdown`] waiting.
@@ -48,7 +48,7 @@ impl Server {
     /// Starts to serve, in a task of the current tokio runtime (which needs its I/O and time drivers).
     ///
     /// # Errors
-    /// `InvalidInput` when a duration is zero or not in whole seconds; else what binding the port said.
+    /// `InvalidInput` if a duration is zero or not in whole seconds; else the error of binding the port.
     pub async fn start(options: Options) -> io::Result<Self> {
         for duration in [options.interval, options.code_lifetime, options.access_token_lifetime] {
             if duration.is_zero() || duration.subsec_nanos() != 0 {
@@ -63,15 +63,15 @@ impl Server {
         let counting = Arc::clone(&site);
         let listener = listener.tap_io(move |stream| {
             counting.count_connection();
-            // Answers are small: waiting to fill a packet only makes them late. Failing to ask for that harms nothing.
+            // Answers are small, and Nagle's algorithm would only delay them. A failure to disable it does no harm.
             let _ = stream.set_nodelay(true);
         });
         let ending = Arc::clone(&site);
         let (stop, stopped) = oneshot::channel();
         let serving = axum::serve(listener, http::router(Arc::clone(&site))).with_graceful_shutdown(async move {
-            // An error here means that `stop` was dropped, which is how it is told.
+            // An error means that `stop` was dropped, which is the signal.
             let _ = stopped.await;
-            ending.tell_end();
+            ending.notify_end();
         });
         let task = tokio::spawn(serving.into_future());
         Ok(Self { site, stop, task })
@@ -83,50 +83,52 @@ impl Server {
         self.site.base_url()
     }
 
-    /// Where a person watches the sign-ins, poll by poll, and makes the server misbehave.
+    /// The page where a person watches the sign-ins, poll by poll, and makes the server misbehave.
     #[must_use]
     pub fn live_url(&self) -> String {
         format!("{}/live", self.base_url())
     }
 
-    /// Approves a code as the person would on the page. True also when it already was, false when no such code waits.
-    #[must_use = "a code that nobody waits for was not approved"]
+    /// Approves a code, as on the page. Returns true also if it was approved before, and false if there is no such
+    /// pending code.
+    #[must_use = "false: nothing was approved"]
     pub fn approve(&self, user_code: &str) -> bool {
         self.decide(user_code, Decision::Approve)
     }
 
-    /// Denies a code as the person would on the page. True also when it already was, false when no such code waits.
-    #[must_use = "a code that nobody waits for was not denied"]
+    /// Denies a code, as on the page. Returns true also if it was denied before, and false if there is no such pending
+    /// code.
+    #[must_use = "false: nothing was denied"]
     pub fn deny(&self, user_code: &str) -> bool {
         self.decide(user_code, Decision::Deny)
     }
 
-    /// Whose access token this is, as `/userinfo` would tell; `None` when it is not a living one.
+    /// The account of an access token, as `/userinfo` would answer; `None` if the token is not valid.
     #[must_use]
     pub fn account(&self, access_token: &str) -> Option<String> {
         let authority = self.site.authority();
         authority.scope_of(access_token, self.site.now()).map(|_| format!("{} <{}>", PERSON, EMAIL))
     }
 
-    /// When each of the last hundred polls for this code arrived, since the server started; their differences are the gaps.
+    /// When each of the last hundred polls for this code arrived, since the server started.
     #[must_use]
     pub fn polls(&self, user_code: &str) -> Vec<Duration> {
         self.site.authority().polls(user_code)
     }
 
-    /// How many connections were opened so far.
+    /// The number of connections so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.site.connections()
     }
 
-    /// How many requests arrived so far.
+    /// The number of requests so far.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.site.requests()
     }
 
-    /// How many requests arrived so far for one of the server's paths, such as `/token`.
+    /// The number of requests so far for one of the server's paths, such as `/token`.
     #[must_use]
     pub fn requests_to(&self, path: &str) -> usize {
         self.site.requests_to(path)
@@ -135,13 +137,13 @@ impl Server {
     /// Stops accepting, lets requests in flight finish, and returns within a few seconds.
     pub async fn shutdown(self) {
         drop(self.stop);
-        // A connection that outlives our patience ends with the runtime.
+        // A connection that is still open then ends with the runtime.
         let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, self.task).await;
     }
 
     fn decide(&self, user_code: &str, decision: Decision) -> bool {
         let decided = self.site.authority().decide(user_code, decision, self.site.now()).is_ok();
-        self.site.tell_change();
+        self.site.notify_change();
         decided
     }
 }

@@ -1,10 +1,10 @@
 //! Owns the endpoints that clients call: their parameters, client authentication and JSON answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -13,24 +13,39 @@ use serde_json::json;
 
 use super::answer::{Refusal, json};
 use super::form::Form;
-use super::grant::Ask;
+use super::grant::AuthorizationRequest;
+use super::options::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, EMAIL, PERSON, SCOPES};
 use super::random::same_secret;
-use super::setting::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, EMAIL, PERSON, SCOPES};
-use super::site::{Arrival, Site};
+use super::site::{Arrival, Received, Site};
 
 const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// A form from a client that has authenticated.
+pub(super) struct ClientRequest {
+    site: Arc<Site>,
+    client_id: String,
+    form: Form,
+    /// When it arrived.
+    now: Duration,
+}
+
+impl FromRequest<Arc<Site>> for ClientRequest {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
+        let Received { headers, body, now } = Received::whole(request, site).await?;
+        let (client_id, form) = authenticated(&headers, &body).map_err(Refusal::into_response)?;
+        Ok(Self { site: Arc::clone(site), client_id, form, now })
+    }
+}
+
 /// RFC 8628 §3.1, §3.2.
 pub(super) async fn device_authorization(
-    State(site): State<Arc<Site>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    headers: HeaderMap,
-    body: Bytes,
+    ClientRequest { site, client_id, form, now }: ClientRequest,
 ) -> Result<Response, Refusal> {
-    let (client_id, form) = authenticated(&headers, &body)?;
     let scope = form.get("scope").unwrap_or_default().to_owned();
     let code_challenge = code_challenge(&form)?.map(str::to_owned);
-    let issued = site.authority().issue(Ask { client_id, scope, code_challenge }, now)?;
+    let issued = site.authority().issue(AuthorizationRequest { client_id, scope, code_challenge }, now)?;
     let uri = format!("{}/device", site.base_url());
     Ok(json(
         StatusCode::OK,
@@ -46,13 +61,7 @@ pub(super) async fn device_authorization(
 }
 
 /// RFC 8628 §3.4, §3.5 and RFC 6749 §6.
-pub(super) async fn token(
-    State(site): State<Arc<Site>>,
-    Extension(Arrival(now)): Extension<Arrival>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Response, Refusal> {
-    let (client_id, form) = authenticated(&headers, &body)?;
+pub(super) async fn token(ClientRequest { site, client_id, form, now }: ClientRequest) -> Result<Response, Refusal> {
     let tokens = match required(&form, "grant_type", "grant_type is missing")? {
         DEVICE_CODE_GRANT => {
             let device_code = required(&form, "device_code", "device_code is missing")?;
@@ -76,13 +85,8 @@ pub(super) async fn token(
     ))
 }
 
-/// RFC 7009. Tokens are looked for everywhere, so the hint is of no use.
-pub(super) async fn revoke(
-    State(site): State<Arc<Site>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<StatusCode, Refusal> {
-    let (client_id, form) = authenticated(&headers, &body)?;
+/// RFC 7009. A token is looked up in both tables, so the hint is not needed.
+pub(super) async fn revoke(ClientRequest { site, client_id, form, .. }: ClientRequest) -> Result<StatusCode, Refusal> {
     site.authority().revoke(&client_id, required(&form, "token", "token is missing")?)?;
     Ok(StatusCode::OK)
 }
@@ -94,7 +98,7 @@ pub(super) async fn userinfo(
     headers: HeaderMap,
 ) -> Response {
     let Some(token) = credentials(&headers, "Bearer") else {
-        // RFC 6750 §3.1: a request without a token is told no error code.
+        // RFC 6750 §3.1: a request without a token gets no error code.
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")]).into_response();
     };
     let authority = site.authority();
@@ -110,7 +114,8 @@ pub(super) async fn userinfo(
     json(StatusCode::OK, &person)
 }
 
-/// RFC 8414. Also served where OpenID Connect Discovery has it, because many clients look only there; there are no ID tokens.
+/// RFC 8414. Also served at the URL of OpenID Connect Discovery, since many clients look only there; there are no ID
+/// tokens.
 pub(super) async fn metadata(State(site): State<Arc<Site>>) -> Response {
     let issuer = site.base_url();
     let authentication = ["none", "client_secret_basic", "client_secret_post"];
@@ -152,12 +157,12 @@ fn authenticated(headers: &HeaderMap, body: &[u8]) -> Result<(String, Form), Ref
     if client_id.is_empty() || !client_id.bytes().all(|byte| matches!(byte, 0x20..=0x7e)) {
         return Err(Refusal::InvalidClient);
     }
-    // A public client has no secret to be right about.
+    // A public client must not send a secret.
     let expected = if client_id == CONFIDENTIAL_CLIENT_ID { CONFIDENTIAL_CLIENT_SECRET } else { "" };
     if same_secret(&secret, expected) { Ok((client_id, form)) } else { Err(Refusal::InvalidClient) }
 }
 
-/// Client id and secret, form-encoded and then put together in base64 (RFC 6749 §2.3.1).
+/// Client id and secret, form-encoded and then joined in base64 (RFC 6749 §2.3.1).
 fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let pair = String::from_utf8(Base64::decode_vec(credentials(headers, "Basic")?).ok()?).ok()?;
     let (client_id, secret) = pair.split_once(':')?;
@@ -165,7 +170,7 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
 }
 
 fn form_decoded(text: &str) -> Option<String> {
-    // Encoded text has neither of these; without them, the parser sees one name and nothing else.
+    // Encoded text contains neither of these, and without them the parser returns a single name.
     if text.contains(['&', '=']) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Owns what all handlers share: the authority, the clock, the counters, and the word that something has changed.
+//! Owns what all handlers share: the authority, the clock, the counters, and the notice of changes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,20 +6,40 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::header;
+use axum::body::Bytes;
+use axum::extract::{FromRequest as _, MatchedPath, Request};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
-// Tokio's own clock, so that tests may set it.
+// Tokio's clock, which tests can set.
 use tokio::time::Instant;
 
-use super::setting::Options;
-use super::state::Authority;
+use super::authority::Authority;
+use super::options::Options;
 
-/// When a request arrived, since the server started. Taken before its body is read: the polling law counts arrivals.
+/// When a request arrived, since the server started; before its body is read, since the polling law counts arrivals.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrival(pub(super) Duration);
 
-/// All that handlers share.
+/// A request with its whole body.
+pub(super) struct Received {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    /// When it arrived.
+    pub(super) now: Duration,
+}
+
+impl Received {
+    /// The error is the answer to a body that is too large.
+    pub(super) async fn whole(request: Request, site: &Site) -> Result<Self, Response> {
+        let headers = request.headers().clone();
+        let now = request.extensions().get().map_or_else(|| site.now(), |Arrival(now)| *now);
+        let body = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
+        Ok(Self { headers, body, now })
+    }
+}
+
+/// What all handlers share.
 pub(super) struct Site {
     authority: Mutex<Authority>,
     options: Options,
@@ -27,7 +47,7 @@ pub(super) struct Site {
     address: SocketAddr,
     started: Instant,
     counters: Mutex<Counters>,
-    /// True when the server is about to stop.
+    /// True: the server is about to stop.
     change: watch::Sender<bool>,
 }
 
@@ -71,18 +91,18 @@ impl Site {
         self.started.elapsed()
     }
 
-    /// Hears of every change; the value is true when the server is about to stop.
+    /// Notices every change. The value is true when the server is about to stop.
     pub(super) fn changes(&self) -> watch::Receiver<bool> {
         self.change.subscribe()
     }
 
-    /// Something that a page shows may be different now.
-    pub(super) fn tell_change(&self) {
+    /// Something that a page shows may have changed.
+    pub(super) fn notify_change(&self) {
         self.change.send_modify(|_| {});
     }
 
-    /// Ends what would otherwise go on for as long as somebody watches.
-    pub(super) fn tell_end(&self) {
+    /// Ends the event streams, which would otherwise go on as long as somebody watches.
+    pub(super) fn notify_end(&self) {
         self.change.send_replace(true);
     }
 
@@ -114,8 +134,9 @@ impl Site {
         self.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A page elsewhere can point its own name at 127.0.0.1 (DNS rebinding), but cannot change what it calls us.
-    pub(super) fn is_called(&self, request: &Request) -> bool {
+    /// Whether the Host header is our address. A page of another site can point its name to 127.0.0.1 (DNS rebinding),
+    /// but then the browser sends that name.
+    pub(super) fn is_addressed_by(&self, request: &Request) -> bool {
         let mut hosts = request.headers().get_all(header::HOST).iter();
         match (hosts.next(), hosts.next()) {
             (Some(host), None) => host.as_bytes() == self.address.to_string().as_bytes(),
@@ -124,7 +145,7 @@ impl Site {
     }
 }
 
-/// Secrets live in there, and nobody needs to print them.
+/// Without the authority, which contains secrets.
 impl fmt::Debug for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Site").field("base_url", &self.base_url).finish_non_exhaustive()

@@ -1,5 +1,9 @@
-//! Owns proof that a form came from one of our own pages, and from the browser that got that page (RFC 6749 §10.12).
+//! Owns the proof that a form comes from one of our pages, in the browser that got this page (RFC 6749 §10.12).
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{FromRequest, Request};
 use axum::http::header::{COOKIE, ORIGIN, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
@@ -8,27 +12,47 @@ use maud::Markup;
 use super::answer::Refusal;
 use super::form::Form;
 use super::random::{self, same_secret};
-use super::site::Site;
+use super::site::{Received, Site};
 
-/// The sender filled in no form of ours.
+/// A form from a browser, and whether it is one of ours.
+pub(super) struct Submission {
+    pub(super) site: Arc<Site>,
+    pub(super) visitor: Visitor,
+    pub(super) form: Result<Form, BadForm>,
+    /// When it arrived.
+    pub(super) now: Duration,
+}
+
+impl FromRequest<Arc<Site>> for Submission {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
+        let Received { headers, body, now } = Received::whole(request, site).await?;
+        let visitor = Visitor::recognise(site, &headers).map_err(Refusal::into_response)?;
+        let form = visitor.own_form(site, &headers, &body);
+        Ok(Self { site: Arc::clone(site), visitor, form, now })
+    }
+}
+
+/// Why a form is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotOurs {
-    /// It cannot be read.
+pub(super) enum BadForm {
+    /// It cannot be parsed.
     Broken,
-    /// It comes from elsewhere, or from a browser that keeps no cookies.
+    /// It comes from another site, or from a browser without cookies.
     Foreign,
 }
 
-/// Bits that only one browser knows, as a cookie; our pages repeat them in each form.
+/// A browser, recognised by random bits in a cookie that our pages repeat in each form.
 pub(super) struct Visitor {
     pub(super) form_token: String,
-    /// Set when the browser must still be told its token.
+    /// Set if the browser has no token yet.
     set_cookie: Option<String>,
 }
 
 impl Visitor {
     pub(super) fn recognise(site: &Site, headers: &HeaderMap) -> Result<Self, Refusal> {
-        // Browsers share cookies among all ports of a host: the port in the name keeps two demos apart.
+        // Browsers share cookies among all ports of a host, so the port is in the name.
         let name = format!("device-flow-demo-{}", site.port());
         match cookie(headers, &name) {
             Some(token) => Ok(Self { form_token: token.to_owned(), set_cookie: None }),
@@ -40,17 +64,18 @@ impl Visitor {
         }
     }
 
-    /// The form, if one of our pages sent it and this browser got that page.
-    pub(super) fn own_form(&self, site: &Site, headers: &HeaderMap, body: &[u8]) -> Result<Form, NotOurs> {
-        let form = Form::from_body(headers, body).map_err(|_| NotOurs::Broken)?;
+    /// The form, if it comes from one of our pages in this browser.
+    fn own_form(&self, site: &Site, headers: &HeaderMap, body: &[u8]) -> Result<Form, BadForm> {
+        let form = Form::from_body(headers, body).map_err(|_| BadForm::Broken)?;
         let repeated = form.get("form_token").unwrap_or_default();
         if self.set_cookie.is_none() && same_secret(repeated, &self.form_token) && is_same_origin(site, headers) {
             Ok(form)
         } else {
-            Err(NotOurs::Foreign)
+            Err(BadForm::Foreign)
         }
     }
 
+    /// A page for this browser.
     pub(super) fn see(&self, status: StatusCode, page: Markup) -> Response {
         let page = (status, Html(page.into_string()));
         match &self.set_cookie {
@@ -60,7 +85,7 @@ impl Visitor {
     }
 }
 
-impl NotOurs {
+impl BadForm {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Broken => StatusCode::BAD_REQUEST,
@@ -78,7 +103,7 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
         .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
-/// What the browser itself says about where a form comes from. Other clients say nothing, and have no cookie to steal.
+/// What the browser says about the origin of a form. Other clients say nothing, and have no cookie to abuse.
 fn is_same_origin(site: &Site, headers: &HeaderMap) -> bool {
     let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let says_same = match header("sec-fetch-site") {
@@ -88,7 +113,7 @@ fn is_same_origin(site: &Site, headers: &HeaderMap) -> bool {
     };
     match header(ORIGIN.as_str()) {
         None => true,
-        // `Referrer-Policy: no-referrer` makes browsers write "null" even on our own pages' forms (Fetch §3.2).
+        // `Referrer-Policy: no-referrer` makes browsers send "null" even for forms of our own pages (Fetch §3.2).
         Some("null") => says_same,
         Some(origin) => origin == site.base_url(),
     }

@@ -1,10 +1,10 @@
-//! Owns what a finding is, how it is told, and what becomes of the exit code.
+//! Owns findings: what they are, how they are printed, and which exit code they lead to.
 
-use crate::end::End;
+use crate::run_error::RunError;
 use crate::terminal::Terminal;
 use serde::Serialize;
 
-/// What was looked at, what was found, and what to do about it.
+/// What was checked, what was found, and what to do about it.
 #[derive(Serialize)]
 pub(super) struct Finding {
     check: &'static str,
@@ -33,7 +33,7 @@ impl Finding {
         Self { status: Status::Warn, remedy: Some(remedy.into()), ..Self::ok(check, message) }
     }
 
-    /// `exit`: what the run ends with if this is the first failure.
+    /// `exit`: the exit code, if this is the first failure.
     pub(super) fn fail(check: &'static str, exit: u8, message: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { status: Status::Fail, exit, ..Self::warn(check, message, remedy) }
     }
@@ -51,20 +51,20 @@ impl Finding {
         };
         let end = if self.message.ends_with(['.', '?', '!']) { "" } else { "." };
         let remedy = self.remedy.as_ref().map_or_else(String::new, |remedy| format!("{end} {remedy}"));
-        // The mark says it.
+        // The mark says so already.
         let message = self.message.strip_prefix("skipped ").unwrap_or(&self.message);
         let line = format!("{mark:<5} {:<11} {message}{remedy}", self.check);
         line.replace('\n', " ") + "\n"
     }
 }
 
-/// Tells each finding as it comes, and sums up.
+/// Prints each finding as it comes, and sums up.
 pub(super) struct Report<'a> {
     pub(super) terminal: &'a mut Terminal,
     ok: usize,
     warnings: usize,
     skipped: usize,
-    /// The checks that failed, and what the first of them ends with.
+    /// The checks that failed, and the exit code of the first of them.
     failed: Vec<&'static str>,
     exit: u8,
 }
@@ -78,12 +78,12 @@ struct Healthy {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn on(terminal: &'a mut Terminal) -> Self {
+    pub(super) fn new(terminal: &'a mut Terminal) -> Self {
         Self { terminal, ok: 0, warnings: 0, skipped: 0, failed: Vec::new(), exit: 0 }
     }
 
-    /// Whether it lets what depends on it be looked at.
-    pub(super) fn tell(&mut self, finding: Finding) -> Result<bool, End> {
+    /// Returns whether checks that depend on this one can go on.
+    pub(super) fn add(&mut self, finding: Finding) -> Result<bool, RunError> {
         match finding.status {
             Status::Ok => self.ok += 1,
             Status::Warn => self.warnings += 1,
@@ -95,20 +95,20 @@ impl<'a> Report<'a> {
                 self.failed.push(finding.check);
             }
         }
-        self.terminal.tell("finding", &finding, &finding.text())?;
+        self.terminal.result("finding", &finding, &finding.text())?;
         Ok(matches!(finding.status, Status::Ok | Status::Warn))
     }
 
-    pub(super) fn end(self) -> Result<(), End> {
+    pub(super) fn finish(self) -> Result<(), RunError> {
         let Self { terminal, ok, warnings, skipped, failed, exit } = self;
         if !failed.is_empty() {
-            return Err(End::Unwell { exit, failed: failed.join(", ") });
+            return Err(RunError::ChecksFailed { exit, failed: failed.join(", ") });
         }
         let text = match warnings {
-            0 => "All is well.\n".to_owned(),
+            0 => "Nothing is wrong.\n".to_owned(),
             1 => "Nothing failed; there is 1 warning.\n".to_owned(),
             _ => format!("Nothing failed; there are {warnings} warnings.\n"),
         };
-        terminal.tell("healthy", &Healthy { ok, warnings, skipped }, &text)
+        terminal.result("healthy", &Healthy { ok, warnings, skipped }, &text)
     }
 }

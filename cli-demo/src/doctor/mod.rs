@@ -1,29 +1,35 @@
-//! Owns the sub-command `doctor`: which checks there are, in which order, and what one of them needs of another.
+//! Owns the sub-command `doctor`: the checks, their order, and which of them depend on others.
 
 mod finding;
 mod network;
 mod storage;
 
-use crate::args::{Doctor, Global, Network, Target};
-use crate::end::End;
-use crate::session::{Chosen, Purpose, named};
-use crate::settings::{Said, Settings};
+use crate::args::{Doctor, Global, Network, SignInOptions, Target};
+use crate::run_error::RunError;
+use crate::selection::Selection;
+use crate::session::{Purpose, known_provider};
+use crate::settings::Settings;
 use crate::terminal::Terminal;
 use device_flow_tokio::{Client, Http, Provider};
 use finding::{Finding, Report};
 use network::Address;
 
-const NO_SERVER: &str = "no server is named: say --issuer or --provider, or sign in first";
+const NO_SERVER: &str = "no server is named: use --issuer or --provider, or sign in first";
 
-pub(crate) async fn doctor(args: Doctor, flags: Settings, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
-    let mut report = Report::on(terminal);
-    let said = profile(&mut report, &flags, global)?;
-    let (target, network) = match &said {
-        Some(Said { target, network, .. }) => (Some(target), network),
+pub(crate) async fn doctor(
+    args: Doctor,
+    flags: Settings,
+    global: &Global,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
+    let mut report = Report::new(terminal);
+    let options = profile(&mut report, &flags, global)?;
+    let (target, network) = match &options {
+        Some(SignInOptions { target, network, .. }) => (Some(target), network),
         None => (None, &global.network),
     };
     match target {
-        Some(target) => storage::look(&mut report, target).await?,
+        Some(target) => storage::check(&mut report, target).await?,
         None => skip(&mut report, &["storage", "lock", "keyring"], "the profile could not be read")?,
     }
     let http = network::settings(&mut report, network)?;
@@ -37,60 +43,60 @@ pub(crate) async fn doctor(args: Doctor, flags: Settings, global: &Global, termi
         }
         (None, _) => {
             let checks = ["dns", "connection", "clock", "discovery", "grant", "interval"];
-            skip(&mut report, &checks, "the network settings above cannot work")?;
+            skip(&mut report, &checks, "the network settings are wrong")?;
         }
     }
-    report.end()
+    report.finish()
 }
 
-fn skip(report: &mut Report<'_>, checks: &[&'static str], because: &str) -> Result<(), End> {
-    checks.iter().try_for_each(|check| report.tell(Finding::skipped(check, because)).map(drop))
+fn skip(report: &mut Report<'_>, checks: &[&'static str], because: &str) -> Result<(), RunError> {
+    checks.iter().try_for_each(|check| report.add(Finding::skipped(check, because)).map(drop))
 }
 
-/// What is set, in whatever place; `None` if that cannot be read.
-fn profile(report: &mut Report<'_>, flags: &Settings, global: &Global) -> Result<Option<Said>, End> {
-    let read =
-        Chosen::if_any(global, flags.clone(), Purpose::UseTokens).and_then(|chosen| Ok((chosen.said()?, chosen)));
-    let (said, chosen) = match read {
+/// All settings; `None` if they cannot be read.
+fn profile(report: &mut Report<'_>, flags: &Settings, global: &Global) -> Result<Option<SignInOptions>, RunError> {
+    let read = Selection::with_or_without_server(global, flags.clone(), Purpose::UseTokens)
+        .and_then(|selection| Ok((selection.options()?, selection)));
+    let (options, selection) = match read {
         Ok(read) => read,
-        Err(end) => {
-            let remedy = "Correct it, or name another with --profile or --config.";
-            report.tell(Finding::fail("profile", end.facts().0, end.to_string(), remedy))?;
+        Err(error) => {
+            let remedy = "Correct it, or choose another with --profile or --config.";
+            report.add(Finding::fail("profile", error.exit_status(), error.to_string(), remedy))?;
             return Ok(None);
         }
     };
-    let file = chosen.config_place();
-    report.tell(Finding::ok(
+    let file = selection.config_place();
+    report.add(Finding::ok(
         "profile",
-        match (chosen.profile(), chosen.settings().names_server()) {
+        match (selection.profile(), selection.settings().names_server()) {
             (Some(name), _) => format!("{name}, in {file}"),
-            (None, true) => format!("none of {file} is used: the server is named at this call"),
-            (None, false) => format!("there is none yet in {file}; device-flow login makes the first"),
+            (None, true) => format!("none is used, since options name the server (profiles are in {file})"),
+            (None, false) => format!("there is none in {file} yet; device-flow login creates the first"),
         },
     ))?;
-    Ok(Some(said))
+    Ok(Some(options))
 }
 
-/// Everything that needs a server.
+/// The checks that need a server.
 async fn server(
     report: &mut Report<'_>,
     target: &Target,
     network: &Network,
     ask: bool,
     http: &Http,
-) -> Result<(), End> {
+) -> Result<(), RunError> {
     let allow_http_loopback = target.allow_http_loopback == Some(true);
-    // By name or by hand the endpoints are known before anything is asked.
+    // Without an issuer the endpoints are known before any request.
     let known = match &target.issuer {
         Some(_) => None,
-        None => match named(target).and_then(|provider| Ok((built(target, provider.clone())?, provider))) {
+        None => match known_provider(target).and_then(|provider| Ok((built(target, provider.clone())?, provider))) {
             Ok(known) => Some(known),
-            Err(end) => {
-                report.tell(Finding::fail(
+            Err(error) => {
+                report.add(Finding::fail(
                     "discovery",
-                    end.facts().0,
-                    end.to_string(),
-                    "Correct the name of the server.",
+                    error.exit_status(),
+                    error.to_string(),
+                    "Correct the server's name.",
                 ))?;
                 return skip(
                     report,
@@ -106,7 +112,12 @@ async fn server(
         (None, None) => String::new(),
     };
     let Some(address) = Address::of(&home) else {
-        report.tell(Finding::fail("discovery", 2, format!("{home} is no URL of a server"), "Write it as https://…"))?;
+        report.add(Finding::fail(
+            "discovery",
+            2,
+            format!("{home} is not the URL of a server"),
+            "Write it as https://…",
+        ))?;
         return skip(report, &["proxy", "dns", "connection", "clock", "grant", "interval"], "no server is known");
     };
     network::proxy(report, http, Some(&address), network).await?;
@@ -116,7 +127,7 @@ async fn server(
     let provider = match (&target.issuer, known) {
         (Some(issuer), _) => network::discovery(report, http, issuer, allow_http_loopback).await?,
         (None, Some((_, provider))) => {
-            skip(report, &["discovery"], "the endpoints are known without it")?;
+            skip(report, &["discovery"], "the endpoints are known without metadata")?;
             Some(provider)
         }
         (None, None) => None,
@@ -124,7 +135,7 @@ async fn server(
     let Some(provider) = provider else {
         return skip(report, &["grant", "interval"], "no device authorization endpoint is known");
     };
-    // Endpoints may live elsewhere, behind another certificate.
+    // Endpoints may be on other hosts, with other certificates.
     if let Ok(client) = built(target, provider.clone()) {
         let mut seen = vec![address];
         for url in [client.device_authorization_endpoint(), client.token_endpoint()] {
@@ -136,8 +147,8 @@ async fn server(
     network::grant(report, http, target, provider, ask).await
 }
 
-/// For its endpoints alone: the client's id and secret matter to nobody here.
-fn built(target: &Target, provider: Provider) -> Result<Client, End> {
+/// Only for its endpoints: id and secret of the client do not matter here.
+fn built(target: &Target, provider: Provider) -> Result<Client, RunError> {
     let builder = Client::builder(provider, "any");
     let builder = if target.allow_http_loopback == Some(true) { builder.allow_http_loopback() } else { builder };
     Ok(builder.build()?)

@@ -1,10 +1,11 @@
-//! Owns the checks on the way to the server and at the server: certificates, proxy, name, connection, clock, metadata, grant.
+//! Owns the checks on the way to the server and at the server: certificates, proxy, name, connection, clock, metadata,
+//! grant.
 
 use super::finding::{Finding, Report};
 use crate::args::{Network, Target};
-use crate::discover::look_up;
-use crate::end::End;
-use crate::probe::{Answered, FirstAnswer, Places, UntilCode};
+use crate::discover::request_metadata;
+use crate::probe::{AnswerHeaders, FirstAnswer, ObservedDiscovery, UntilCode};
+use crate::run_error::RunError;
 use crate::session::{client, http_builder, secret};
 use crate::terminal::today;
 use device_flow_tokio::{
@@ -17,16 +18,16 @@ use std::io;
 use std::time::{Duration, Instant};
 use url::{Host, Url};
 
-/// What the ways to a server end with.
+/// The exit code if the server cannot be reached.
 const EXIT: u8 = 6;
 
-/// From here on a look-up of a name is a nuisance.
+/// A name look-up that takes longer deserves a warning.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// The lives of tokens are told in calendar time. From here on it is worth a word, in seconds.
+/// In seconds. Token lifetimes are in calendar time, so a clock that is off by more deserves a warning.
 const SKEW: i64 = 60;
 
-/// From here on servers and certificates are misjudged, in seconds.
+/// In seconds. A clock that is off by more breaks the checks of tokens and certificates.
 const MUCH_SKEW: i64 = 300;
 
 /// Scheme, host and port.
@@ -49,55 +50,55 @@ impl Address {
     }
 }
 
-/// What is set for the network, before anything is sent. `None`: it cannot work.
-pub(super) fn settings(report: &mut Report<'_>, network: &Network) -> Result<Option<Http>, End> {
+/// The network settings, before anything is sent. `None`: they are wrong.
+pub(super) fn settings(report: &mut Report<'_>, network: &Network) -> Result<Option<Http>, RunError> {
     let trusted = match &network.ca_file {
-        Some(file) => format!("those in {} alone", file.display()),
+        Some(file) => format!("only those in {}", file.display()),
         None => "those of this system".to_owned(),
     };
-    let ca = |end: &End| {
+    let ca = |error: &RunError| {
         let remedy =
             "Name a file with root certificates in PEM (--ca-file), or leave it out to trust those of this system.";
-        Finding::fail("ca", EXIT, end.to_string(), remedy)
+        Finding::fail("ca", EXIT, error.to_string(), remedy)
     };
     let builder = match http_builder(network) {
         Ok(builder) => builder,
-        Err(end) => {
-            report.tell(ca(&end))?;
-            report.tell(Finding::skipped("proxy", "the root certificates cannot be read"))?;
+        Err(error) => {
+            report.add(ca(&error))?;
+            report.add(Finding::skipped("proxy", "the root certificates cannot be read"))?;
             return Ok(None);
         }
     };
     match builder.build() {
         Ok(http) => {
-            report.tell(Finding::ok("ca", format!("root certificates: {trusted}")))?;
+            report.add(Finding::ok("ca", format!("root certificates: {trusted}")))?;
             Ok(Some(http))
         }
         Err(error @ HttpError::BadProxy(_)) => {
-            report.tell(Finding::skipped("ca", "the proxy setting cannot work"))?;
-            let remedy = "Correct it; or leave it out (--proxy, HTTPS_PROXY, ALL_PROXY) if there is none.";
-            report.tell(Finding::fail("proxy", EXIT, error.to_string(), remedy))?;
+            report.add(Finding::skipped("ca", "the proxy setting is wrong"))?;
+            let remedy = "Correct it (--proxy, HTTPS_PROXY, ALL_PROXY), or leave it out if you need none.";
+            report.add(Finding::fail("proxy", EXIT, error.to_string(), remedy))?;
             Ok(None)
         }
         Err(error) => {
-            report.tell(ca(&End::from(error)))?;
-            report.tell(Finding::skipped("proxy", "the root certificates cannot be used"))?;
+            report.add(ca(&RunError::from(error)))?;
+            report.add(Finding::skipped("proxy", "the root certificates cannot be used"))?;
             Ok(None)
         }
     }
 }
 
-/// Which proxy, and whether it is there.
+/// Which proxy is used, and whether it can be reached.
 pub(super) async fn proxy(
     report: &mut Report<'_>,
     http: &Http,
     address: Option<&Address>,
     network: &Network,
-) -> Result<(), End> {
-    // Any host that no list of exceptions names.
+) -> Result<(), RunError> {
+    // Any host that no NO_PROXY names.
     let target = address.map_or("https://server.example", |address| &address.origin);
     let Some(proxy) = http.proxy_for(target) else {
-        return report.tell(Finding::ok("proxy", "none is used")).map(drop);
+        return report.add(Finding::ok("proxy", "none is used")).map(drop);
     };
     let finding = match within(network, tokio::net::TcpStream::connect(&proxy)).await {
         Ok(_) => Finding::ok("proxy", format!("requests go through {proxy}, which can be reached")),
@@ -105,10 +106,10 @@ pub(super) async fn proxy(
             "proxy",
             EXIT,
             format!("requests go through {proxy}, which cannot be reached: {error}"),
-            "Check --proxy, HTTPS_PROXY and ALL_PROXY; name the server in NO_PROXY if it is reached without one.",
+            "Check --proxy, HTTPS_PROXY and ALL_PROXY; if the server needs no proxy, name it in NO_PROXY.",
         ),
     };
-    report.tell(finding).map(drop)
+    report.add(finding).map(drop)
 }
 
 /// Name, connection, TLS, and for the first server the clock.
@@ -119,25 +120,25 @@ pub(super) async fn reach(
     network: &Network,
     allow_http_loopback: bool,
     is_first: bool,
-) -> Result<bool, End> {
-    if !report.tell(dns(http, address, network).await)?
+) -> Result<bool, RunError> {
+    if !report.add(dns(http, address, network).await)?
         && address.name.is_some()
         && http.proxy_for(&address.origin).is_none()
     {
-        report.tell(Finding::skipped("connection", "the name of the server is not known"))?;
+        report.add(Finding::skipped("connection", "the server's name could not be looked up"))?;
         if is_first {
-            report.tell(Finding::skipped("clock", "the server was not reached"))?;
+            report.add(Finding::skipped("clock", "the server was not reached"))?;
         }
         return Ok(false);
     }
     let start = Instant::now();
-    let mut first = match FirstAnswer::of(&address.origin, allow_http_loopback) {
+    let mut first = match FirstAnswer::new(&address.origin, allow_http_loopback) {
         Ok(first) => first,
         Err(error) => {
-            let remedy = "Use https; http is for loopback alone, with --allow-http-loopback.";
-            report.tell(Finding::fail("connection", 2, error.to_string(), remedy))?;
+            let remedy = "Use https; http is for loopback only, with --allow-http-loopback.";
+            report.add(Finding::fail("connection", 2, error.to_string(), remedy))?;
             if is_first {
-                report.tell(Finding::skipped("clock", "the server was not asked"))?;
+                report.add(Finding::skipped("clock", "the server was not asked"))?;
             }
             return Ok(false);
         }
@@ -148,9 +149,9 @@ pub(super) async fn reach(
         Ok(answered) => answered,
         Err(stopped) => {
             let finding = Finding::fail("connection", EXIT, stopped.to_string(), remedy(&stopped, LATER));
-            report.tell(finding)?;
+            report.add(finding)?;
             if is_first {
-                report.tell(Finding::skipped("clock", "the server was not reached"))?;
+                report.add(Finding::skipped("clock", "the server was not reached"))?;
             }
             return Ok(false);
         }
@@ -159,16 +160,16 @@ pub(super) async fn reach(
         if address.origin.starts_with("https:") { "its certificate is trusted" } else { "without TLS, on loopback" };
     let answers =
         format!("{} answers after {} ms (HTTP status {}), {trust}", address.origin, took.as_millis(), answered.status);
-    report.tell(Finding::ok("connection", answers))?;
+    report.add(Finding::ok("connection", answers))?;
     if is_first {
-        report.tell(clock(&answered, arrived))?;
+        report.add(clock(&answered, arrived))?;
     }
     Ok(true)
 }
 
 async fn dns(http: &Http, address: &Address, network: &Network) -> Finding {
     let Some(name) = &address.name else {
-        return Finding::skipped("dns", "the server is named by its address");
+        return Finding::skipped("dns", "the server is named by its IP address");
     };
     if let Some(proxy) = http.proxy_for(&address.origin) {
         return Finding::skipped("dns", &format!("the proxy {proxy} looks the name up"));
@@ -183,14 +184,14 @@ async fn dns(http: &Http, address: &Address, network: &Network) -> Finding {
         }
         Ok(_) => Finding::warn(
             "dns",
-            format!("{name} was found after {:.1} s only", took.as_secs_f64()),
-            "Look at the name servers of this computer (/etc/resolv.conf, resolvectl): the first may not answer.",
+            format!("looking up {name} took {:.1} s", took.as_secs_f64()),
+            "Check the name servers of this computer (/etc/resolv.conf, resolvectl): the first may not answer.",
         ),
         Err(error) => Finding::fail(
             "dns",
             EXIT,
             format!("{name} could not be looked up: {error}"),
-            "Check the spelling; the network and its name servers; and the VPN, if the name is known only there.",
+            "Check the spelling, the network and its name servers, and the VPN if the name exists only there.",
         ),
     }
 }
@@ -218,19 +219,19 @@ fn remedy(stopped: &Stopped, otherwise: &'static str) -> &'static str {
 fn unreached(kind: TransportErrorKind) -> &'static str {
     match kind {
         TransportErrorKind::UntrustedCertificate => {
-            "If your organisation signs its own certificates or looks into TLS, get its root certificate and name it: --ca-file \
-             FILE. If the certificate has expired, check this computer's clock, too. Nothing was sent."
+            "If your organisation issues its own certificates or inspects TLS, get its root certificate and use --ca-file FILE. If \
+             the certificate has expired, also check this computer's clock. Nothing was sent."
         }
         TransportErrorKind::Tls => {
-            "The server speaks no TLS 1.2 or later here: check host and port, and whatever stands in between."
+            "The server does not speak TLS 1.2 or later here: check host and port, and any device in between."
         }
         TransportErrorKind::Timeout => {
-            "A firewall may swallow what is sent: check the network, the VPN and whether a proxy is needed (--proxy)."
+            "A firewall may drop the packets: check the network, the VPN, and whether a proxy is needed (--proxy)."
         }
         TransportErrorKind::Proxy => {
             "Check the proxy, and its user name and password: HTTPS_PROXY=http://user:password@host:port."
         }
-        TransportErrorKind::InvalidHttp => "Something else than a web server listens there: check host and port.",
+        TransportErrorKind::InvalidHttp => "What listens there is not a web server: check host and port.",
         // And kinds that this version does not know.
         TransportErrorKind::Dns
         | TransportErrorKind::Connect
@@ -241,19 +242,19 @@ fn unreached(kind: TransportErrorKind) -> &'static str {
     }
 }
 
-/// C19: no wait and no poll hangs on this clock, but the lives of stored tokens do.
-fn clock(answered: &Answered, now: UnixTime) -> Finding {
+/// No wait and no poll depends on this clock, but the lifetimes of stored tokens do.
+fn clock(answered: &AnswerHeaders, now: UnixTime) -> Finding {
     let date = answered.date.as_deref().and_then(|date| DateTimeParser::new().parse_timestamp(date).ok());
     let Some(date) = date else {
-        return Finding::skipped("clock", "the server did not tell the time (no Date header)");
+        return Finding::skipped("clock", "the server did not send its time (no Date header)");
     };
-    // A cache passes on the date of the answer that it keeps (RFC 9111 §4.2.3).
+    // A cache passes on the date of the answer that it stored (RFC 9111 §4.2.3).
     let server = date.as_second().saturating_add(i64::try_from(answered.age).unwrap_or(i64::MAX));
     let ahead = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_sub(server);
     let direction = if ahead > 0 { "ahead of" } else { "behind" };
     let message = format!("this computer's clock is {} {direction} the server's", span(ahead.unsigned_abs()));
     let remedy =
-        "Let it be set by the network (Linux: timedatectl set-ntp true): tokens are refreshed too early or too late.";
+        "Set it from the network (Linux: timedatectl set-ntp true): tokens are refreshed too early or too late.";
     match ahead.saturating_abs() {
         0..=SKEW => Finding::ok("clock", format!("within {SKEW} s of the server's")),
         _ if ahead.saturating_abs() <= MUCH_SKEW => Finding::warn("clock", message, remedy),
@@ -269,28 +270,28 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// What the server says of itself. `None`: no device authorization endpoint.
+/// The server's metadata. `None`: there is no device authorization endpoint.
 pub(super) async fn discovery(
     report: &mut Report<'_>,
     http: &Http,
     issuer: &str,
     allow_http_loopback: bool,
-) -> Result<Option<Provider>, End> {
-    let found = match Places::of(issuer, allow_http_loopback) {
-        Ok(mut places) => look_up(&mut places, http).await,
+) -> Result<Option<Provider>, RunError> {
+    let found = match ObservedDiscovery::new(issuer, allow_http_loopback) {
+        Ok(mut discovery) => request_metadata(&mut discovery, http).await,
         Err(error) => Err(error.into()),
     };
     let finding = match &found {
         Ok(metadata) => described(metadata),
-        Err(end) => Finding::fail(
+        Err(error) => Finding::fail(
             "discovery",
-            end.facts().0,
-            end.to_string(),
-            "Check the issuer: `device-flow discover` with it shows what each place answers. Without metadata, name the endpoints: \
+            error.exit_status(),
+            error.to_string(),
+            "Check the issuer: `device-flow discover` shows what each metadata URL answers. Without metadata, name the endpoints: \
              --device-endpoint, --token-endpoint.",
         ),
     };
-    let is_usable = report.tell(finding)?;
+    let is_usable = report.add(finding)?;
     Ok(found.ok().filter(|_| is_usable).map(Provider::from))
 }
 
@@ -300,13 +301,17 @@ fn described(metadata: &Metadata) -> Finding {
             "If the server has one, look it up in its documentation: --device-endpoint URL --token-endpoint {}",
             metadata.token_endpoint()
         );
-        return Finding::fail("discovery", 7, "the metadata name no device authorization endpoint", remedy);
+        return Finding::fail("discovery", 7, "the metadata does not name a device authorization endpoint", remedy);
     }
     if metadata.lists_device_grant() {
-        return Finding::ok("discovery", "the metadata name the endpoints and list the device grant");
+        return Finding::ok("discovery", "the metadata names the endpoints and lists the device grant");
     }
-    let remedy = "The endpoint counts more than the list: --try shows whether it works.";
-    Finding::warn("discovery", "the metadata name a device authorization endpoint, but do not list the grant", remedy)
+    let remedy = "The endpoint matters more than the list: --try shows whether it works.";
+    Finding::warn(
+        "discovery",
+        "the metadata names a device authorization endpoint, but does not list the grant",
+        remedy,
+    )
 }
 
 /// Whether this client gets a code, and what the server says with it.
@@ -316,14 +321,14 @@ pub(super) async fn grant(
     target: &Target,
     provider: Provider,
     ask: bool,
-) -> Result<(), End> {
+) -> Result<(), RunError> {
     let because = match (&target.client_id, ask) {
-        (_, false) => "it was not tried: --try asks the server for a code, which nobody is to enter",
-        (None, true) => "no client is named: say --client-id",
+        (_, false) => "it was not tested: --try requests a code, which nobody enters",
+        (None, true) => "no client is named: use --client-id",
         (Some(client_id), true) => return try_out(report, http, target, client_id, provider).await,
     };
-    report.tell(Finding::skipped("grant", because))?;
-    report.tell(Finding::skipped("interval", because)).map(drop)
+    report.add(Finding::skipped("grant", because))?;
+    report.add(Finding::skipped("interval", because)).map(drop)
 }
 
 async fn try_out(
@@ -332,36 +337,36 @@ async fn try_out(
     target: &Target,
     client_id: &str,
     provider: Provider,
-) -> Result<(), End> {
+) -> Result<(), RunError> {
     let secret = secret(target, report.terminal).await;
     let client = secret.and_then(|secret| Ok(client(target, client_id, provider, secret).build()?));
     let mut until_code = match client {
         Ok(client) => {
-            UntilCode::of(DeviceFlow::new(client, entropy().map_err(|error| End::Internal(error.to_string()))?))
+            UntilCode::new(DeviceFlow::new(client, entropy().map_err(|error| RunError::Internal(error.to_string()))?))
         }
-        Err(end) => {
-            report.tell(Finding::fail(
+        Err(error) => {
+            report.add(Finding::fail(
                 "grant",
-                end.facts().0,
-                end.to_string(),
-                "Correct what is set for the client.",
+                error.exit_status(),
+                error.to_string(),
+                "Correct the settings of the client.",
             ))?;
-            return report.tell(Finding::skipped("interval", "no code could be asked for")).map(drop);
+            return report.add(Finding::skipped("interval", "no code could be requested")).map(drop);
         }
     };
     match run(http, &mut until_code, |_| {}).await {
         Ok(prompt) => {
-            report.tell(granted(&prompt))?;
-            report.tell(interval(&until_code, &prompt)).map(drop)
+            report.add(granted(&prompt))?;
+            report.add(interval(&until_code, &prompt)).map(drop)
         }
         Err(stopped) => {
             let remedy = remedy(
                 &stopped,
-                "Look at the client's registration: is it the right id, and is the device grant allowed for it?",
+                "Check the client's registration: is the id right, and is the device grant allowed for it?",
             );
-            let end = End::from(stopped);
-            report.tell(Finding::fail("grant", end.facts().0, end.to_string(), remedy))?;
-            report.tell(Finding::skipped("interval", "there is no code")).map(drop)
+            let error = RunError::from(stopped);
+            report.add(Finding::fail("grant", error.exit_status(), error.to_string(), remedy))?;
+            report.add(Finding::skipped("interval", "there is no code")).map(drop)
         }
     }
 }
@@ -369,14 +374,14 @@ async fn try_out(
 fn granted(prompt: &Prompt) -> Finding {
     let life = prompt.expires_in(device_flow_tokio::now()).as_secs();
     let message = format!(
-        "the server gives this client codes, to be entered at {}; they live for {life} s",
+        "the server issues codes to this client, valid for {life} s, to enter at {}",
         prompt.verification_uri()
     );
     let odd: Vec<_> = prompt.warnings().map(|warning| warning.to_string()).collect();
     if odd.is_empty() {
         return Finding::ok("grant", message);
     }
-    Finding::warn("grant", format!("{message}. But {}", odd.join("; ")), "Tell who runs the server.")
+    Finding::warn("grant", format!("{message}. But {}", odd.join("; ")), "Report this to the operator of the server.")
 }
 
 fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
@@ -396,14 +401,13 @@ fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
 mod tests {
     use super::*;
 
-    fn told(date: Option<&str>, age: u64, now: u64) -> serde_json::Value {
-        let answered = Answered { status: 200, date: date.map(str::to_owned), age };
+    fn finding(date: Option<&str>, age: u64, now: u64) -> serde_json::Value {
+        let answered = AnswerHeaders { status: 200, date: date.map(str::to_owned), age };
         serde_json::to_value(clock(&answered, UnixTime::from_secs(now))).unwrap_or_default()
     }
 
-    // C19.
     #[test]
-    fn c19_a_clock_that_is_off_is_told_of_by_how_much_and_in_which_direction() {
+    fn c19_a_clock_that_is_off_is_reported_with_amount_and_direction() {
         const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
         const SERVER: u64 = 784_111_777;
         for (now, status, text) in [
@@ -418,15 +422,15 @@ mod tests {
             (0, "fail", "days behind"),
             (u64::MAX, "fail", "days ahead of"),
         ] {
-            let found = told(Some(DATE), 0, now);
+            let found = finding(Some(DATE), 0, now);
             assert_eq!(found["status"], status, "{found}");
             assert!(found["message"].as_str().is_some_and(|message| message.contains(text)), "{found}");
             assert_eq!(found["remedy"].is_null(), status == "ok", "{found}");
         }
-        // What a cache has kept for an hour is an hour old.
-        assert_eq!(told(Some(DATE), 3_600, SERVER + 3_600)["status"], "ok");
+        // An answer that a cache stored an hour ago is an hour old.
+        assert_eq!(finding(Some(DATE), 3_600, SERVER + 3_600)["status"], "ok");
         for none in [None, Some(""), Some("yesterday")] {
-            assert_eq!(told(none, 0, SERVER)["status"], "skipped");
+            assert_eq!(finding(none, 0, SERVER)["status"], "skipped");
         }
     }
 }

@@ -1,25 +1,25 @@
-//! Owns the names of pending sign-ins: random, short enough to type, and nothing but letters and digits, so no path.
+//! Owns the ids of pending sign-ins: random, short enough to type, and only letters and digits, so that none is a path.
 
 use std::fmt;
 use std::ops::Deref;
 
-/// Crockford's: no letter looks like a digit. 32 of them, so five bits each.
+/// Crockford's base 32: no letter looks like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// 50 bits. Nobody guesses one, for the file is its owner's alone; they only must not meet.
+/// 50 bits: enough for uniqueness. They need not be secret, since only the owner can read the files.
 const LENGTH: usize = 10;
 
-/// What `--resume` takes.
+/// The value of `--resume`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Id(String);
 
 impl Id {
-    /// `entropy`: fresh random bytes, as many as the id has letters or more.
+    /// `entropy`: random bytes.
     pub(super) fn random(entropy: [u8; 32]) -> Self {
         let letter = |byte: &u8| ALPHABET.get(usize::from(byte % 32)).map(|letter| char::from(*letter));
         Self(entropy.iter().take(LENGTH).filter_map(letter).collect())
     }
 
-    /// As a person typed it; `None` when it cannot be one.
+    /// An id as a person typed it; `None` if it cannot be one.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let good = text.len() == LENGTH && text.bytes().all(|letter| ALPHABET.contains(&letter));
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_made_is_what_is_read() {
+    fn an_id_is_read_as_it_was_made() {
         for byte in 0..=255 {
             let mut entropy = [byte; 32];
             entropy[0] = 255 - byte;

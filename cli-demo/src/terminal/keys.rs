@@ -1,12 +1,13 @@
-//! Owns the keyboard: the press of Enter, waited for without holding up anything else.
+//! Owns the keyboard: waiting for Enter without blocking anything else.
 
 #[cfg(unix)]
 pub(super) use unix::{is_in_foreground, on_enter};
 
-/// Calls this at the first empty line that is typed from now on, and then leaves stdin alone. `false`: it cannot be waited for.
+/// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys cannot
+/// be read.
 #[cfg(not(unix))]
 pub(super) fn on_enter(pressed: impl FnOnce() + Send + 'static) -> bool {
-    // A thread that reads does not hold up the end of the process.
+    // A thread that reads does not delay the exit of the process.
     std::thread::Builder::new()
         .spawn(move || {
             let mut line = String::new();
@@ -20,7 +21,7 @@ pub(super) fn on_enter(pressed: impl FnOnce() + Send + 'static) -> bool {
         .is_ok()
 }
 
-/// Whether what is painted now is painted for us. Only Unix has jobs in the background of a terminal.
+/// Whether this process may paint. Only Unix has background jobs in a terminal.
 #[cfg(not(unix))]
 pub(super) fn is_in_foreground() -> bool {
     true
@@ -37,10 +38,10 @@ mod unix {
     use std::time::Duration;
     use tokio::net::unix::pipe::Receiver;
 
-    /// Calls this at the first empty line that is typed from now on, and then leaves stdin alone. `false`: it cannot be
-    /// waited for.
+    /// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys
+    /// cannot be read.
     pub(crate) fn on_enter(pressed: impl FnOnce() + Send + 'static) -> bool {
-        let Ok(terminal) = opened_again() else { return false };
+        let Ok(terminal) = reopened() else { return false };
         tokio::spawn(async move {
             if enter(&terminal).await.is_ok() {
                 pressed();
@@ -49,17 +50,17 @@ mod unix {
         true
     }
 
-    /// The terminal of stdin once more, to be read without blocking. (The flag on stdin itself would be one on the terminal of
-    /// the shell and of every other program here.)
-    fn opened_again() -> io::Result<Receiver> {
+    /// The terminal of stdin, opened once more to read it without blocking. (The flag on stdin itself would be shared
+    /// with the shell and every other program in this terminal.)
+    fn reopened() -> io::Result<Receiver> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let by_name = ttyname(stdin(), vec![]).and_then(|name| open(name, flags, Mode::empty()));
-        // In a container it may have a name that leads nowhere here.
+        // In a container its name may lead nowhere.
         let terminal = by_name.or_else(|_| open("/dev/tty", flags, Mode::empty()))?;
-        // What was typed before the question is no answer to it: it may have been meant for the next program.
+        // Drop what was typed before the question: it is no answer to it.
         let mut typed = [0; 512];
         while is_ours(&terminal) && rustix::io::read(&terminal, &mut typed).is_ok_and(|length| length > 0) {}
-        // Not a pipe, but the same to the event loop.
+        // A terminal is not a pipe, but the event loop treats both alike.
         Receiver::from_owned_fd_unchecked(terminal)
     }
 
@@ -67,13 +68,13 @@ mod unix {
         let mut typed = [0; 512];
         loop {
             terminal.readable().await?;
-            // Whoever reads from the background is stopped by the terminal (SIGTTIN), and polls no more.
+            // A background process that reads is stopped by the terminal (SIGTTIN), and could not poll any more.
             if !is_ours(terminal) {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }
             match terminal.try_read(&mut typed) {
-                // The terminal is gone, or somebody pressed Ctrl-D.
+                // The terminal is closed, or somebody pressed Ctrl-D.
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(length) => {
                     if typed.get(..length).is_some_and(|line| line.ends_with(b"\n") && line.trim_ascii().is_empty()) {
@@ -86,13 +87,13 @@ mod unix {
         }
     }
 
-    /// Whether this terminal takes us for its foreground.
+    /// Whether this process is in the foreground of the terminal.
     fn is_ours(terminal: impl AsFd) -> bool {
-        // A terminal that does not control us has no say.
+        // An error: it is not our controlling terminal, so it stops nobody.
         tcgetpgrp(terminal).map_or(true, |group| group == getpgrp())
     }
 
-    /// Whether what is painted now is painted for us, and not into the line of a shell that put us into the background.
+    /// Whether this process may paint: in the background, it would paint into the command line of the shell.
     pub(crate) fn is_in_foreground() -> bool {
         is_ours(stderr())
     }

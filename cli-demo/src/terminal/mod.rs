@@ -1,19 +1,16 @@
 //! Owns everything that is printed: results on stdout, what a person needs to see on stderr, or JSON lines on stdout.
 
-use crate::args::{Color, Global, Progress};
-use crate::end::End;
-use clipboard::Way;
-use countdown::{Countdown, Wait};
-use device_flow_tokio::{
-    Client, Prompt, PromptWarning, SignInReason, SignedIn, TokenResponse, TokenSource, WaitReason,
-};
-use event::{JsonEvent, Line, Told, named, source};
-use qr::{Ground, Picture};
+use crate::args::{Global, Progress, PromptOptions};
+use crate::run_error::RunError;
+use clipboard::Clipboard;
+use countdown::{Countdown, Display};
+use device_flow_tokio::{Client, Prompt, SignInReason, SignedIn, WaitReason};
+use json::{CustomLine, JsonEvent, Line, cause_name, source_name};
+use screen::Screen;
 use serde::Serialize;
-use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
-use text::{after, folded, harmless, masked, name, one_line, width};
+use text::{after, harmless, name, one_line};
 pub(crate) use text::{left, local, today, when};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -21,94 +18,76 @@ use tokio::time::Instant;
 mod browser;
 mod clipboard;
 mod countdown;
-mod event;
+mod json;
 mod keys;
-mod look;
 mod qr;
+mod screen;
+mod summary;
 mod text;
-
-pub(crate) use look::Look;
 
 /// Where to print, and in which form.
 pub(crate) struct Terminal {
     json: bool,
-    bold: bool,
-    /// Stderr is a terminal that understands escape sequences.
-    understands: bool,
-    /// And nobody asked for none (NO_COLOR).
-    escapes: bool,
-    ascii: bool,
-    wait: Wait,
-    input: bool,
-    look: Look,
+    screen: Screen,
+    display: Display,
+    reads_keys: bool,
+    options: PromptOptions,
     countdown: Option<Countdown>,
+    /// A copy to the clipboard is under way.
     copying: bool,
-    shown: bool,
+    has_shown_code: bool,
     /// What Enter opens, once.
     to_open: Option<String>,
-    tells: mpsc::UnboundedSender<Happening>,
-    hears: mpsc::UnboundedReceiver<Happening>,
+    ui_sender: mpsc::UnboundedSender<UiEvent>,
+    ui_events: mpsc::UnboundedReceiver<UiEvent>,
 }
 
-/// What happens beside the sign-in, none of which it waits for.
-enum Happening {
-    Enter,
-    Opened(Result<(), String>),
-    Copied(Result<(), String>),
+/// What happens beside the sign-in, which waits for none of it.
+enum UiEvent {
+    EnterPressed,
+    BrowserOpened(Result<(), String>),
+    CodeCopied(Result<(), String>),
 }
 
 impl Terminal {
     pub(crate) fn new(global: &Global) -> Self {
-        let dumb = env("TERM").is_some_and(|term| term == "dumb");
-        let is_terminal = io::stderr().is_terminal();
-        let bold = match global.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto if env("NO_COLOR").is_some() || dumb => false,
-            Color::Auto => is_terminal || env("CLICOLOR_FORCE").is_some_and(|value| value != "0"),
+        let display = match global.progress {
+            Progress::None => Display::Silent,
+            Progress::Plain => Display::EveryMinute,
+            Progress::Auto if !io::stderr().is_terminal() => Display::Once,
+            Progress::Auto if screen::is_dumb() || screen::env("ACCESSIBLE").is_some() => Display::EveryMinute,
+            Progress::Auto => Display::Repaint,
         };
-        let wait = match global.progress {
-            Progress::None => Wait::Silent,
-            Progress::Plain => Wait::Heartbeat,
-            Progress::Auto if !is_terminal => Wait::Once,
-            Progress::Auto if dumb || env("ACCESSIBLE").is_some() => Wait::Heartbeat,
-            Progress::Auto => Wait::Repaint,
-        };
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(env);
-        let ascii = locale.is_some_and(|locale| {
-            let locale = locale.to_string_lossy().to_ascii_lowercase();
-            !locale.contains("utf-8") && !locale.contains("utf8")
-        });
-        let (tells, hears) = mpsc::unbounded_channel();
+        let (ui_sender, ui_events) = mpsc::unbounded_channel();
         Self {
             json: global.json,
-            bold,
-            understands: is_terminal && !dumb,
-            escapes: is_terminal && !dumb && bold,
-            ascii,
-            wait,
-            input: !global.no_input,
-            look: Look::default(),
+            screen: Screen::new(global.color),
+            display,
+            reads_keys: !global.no_input,
+            options: PromptOptions::default(),
             countdown: None,
             copying: false,
-            shown: false,
+            has_shown_code: false,
             to_open: None,
-            tells,
-            hears,
+            ui_sender,
+            ui_events,
         }
     }
 
-    /// What is to be shown with the code.
-    pub(crate) fn look(&mut self, look: Look) {
-        self.look = look;
+    pub(crate) fn set_prompt_options(&mut self, options: PromptOptions) {
+        self.options = options;
     }
 
-    /// Whether a person can see what goes to stderr. (The standard library opens a closed stderr as the null device.)
+    /// Whether somebody could see a code.
     pub(crate) fn can_be_seen(&self) -> bool {
-        self.json || !leads_nowhere()
+        self.json || !screen::is_invisible()
     }
 
-    /// `resume_id`: by which another run can go on. `waits`: whether this one does.
+    pub(crate) fn has_shown_code(&self) -> bool {
+        self.has_shown_code
+    }
+
+    /// `resume_id`: with which another run can finish the sign-in. `waits`: whether this run waits for it.
     pub(crate) fn show_code(
         &mut self,
         client: &Client,
@@ -116,8 +95,8 @@ impl Terminal {
         lifetime: Duration,
         resume_id: Option<&str>,
         waits: bool,
-    ) -> Result<(), End> {
-        self.shown = true;
+    ) -> Result<(), RunError> {
+        self.has_shown_code = true;
         if self.json {
             self.event(JsonEvent::DeviceCode {
                 verification_uri: prompt.verification_uri(),
@@ -134,131 +113,85 @@ impl Terminal {
             self.copy(prompt.user_code());
             return Ok(());
         }
-        let server = name(client.issuer().unwrap_or_else(|| client.device_authorization_endpoint()));
-        let scopes = if client.scope().is_empty() { String::new() } else { format!("   (scopes: {})", client.scope()) };
-        self.say(&format!("Sign in to {server} as client \"{}\"{scopes}\n", client.client_id()));
-        self.step("  1. On any device, open   ", prompt.verification_uri());
-        self.step("  2. Enter the code        ", prompt.user_code());
-        self.say("");
-        if let Some(complete) = prompt.verification_uri_complete() {
-            self.say(&format!("  or open  {complete}  and check that it shows the same code.\n"));
-        }
-        if let Some(message) = prompt.message() {
-            self.say(&format!("The server says: {message}\n"));
-        }
-        prompt.warnings().for_each(|warning| self.warn(warning));
-        self.say(
-            "You started this sign-in. Never enter a code that someone sent you, and never send this one to anyone.",
-        );
+        self.write_instructions(client, prompt);
         self.copy(prompt.user_code());
         let address = prompt.verification_uri_complete().unwrap_or_else(|| prompt.verification_uri());
         let keys = match waits {
             false => "",
-            true if self.offer(address) => "Press Enter to open the browser here, Ctrl-C to cancel.",
+            true if self.offer_browser(address) => "Press Enter to open the browser here, Ctrl-C to cancel.",
             true => "Press Ctrl-C to cancel.",
         };
-        if self.look.qr {
+        if self.options.qr {
             let and = if prompt.verification_uri_complete().is_some() { "check that it shows" } else { "enter" };
             // The code once more: the one above may have scrolled away.
             let below = format!("Scan it with a phone, and {and} the code {}\n{keys}", prompt.user_code());
-            self.draw(address, below.trim_end(), keys);
+            self.screen.draw_qr(address, below.trim_end(), keys);
         } else if waits {
-            self.say(keys);
+            self.screen.say(keys);
         }
-        if !waits {
-            return Ok(());
+        if waits {
+            let countdown = Countdown::new(self.display, self.screen.uses_escapes, Instant::now(), lifetime);
+            self.countdown = Some(countdown);
+            self.tick();
         }
-        self.countdown = Some(Countdown::new(self.wait, self.escapes, Instant::now(), lifetime));
-        self.tick();
         Ok(())
     }
 
-    fn warn(&self, warning: PromptWarning) {
-        self.say(&format!("Note: {warning}."));
-    }
-
-    /// A step with what it is about, which is never broken: it is to be read, copied or clicked as a whole.
-    fn step(&self, label: &str, what: &str) {
-        let what = self.shown(what);
-        let fits = |indent: usize| columns().is_none_or(|columns| width(&what).saturating_add(indent) <= columns);
-        let strong = self.strong(&what);
-        if fits(width(label)) {
-            return self.put(&format!("{label}{strong}\n"));
+    fn write_instructions(&self, client: &Client, prompt: &Prompt) {
+        let screen = &self.screen;
+        let server = name(client.issuer().unwrap_or_else(|| client.device_authorization_endpoint()));
+        let scopes = if client.scope().is_empty() { String::new() } else { format!("   (scopes: {})", client.scope()) };
+        screen.say(&format!("Sign in to {server} as client \"{}\"{scopes}\n", client.client_id()));
+        screen.labelled("  1. On any device, open   ", prompt.verification_uri());
+        screen.labelled("  2. Enter the code        ", prompt.user_code());
+        screen.say("");
+        if let Some(complete) = prompt.verification_uri_complete() {
+            screen.say(&format!("  or open  {complete}  and check that it shows the same code.\n"));
         }
-        let label = folded(label.trim_end(), columns().unwrap_or(usize::MAX), 3);
-        self.put(&format!("{label}\n{}{strong}\n", if fits(5) { "     " } else { "" }));
+        if let Some(message) = prompt.message() {
+            screen.say(&format!("The server says: {message}\n"));
+        }
+        prompt.warnings().for_each(|warning| screen.say(&format!("Note: {warning}.")));
+        screen.say(
+            "You started this sign-in. Never enter a code that someone sent you, and never send this one to anyone.",
+        );
     }
 
-    /// Puts the code into the clipboard, if that was asked for. Nothing waits for it.
+    /// Copies the code to the clipboard, if that was asked for. Nothing waits for it.
     fn copy(&mut self, code: &str) {
-        if !self.look.copy {
+        if !self.options.copy {
             return;
         }
-        match clipboard::way(self.understands && !self.json, &env) {
+        match clipboard::reachable(self.screen.understands_escapes && !self.json, &screen::env) {
             None => self.note("--copy: there is no clipboard here, neither of a desktop nor of a terminal."),
-            Some(Way::Terminal) => {
-                self.put(&clipboard::request(code));
+            Some(Clipboard::OfTerminal) => {
+                self.screen.put(&clipboard::osc_52(code));
                 self.note("The terminal was asked to copy the code (not every terminal does).");
             }
-            Some(Way::Desktop) => {
+            Some(Clipboard::OfDesktop) => {
                 self.copying = true;
-                let (tell, code) = (self.tells.clone(), code.to_owned());
+                let (sender, code) = (self.ui_sender.clone(), code.to_owned());
                 tokio::spawn(async move {
-                    let _ = tell.send(Happening::Copied(clipboard::copy(code).await));
+                    let _ = sender.send(UiEvent::CodeCopied(clipboard::copy(code).await));
                 });
             }
         }
     }
 
-    /// Waits for Enter, if a browser that opens here is seen by the person. Whether it may be offered.
-    fn offer(&mut self, address: &str) -> bool {
-        let there_are_keys = self.input && io::stdin().is_terminal() && io::stderr().is_terminal();
-        let wished = !self.look.no_open && (self.look.open || browser::would_be_seen(&env));
-        let tell = self.tells.clone();
-        if !wished || !there_are_keys || !keys::on_enter(move || drop(tell.send(Happening::Enter))) {
+    /// Waits for Enter, if a browser that opens here would be seen by the person. Returns whether it may be offered.
+    fn offer_browser(&mut self, address: &str) -> bool {
+        let has_keys = self.reads_keys && io::stdin().is_terminal() && io::stderr().is_terminal();
+        let is_wanted = !self.options.no_open && (self.options.open || browser::would_be_seen(&screen::env));
+        let sender = self.ui_sender.clone();
+        if !is_wanted || !has_keys || !keys::on_enter(move || drop(sender.send(UiEvent::EnterPressed))) {
             return false;
         }
         self.to_open = Some(address.to_owned());
         true
     }
 
-    /// Draws a QR code, if a camera can read it here, with words below; else other words alone.
-    fn draw(&self, address: &str, below: &str, alone: &str) {
-        match self.picture(address, below) {
-            Ok(picture) => {
-                self.put(&picture.text);
-                self.say(below);
-            }
-            Err(why) => {
-                self.say(&format!("No QR code: {why}."));
-                self.say(alone);
-            }
-        }
-    }
-
-    fn picture(&self, address: &str, below: &str) -> Result<Picture, String> {
-        if self.ascii {
-            return Err("its characters are not in this locale (it is not UTF-8)".to_owned());
-        }
-        let (columns, rows) = size().ok_or("stderr is no terminal")?;
-        let light = |colours: OsString| matches!(colours.to_string_lossy().rsplit(';').next(), Some("7" | "15"));
-        let ground = match (self.escapes, env("COLORFGBG").is_some_and(light)) {
-            (true, _) => Ground::Painted,
-            (false, true) => Ground::Light,
-            (false, false) => Ground::Dark,
-        };
-        let picture = qr::drawn(address, ground).ok_or("the address is too long for one")?;
-        // All that stands below it, with the row of the countdown: what scrolls away cannot be photographed.
-        let below = folded(below, columns, 0).lines().count().saturating_add(1);
-        let (wide, high) = (picture.columns, picture.rows.saturating_add(below));
-        if wide > columns || high > rows {
-            return Err(format!("it needs {wide} columns and {high} rows, and the terminal has {columns} and {rows}"));
-        }
-        Ok(picture)
-    }
-
-    /// Keeps the terminal alive while others work: counts down, and acts on keys. Returns after each thing that it did, for ever
-    /// to be called again; nothing is lost when it is dropped before.
+    /// Keeps the terminal alive while others work: counts down, and reacts to keys. It returns after each thing that it
+    /// did and must then be called again; dropping it in between loses nothing.
     pub(crate) async fn attend(&mut self) {
         let due = self.countdown.as_ref().and_then(Countdown::due);
         let next_line = async {
@@ -269,104 +202,102 @@ impl Terminal {
         };
         tokio::select! {
             biased;
-            Some(happening) = self.hears.recv() => self.happened(happening),
+            Some(event) = self.ui_events.recv() => self.react(event),
             () = next_line => self.tick(),
         }
     }
 
-    pub(crate) fn has_shown_code(&self) -> bool {
-        self.shown
-    }
-
-    /// Before the end of a run that does not wait: what was begun for the person is let come to its end.
+    /// Before the end of a run that does not wait: gives a copy to the clipboard time to finish.
     pub(crate) async fn settle(&mut self) {
         if self.copying {
             let _ = tokio::time::timeout(Duration::from_secs(1), self.attend()).await;
         }
     }
 
-    fn happened(&mut self, happening: Happening) {
-        match happening {
-            Happening::Enter => {
+    fn react(&mut self, event: UiEvent) {
+        match event {
+            UiEvent::EnterPressed => {
                 let Some(address) = self.to_open.take() else { return };
-                if self.escapes && self.countdown.is_some() {
-                    // The terminal went on to the next line: back to the one of the countdown, and nothing below it.
-                    self.put("\u{1b}[A\r\u{1b}[J");
+                if self.screen.uses_escapes && self.countdown.is_some() {
+                    // Enter moved the cursor to the next line: back to the line of the countdown, and clear below it.
+                    self.screen.put("\u{1b}[A\r\u{1b}[J");
                 }
                 self.note("Opening the browser.");
-                let tell = self.tells.clone();
+                let sender = self.ui_sender.clone();
                 tokio::spawn(async move {
-                    let _ = tell.send(Happening::Opened(browser::open(address, &env).await));
+                    let _ = sender.send(UiEvent::BrowserOpened(browser::open(address, &screen::env).await));
                 });
             }
-            Happening::Opened(Ok(())) => {}
-            Happening::Opened(Err(why)) => {
+            UiEvent::BrowserOpened(Ok(())) => {}
+            UiEvent::BrowserOpened(Err(why)) => {
                 self.note(&format!("No browser could be opened here ({why}). Open the address yourself."));
             }
-            Happening::Copied(Ok(())) => self.note("The code is in the clipboard."),
-            Happening::Copied(Err(why)) => self.note(&format!("The code could not be copied to the clipboard: {why}.")),
+            UiEvent::CodeCopied(Ok(())) => self.note("The code is in the clipboard."),
+            UiEvent::CodeCopied(Err(why)) => {
+                self.note(&format!("The code could not be copied to the clipboard: {why}."));
+            }
         }
     }
 
-    /// Says how long the code lives, when that is due.
+    /// Writes the countdown, when that is due.
     fn tick(&mut self) {
         let now = Instant::now();
         let Some(countdown) = &mut self.countdown else { return };
         if keys::is_in_foreground() {
-            let line = countdown.line(now, columns());
-            self.put(&line);
+            let line = countdown.line(now, screen::columns());
+            self.screen.put(&line);
         } else {
             countdown.skip(now);
         }
     }
 
-    /// Wipes the countdown, so that whatever comes next starts on a clean line. It is painted again afterwards.
+    /// Clears the countdown, so that whatever comes next starts on a clean line. It is painted again afterwards.
     fn clear_line(&mut self) {
         if let Some(countdown) = &mut self.countdown {
-            let wiped = countdown.wipe();
-            countdown.again(Instant::now());
-            self.put(&wiped);
+            let cleared = countdown.clear();
+            countdown.repaint_at(Instant::now());
+            self.screen.put(&cleared);
         }
     }
 
-    pub(crate) fn waiting(&mut self, wait: Duration, reason: WaitReason) -> Result<(), End> {
+    pub(crate) fn waiting(&mut self, wait: Duration, reason: WaitReason) -> Result<(), RunError> {
         let seconds = wait.saturating_add(Duration::from_millis(500)).as_secs().max(1);
         let (event, text) = match reason {
             WaitReason::Interval => return Ok(()),
             WaitReason::SlowDown { interval } => (
                 JsonEvent::SlowDown { interval },
-                format!("The server asks for fewer questions: asking every {interval} s from now on."),
+                format!("The server asked to slow down: polling every {interval} s from now on."),
             ),
             WaitReason::Backoff { cause, attempt } => (
                 {
-                    let (kind, status) = named(cause);
+                    let (kind, status) = cause_name(cause);
                     JsonEvent::Transient { kind, status, attempt, retry_in: seconds }
                 },
                 format!("No usable answer ({cause}); trying again in {seconds} s."),
             ),
             WaitReason::RetryAfter => {
-                (JsonEvent::RetryAfter { retry_in: seconds }, format!("The server asks to wait {seconds} s."))
+                (JsonEvent::RetryAfter { retry_in: seconds }, format!("The server asked to wait {seconds} s."))
             }
         };
         if self.json {
             return self.event(event);
         }
         self.clear_line();
-        self.say(&text);
+        self.screen.say(&text);
         Ok(())
     }
 
-    /// Why a code follows, when there was hope that none was needed.
-    pub(crate) fn sign_in_needed(&mut self, reason: &SignInReason) -> Result<(), End> {
+    /// Why a code follows, although somebody was signed in before.
+    pub(crate) fn sign_in_needed(&mut self, reason: &SignInReason) -> Result<(), RunError> {
         if *reason == SignInReason::NotSignedIn {
             return Ok(());
         }
-        if self.json {
-            return self.event(JsonEvent::SignInNeeded { reason: reason.to_string() });
-        }
         let text = reason.to_string();
+        if self.json {
+            return self.event(JsonEvent::SignInNeeded { reason: text });
+        }
         let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
-        self.say(&format!("{}{rest}.\n", first.to_uppercase()));
+        self.screen.say(&format!("{}{rest}.\n", first.to_uppercase()));
         Ok(())
     }
 
@@ -378,183 +309,100 @@ impl Terminal {
         account: Option<&str>,
         storage: &'static str,
         profile: Option<&str>,
-    ) -> Result<(), End> {
-        let scope = signed_in.scopes().collect::<Vec<_>>().join(" ");
-        let life = signed_in.expires_on().map(|end| end.saturating_since(today()));
-        let response = signed_in.response();
+    ) -> Result<(), RunError> {
         if self.json {
             return self.event(JsonEvent::Success {
                 profile,
                 account,
-                scope,
+                scope: signed_in.scopes().collect::<Vec<_>>().join(" "),
                 expires_at: signed_in.expires_on().map(when),
                 storage,
-                source: source(signed_in.source()),
+                source: source_name(signed_in.source()),
                 refreshable: signed_in.is_refreshable(),
             });
         }
         self.clear_line();
-        let server = name(client.issuer().unwrap_or_else(|| client.token_endpoint()));
-        let how = match signed_in.source() {
-            TokenSource::Cache => " (stored earlier, still good)",
-            TokenSource::Refresh => " (refreshed)",
-            TokenSource::DeviceFlow | _ => "",
-        };
-        let mut text = format!("Signed in to {server}{how}\n");
-        if let Some(account) = account {
-            text += &format!("  account        {account}\n");
-        }
-        let life = match (signed_in.expires_on(), life) {
-            (Some(end), Some(life)) => format!(", expires at {} (in {})", local(end), left(life)),
-            _ => String::new(),
-        };
-        text += &format!("  access token   {}{life}\n", masked(signed_in.access_token().expose()));
-        text += &match response.and_then(TokenResponse::refresh_token) {
-            Some(refresh) => format!("  refresh token  {}\n", masked(refresh.expose())),
-            None if signed_in.is_refreshable() => "  refresh token  stored\n".to_owned(),
-            None => "  refresh token  none\n".to_owned(),
-        };
-        text += &format!("  scopes         {}\n", if scope.is_empty() { "not told by the server" } else { &scope });
-        let missing = response.map(|response| response.missing_scopes().collect::<Vec<_>>().join(" "));
-        if let Some(missing) = missing.filter(|missing| !missing.is_empty()) {
-            text += &format!("  not granted    {missing}\n");
-        }
-        self.result(&self.shown(&text))
+        write_stdout(&self.screen.encoded(&summary::summary(client, signed_in, account)))
     }
 
     /// A result: one JSON object with these fields, or this text, on stdout.
-    pub(crate) fn tell<T: Serialize>(&mut self, event: &str, fields: &T, text: &str) -> Result<(), End> {
+    pub(crate) fn result<T: Serialize>(&mut self, event: &str, fields: &T, text: &str) -> Result<(), RunError> {
         if self.json {
-            return self.line(&Told { v: 1, event, fields });
+            return write_line(&CustomLine { v: 1, event, fields });
         }
         self.clear_line();
-        self.result(&self.shown(&harmless(text)))
+        write_stdout(&self.screen.encoded(&harmless(text)))
     }
 
-    /// What another program wants to have: on stdout as it is.
-    pub(crate) fn raw(&mut self, text: &str) -> Result<(), End> {
+    /// What another program reads: on stdout, unchanged.
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), RunError> {
         self.clear_line();
-        self.result(text)
+        write_stdout(text)
     }
 
-    /// A remark for a person. Programs are told in events.
+    /// A remark for a person. (Programs read events.)
     pub(crate) fn note(&mut self, text: &str) {
         if !self.json {
             self.clear_line();
-            self.say(&one_line(text));
+            self.screen.say(&one_line(text));
         }
     }
 
-    pub(crate) fn server(&mut self, base_url: &str, live_url: &str, text: &str) -> Result<(), End> {
+    pub(crate) fn server(&mut self, base_url: &str, live_url: &str, text: &str) -> Result<(), RunError> {
         if self.json {
             return self.event(JsonEvent::Server { base_url, live_url });
         }
-        self.say(text);
+        self.screen.say(text);
         Ok(())
     }
 
-    /// The last word of a run that did not succeed.
-    pub(crate) fn failed(&mut self, end: &End) {
-        // Whoever closed our stdout does not want to hear of it (a closed pipe is no error to tell).
-        if matches!(end, End::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+    /// The last line of a run that did not succeed.
+    pub(crate) fn failed(&mut self, error: &RunError) {
+        // A reader that closed the pipe does not want to hear about it.
+        if matches!(error, RunError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return;
         }
-        let (exit, code, retryable) = end.facts();
+        let (exit, code, retryable) = error.row();
         if self.json {
-            let _ = self.event(JsonEvent::Error { code, exit, message: end.to_string(), retryable });
+            let _ = self.event(JsonEvent::Error { code, exit, message: error.to_string(), retryable });
             return;
         }
         self.clear_line();
         if io::stderr().is_terminal() {
             // Over the ^C that the terminal shows.
-            self.put("\r");
+            self.screen.put("\r");
         }
-        self.say(&harmless(&format!("device-flow: {end}")));
+        self.screen.say(&harmless(&format!("device-flow: {error}")));
     }
 
-    fn event(&self, event: JsonEvent<'_>) -> Result<(), End> {
-        self.line(&Line { v: 1, event })
-    }
-
-    fn line(&self, line: &impl Serialize) -> Result<(), End> {
-        let line = serde_json::to_string(line).map_err(|error| End::Internal(error.to_string()))?;
-        self.result(&(line + "\n"))
-    }
-
-    /// Flushed at once: who reads it wants to act on it now.
-    fn result(&self, text: &str) -> Result<(), End> {
-        let mut stdout = io::stdout();
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(End::Output)
-    }
-
-    /// One or more whole lines for a person, broken between words where the terminal ends.
-    fn say(&self, text: &str) {
-        let text = self.shown(text);
-        self.put(&(columns().map_or_else(|| text.clone(), |columns| folded(&text, columns, 0)) + "\n"));
-    }
-
-    fn put(&self, text: &str) {
-        let mut stderr = io::stderr();
-        // Nothing is left to tell a failure on.
-        let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
-    }
-
-    fn strong(&self, text: &str) -> String {
-        if self.bold { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() }
-    }
-
-    /// In a locale without UTF-8 other letters are escaped, so that they can at least be told apart.
-    fn shown(&self, text: &str) -> String {
-        if !self.ascii {
-            return text.to_owned();
-        }
-        let escape = |c: char| if c.is_ascii() { c.to_string() } else { c.escape_unicode().to_string() };
-        text.chars().map(escape).collect()
+    fn event(&self, event: JsonEvent<'_>) -> Result<(), RunError> {
+        write_line(&Line { v: 1, event })
     }
 }
 
-/// A mistake on the command line, for whoever reads lines of JSON.
-pub(crate) fn mistake(text: &str) {
+fn write_line(line: &impl Serialize) -> Result<(), RunError> {
+    let line = serde_json::to_string(line).map_err(|error| RunError::Internal(error.to_string()))?;
+    write_stdout(&(line + "\n"))
+}
+
+/// Flushed at once: its reader may be waiting for it.
+fn write_stdout(text: &str) -> Result<(), RunError> {
+    let mut stdout = io::stdout();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(RunError::Output)
+}
+
+/// A mistake on the command line, as a JSON line.
+pub(crate) fn usage_error(text: &str) {
     let error = JsonEvent::Error { code: "usage", exit: 2, message: one_line(text), retryable: false };
-    if let Ok(line) = serde_json::to_string(&Line { v: 1, event: error }) {
-        let _ = writeln!(io::stdout(), "{line}");
-    }
+    let _ = write_line(&Line { v: 1, event: error });
 }
 
-/// What a store has to say on the way, whoever prints what at that moment.
+/// A store's warning, which may come at any moment and from any thread.
 pub(crate) fn warn(text: &str) {
     let _ = writeln!(io::stderr(), "device-flow: warning: {text}");
 }
 
-/// What the environment says, unless it is empty.
-fn env(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-/// How many columns and rows the terminal has, if there is one. (Some have not been told theirs, and say 0.)
-fn size() -> Option<(usize, usize)> {
-    let (columns, rows) = terminal_size::terminal_size_of(io::stderr())?;
-    Some((columns.0.into(), rows.0.into())).filter(|(columns, rows)| *columns > 0 && *rows > 0)
-}
-
-fn columns() -> Option<usize> {
-    size().map(|(columns, _)| columns)
-}
-
-#[cfg(unix)]
-fn leads_nowhere() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let device = |path| std::fs::metadata(path).ok().map(|metadata| metadata.rdev());
-    let stderr = device("/dev/fd/2");
-    stderr.is_none() || stderr == device("/dev/null")
-}
-
-#[cfg(not(unix))]
-fn leads_nowhere() -> bool {
-    false
-}
-
-/// Where the lines of `-v` go, each written whole: on stderr, harmless and one line whatever is in it.
+/// Where the lines of `-v` go: to stderr, each in one piece and without characters that a terminal would act on.
 pub(crate) fn log_writer() -> impl io::Write {
     LogWriter
 }
@@ -563,7 +411,7 @@ struct LogWriter;
 
 impl io::Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // In one piece, and without a word if nobody can hear it.
+        // In one piece; a log that nobody can read is no failure.
         let _ = io::stderr().write_all((one_line(&String::from_utf8_lossy(line)) + "\n").as_bytes());
         Ok(line.len())
     }

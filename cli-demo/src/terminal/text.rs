@@ -1,4 +1,4 @@
-//! Owns how things are written for people: lengths of time, clocks, servers, tokens, and lines that fit.
+//! Owns how things are written for people: durations, times, servers, tokens, and folded lines.
 
 use device_flow_tokio::UnixTime;
 use jiff::{SignedDuration, Timestamp as Calendar, tz::TimeZone};
@@ -6,18 +6,19 @@ use std::time::Duration;
 use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_width::UnicodeWidthStr as _;
 
-/// A server as people call it. What is not https keeps its scheme, to be seen.
+/// A server without `https://`. Any other scheme stays visible.
 pub(crate) fn name(url: &str) -> &str {
     url.strip_prefix("https://").unwrap_or(url)
 }
 
-/// Enough of a token to tell two apart, not enough to use one.
+/// Enough of a token to tell two apart, and too little to use it.
 pub(super) fn masked(token: &str) -> String {
     let length = token.chars().count();
     let shown: String = token.chars().take(if length >= 32 { 4 } else { 0 }).collect();
     format!("{shown}... ({length} characters)")
 }
 
+/// `14:58` or `2 h 01 min`.
 pub(crate) fn left(duration: Duration) -> String {
     let seconds = duration.as_secs();
     if seconds < 3_600 {
@@ -27,37 +28,39 @@ pub(crate) fn left(duration: Duration) -> String {
     }
 }
 
-/// This long from now, in whole seconds; saturates.
+/// The calendar time in this long, in whole seconds; saturates.
 pub(super) fn after(duration: Duration) -> Calendar {
     let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     let then = Calendar::now().saturating_add(duration).unwrap_or(Calendar::MAX);
     Calendar::from_second(then.as_second()).unwrap_or(then)
 }
 
-/// The time of the calendar, as tokens tell theirs.
+/// The calendar time now.
 pub(crate) fn today() -> UnixTime {
     UnixTime::from_secs(u64::try_from(Calendar::now().as_second()).unwrap_or_default())
 }
 
-/// A time of the calendar as programs read it (RFC 3339), to the second.
+/// A calendar time for programs (RFC 3339), to the second.
 pub(crate) fn when(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     Calendar::from_second(seconds).unwrap_or(Calendar::MAX).to_string()
 }
 
-/// The same as people read it, where they are.
+/// A calendar time for people, in their time zone.
 pub(crate) fn local(time: UnixTime) -> String {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
     let there = Calendar::from_second(seconds).unwrap_or(Calendar::MAX).to_zoned(TimeZone::system());
     there.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A text without what could change the terminal, its lines kept: what the core hands out is clean already, but a text may
-/// also quote a file or another program.
+/// A text in which every character that a terminal would act on is escaped, except line ends. The core's texts are
+/// clean already, but a message may also quote a file or another program.
 pub(super) fn harmless(text: &str) -> String {
     use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
-    let acts = |c| matches!(get_general_category(c), Control | Format | LineSeparator | ParagraphSeparator);
-    text.chars().map(|c| if acts(c) && c != '\n' { c.escape_unicode().to_string() } else { c.to_string() }).collect()
+    let is_active = |c| matches!(get_general_category(c), Control | Format | LineSeparator | ParagraphSeparator);
+    text.chars()
+        .map(|c| if is_active(c) && c != '\n' { c.escape_unicode().to_string() } else { c.to_string() })
+        .collect()
 }
 
 /// The same on one line.
@@ -70,10 +73,10 @@ pub(super) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as the line
-/// did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the terminal breaks it
-/// without a line end in between, and an address can still be clicked and copied. For the same reason a line that begins with
-/// four spaces stays whole: it is a command.
+/// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as
+/// the line did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the
+/// terminal breaks it without a line end in between, and an address can still be clicked and copied. For the same
+/// reason a line that begins with four spaces stays whole: it is a command.
 pub(super) fn folded(text: &str, columns: usize, hang: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| folded_line(line, columns, hang)).collect();
     lines.join("\n")
@@ -118,9 +121,9 @@ fn folded_line(line: &str, columns: usize, hang: usize) -> String {
 mod tests {
     use super::*;
 
-    // D11: any lifetime that a server can name has a calendar time.
+    // Any lifetime that a server can send.
     #[test]
-    fn calendar_times_saturate() {
+    fn d11_calendar_times_saturate() {
         for seconds in [0, 1, 3_155_760_000, u64::MAX] {
             assert!(after(Duration::from_secs(seconds)).to_string().ends_with('Z'), "{seconds}");
         }
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_told_in_minutes_and_seconds() {
+    fn the_time_left_is_in_minutes_and_seconds() {
         for (seconds, text) in
             [(0, "0:00"), (59, "0:59"), (898, "14:58"), (3_599, "59:59"), (3_600, "1 h 00 min"), (7_260, "2 h 01 min")]
         {
@@ -143,9 +146,9 @@ mod tests {
         }
     }
 
-    // E06: at 20 columns and at any other.
+    // At 20 columns and at any other width.
     #[test]
-    fn texts_are_broken_between_words() {
+    fn e06_lines_are_folded_between_words() {
         let text = "You started this sign-in. Never enter a code that someone sent you.";
         assert_eq!(folded(text, 100, 0), text);
         assert_eq!(folded("aaa bbb ccc", 7, 0), "aaa bbb\nccc");
@@ -163,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_never_broken() {
+    fn an_address_is_never_split() {
         let address = "https://login.example.com/device?user_code=WDJB-MJHT";
         let text = format!("  or open  {address}  and check that it shows the same code.");
         for columns in 0..80 {
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_change_the_terminal_is_escaped() {
+    fn characters_that_a_terminal_acts_on_are_escaped() {
         assert_eq!(harmless("a\nb\u{1b}[2J\u{202e}"), "a\nb\\u{1b}[2J\\u{202e}");
         assert_eq!(one_line("a\r\n b\u{9b}"), "a b\\u{9b}");
     }

@@ -1,4 +1,4 @@
-//! Owns a terminal for the tests: a real one (a pty), the program that it controls, and the screen that a person would see.
+//! Owns a terminal for the tests: a pty, the program that it controls, and the screen that a person would see.
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Longer than any machine takes; only a failure waits for it.
+/// Longer than any machine needs; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Terminal {
@@ -17,12 +17,12 @@ pub(crate) struct Terminal {
     pub(crate) child: Child,
     output: Receiver<Vec<u8>>,
     screen: vt100::Parser,
-    /// Every byte that came.
+    /// All output so far.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Terminal {
-    /// Runs these words as the program that a terminal of this size controls: Ctrl-C and Ctrl-Z mean it. Streams that
+    /// Runs this command under the control of a terminal of this size, so that Ctrl-C and Ctrl-Z reach it. Streams that
     /// `prepare` leaves alone are the terminal.
     pub(crate) fn run(columns: u16, rows: u16, words: &[&str], prepare: impl FnOnce(&mut Command)) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
@@ -31,14 +31,14 @@ impl Terminal {
         tcsetwinsize(&master, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let slave = open(ptsname(&master, vec![]).unwrap(), flags, Mode::empty()).unwrap();
-        // Of util-linux: it makes its stdin the terminal that controls it, which needs unsafe code elsewhere.
+        // setsid (util-linux) makes its stdin the controlling terminal, which would need unsafe code here.
         let mut command = Command::new("setsid");
         command.arg("--ctty").args(words);
         let stream = || Stdio::from(slave.try_clone().unwrap());
         command.stdin(stream()).stdout(stream()).stderr(stream());
         prepare(&mut command);
         let child = command.spawn().unwrap();
-        // Ours would keep the terminal open when the program is gone.
+        // Our copy would keep the terminal open after the program ends.
         drop((command, slave));
         let master = File::from(master);
         let mut reader = master.try_clone().unwrap();
@@ -76,7 +76,7 @@ impl Terminal {
         self.master.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Takes what came, or waits for it. `false`: the terminal is closed.
+    /// Takes the next output, or waits for it. `false`: the terminal is closed.
     fn more(&mut self, until: Instant) -> bool {
         let left = until.saturating_duration_since(Instant::now());
         match self.output.recv_timeout(left) {
@@ -86,13 +86,13 @@ impl Terminal {
                 true
             }
             Err(_) => {
-                assert!(Instant::now() < until, "nothing came any more:\n{}", self.contents());
+                assert!(Instant::now() < until, "there was no more output:\n{}", self.contents());
                 false
             }
         }
     }
 
-    /// Waits until the screen shows this.
+    /// Waits until `what` finds something on the screen.
     pub(crate) fn until<T>(&mut self, what: impl Fn(&str) -> Option<T>) -> T {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -107,7 +107,7 @@ impl Terminal {
         self.until(|contents| contents.contains(words).then_some(()));
     }
 
-    /// Waits for the code of the demo server, which is like no other word.
+    /// Waits for the code of the demo server, and returns it.
     pub(crate) fn code(&mut self) -> String {
         let is_code = |word: &&str| {
             word.len() == 9
@@ -116,14 +116,14 @@ impl Terminal {
         self.until(|contents| contents.split_whitespace().find(is_code).map(str::to_owned))
     }
 
-    /// Waits for the end, and everything that came before it.
+    /// Waits for the end, and reads all output before it.
     pub(crate) fn end(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         while self.more(until) {}
         self.child.wait().unwrap()
     }
 
-    /// Presses Ctrl-C and waits for the end that it brings.
+    /// Presses Ctrl-C, and waits for the end.
     pub(crate) fn cancel(&mut self) {
         self.press("\u{3}");
         assert_eq!(self.end().code(), Some(130), "{}", self.contents());
@@ -132,7 +132,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // A test that failed leaves nothing behind.
+        // So that a failing test leaves no process behind.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

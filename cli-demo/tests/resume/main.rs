@@ -1,6 +1,5 @@
-//! The binary on sign-ins that one run begins and another ends: `--no-wait`, `--resume`, and runs that are killed;
-//! always within
-//! the polling law, as the server sees it.
+//! The binary on sign-ins that one run begins and another finishes: `--no-wait`, `--resume`, and runs that are killed;
+//! always within the polling law, as the server sees it.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -10,6 +9,8 @@
     reason = "tests panic to report"
 )]
 
+#[path = "../support/program.rs"]
+mod program;
 mod site;
 
 use rustix::process::Signal;
@@ -34,7 +35,7 @@ fn no_wait_shows_the_code_and_another_process_gets_the_token() {
     assert_eq!((&events[1]["event"], events[1]["resume_id"].as_str()), (&"pending".into(), Some(id)));
     assert_eq!(site.server.polls().len(), 0);
 
-    // F01: for nobody else to read, and without a token, for there is none. A device code is what it is about.
+    // F01: readable by the owner only; the only secret in it is the device code.
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&site.folder()), mode(&site.file(id))), (0o700, 0o600));
     let stored = fs::read_to_string(site.file(id)).unwrap();
@@ -56,23 +57,20 @@ fn no_wait_shows_the_code_and_another_process_gets_the_token() {
     assert_eq!(site.server.polls().len(), 1);
     assert_eq!(site.left(), [""; 0], "nothing is left of it");
 
-    // It is remembered as `login` does.
-    let (exit, token, _) = {
-        let output = site.run(&["token"]).output().unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap(), ())
-    };
-    assert_eq!((exit, &*token), (Some(0), "token-1-canary\n"));
+    // The profile is saved as `login` does.
+    let (exit, token, _) = program::ended(&mut site.run(&["token"]));
+    assert_eq!((exit, &*token), (0, "token-1-canary\n"));
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", id]));
     assert_eq!(exit, 2);
-    assert!(stderr.contains(&format!("no sign-in is called {id}")), "{stderr}");
-    // Signed in, there is nothing to wait for.
+    assert!(stderr.contains(&format!("there is no sign-in {id}")), "{stderr}");
+    // Once signed in, there is no code to show.
     let (exit, stdout, stderr) = ended(&mut site.run(&["login", "--no-wait"]));
     assert_eq!((exit, &*stderr), (0, ""));
-    assert!(stdout.contains("(stored earlier, still good)"), "{stdout}");
+    assert!(stdout.contains("(stored earlier, still valid)"), "{stdout}");
 }
 
 #[test]
-fn a_person_is_told_how_to_go_on_and_needs_no_id() {
+fn a_person_sees_how_to_resume_and_needs_no_id() {
     let site = Site::new();
     let (exit, stdout, stderr) = ended(&mut site.login(&["--no-wait"]));
     assert_eq!(exit, 0, "{stderr}");
@@ -81,27 +79,31 @@ fn a_person_is_told_how_to_go_on_and_needs_no_id() {
     let name = site.left().into_iter().find(|name| name.ends_with(".json")).unwrap();
     let id = name.strip_suffix(".json").unwrap();
     assert!(
-        stdout.starts_with("Go on before 2") && stdout.ends_with(&format!("with:  device-flow login --resume {id}\n")),
+        stdout.starts_with("Before 2")
+            && stdout.ends_with(&format!("finish the sign-in with:  device-flow login --resume {id}\n")),
         "{stdout}"
     );
 
-    // Another one is announced to whoever begins anew.
+    // A new sign-in mentions the earlier one.
     let (exit, _, stderr) = ended(&mut site.login(&["--timeout", "1"]));
     assert_eq!(exit, 5);
     assert!(
-        stderr.contains("An earlier sign-in still waits") && stderr.contains(&format!("--resume {id}")),
+        stderr.contains("An earlier sign-in can still be finished") && stderr.contains(&format!("--resume {id}")),
         "{stderr}"
     );
-    // And so they are two, of which one has to be named.
+    // Now there are two, so one of them must be named.
     let last = stderr.lines().last().unwrap().to_owned();
-    assert!(last.contains("within 1 s (--timeout). To go on: device-flow login --resume "), "{last}");
+    assert!(last.contains("within 1 s (--timeout). To resume: device-flow login --resume "), "{last}");
     let other = last.rsplit(' ').next().unwrap();
     assert_ne!(other, id);
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume"]));
     assert_eq!(exit, 2);
-    assert!(stderr.contains("several sign-ins wait") && stderr.contains(id) && stderr.contains(other), "{stderr}");
+    assert!(
+        stderr.contains("several sign-ins can be resumed") && stderr.contains(id) && stderr.contains(other),
+        "{stderr}"
+    );
     let (exit, ..) = events_of_denial(&site, other);
-    assert_eq!((exit, site.file(other).exists()), (3, false), "what is denied is over");
+    assert_eq!((exit, site.file(other).exists()), (3, false), "a denied sign-in is over");
     site.approve();
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume"]));
     assert_eq!(exit, 0, "{stderr}");
@@ -109,11 +111,11 @@ fn a_person_is_told_how_to_go_on_and_needs_no_id() {
 }
 
 fn events_of_denial(site: &Site, id: &str) -> (i32, Vec<Value>) {
-    site.say(|says| says.first.push("access_denied"));
+    site.set(|answers| answers.first.push("access_denied"));
     events(&mut site.run(&["login", "--resume", id, "--json"]))
 }
 
-// The run is killed while it waits: with nothing said after it, and with the wait that a poll has brought.
+// Killed in the first wait, and in the wait after a poll.
 #[test]
 fn killed_while_it_waits_another_run_gets_the_token() {
     let site = Site::new();
@@ -131,18 +133,18 @@ fn killed_while_it_waits_another_run_gets_the_token() {
     assert_eq!((site.server.polls().len(), site.left()), (3, vec![]));
 }
 
-// Rules 4 and 5 across a kill, D05: the longer interval stays, whatever the wall clock says in the meantime.
+// Rules 4 and 5: the longer interval stays, whatever the wall clock says in between.
 #[test]
 fn d05_killed_after_slow_down_the_next_run_keeps_the_longer_interval() {
     let site = Site::new();
-    site.say(|says| says.first.push("slow_down"));
+    site.set(|answers| answers.first.push("slow_down"));
     let mut first = Running::start(&mut site.login(&["--json"]));
     let id = first.until("device_code")["resume_id"].as_str().unwrap().to_owned();
     assert_eq!(first.until("slow_down")["interval"], 6);
     first.kill();
     site.approve();
     if cfg!(target_os = "linux") {
-        // As if the clock had been put forward by five minutes.
+        // As if the clock had been set forward by five minutes.
         site.tamper(&id, |stored| {
             stored["taken"]["wall"] = (stored["taken"]["wall"].as_u64().unwrap() - 300_000).into()
         });
@@ -157,18 +159,17 @@ fn d05_killed_after_slow_down_the_next_run_keeps_the_longer_interval() {
 }
 
 // Rule 5: a poll in flight counts as failed when its process died, and the wait after a failure is twice the interval.
-// Nobody
-// knows when that was: at the latest, at the end of the longest request.
+// When it died is unknown: at the latest, when the longest request would have ended.
 #[test]
 fn killed_with_a_poll_in_flight_the_next_run_waits_as_after_a_failure() {
     let site = Site::new();
-    site.say(|says| says.mute = true);
+    site.set(|answers| answers.mute = true);
     let mut first = Running::start(&mut site.login(&["--json", "--request-timeout", "5s"]));
     let id = first.until("device_code")["resume_id"].as_str().unwrap().to_owned();
     site.polled();
     first.kill();
-    site.say(|says| (says.mute, says.approved) = (false, true));
-    // As if the poll had been under way for four seconds already.
+    site.set(|answers| (answers.mute, answers.approved) = (false, true));
+    // As if the poll had been in flight for four seconds already.
     site.tamper(&id, |stored| {
         for time in ["/taken/wall", "/taken/boot/up"] {
             if let Some(time) = stored.pointer_mut(time) {
@@ -181,11 +182,11 @@ fn killed_with_a_poll_in_flight_the_next_run_waits_as_after_a_failure() {
     assert!(gaps.len() == 1 && gaps[0] >= 2 * SECOND, "{gaps:?}");
 }
 
-// The same, but the run could still write down when it gave the poll up.
+// When the run could still store that it abandoned the poll.
 #[test]
-fn a_poll_that_is_given_up_is_written_down() {
+fn an_abandoned_poll_is_stored_as_a_failure() {
     let site = Site::new();
-    site.say(|says| says.mute = true);
+    site.set(|answers| answers.mute = true);
     let mut first = Running::start(&mut site.login(&["--json"]));
     let id = first.until("device_code")["resume_id"].as_str().unwrap().to_owned();
     site.polled();
@@ -197,14 +198,14 @@ fn a_poll_that_is_given_up_is_written_down() {
         "{}",
         stored["taken"]
     );
-    site.say(|says| (says.mute, says.approved) = (false, true));
+    site.set(|answers| (answers.mute, answers.approved) = (false, true));
     Running::start(&mut site.run(&["login", "--resume", "--json"])).succeeds();
     let gaps = site.gaps();
     assert!(gaps.len() == 1 && gaps[0] >= 2 * SECOND && gaps[0] < 20 * SECOND, "{gaps:?}");
 }
 
 #[test]
-fn of_two_that_would_poll_the_second_is_refused() {
+fn a_second_run_cannot_poll_for_the_same_sign_in() {
     let site = Site::new();
     let mut first = Running::start(&mut site.login(&["--json"]));
     let id = first.until("device_code")["resume_id"].as_str().unwrap().to_owned();
@@ -212,11 +213,11 @@ fn of_two_that_would_poll_the_second_is_refused() {
         let (exit, stdout, stderr) = ended(site.run(words).env("DEVICE_FLOW_TIMEOUT", "5s"));
         assert_eq!((exit, &*stdout), (2, ""));
         assert!(stderr.contains(&format!("process {}", first.child.id())), "{stderr}");
-        assert!(stderr.contains(&format!("still waits for the sign-in {id}")), "{stderr}");
+        assert!(stderr.contains(&format!("is still waiting for the sign-in {id}")), "{stderr}");
     }
     assert!(site.gaps().iter().all(|gap| *gap >= SECOND), "{:?}", site.gaps());
 
-    // What nobody waits for is meant before it.
+    // A sign-in that no run polls for comes first.
     let other = site.begin(&[]);
     let mut second = Running::start(&mut site.run(&["login", "--resume", "--json"]));
     assert_eq!(second.until("device_code")["resume_id"], other);
@@ -227,9 +228,9 @@ fn of_two_that_would_poll_the_second_is_refused() {
     first.succeeds();
 }
 
-// E01, E02: Ctrl-C means no, the others mean later.
+// E01, E02.
 #[test]
-fn ctrl_c_forgets_the_sign_in_and_other_ends_keep_it() {
+fn ctrl_c_forgets_the_sign_in_and_other_signals_keep_it() {
     let site = Site::new();
     let begin = || {
         let mut run = Running::start(&mut site.login(&["--json"]));
@@ -243,9 +244,9 @@ fn ctrl_c_forgets_the_sign_in_and_other_ends_keep_it() {
         let (run, id) = begin();
         let (exit, end) = run.signalled(signal);
         assert_eq!(exit, code);
-        assert_eq!(end["message"], format!("terminated. To go on: device-flow login --resume {id}"));
+        assert_eq!(end["message"], format!("terminated. To resume: device-flow login --resume {id}"));
         assert!(site.file(&id).exists());
-        // And a Ctrl-C in the run that goes on.
+        // And Ctrl-C in the run that resumes it.
         let mut run = Running::start(&mut site.run(&["login", "--resume", &id, "--json"]));
         run.until("device_code");
         assert_eq!(run.signalled(Signal::INT).0, 130);
@@ -254,7 +255,7 @@ fn ctrl_c_forgets_the_sign_in_and_other_ends_keep_it() {
 }
 
 #[test]
-fn what_has_expired_ends_with_5_and_is_swept() {
+fn an_expired_sign_in_ends_with_5_and_is_swept() {
     let site = Site::new();
     let expired = |id: &str| site.tamper(id, |stored| stored["expires_in"] = 0.into());
     let id = site.begin(&[]);
@@ -264,7 +265,7 @@ fn what_has_expired_ends_with_5_and_is_swept() {
     assert!(stderr.contains(&format!("the code of the sign-in {id} has expired: start again")), "{stderr}");
     assert_eq!(site.left(), [""; 0]);
 
-    // Whatever is dead goes when anybody signs in; what lives and what may live stays.
+    // Every sign-in sweeps what is dead; what is or may be alive stays.
     let (dead, alive, odd) = (site.begin(&[]), site.begin(&[]), site.begin(&[]));
     expired(&dead);
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", &dead.to_uppercase()]));
@@ -289,7 +290,7 @@ fn what_has_expired_ends_with_5_and_is_swept() {
 }
 
 #[test]
-fn what_is_damaged_or_from_another_version_ends_with_8() {
+fn a_damaged_sign_in_or_one_of_another_version_ends_with_8() {
     let site = Site::new();
     let asked = || site.server.requests().len();
     let (whole, id) = {
@@ -298,7 +299,7 @@ fn what_is_damaged_or_from_another_version_ends_with_8() {
     };
     let before = asked();
     for (text, says) in [
-        ("", "no sign-in is called"),
+        ("", "there is no sign-in"),
         ("{", "is damaged: start a new one"),
         ("[]", "is damaged"),
         (r#"{"v":1}"#, "is damaged"),
@@ -314,7 +315,7 @@ fn what_is_damaged_or_from_another_version_ends_with_8() {
         assert_eq!((exit, &*stdout), (expected, ""), "{says}: {stderr}");
         assert!(stderr.contains(says) && stderr.lines().count() == 1, "{says}: {stderr}");
     }
-    // F03: nor is anything read through what is not a file of its own.
+    // F03: a symbolic link is not followed.
     let elsewhere = site.home().join("elsewhere");
     fs::write(&elsewhere, &whole).unwrap();
     let _ = fs::remove_file(site.file(&id));
@@ -322,11 +323,11 @@ fn what_is_damaged_or_from_another_version_ends_with_8() {
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", &id]));
     assert_eq!(exit, 8);
     assert!(stderr.contains("is a symbolic link"), "{stderr}");
-    assert_eq!(asked(), before, "nobody was asked");
+    assert_eq!(asked(), before, "there was no request");
 }
 
 #[test]
-fn an_id_leads_nowhere_else() {
+fn an_id_is_never_a_path() {
     let site = Site::new();
     let id = site.begin(&[]);
     fs::create_dir_all(site.home().join(".local/state/device-flow/other")).unwrap();
@@ -347,13 +348,13 @@ fn an_id_leads_nowhere_else() {
     }
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", "0123456789"]));
     assert_eq!(exit, 2);
-    assert!(stderr.contains("no sign-in is called 0123456789"), "{stderr}");
-    assert_eq!(site.left(), [format!("{id}.json"), format!("{id}.json.flock")], "nothing was made");
+    assert!(stderr.contains("there is no sign-in 0123456789"), "{stderr}");
+    assert_eq!(site.left(), [format!("{id}.json"), format!("{id}.json.flock")], "nothing was created");
     assert_eq!(site.server.polls().len(), 0);
 }
 
 #[test]
-fn what_was_said_at_the_beginning_stays_said() {
+fn the_options_of_the_run_that_began_it_stay() {
     let site = Site::new();
     let (config, elsewhere) = (site.home().join("my.toml"), site.home().join("tokens/mine.json"));
     let (config, place) = (config.to_str().unwrap(), elsewhere.to_str().unwrap());
@@ -373,9 +374,9 @@ fn what_was_said_at_the_beginning_stays_said() {
     assert_eq!((exit, &events[1]["profile"]), (0, &"work".into()), "{events:?}");
     let id = events[1]["resume_id"].as_str().unwrap();
     for (words, says) in [
-        (&["--scope", "everything"][..], "--scope was said when the sign-in began"),
-        (&["--client-id", "other"], "--client-id was said"),
-        (&["--profile", "home"], "this sign-in is of profile work, not of home"),
+        (&["--scope", "everything"][..], "--scope was set when the sign-in began"),
+        (&["--client-id", "other"], "--client-id was set"),
+        (&["--profile", "home"], "this sign-in belongs to profile work, not to home"),
         (&["--no-wait"], "cannot be used with"),
         (&["--force"], "cannot be used with"),
     ] {
@@ -383,7 +384,7 @@ fn what_was_said_at_the_beginning_stays_said() {
         assert_eq!(exit, 2, "{words:?}");
         assert!(stderr.contains(says), "{words:?}: {stderr}");
     }
-    // What the environment says now is for sign-ins that begin now.
+    // The environment of the later run is ignored.
     site.approve();
     let mut resume = site.run(&["login", "--resume", id]);
     resume
@@ -401,7 +402,7 @@ fn what_was_said_at_the_beginning_stays_said() {
     assert!(elsewhere.exists() && site.left().is_empty());
 }
 
-// RFC 6749 §2.3.1: a secret is never written down, so it has to be given again.
+// RFC 6749 §2.3.1: a secret is never stored, so it must be given again.
 #[test]
 fn a_secret_from_stdin_is_given_again() {
     let site = Site::new();
@@ -431,14 +432,14 @@ fn a_secret_from_stdin_is_given_again() {
     site.approve();
     assert_eq!(with_secret(site.run(&how[1..])).0, 0);
     assert!(site.server.polls()[0].body.contains("client_secret=secret-canary"));
-    // The profile can be read by the next run.
+    // The saved profile is valid.
     let (exit, stdout, stderr) = ended(&mut site.run(&["list"]));
     assert_eq!((exit, &*stderr), (0, ""), "{stdout}");
 }
 
-// F13, E07: where nothing can be kept, --no-wait ends before anybody is asked; a plain login says so and goes on.
+// E07: --no-wait ends before any request; a plain login says so and goes on.
 #[test]
-fn f13_a_place_that_does_not_do() {
+fn f13_an_unusable_place_for_pending_sign_ins() {
     let site = Site::new();
     let blocked = site.home().join("blocked");
     fs::write(&blocked, "").unwrap();
@@ -447,17 +448,17 @@ fn f13_a_place_that_does_not_do() {
     let (exit, stdout, stderr) =
         ended(site.login(&[&words[..], &["--no-wait"]].concat()).env("XDG_STATE_HOME", &blocked));
     assert_eq!((exit, &*stdout, site.server.requests().len()), (8, "", 0), "{stderr}");
-    assert!(stderr.contains("--no-wait keeps the sign-in in a file, and that failed: "), "{stderr}");
+    assert!(stderr.contains("--no-wait stores the sign-in in a file, and that failed: "), "{stderr}");
 
     site.approve();
     let (exit, _, stderr) = ended(site.login(&words).env("XDG_STATE_HOME", &blocked));
     assert_eq!(exit, 0, "{stderr}");
-    assert_eq!(stderr.matches("no other can go on with it").count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("it cannot be resumed").count(), 1, "{stderr}");
     let (_, stdout, _) =
         ended(site.login(&[&words[..], &["--force", "--json"]].concat()).env("XDG_STATE_HOME", &blocked));
-    assert!(stdout.contains("device_code") && !stdout.contains("resume_id"), "nothing is promised: {stdout}");
+    assert!(stdout.contains("device_code") && !stdout.contains("resume_id"), "it cannot be resumed: {stdout}");
 
-    // What is to be kept nowhere is kept nowhere.
+    // With the memory store nothing is stored.
     let asked = site.server.requests().len();
     let (exit, _, stderr) = ended(&mut site.login(&["--store", "memory", "--no-wait"]));
     assert_eq!((exit, site.server.requests().len()), (2, asked), "{stderr}");
@@ -465,17 +466,17 @@ fn f13_a_place_that_does_not_do() {
     assert_eq!((exit, site.folder().exists()), (0, false));
 }
 
-// When it turns out in the midst of the wait: what is there is too old to go on with.
+// When storing fails in the middle of the wait: the file is outdated.
 #[test]
-fn what_cannot_be_kept_up_to_date_is_not_resumed() {
+fn a_sign_in_that_cannot_be_updated_is_not_resumed() {
     let site = Site::new();
-    site.say(|says| says.mute = true);
+    site.set(|answers| answers.mute = true);
     let mut run = Running::start(&mut site.login(&["--json"]));
     let id = run.until("device_code")["resume_id"].as_str().unwrap().to_owned();
     site.polled();
-    // Somebody takes it away.
+    // Somebody removes it.
     fs::remove_file(site.file(&id)).unwrap();
-    site.say(|says| says.mute = false);
+    site.set(|answers| answers.mute = false);
     site.polled();
     let (exit, end) = run.signalled(Signal::TERM);
     assert_eq!((exit, &end["message"], site.left()), (143, &"terminated".into(), vec![]));

@@ -1,64 +1,64 @@
-//! Owns the server, the home and the runs of these tests.
+//! Owns the server, the home folder and the processes of these tests.
 
+use crate::program::{self, program};
 use device_flow_testkit::loopback::{JSON, Loopback, answer, error_answer, token_answer};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// What the server has to say.
+/// How the server answers polls.
 #[derive(Default)]
-pub(crate) struct Says {
-    /// To the next polls.
+pub(crate) struct Answers {
+    /// Errors for the next polls.
     pub(crate) first: Vec<&'static str>,
     pub(crate) approved: bool,
-    /// It takes polls and says nothing.
+    /// Polls get no answer.
     pub(crate) mute: bool,
 }
 
-/// A server with an interval of one second, and a home.
+/// A server with an interval of one second, and a home folder.
 pub(crate) struct Site {
     pub(crate) server: Loopback,
-    says: Arc<(Mutex<Says>, Condvar)>,
-    /// A poll has arrived.
+    answers: Arc<(Mutex<Answers>, Condvar)>,
+    /// One message for each poll that arrived.
     polled: Receiver<()>,
     home: tempfile::TempDir,
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let says = Arc::new((Mutex::new(Says::default()), Condvar::new()));
+        let answers = Arc::new((Mutex::new(Answers::default()), Condvar::new()));
         let (tell, polled) = channel();
-        let (shared, tell) = (Arc::clone(&says), Mutex::new(tell));
+        let (shared, tell) = (Arc::clone(&answers), Mutex::new(tell));
         let server = Loopback::http(move |asked, wire| {
             if asked.target != "/token" {
                 let code = r#"{"device_code":"device-code-1-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":600,"interval":1}"#;
                 return answer(wire, 200, JSON, code);
             }
             tell.lock().unwrap().send(()).unwrap();
-            let says = shared.1.wait_while(shared.0.lock().unwrap(), |says| says.mute).unwrap();
-            let mut says = says;
-            if !says.first.is_empty() {
-                let error = says.first.remove(0);
+            let mut answers = shared.1.wait_while(shared.0.lock().unwrap(), |answers| answers.mute).unwrap();
+            if !answers.first.is_empty() {
+                let error = answers.first.remove(0);
                 return error_answer(wire, error);
             }
-            if says.approved { token_answer(wire) } else { error_answer(wire, "authorization_pending") }
+            if answers.approved { token_answer(wire) } else { error_answer(wire, "authorization_pending") }
         });
-        Self { server, says, polled, home: tempfile::tempdir().unwrap() }
+        Self { server, answers, polled, home: tempfile::tempdir().unwrap() }
     }
 
-    pub(crate) fn say(&self, change: impl FnOnce(&mut Says)) {
-        change(&mut self.says.0.lock().unwrap());
-        self.says.1.notify_all();
+    pub(crate) fn set(&self, change: impl FnOnce(&mut Answers)) {
+        change(&mut self.answers.0.lock().unwrap());
+        self.answers.1.notify_all();
     }
 
     pub(crate) fn approve(&self) {
-        self.say(|says| says.approved = true);
+        self.set(|answers| answers.approved = true);
     }
 
     /// Waits for a poll to arrive.
@@ -66,20 +66,14 @@ impl Site {
         self.polled.recv_timeout(Duration::from_secs(60)).expect("a poll");
     }
 
-    /// Any words, with this home and pipes for everything.
+    /// The binary with these arguments.
     pub(crate) fn run(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_device-flow"));
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap())
-            .env("LANG", "C.UTF-8")
-            .env("HOME", self.home());
+        let mut command = program("device-flow", self.home());
         command.args(words).env("DEVICE_FLOW_STORE", "file");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
-    /// `login` as it begins.
+    /// `login` with the options that name the server.
     pub(crate) fn login(&self, more: &[&str]) -> Command {
         let (device, token) = (self.server.url("/device"), self.server.url("/token"));
         let words = [
@@ -95,7 +89,7 @@ impl Site {
         self.run(&[&words, more].concat())
     }
 
-    /// `login --no-wait`: the id.
+    /// Runs `login --no-wait`, and returns the id.
     pub(crate) fn begin(&self, more: &[&str]) -> String {
         let (exit, events) = events(&mut self.login(&[&["--no-wait", "--json"], more].concat()));
         assert_eq!(exit, 0, "{events:?}");
@@ -114,13 +108,14 @@ impl Site {
         self.folder().join(format!("{id}.json"))
     }
 
-    /// Changes what is stored.
+    /// Changes a stored sign-in.
     pub(crate) fn tamper(&self, id: &str, change: impl FnOnce(&mut Value)) {
         let mut stored = serde_json::from_slice(&fs::read(self.file(id)).unwrap()).unwrap();
         change(&mut stored);
         fs::write(self.file(id), stored.to_string()).unwrap();
     }
 
+    /// The names of all files of pending sign-ins.
     pub(crate) fn left(&self) -> Vec<String> {
         let names = fs::read_dir(self.folder()).into_iter().flatten();
         let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -128,7 +123,7 @@ impl Site {
         names
     }
 
-    /// The time between each two polls, as the server saw them.
+    /// The times between polls, as the server saw them.
     pub(crate) fn gaps(&self) -> Vec<Duration> {
         self.server.polls().windows(2).map(|two| two[1].at - two[0].at).collect()
     }
@@ -136,11 +131,11 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        self.say(|says| says.mute = false);
+        self.set(|answers| answers.mute = false);
     }
 }
 
-/// A run that goes on, event by event.
+/// A process whose events are read one by one.
 pub(crate) struct Running {
     pub(crate) child: Child,
     lines: BufReader<ChildStdout>,
@@ -153,7 +148,7 @@ impl Running {
         Self { child, lines }
     }
 
-    /// Reads until there is this event.
+    /// Reads until this event.
     pub(crate) fn until(&mut self, name: &str) -> Value {
         let mut line = String::new();
         loop {
@@ -199,8 +194,7 @@ pub(crate) fn events(command: &mut Command) -> (i32, Vec<Value>) {
 
 /// Exit code, stdout, stderr.
 pub(crate) fn ended(command: &mut Command) -> (i32, String, String) {
-    let output = command.output().unwrap();
-    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (exit, stdout, stderr) = program::ended(command);
     assert!(!(stdout.clone() + &stderr).contains("canary"), "a secret is in the output");
-    (output.status.code().unwrap(), stdout, stderr)
+    (exit, stdout, stderr)
 }

@@ -1,4 +1,4 @@
-//! Owns a demo server for which a test says what time it is, and the real clients in front of it, on the same clock.
+//! Owns a demo server on a clock that the test sets, and real clients on the same clock.
 
 use std::cell::Cell;
 use std::io::{Read as _, Write as _};
@@ -14,7 +14,7 @@ use device_flow_tokio::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// The server, on a clock of its own that stands still until it is told otherwise.
+/// A server whose clock stands still until the test advances it.
 pub(crate) struct Stage {
     pub(crate) server: Arc<Server>,
     clock: UnboundedSender<(Duration, mpsc::Sender<()>)>,
@@ -28,14 +28,14 @@ pub(crate) enum Adapter {
     Blocking,
 }
 
-/// What a client tells its test: the code first, then each wait before it begins.
-pub(crate) enum Told<'a> {
+/// What a client reports to the test: the code, then each wait before it begins.
+pub(crate) enum ClientEvent<'a> {
     Code(&'a str),
     Wait(WaitReason),
 }
 
 impl Stage {
-    /// Codes live for a day, so that no test is too slow for them.
+    /// Codes are valid for a day, so that no test is too slow for them.
     pub(crate) fn start(interval: u64) -> Self {
         let options = Options {
             interval: Duration::from_secs(interval),
@@ -52,7 +52,7 @@ impl Stage {
         Self { server: server.recv().expect("the server starts"), clock, now: Cell::default(), runtime: Some(runtime) }
     }
 
-    /// Lets time pass for the server.
+    /// Advances the clock of the server.
     pub(crate) fn advance(&self, time: Duration) {
         let (done, seen) = mpsc::channel();
         self.clock.send((time, done)).expect("the stage stands");
@@ -60,12 +60,12 @@ impl Stage {
         self.now.set(self.now.get() + time);
     }
 
-    /// Has a real client sign in; `on` hears what it tells, and then time passes for the server.
+    /// Signs in with a real client. `on` gets what it reports, and then the clock advances.
     pub(crate) fn sign_in(
         &self,
         adapter: Adapter,
         client_id: &str,
-        mut on: impl FnMut(Told<'_>),
+        mut on: impl FnMut(ClientEvent<'_>),
     ) -> Result<TokenResponse, Stopped> {
         let url = self.server.base_url();
         let provider = Provider::endpoints(format!("{url}/device_authorization"), format!("{url}/token"));
@@ -74,8 +74,8 @@ impl Stage {
         let flow = DeviceFlow::new(client.expect("a client"), entropy);
         let mut flow = Staged { flow, stage: self, waits: None };
         let tell = |event| match event {
-            Event::ShowCode(prompt) => on(Told::Code(prompt.user_code())),
-            Event::Waiting { reason, .. } => on(Told::Wait(reason)),
+            Event::ShowCode(prompt) => on(ClientEvent::Code(prompt.user_code())),
+            Event::Waiting { reason, .. } => on(ClientEvent::Wait(reason)),
             other @ (Event::SignInNeeded(_) | _) => panic!("{other:?}"),
         };
         match adapter {
@@ -91,7 +91,7 @@ impl Stage {
         }
     }
 
-    /// Presses a button of the live view as a browser does, and tells the status of the answer.
+    /// Presses a button of the live page like a browser, and returns the status of the answer.
     pub(crate) fn press(&self, number: u64, what: &str) -> u16 {
         let page = self.ask("GET", &format!("/live/{number}"), "", "");
         let between = |before: &str, after| page.split(before).nth(1)?.split(after).next();
@@ -107,7 +107,7 @@ impl Stage {
         answer.split(' ').nth(1).expect("a status").parse().expect("a number")
     }
 
-    /// One request on a connection of its own; the whole answer, or nothing when there was none.
+    /// One request on a connection of its own. Returns the whole answer, which is empty if there was none.
     pub(crate) fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> String {
         let host = self.server.base_url().trim_start_matches("http://");
         let mut stream = TcpStream::connect(host).expect("the server listens");
@@ -119,7 +119,7 @@ impl Stage {
         answer
     }
 
-    /// The times between polls, the first since the code was issued at `issued`.
+    /// The times between polls, the first one since `issued`, when the code was issued.
     pub(crate) fn gaps(&self, user_code: &str, issued: Duration) -> Vec<Duration> {
         let polls = self.server.polls(user_code);
         let befores = [issued].into_iter().chain(polls.iter().copied());
@@ -127,8 +127,9 @@ impl Stage {
     }
 }
 
-/// A flow that lives in the server's time. A driver waits a moment where the flow wants to wait long, and then it is later on
-/// the stage. All else goes through untouched; so this proves what is asked when and how an answer is taken, not the driver's clock.
+/// A flow on the server's clock. Where the flow wants to wait, the driver waits a moment, and the clock advances by the
+/// whole wait. Everything else is unchanged; so this tests when a client polls and how it reacts to answers, but not
+/// the driver's clock.
 struct Staged<'s> {
     flow: DeviceFlow,
     stage: &'s Stage,
@@ -176,7 +177,7 @@ impl Machine for Staged<'_> {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        // The end of the channel ends the thread.
+        // Closing the channel ends the thread.
         self.clock = unbounded_channel().0;
         if let Some(runtime) = self.runtime.take() {
             let _ = runtime.join();
@@ -189,7 +190,7 @@ async fn keep_time(
     started: &mpsc::Sender<Arc<Server>>,
     mut told: UnboundedReceiver<(Duration, mpsc::Sender<()>)>,
 ) {
-    // tokio lets a paused clock jump to the next timer, but not while a thread like this one works.
+    // tokio lets a paused clock jump to the next timer, but not while a blocking thread like this one works.
     let (hold, held) = mpsc::channel::<()>();
     let keeper = tokio::task::spawn_blocking(move || held.recv());
     let server = Server::start(options).await.expect("the server starts");

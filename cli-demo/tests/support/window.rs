@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::support;
 
 pub(crate) const DARK: &str = "--blink-settings=preferredColorScheme=0";
-/// Long, for machines that have much else to do. Only a test that fails waits so long.
+/// Long, for busy machines. Only a failing test waits so long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) const TAB: char = '\u{e004}';
 pub(crate) const ENTER: char = '\u{e007}';
@@ -29,7 +29,7 @@ pub(crate) struct Window {
     pub(crate) device_codes: Arc<Mutex<Vec<String>>>,
 }
 
-/// What a test may want to be different about its browser.
+/// What a test can configure.
 #[derive(Default)]
 pub(crate) struct Setup {
     pub(crate) arguments: Vec<&'static str>,
@@ -44,7 +44,7 @@ impl Setup {
         Self { chrome: vec![("mobileEmulation", json!({ "deviceMetrics": metrics }))], ..Self::default() }
     }
 
-    /// Runs a test and cleans up behind it, whether it passes or panics.
+    /// Runs a test and cleans up, whether it passes or panics.
     pub(crate) async fn run<T: Future<Output = ()> + Send + 'static>(self, test: impl FnOnce(Window) -> T) {
         let driver = Driver::start();
         let profile = driver.profile.display().to_string();
@@ -105,13 +105,13 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
-        // Chromium may still be writing its last words.
+        // Chromium may still be writing.
         let _ = std::fs::remove_dir_all(&self.profile);
     }
 }
 
 impl Window {
-    /// A device asks to sign in; its user code.
+    /// A device begins a sign-in. Returns the user code.
     pub(crate) async fn begin(&self) -> String {
         self.begin_as("living-room-tv").await
     }
@@ -120,12 +120,12 @@ impl Window {
         let scope = "openid+profile+offline_access+photos:read";
         let (_, answer) = self.post("/device_authorization", format!("client_id={client_id}&scope={scope}")).await;
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        // Who polls needs it.
+        // For polls.
         self.device_codes.lock().unwrap().push(answer["device_code"].as_str().unwrap().to_owned());
         answer["user_code"].as_str().unwrap().to_owned()
     }
 
-    /// The device that began last asks whether it is done.
+    /// The device of the last sign-in polls. Returns the status.
     pub(crate) async fn poll(&self) -> u16 {
         let code = self.device_codes.lock().unwrap().last().unwrap().clone();
         let grant = "urn:ietf:params:oauth:grant-type:device_code";
@@ -165,7 +165,7 @@ impl Window {
         self.client.find(Locator::Css(selector)).await.unwrap().text().await.unwrap()
     }
 
-    /// Waits for the page with this heading: a click returns before the next page is there.
+    /// Waits for the page with this heading, since a click returns before the next page is loaded.
     pub(crate) async fn heading(&self, heading: &str) {
         let heading = format!("//h1[normalize-space()='{heading}']");
         let patience = self.client.wait().at_most(PATIENCE);
@@ -183,12 +183,12 @@ impl Window {
         assert_eq!(self.text("label").await, "Enter the code that your device or terminal shows.", "one can try again");
     }
 
-    /// Presses a button of the live view. That leaves the page where it is.
+    /// Presses a button of the live page, without leaving it.
     pub(crate) async fn misbehave(&self, what: &str) {
         self.client.find(Locator::Css(&format!("[value={what}]"))).await.unwrap().click().await.unwrap();
     }
 
-    /// Waits until a part of the page has these words.
+    /// Waits until a part of the page contains this text.
     pub(crate) async fn shows(&self, part: &str, words: &str) {
         let there = format!("//*[@id='{part}'][contains(normalize-space(), '{words}')]");
         let patience = self.client.wait().at_most(PATIENCE);

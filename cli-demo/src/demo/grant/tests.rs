@@ -1,4 +1,4 @@
-//! Proves the law of one sign-in, and the trouble made on purpose, in virtual time: a test says what time it is.
+//! Tests for `grant`: the polling law of one sign-in, and faults on purpose, in virtual time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 use super::*;
@@ -7,9 +7,9 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Issued at 0 s, to be asked about every 5 s, good for 10 minutes.
+/// Issued at 0 s, with an interval of 5 s, valid for 10 minutes.
 fn grant() -> Grant {
-    let ask = Ask { client_id: "tv".to_owned(), scope: String::new(), code_challenge: None };
+    let ask = AuthorizationRequest { client_id: "tv".to_owned(), scope: String::new(), code_challenge: None };
     Grant::new(7, ask, "BCDF-GHJK".to_owned(), s(0), (s(5), s(600)))
 }
 
@@ -20,68 +20,68 @@ fn poll(grant: &mut Grant, now: u64) -> Refusal {
 #[test]
 fn rfc8628_3_5_a_slow_down_on_purpose_is_one_answer_and_five_seconds_for_good() {
     let mut grant = grant();
-    grant.trouble(Trouble::SlowDown);
+    grant.add_fault(Fault::SlowDown);
     assert_eq!(poll(&mut grant, 5), Refusal::SlowDown);
-    assert_eq!((grant.interval, grant.trouble_ahead()), (s(10), None));
+    assert_eq!((grant.interval, grant.pending_fault()), (s(10), None));
     assert_eq!(poll(&mut grant, 15), Refusal::AuthorizationPending);
     assert_eq!(poll(&mut grant, 24), Refusal::SlowDown, "a second less than the new interval");
     let lawful: Vec<bool> = grant.polls().map(Poll::is_lawful).collect();
-    assert_eq!(lawful, [true, true, false], "the first came in time, whatever it was answered");
-    assert_eq!(grant.counted(), Counted { polls: 3, lawful: 2 });
+    assert_eq!(lawful, [true, true, false], "the first was in time, whatever its answer");
+    assert_eq!(grant.counts(), PollCounts { polls: 3, lawful: 2 });
 }
 
 #[test]
 fn an_outage_lasts_three_polls_and_leaves_interval_and_decision_alone() {
-    for (trouble, answer) in [(Trouble::Unavailable, Refusal::Unavailable), (Trouble::HangUp, Refusal::HungUp)] {
+    for (fault, answer) in [(Fault::Unavailable, Refusal::Unavailable), (Fault::HangUp, Refusal::HungUp)] {
         let mut grant = grant();
-        grant.trouble(trouble);
+        grant.add_fault(fault);
         assert!(grant.decide(Decision::Approve));
         assert_eq!(poll(&mut grant, 5), answer);
-        assert_eq!(grant.trouble_ahead(), Some((trouble, 2)));
-        assert_eq!(poll(&mut grant, 6), answer, "a server that is down judges nobody");
+        assert_eq!(grant.pending_fault(), Some((fault, 2)));
+        assert_eq!(poll(&mut grant, 6), answer, "a server that is down checks nothing");
         assert_eq!(poll(&mut grant, 20), answer);
-        assert_eq!((grant.interval, grant.trouble_ahead()), (s(5), None));
-        assert_eq!(grant.standing(s(20)), Standing::Approved);
+        assert_eq!((grant.interval, grant.pending_fault()), (s(5), None));
+        assert_eq!(grant.status(s(20)), Status::Approved);
         assert_eq!(grant.poll(None, s(25)), Ok(()));
-        assert_eq!(grant.standing(s(25)), Standing::SignedIn);
-        assert_eq!(grant.counted(), Counted { polls: 4, lawful: 3 });
+        assert_eq!(grant.status(s(25)), Status::SignedIn);
+        assert_eq!(grant.counts(), PollCounts { polls: 4, lawful: 3 });
     }
 }
 
 #[test]
-fn a_retry_after_is_due_once() {
+fn a_retry_after_counts_for_one_gap() {
     let mut grant = grant();
-    grant.trouble(Trouble::RetryAfter);
+    grant.add_fault(Fault::RetryAfter);
     assert_eq!(poll(&mut grant, 5), Refusal::RetryLater(10));
     assert_eq!(grant.due(), s(10));
-    assert_eq!(poll(&mut grant, 14), Refusal::AuthorizationPending, "a second too soon, but the interval is kept");
+    assert_eq!(poll(&mut grant, 14), Refusal::AuthorizationPending, "a second too soon, but the interval is stored");
     assert_eq!(grant.due(), s(5));
     let gaps: Vec<_> = grant.polls().map(|poll| (poll.waited, poll.due, poll.is_lawful())).collect();
     assert_eq!(gaps, [(s(5), s(5), true), (s(9), s(10), false)]);
 }
 
 #[test]
-fn the_last_button_counts() {
+fn a_new_fault_replaces_the_one_before() {
     let mut grant = grant();
-    grant.trouble(Trouble::Unavailable);
-    grant.trouble(Trouble::SlowDown);
+    grant.add_fault(Fault::Unavailable);
+    grant.add_fault(Fault::SlowDown);
     assert_eq!(poll(&mut grant, 5), Refusal::SlowDown);
     assert_eq!(poll(&mut grant, 15), Refusal::AuthorizationPending);
 }
 
 #[test]
-fn a_code_that_is_ended_early_is_dead_for_device_and_person_and_does_not_come_back() {
+fn a_code_that_expires_early_stays_expired() {
     let mut grant = grant();
     grant.expire(s(7));
     grant.expire(s(9));
-    assert_eq!((grant.expires, grant.standing(s(7))), (s(7), Standing::Expired));
-    assert!(!grant.is_over(s(7)), "the client has not heard of it");
+    assert_eq!((grant.expires, grant.status(s(7))), (s(7), Status::Expired));
+    assert!(!grant.is_over(s(7)), "the client does not know it yet");
     assert_eq!(poll(&mut grant, 7), Refusal::ExpiredToken);
     assert!(grant.is_over(s(7)));
 }
 
 #[test]
-fn it_is_over_when_the_client_has_heard_it_or_will_not_ask_again() {
+fn it_is_over_when_the_client_knows_it_or_will_not_poll_again() {
     let mut denied = grant();
     assert!(denied.decide(Decision::Deny));
     assert!(!denied.is_over(s(5)));
@@ -93,12 +93,12 @@ fn it_is_over_when_the_client_has_heard_it_or_will_not_ask_again() {
 }
 
 #[test]
-fn the_last_hundred_polls_are_kept_and_all_are_counted() {
+fn the_last_hundred_polls_are_stored_and_all_are_counted() {
     let mut grant = grant();
     for second in 1..=250 {
         poll(&mut grant, second);
     }
-    let kept: Vec<u64> = grant.polls().map(|poll| poll.number).collect();
-    assert_eq!(kept, (151..=250).collect::<Vec<_>>());
-    assert_eq!(grant.counted(), Counted { polls: 250, lawful: 0 });
+    let stored: Vec<u64> = grant.polls().map(|poll| poll.number).collect();
+    assert_eq!(stored, (151..=250).collect::<Vec<_>>());
+    assert_eq!(grant.counts(), PollCounts { polls: 250, lawful: 0 });
 }

@@ -1,18 +1,18 @@
-//! Owns the words and the HTML of the pages where a person decides.
+//! Owns the text and the HTML of the pages where a person decides.
 
 use maud::{Markup, PreEscaped, html};
 
 use super::frame::{hidden, page};
-use crate::demo::grant::{Ask, Decision};
-use crate::demo::setting::{EMAIL, PERSON, SCOPES};
-use crate::demo::state::CodeProblem;
+use crate::demo::authority::CodeProblem;
+use crate::demo::grant::{AuthorizationRequest, Decision};
+use crate::demo::options::{EMAIL, PERSON, SCOPES};
 
 pub(in crate::demo) const NO_CODE: &str = "Enter the code first. Your device or terminal shows it.";
-pub(in crate::demo) const BAD_FORM: &str = "That did not arrive whole. Enter the code again.";
+pub(in crate::demo) const BAD_FORM: &str = "The form could not be read. Enter the code again.";
 pub(in crate::demo) const FOREIGN_FORM: &str =
-    "That did not come from this page, or your browser keeps no cookies. Enter the code again.";
+    "That did not come from this page, or your browser blocks cookies. Enter the code again.";
 
-/// Drawings, hidden from screen readers: the words beside them say it all.
+/// Drawings, hidden from screen readers, since the text beside them says the same.
 const TICK: &str = r#"<svg class="sign yes" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d="m6 12.5 4 4 8-9"/></svg>"#;
 const CROSS: &str = r#"<svg class="sign no" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d="m7 7 10 10M17 7 7 17"/></svg>"#;
 
@@ -29,7 +29,8 @@ pub(in crate::demo) fn enter_code(form_token: &str, typed: &str, problem: Option
             }
             form method="post" action="/device" {
                 (hidden("form_token", form_token))
-                // A code is nobody's name or password: managers and correctors keep away. Focus, because the page is for this alone.
+                // A code is no name or password, so managers and spelling correction are off. It has the focus, since
+                // the page has no other purpose.
                 input.code #user_code name="user_code" type="text" value=(typed) placeholder="XXXX-XXXX" maxlength="32"
                     autocomplete="off" autocapitalize="characters" autocorrect="off" spellcheck="false" enterkeyhint="next"
                     aria-invalid=[problem.map(|_| "true")] aria-describedby=[problem.map(|_| "problem")] required autofocus;
@@ -40,8 +41,8 @@ pub(in crate::demo) fn enter_code(form_token: &str, typed: &str, problem: Option
     )
 }
 
-/// The question: who asks, for what, and is it really you (RFC 8628 §3.3, §5.4).
-pub(in crate::demo) fn confirm(form_token: &str, ask: &Ask, user_code: &str) -> Markup {
+/// The question: which client asks for what, and did you start it (RFC 8628 §3.3, §5.4).
+pub(in crate::demo) fn confirm(form_token: &str, ask: &AuthorizationRequest, user_code: &str) -> Markup {
     page(
         "Approve this sign-in?",
         html! {
@@ -59,7 +60,7 @@ pub(in crate::demo) fn confirm(form_token: &str, ask: &Ask, user_code: &str) -> 
                 @for scope in ask.scope.split(' ').filter(|scope| !scope.is_empty()) { li { (explained(scope)) } }
                 @if ask.scope.is_empty() { li { "See your name, and nothing else" } }
             }
-            p.warning { strong { "Only approve if you started this sign-in yourself." } " If someone sent you the code, deny." }
+            p.warning { strong { "Only approve if you started this sign-in yourself." } " If someone sent you the code, choose Deny." }
             form.decide method="post" action="/device/decide" {
                 (hidden("form_token", form_token))
                 (hidden("user_code", user_code))
@@ -88,10 +89,10 @@ pub(in crate::demo) fn decided(decision: Decision, client_id: &str) -> Markup {
     )
 }
 
-/// What to tell a person about a code that leads nowhere.
+/// What is wrong with a code, for the person.
 pub(in crate::demo) fn explanation(problem: CodeProblem) -> &'static str {
     match problem {
-        CodeProblem::Unknown => "No sign-in has this code. Compare it with your device, letter by letter.",
+        CodeProblem::Unknown => "There is no sign-in with this code. Compare it with your device, letter by letter.",
         CodeProblem::Expired => "This code has expired. Start again on your device to get a new one.",
         CodeProblem::AlreadyUsed => "This code was already used. Start again on your device to get a new one.",
         CodeProblem::TooManyWrong => "Too many wrong codes. Wait a minute, then try again.",
@@ -101,6 +102,6 @@ pub(in crate::demo) fn explanation(problem: CodeProblem) -> &'static str {
 fn explained(scope: &str) -> Markup {
     match SCOPES.iter().find(|(known, _)| *known == scope) {
         Some((_, words)) => html! { (words) " " span.scope { (scope) } },
-        None => html! { span.scope { (scope) } " (not explained)" },
+        None => html! { span.scope { (scope) } " (no description)" },
     }
 }

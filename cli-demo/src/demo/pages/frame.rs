@@ -1,36 +1,36 @@
-//! Owns what all pages share: the frame around them, and the page that is not there. No inline scripts or styles; maud escapes
-//! all that is put in.
+//! Owns what all pages share: the frame around them, and the page for an unknown address. There are no inline scripts
+//! or styles; maud escapes all values.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// Hidden from screen readers: the words beside it say it all.
+/// Hidden from screen readers, since the text beside it says the same.
 const DEVICES: &str = r#"<svg class="mark" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d="M3 5h13v4M3 5v9h8M7 18h4m5-6h5v8h-5zM9 14v4"/></svg>"#;
 
 /// How a page keeps itself up to date.
 pub(super) struct Refresh<'a> {
-    /// Where its events come from, for browsers that run our script.
+    /// The URL of its events, for browsers that run our script.
     pub(super) events: &'a str,
-    /// Every so many seconds, for those that do not; unless it shall hold still.
+    /// For those that do not: reload after so many seconds, or never.
     pub(super) seconds: Option<u8>,
 }
 
-/// A narrow page for one thing to do.
+/// A narrow page with one task.
 pub(super) fn page(title: &str, content: Markup) -> Markup {
     whole(title, None, content)
 }
 
-/// A wide page that keeps itself up to date.
+/// A wide page that updates itself.
 pub(super) fn live_page(title: &str, refresh: &Refresh<'_>, content: Markup) -> Markup {
     whole(title, Some(refresh), content)
 }
 
-/// No such address.
+/// The page for an unknown address.
 pub(in crate::demo) fn not_found() -> Markup {
     page(
         "Not found",
         html! {
             h1 { "There is no such page" }
-            p { a href="/device" { "Enter a code" } " or " a href="/" { "start at the front door" } "." }
+            p { a href="/device" { "Enter a code" } " or " a href="/" { "go to the start page" } "." }
         },
     )
 }

@@ -1,14 +1,14 @@
-// Owns how a page that is open keeps itself up to date. Without it the page loads itself again every few seconds.
+// Owns the updates of an open page. Without this script the page reloads every few seconds.
 "use strict";
 
 const events = new EventSource(document.body.dataset.events);
 
-// Each part of the page is told again when it has changed. Whoever stood on a link in it, stays there.
+// Each part of the page is sent again when it has changed. A link in it that had the focus keeps it.
 for (const part of document.querySelectorAll("[data-live]")) {
   events.addEventListener(part.id, ({ data }) => {
-    const stood = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
     part.innerHTML = data;
-    if (stood) part.querySelector(`[href="${CSS.escape(stood)}"]`)?.focus();
+    if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   });
 }
 events.addEventListener("go", ({ data }) => location.replace(data));
@@ -18,7 +18,7 @@ const alive = (yes) => { if (gone) gone.hidden = yes; };
 events.addEventListener("open", () => alive(true));
 events.addEventListener("error", () => alive(false));
 
-// A button does its work without leaving the page, so that the focus stays on it. If that fails, the form is sent after all.
+// A button works without leaving the page, so that it keeps the focus. If that fails, the form is submitted.
 document.querySelector("form.misbehave")?.addEventListener("submit", async (submit) => {
   submit.preventDefault();
   const { target: form, submitter } = submit;

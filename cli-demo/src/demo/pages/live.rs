@@ -1,4 +1,4 @@
-//! Owns the words and the HTML of the live view of one sign-in: how it stands, its polls, and the buttons to misbehave.
+//! Owns the text and the HTML of the live page of one sign-in: its status, its polls, and the buttons to misbehave.
 
 use std::time::Duration;
 
@@ -7,22 +7,22 @@ use maud::{Markup, html};
 use super::frame::{Refresh, hidden, live_page};
 use super::timeline::{Mark, bar, clock, seconds, timeline};
 use crate::demo::answer::Refusal;
-use crate::demo::grant::{Grant, OUTAGE, Poll, RETRY_AFTER, Standing, Trouble};
+use crate::demo::grant::{Fault, Grant, OUTAGE, Poll, RETRY_AFTER, Status};
 
 /// How many polls the table shows.
 const ROWS: usize = 20;
-/// How often a page without scripts loads itself again, in seconds.
+/// After how many seconds a page without scripts reloads.
 const RELOAD: u8 = 3;
 
-pub(in crate::demo) const BROKEN: &str = "That did not arrive whole. Nothing was changed.";
+pub(in crate::demo) const BROKEN: &str = "The form could not be read. Nothing was changed.";
 pub(in crate::demo) const FOREIGN: &str =
-    "That did not come from this page, or your browser keeps no cookies. Nothing was changed.";
-pub(in crate::demo) const TOO_LATE: &str = "It is too late for that: this sign-in is decided.";
+    "That did not come from this page, or your browser blocks cookies. Nothing was changed.";
+pub(in crate::demo) const TOO_LATE: &str = "It is too late for that: this sign-in is already decided.";
 
-/// Parts of a page, by their ids, that are told again whenever they change.
+/// The parts of a page that are sent again whenever they change, by their ids.
 pub(in crate::demo) type Parts = Vec<(&'static str, Markup)>;
 
-/// The buttons: value, name, and what it does.
+/// The buttons: value, name, and effect.
 const BUTTONS: [(&str, &str, &str); 6] = [
     ("slow_down", "slow_down", "at the next poll"),
     ("retry_after", "Retry-After", "429, 10 s"),
@@ -32,7 +32,7 @@ const BUTTONS: [(&str, &str, &str); 6] = [
     ("deny", "Deny", "as the person"),
 ];
 
-/// The whole page. `newest` is the number of the newest sign-in; `still` holds a page without scripts still.
+/// The whole page. `newest`: the number of the newest sign-in. `still`: a page without scripts does not reload.
 pub(in crate::demo) fn page(
     grant: &Grant,
     newest: u64,
@@ -55,7 +55,7 @@ pub(in crate::demo) fn page(
                 div #standing data-live { (part("standing").unwrap_or(&html! {})) }
             }
             p.visually-hidden #news role="status" data-live { (part("news").unwrap_or(&html! {})) }
-            p.gone role="alert" hidden { "The demo server has stopped. This is the last that was seen." }
+            p.gone role="alert" hidden { "The demo server has stopped. This is its last state." }
             div.columns {
                 section.facts aria-label="In figures" #facts data-live { (part("facts").unwrap_or(&html! {})) }
                 section.card.time {
@@ -71,7 +71,7 @@ pub(in crate::demo) fn page(
                     }
                     div.card.server {
                         h2 { "Be a bad server" }
-                        p.quiet { "Press a button and watch how the client takes it." }
+                        p.quiet { "Press a button and watch how the client reacts." }
                         div #ahead data-live { (part("ahead").unwrap_or(&html! {})) }
                         form.misbehave method="post" action={ "/live/" (number) "/misbehave" } {
                             (hidden("form_token", form_token))
@@ -88,16 +88,16 @@ pub(in crate::demo) fn page(
             }
             noscript {
                 p.quiet {
-                    @if still { a href={ "/live/" (number) } { "Load again every " (RELOAD) " seconds" } }
-                    @else { "Without scripts this page loads again every " (RELOAD) " seconds. "
-                        a href={ "/live/" (number) "?still" } { "Hold it still" } }
+                    @if still { a href={ "/live/" (number) } { "Reload every " (RELOAD) " seconds" } }
+                    @else { "Without scripts this page reloads every " (RELOAD) " seconds. "
+                        a href={ "/live/" (number) "?still" } { "Stop reloading" } }
                 }
             }
         },
     )
 }
 
-/// While there is nothing to watch.
+/// The page before the first sign-in.
 pub(in crate::demo) fn nothing_yet(base_url: &str) -> Markup {
     let refresh = Refresh { events: "/live/events", seconds: Some(RELOAD) };
     live_page(
@@ -106,15 +106,15 @@ pub(in crate::demo) fn nothing_yet(base_url: &str) -> Markup {
         html! {
             div.card.empty {
                 h1 { "No sign-in yet" }
-                p { "As soon as a client asks for a code, this page shows its every poll." }
-                p.quiet { "To try it, in a terminal:" }
+                p { "As soon as a client requests a code, this page shows each of its polls." }
+                p.quiet { "To try it in a terminal:" }
                 pre.address tabindex="0" { "device-flow login --issuer " (base_url) " --client-id my-app --allow-http-loopback" }
             }
         },
     )
 }
 
-/// What changes while one looks.
+/// The parts of the page that change.
 pub(in crate::demo) fn parts(grant: &Grant, newest: u64, now: Duration) -> Parts {
     let over = grant.is_over(now);
     let ahead = (!over).then(|| grant.due());
@@ -123,46 +123,46 @@ pub(in crate::demo) fn parts(grant: &Grant, newest: u64, now: Duration) -> Parts
         ("news", news(grant, now)),
         ("facts", facts(grant, now)),
         ("timeline", timeline(grant.polls(), grant.issued, now, ahead)),
-        ("ahead", trouble_ahead(grant, now)),
+        ("ahead", pending_fault(grant, now)),
         ("polls", polls(grant)),
     ]
 }
 
-/// How it stands, in few words.
-pub(super) fn badge(standing: Standing) -> Markup {
-    let (class, words) = match standing {
-        Standing::Waiting => ("badge waiting", "Waiting for the person"),
-        Standing::Approved => ("badge waiting", "Approved"),
-        Standing::SignedIn => ("badge good", "Signed in"),
-        Standing::Denied => ("badge bad", "Denied"),
-        Standing::Expired => ("badge bad", "Code expired"),
+/// The status as a badge.
+pub(super) fn badge(status: Status) -> Markup {
+    let (class, words) = match status {
+        Status::Waiting => ("badge waiting", "Waiting for the person"),
+        Status::Approved => ("badge waiting", "Approved"),
+        Status::SignedIn => ("badge good", "Signed in"),
+        Status::Denied => ("badge bad", "Denied"),
+        Status::Expired => ("badge bad", "Code expired"),
     };
     html! { span class=(class) { (words) } }
 }
 
 fn standing(grant: &Grant, newest: u64, now: Duration) -> Markup {
     let over = grant.is_over(now);
-    let unheard = match grant.standing(now) {
-        Standing::Approved | Standing::Denied | Standing::Expired => !over,
-        Standing::Waiting | Standing::SignedIn => false,
+    let is_unknown = match grant.status(now) {
+        Status::Approved | Status::Denied | Status::Expired => !over,
+        Status::Waiting | Status::SignedIn => false,
     };
     html! {
         p.standing.over[over] {
-            (badge(grant.standing(now)))
-            @if unheard { " " span.quiet { "The client does not know yet: it hears it at its next poll." } }
+            (badge(grant.status(now)))
+            @if is_unknown { " " span.quiet { "The client does not know yet: it will learn this at its next poll." } }
             @if newest != grant.number { " " a href="/live" { "A newer sign-in has begun" } }
         }
     }
 }
 
-/// The last thing that happened, as one sentence for those who listen.
+/// The last event as one sentence, for screen readers.
 fn news(grant: &Grant, now: Duration) -> Markup {
-    let how = match grant.standing(now) {
-        Standing::Waiting => "",
-        Standing::Approved => "Approved. ",
-        Standing::SignedIn => "Signed in. ",
-        Standing::Denied => "Denied. ",
-        Standing::Expired => "The code has expired. ",
+    let how = match grant.status(now) {
+        Status::Waiting => "",
+        Status::Approved => "Approved. ",
+        Status::SignedIn => "Signed in. ",
+        Status::Denied => "Denied. ",
+        Status::Expired => "The code has expired. ",
     };
     html! {
         (how)
@@ -177,31 +177,31 @@ fn news(grant: &Grant, now: Duration) -> Markup {
 }
 
 fn facts(grant: &Grant, now: Duration) -> Markup {
-    let (counted, over) = (grant.counted(), grant.is_over(now));
-    let silent = now.saturating_sub(grant.last_heard());
+    let (counts, over) = (grant.counts(), grant.is_over(now));
+    let silent = now.saturating_sub(grant.last_answer());
     let left = grant.expires.saturating_sub(now);
     let (next, next_note) = match grant.due().checked_sub(silent).filter(|rest| !rest.is_zero()) {
         _ if over => ("none".to_owned(), "it is over".to_owned()),
         Some(rest) => (format!("in {} s", rest.as_secs_f64().ceil()), "at the earliest".to_owned()),
-        None => ("may come".to_owned(), format!("silent for {} s", silent.as_secs())),
+        None => ("allowed".to_owned(), format!("silent for {} s", silent.as_secs())),
     };
-    let (life, life_note) = match grant.standing(now) {
-        Standing::SignedIn => ("used".to_owned(), "good for one token"),
-        Standing::Expired => ("dead".to_owned(), "the person was too late"),
-        Standing::Waiting | Standing::Approved | Standing::Denied => (clock(left), "left to live"),
+    let (life, life_note) = match grant.status(now) {
+        Status::SignedIn => ("used".to_owned(), "it is valid once"),
+        Status::Expired => ("expired".to_owned(), "before it was used"),
+        Status::Waiting | Status::Approved | Status::Denied => (clock(left), "until it expires"),
     };
     let grown = match grant.interval.saturating_sub(grant.first_interval).as_secs() {
-        0 => "as at first".to_owned(),
-        seconds => format!("{seconds} s more than at first"),
+        0 => "as at the start".to_owned(),
+        seconds => format!("{seconds} s more than at the start"),
     };
-    let polls = match counted.polls {
+    let polls = match counts.polls {
         0 => ("none".to_owned(), "no poll yet"),
-        1 => (format!("{} of 1", counted.lawful), "poll"),
-        polls => (format!("{} of {polls}", counted.lawful), "polls"),
+        1 => (format!("{} of 1", counts.lawful), "poll"),
+        polls => (format!("{} of {polls}", counts.lawful), "polls"),
     };
     html! {
         dl {
-            (fact("Within the law", &polls.0, polls.1, counted.lawful < counted.polls))
+            (fact("Within the law", &polls.0, polls.1, counts.lawful < counts.polls))
             (fact("Interval", &format!("{} s", grant.interval.as_secs()), &grown, false))
             (fact("Next poll", &next, &next_note, false))
             (fact("Code", &life, life_note, false))
@@ -215,22 +215,22 @@ fn fact(name: &str, figure: &str, note: &str, wrong: bool) -> Markup {
     }
 }
 
-fn trouble_ahead(grant: &Grant, now: Duration) -> Markup {
+fn pending_fault(grant: &Grant, now: Duration) -> Markup {
     html! {
         @if grant.is_over(now) {
             p.ahead { "This sign-in is over." }
-        } @else if let Some((trouble, times)) = grant.trouble_ahead() {
+        } @else if let Some((fault, times)) = grant.pending_fault() {
             p.ahead.set {
-                (match trouble {
-                    Trouble::SlowDown => "slow_down",
-                    Trouble::RetryAfter => "Retry-After",
-                    Trouble::Unavailable => "503",
-                    Trouble::HangUp => "No answer",
+                (match fault {
+                    Fault::SlowDown => "slow_down",
+                    Fault::RetryAfter => "Retry-After",
+                    Fault::Unavailable => "503",
+                    Fault::HangUp => "No answer",
                 })
                 @if times == 1 { " at the next poll" } @else { " at the next " (times) " polls" }
             }
         } @else {
-            p.ahead { "Well-behaved for now." }
+            p.ahead { "No fault is set." }
         }
     }
 }
@@ -239,8 +239,8 @@ fn legend() -> Markup {
     html! {
         ul.legend {
             @for (mark, words) in [
-                (Mark::Pending, "pending"), (Mark::Slow, "slower, please"), (Mark::Trouble, "outage"),
-                (Mark::Good, "tokens"), (Mark::Bad, "the end"),
+                (Mark::Pending, "pending"), (Mark::Slow, "slow down"), (Mark::Fault, "outage"),
+                (Mark::Good, "tokens"), (Mark::Bad, "ended"),
             ] { li { (mark.icon()) (words) } }
             li { span.swatch aria-hidden="true" {} "too soon for a poll" }
         }
@@ -253,7 +253,7 @@ fn polls(grant: &Grant) -> Markup {
     let befores = shown.iter().skip(1).map(|poll| Some(*poll)).chain([None]);
     html! {
         @if shown.is_empty() {
-            p.quiet { "No poll yet. A client that knows the law waits one interval before its first." }
+            p.quiet { "No poll yet. A correct client waits one interval before the first." }
         } @else {
             table {
                 thead { tr { th scope="col" { "Poll" } th scope="col" { "Waited" } th scope="col" { "Answer" } } }
@@ -273,12 +273,12 @@ fn polls(grant: &Grant) -> Markup {
                     }
                 }
             }
-            @if grant.counted().polls > ROWS as u64 { p.quiet { "Polls before these are not shown." } }
+            @if grant.counts().polls > ROWS as u64 { p.quiet { "Earlier polls are not shown." } }
         }
     }
 }
 
-/// How the client took what it was answered before.
+/// How the client reacted to the answer before.
 fn reaction(before: &Poll, after: &Poll) -> Option<String> {
     let longer = after.waited > before.due.saturating_add(before.due / 2);
     Some(match before.answer {
@@ -288,7 +288,7 @@ fn reaction(before: &Poll, after: &Poll) -> Option<String> {
         Err(Refusal::RetryLater(seconds)) => format!("It did not stay away for {seconds} s."),
         Err(Refusal::Unavailable | Refusal::HungUp) if longer => "It backed off.".to_owned(),
         Err(Refusal::Unavailable | Refusal::HungUp) => "It did not back off.".to_owned(),
-        Ok(()) => "It asked again after it had its tokens.".to_owned(),
+        Ok(()) => "It polled again although it had its tokens.".to_owned(),
         Err(_) => return None,
     })
 }
@@ -300,17 +300,17 @@ fn name(poll: &Poll) -> &'static str {
 fn meaning(poll: &Poll) -> &'static str {
     match poll.answer {
         Ok(()) => "Signed in.",
-        Err(Refusal::AuthorizationPending) => "Nobody has decided yet.",
+        Err(Refusal::AuthorizationPending) => "The person has not decided yet.",
         Err(Refusal::SlowDown) => "5 s more from now on.",
-        Err(Refusal::AccessDenied) => "The person said no.",
-        Err(Refusal::ExpiredToken) => "The code is dead.",
+        Err(Refusal::AccessDenied) => "The person denied.",
+        Err(Refusal::ExpiredToken) => "The code has expired.",
         Err(Refusal::Unavailable) => "Service unavailable.",
         Err(Refusal::RetryLater(_)) => "Too many requests.",
         Err(Refusal::HungUp) => "The connection was closed.",
-        Err(Refusal::InvalidGrant(_)) => "The code is good no more, or its verifier is wrong.",
+        Err(Refusal::InvalidGrant(_)) => "The code is no longer valid, or its verifier is wrong.",
         Err(_) => "",
     }
 }
 
-// What the buttons promise in words.
+// As the texts of the buttons say.
 const _: () = assert!(OUTAGE == 3 && RETRY_AFTER == 10);

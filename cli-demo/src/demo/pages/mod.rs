@@ -1,4 +1,4 @@
-//! Owns nothing but the list of its rooms: the words and the HTML of the demo server's pages.
+//! Owns the list of the demo server's pages.
 
 pub(super) mod device;
 pub(super) mod frame;

@@ -1,4 +1,4 @@
-//! Owns the drawings of polls: the line of time, the bar of one gap, and a mark for each kind of answer.
+//! Owns the drawings of polls: the timeline, the bar of one gap, and a mark for each kind of answer.
 
 use std::time::Duration;
 
@@ -7,20 +7,21 @@ use maud::{Markup, PreEscaped, html};
 use crate::demo::answer::Refusal;
 use crate::demo::grant::Poll;
 
-/// How many polls the line of time shows. More would lie on top of each other on a phone.
+/// How many polls the timeline shows. On a phone, more would overlap.
 const SHOWN: usize = 12;
-/// Free space at both ends of the line, in percent.
+/// Free space at both ends of the timeline, in percent.
 const MARGIN: f64 = 3.0;
-/// A gap that takes less of the line than this, in percent, has no room for its figure on a desk, or in a hand.
-const ROOM_ON_DESK: f64 = 5.0;
-const ROOM_IN_HAND: f64 = 12.0;
+/// A gap that takes less than this much of the timeline, in percent, has no room for its figure: on a desktop, or on a
+/// phone.
+const ROOM_ON_DESKTOP: f64 = 5.0;
+const ROOM_ON_PHONE: f64 = 12.0;
 
-/// What kind of answer a poll got. Each has a shape of its own, so that colour carries no meaning alone.
+/// The kinds of answers. Each has its own shape, so that no meaning depends on colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mark {
     Pending,
     Slow,
-    Trouble,
+    Fault,
     Good,
     Bad,
 }
@@ -31,7 +32,7 @@ impl Mark {
             Ok(()) => Self::Good,
             Err(Refusal::AuthorizationPending) => Self::Pending,
             Err(Refusal::SlowDown | Refusal::RetryLater(_)) => Self::Slow,
-            Err(Refusal::Unavailable | Refusal::HungUp | Refusal::ServerError) => Self::Trouble,
+            Err(Refusal::Unavailable | Refusal::HungUp | Refusal::ServerError) => Self::Fault,
             Err(
                 Refusal::AccessDenied
                 | Refusal::ExpiredToken
@@ -44,20 +45,20 @@ impl Mark {
         }
     }
 
-    /// By itself, beside words.
+    /// Alone, beside text.
     pub(super) fn icon(self) -> Markup {
         html! {
             svg.icon viewBox="-11 -11 22 22" aria-hidden="true" focusable="false" { (self.shape()) }
         }
     }
 
-    /// Around the origin, at most nine units from it.
+    /// Centred on the origin, with a radius of at most nine units.
     fn shape(self) -> Markup {
         PreEscaped(
             match self {
                 Self::Pending => r#"<circle class="pending" r="5.5"/>"#,
                 Self::Slow => r#"<path class="slow" d="M0-8.5 8.5 6.5H-8.5Z"/>"#,
-                Self::Trouble => r#"<path class="trouble" d="M-5.5-5.5 5.5 5.5M5.5-5.5-5.5 5.5"/>"#,
+                Self::Fault => r#"<path class="trouble" d="M-5.5-5.5 5.5 5.5M5.5-5.5-5.5 5.5"/>"#,
                 Self::Good => r#"<circle class="good" r="9"/><path class="on" d="m-4 .5 3 3 5-6"/>"#,
                 Self::Bad => r#"<circle class="bad" r="9"/><path class="on" d="M-4 0h8"/>"#,
             }
@@ -66,8 +67,8 @@ impl Mark {
     }
 }
 
-/// Polls from left to right as time passed; before each the time in which the law forbade it. `ahead` is how long the next
-/// gap must be, when there is a next one.
+/// Polls from left to right in time; before each, the time in which it was not allowed. `ahead`: how long the next gap
+/// must be, if there is one.
 pub(super) fn timeline<'p>(
     polls: impl DoubleEndedIterator<Item = &'p Poll> + ExactSizeIterator,
     issued: Duration,
@@ -81,7 +82,7 @@ pub(super) fn timeline<'p>(
     let end = ahead.map_or(last, |due| now.max(last.saturating_add(due)));
     let scale = Scale::new(start, end);
     html! {
-        svg.timeline role="img" aria-label="The last polls, drawn to scale. The table says the same in words." {
+        svg.timeline role="img" aria-label="The last polls, drawn to scale. The table contains the same data." {
             line.axis x1=(percent(0.0)) x2=(percent(100.0)) y1="50" y2="50" {}
             @for poll in &polls {
                 @let from = poll.at.saturating_sub(poll.waited);
@@ -91,8 +92,8 @@ pub(super) fn timeline<'p>(
             @if skipped == 0 { line.issued x1=(percent(scale.at(issued))) x2=(percent(scale.at(issued))) y1="34" y2="66" {} }
             @for poll in &polls {
                 @let (from, to) = (scale.at(poll.at.saturating_sub(poll.waited)), scale.at(poll.at));
-                @if to - from >= ROOM_ON_DESK {
-                    text.figure.tight[to - from < ROOM_IN_HAND] x=(percent(f64::midpoint(from, to))) y="20" { (seconds(poll.waited)) }
+                @if to - from >= ROOM_ON_DESKTOP {
+                    text.figure.tight[to - from < ROOM_ON_PHONE] x=(percent(f64::midpoint(from, to))) y="20" { (seconds(poll.waited)) }
                 }
             }
             @if ahead.is_some() { line.now x1=(percent(scale.at(now))) x2=(percent(scale.at(now))) y1="30" y2="70" {} }
@@ -108,7 +109,7 @@ pub(super) fn timeline<'p>(
     }
 }
 
-/// One gap beside what the law wanted, on a scale that all gaps of a table share.
+/// One gap beside the time that it had to last. All gaps of a table share a scale.
 pub(super) fn bar(poll: &Poll, longest: Duration) -> Markup {
     let scale = Scale { start: Duration::ZERO, span: longest.as_secs_f64().max(1.0), margin: 0.0 };
     let (waited, due) = (scale.at(poll.waited), scale.at(poll.due));
@@ -121,7 +122,7 @@ pub(super) fn bar(poll: &Poll, longest: Duration) -> Markup {
     }
 }
 
-/// `5.0 s`, rounded down: nobody shall seem to have waited longer than they did.
+/// `5.0 s`, rounded down, so that no gap seems longer than it was.
 pub(super) fn seconds(time: Duration) -> String {
     format!("{}.{} s", time.as_secs(), time.subsec_millis() / 100)
 }
@@ -179,16 +180,16 @@ mod tests {
     }
 
     #[test]
-    fn the_line_of_time_ends_where_the_last_thing_is() {
+    fn the_timeline_ends_with_its_last_event() {
         let scale = Scale::new(s(10), s(20));
         assert_eq!((percent(scale.at(s(10))), percent(scale.at(s(15)))), ("3.00%".into(), "50.00%".into()));
         assert_eq!((percent(scale.at(s(20))), percent(scale.at(s(99)))), ("97.00%".into(), "97.00%".into()));
-        assert_eq!(percent(scale.at(s(1))), "3.00%", "and begins with the first");
+        assert_eq!(percent(scale.at(s(1))), "3.00%", "and begins with its first event");
     }
 
-    // A poll that comes too soon is ringed, and its bar does not reach the law's line.
+    // It has a ring, and its bar does not reach the line.
     #[test]
-    fn a_poll_outside_the_law_is_seen_to_be() {
+    fn a_poll_that_comes_too_soon_is_marked() {
         let poll = |waited| Poll { number: 1, at: s(10), waited, due: s(5), answer: Err(Refusal::SlowDown) };
         for (waited, ringed) in [(Duration::from_millis(4_999), true), (s(5), false)] {
             let drawn = timeline([poll(waited)].iter(), s(0), s(12), None).into_string();

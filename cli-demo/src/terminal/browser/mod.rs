@@ -1,18 +1,18 @@
-//! Owns the browser on this computer: whether a person would see it, which program opens it, and what came of that.
+//! Owns the browser on this computer: whether a person would see it, which program opens it, and whether that worked.
 
 use std::ffi::OsString;
 
-/// What the environment says, unless it is empty.
+/// Reads a variable of the environment, unless it is empty.
 type Env<'a> = &'a (dyn Fn(&str) -> Option<OsString> + Sync);
 
 /// Whether a browser that opens here is seen by the person at this terminal.
 pub(super) fn would_be_seen(env: Env<'_>) -> bool {
-    // The person sits at another computer, and this one's screen is somebody else's or nobody's.
+    // The person sits at another computer; the screen of this one is somebody else's, if there is one.
     let elsewhere = ["SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"].into_iter().any(|name| env(name).is_some());
     !elsewhere && os::has_a_screen(env) && os::has_an_opener(env)
 }
 
-/// Opens the address. What the opener prints goes nowhere, and keys and signals of this terminal do not reach it.
+/// Opens the address. The opener's output is discarded, and it gets no keys or signals of this terminal.
 pub(super) async fn open(address: String, env: Env<'_>) -> Result<(), String> {
     os::open(address, env).await
 }

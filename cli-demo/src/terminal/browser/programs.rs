@@ -1,5 +1,5 @@
-//! Owns the programs that open a browser on Linux and the BSDs. No crate here: the best one (`webbrowser`) gives a text browser
-//! the terminal, on purpose, and does not tell when an opener failed.
+//! Owns the programs that open a browser on Linux and the BSDs. The crate `webbrowser` is not used here: it gives text
+//! browsers the terminal, on purpose, and does not report that an opener failed.
 
 use super::Env;
 use std::ffi::OsStr;
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// Browsers that draw into a terminal: ours, or in the background none at all. And what only fetches.
+/// Browsers that draw into the terminal, which is in use, and programs that only download. Neither is a browser here.
 const TEXT: [&str; 17] = [
     "lynx",
     "links",
@@ -29,17 +29,17 @@ const TEXT: [&str; 17] = [
     "wget",
 ];
 
-/// What xdg-open may fall back to. Its own list ends in text browsers.
+/// The browsers that xdg-open may choose from. Its own list ends in text browsers.
 const GRAPHICAL: &str = "x-www-browser:firefox:chromium:google-chrome";
 
-/// An opener that takes longer is the browser itself.
+/// An opener that runs for longer is the browser itself.
 const RETURNS_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn has_a_screen(env: Env<'_>) -> bool {
-    // Who sets BROWSER has one: an editor, for example, that forwards what is opened in its container.
+    // A set BROWSER means that there is one: an editor, for example, that forwards addresses from its container.
     ["DISPLAY", "WAYLAND_DISPLAY"].into_iter().any(|name| env(name).is_some())
         || is_wsl(env)
-        || !chosen(env, "").is_empty()
+        || !selection(env, "").is_empty()
 }
 
 pub(super) fn has_an_opener(env: Env<'_>) -> bool {
@@ -50,15 +50,15 @@ fn is_wsl(env: Env<'_>) -> bool {
     ["WSL_DISTRO_NAME", "WSL_INTEROP"].into_iter().any(|name| env(name).is_some())
 }
 
-/// A program and its words.
+/// A program and its arguments.
 pub(super) struct Opener {
     pub(super) program: PathBuf,
-    pub(super) words: Vec<String>,
+    pub(super) arguments: Vec<String>,
 }
 
 /// Every program that may open this address, the best first.
 pub(super) fn openers(env: Env<'_>, address: &str) -> Vec<Opener> {
-    let mut openers = chosen(env, address);
+    let mut openers = selection(env, address);
     let known: [(&str, &[&str], bool); 5] = [
         ("wslview", &[], is_wsl(env)),
         ("rundll32.exe", &["url.dll,FileProtocolHandler"], is_wsl(env)),
@@ -69,14 +69,14 @@ pub(super) fn openers(env: Env<'_>, address: &str) -> Vec<Opener> {
     for (name, words, _) in known.into_iter().filter(|(.., here)| *here) {
         if let Some(program) = graphical(OsStr::new(name), env) {
             let words = words.iter().copied().chain([address]).map(str::to_owned).collect();
-            openers.push(Opener { program, words });
+            openers.push(Opener { program, arguments: words });
         }
     }
     openers
 }
 
-/// What BROWSER names: commands between colons, in which `%s` stands for the address.
-fn chosen(env: Env<'_>, address: &str) -> Vec<Opener> {
+/// The commands in BROWSER, separated by colons; `%s` stands for the address.
+fn selection(env: Env<'_>, address: &str) -> Vec<Opener> {
     let list = env("BROWSER").unwrap_or_default();
     let opener = |command: &str| {
         let mut words = command.split_whitespace();
@@ -87,14 +87,14 @@ fn chosen(env: Env<'_>, address: &str) -> Vec<Opener> {
         } else {
             words.push(address.to_owned());
         }
-        Some(Opener { program, words })
+        Some(Opener { program, arguments: words })
     };
     list.to_string_lossy().split(':').filter_map(opener).collect()
 }
 
-/// Where this program is, if it is there and no text browser, under whatever name.
+/// The path of this program, if it exists and is no text browser under another name.
 fn graphical(program: &OsStr, env: Env<'_>) -> Option<PathBuf> {
-    let is_text = |path: &Path| path.file_name().is_some_and(|name| TEXT.iter().any(|text| name == *text));
+    let is_text_browser = |path: &Path| path.file_name().is_some_and(|name| TEXT.iter().any(|text| name == *text));
     let found = if Path::new(program).components().count() > 1 {
         Some(PathBuf::from(program)).filter(|path| runs(path))
     } else {
@@ -102,9 +102,9 @@ fn graphical(program: &OsStr, env: Env<'_>) -> Option<PathBuf> {
             .map(|folder| folder.join(program))
             .find(|path| runs(path))
     }?;
-    // Debian's x-www-browser, for one, is a link to whatever was chosen.
+    // Debian's x-www-browser, for example, is a link.
     let really = found.canonicalize().ok()?;
-    (!is_text(&found) && !is_text(&really)).then_some(found)
+    (!is_text_browser(&found) && !is_text_browser(&really)).then_some(found)
 }
 
 fn runs(path: &Path) -> bool {
@@ -113,7 +113,7 @@ fn runs(path: &Path) -> bool {
 
 pub(super) async fn open(address: String, env: Env<'_>) -> Result<(), String> {
     let mut failed = "no program that opens one was found; BROWSER can name one".to_owned();
-    let mine = env("BROWSER").filter(|_| !chosen(env, "").is_empty());
+    let mine = env("BROWSER").filter(|_| !selection(env, "").is_empty());
     for opener in openers(env, &address) {
         let name = opener.program.display().to_string();
         match run(opener, mine.as_deref().unwrap_or(OsStr::new(GRAPHICAL))).await {
@@ -126,9 +126,9 @@ pub(super) async fn open(address: String, env: Env<'_>) -> Result<(), String> {
 
 async fn run(opener: Opener, browsers: &OsStr) -> Result<(), String> {
     let mut command = Command::new(opener.program);
-    command.args(opener.words).env("BROWSER", browsers);
+    command.args(opener.arguments).env("BROWSER", browsers);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    // Ctrl-C here does not end the browser; and what reads from the terminal all the same is stopped by it.
+    // In a process group of its own, Ctrl-C does not end the browser, and reading from the terminal would stop it.
     command.process_group(0);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     match tokio::time::timeout(RETURNS_WITHIN, child.wait()).await {

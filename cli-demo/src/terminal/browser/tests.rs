@@ -1,4 +1,4 @@
-//! Tests for `browser`: which programs are taken, and which never.
+//! Tests for `browser`: which programs are used, and which never are.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 use super::programs::{Opener, openers};
@@ -28,14 +28,13 @@ fn env<'a>(path: &'a tempfile::TempDir, set: &'a [(&'a str, &'a str)]) -> impl F
 fn commands(path: &tempfile::TempDir, set: &[(&str, &str)]) -> Vec<String> {
     let command = |opener: Opener| {
         let name = opener.program.file_name().unwrap().to_string_lossy().into_owned();
-        [vec![name], opener.words].concat().join(" ")
+        [vec![name], opener.arguments].concat().join(" ")
     };
     openers(&env(path, set), "https://as/?a=%s").into_iter().map(command).collect()
 }
 
-// E07.
 #[test]
-fn a_browser_is_offered_where_the_person_would_see_it() {
+fn e07_a_browser_is_offered_where_the_person_would_see_it() {
     let path = programs(&["xdg-open", "code-browser"]);
     for (set, seen) in [
         (&[][..], false),
@@ -51,7 +50,7 @@ fn a_browser_is_offered_where_the_person_would_see_it() {
         assert_eq!(would_be_seen(&env(&path, set)), seen, "{set:?}");
     }
     let nothing = programs(&[]);
-    assert!(!would_be_seen(&env(&nothing, &[("DISPLAY", ":0")])), "there is no program to open one with");
+    assert!(!would_be_seen(&env(&nothing, &[("DISPLAY", ":0")])), "no program opens one");
 }
 
 #[test]
@@ -73,7 +72,7 @@ fn browser_names_commands_and_where_the_address_goes() {
 }
 
 #[test]
-fn a_text_browser_is_never_taken_under_whatever_name() {
+fn a_text_browser_is_never_used_under_any_name() {
     let path = programs(&["w3m", "lynx", "www-browser", "elinks"]);
     symlink(path.path().join("w3m"), path.path().join("x-www-browser")).unwrap();
     symlink(path.path().join("lynx"), path.path().join("my-browser")).unwrap();

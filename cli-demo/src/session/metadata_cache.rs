@@ -1,7 +1,8 @@
-//! Owns what is remembered of servers, so that a run that has its token makes no request for metadata either.
+//! Owns the cache of servers' metadata, so that a run that finds its token in the store makes no request for metadata
+//! either.
 
-use crate::probe::discovery;
-use crate::session::Storage;
+use super::client::discovery;
+use super::storage::Storage;
 use device_flow_tokio::{
     Action, Change, FileStore, Machine as _, Metadata, Response, Store as _, Timestamp, default_path,
 };
@@ -9,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-/// How long a sign-in takes a server's metadata for true without another look.
+/// A sign-in requests metadata again when what is cached is older than this.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// So many are remembered.
+/// At most this many servers are cached.
 const MOST: usize = 64;
 
-/// The memory: a file beside the tokens, or none. Whatever is wrong with it, the server can be asked.
-pub(crate) struct Servers(Option<FileStore>);
+/// A file beside the tokens, or none. If it cannot be read or written, the server is asked again.
+pub(super) struct MetadataCache(Option<FileStore>);
 
 #[derive(Deserialize, Serialize)]
-struct Known {
+struct Entry {
     /// Seconds since 1970.
     seen: u64,
     /// As the server would write it.
@@ -37,8 +38,8 @@ struct Document {
     token_endpoint_auth_methods_supported: Vec<String>,
 }
 
-impl Servers {
-    pub(crate) fn beside(storage: &Storage) -> Self {
+impl MetadataCache {
+    pub(super) fn beside(storage: &Storage) -> Self {
         let path = match storage {
             Storage::Keyring => default_path("device-flow", "servers.json").ok(),
             Storage::File(tokens) => Some(tokens.with_extension("servers.json")),
@@ -47,23 +48,22 @@ impl Servers {
         Self(path.and_then(|path| FileStore::new(path).ok()))
     }
 
-    /// What this issuer said last, and whether that was within the last day.
-    pub(crate) fn known(&self, issuer: &str, allow_http_loopback: bool) -> Option<(Metadata, bool)> {
+    /// The last metadata of this issuer, and whether it is less than a day old.
+    pub(super) fn get(&self, issuer: &str, allow_http_loopback: bool) -> Option<(Metadata, bool)> {
         let stored = self.0.as_ref()?.load().ok()??;
-        let mut servers: BTreeMap<String, Known> = serde_json::from_slice(&stored).ok()?;
-        let known = servers.remove(issuer)?;
-        let is_fresh = seconds().checked_sub(known.seen).is_some_and(|age| age < A_DAY.as_secs());
-        // Read again as the server's answer, with all checks.
+        let mut servers: BTreeMap<String, Entry> = serde_json::from_slice(&stored).ok()?;
+        let entry = servers.remove(issuer)?;
+        let is_fresh = seconds().checked_sub(entry.seen).is_some_and(|age| age < A_DAY.as_secs());
+        // Read like the server's own answer, with all checks.
         let mut discovery = discovery(issuer, allow_http_loopback).ok()?;
         let Action::SendRequest(outgoing) = discovery.next_action(Timestamp::ZERO) else { return None };
-        let document = serde_json::to_vec(&known.document).ok()?;
+        let document = serde_json::to_vec(&entry.document).ok()?;
         discovery.response(outgoing.ticket, Response::new(200, &document), Timestamp::ZERO).ok()?;
         let Action::Done(Ok(metadata)) = discovery.next_action(Timestamp::ZERO) else { return None };
         Some((metadata, is_fresh))
     }
 
-    /// Keeps what it says now.
-    pub(crate) fn remember(&self, metadata: &Metadata) {
+    pub(super) fn put(&self, metadata: &Metadata) {
         let Some(store) = &self.0 else { return };
         let own = |text: Option<&str>| text.map(str::to_owned);
         let document = || Document {
@@ -73,15 +73,15 @@ impl Servers {
             revocation_endpoint: own(metadata.revocation_endpoint()),
             token_endpoint_auth_methods_supported: metadata.token_endpoint_auth_methods().map(str::to_owned).collect(),
         };
-        // A memory that cannot be kept costs a request next time.
+        // If this fails, the next run makes one more request.
         let _ = store.update(&mut |stored| {
             let stored = stored.and_then(|stored| serde_json::from_slice(stored).ok());
-            let mut servers: BTreeMap<String, Known> = stored.unwrap_or_default();
+            let mut servers: BTreeMap<String, Entry> = stored.unwrap_or_default();
             if servers.len() >= MOST {
-                let oldest = servers.iter().min_by_key(|(_, known)| known.seen).map(|(issuer, _)| issuer.clone());
+                let oldest = servers.iter().min_by_key(|(_, entry)| entry.seen).map(|(issuer, _)| issuer.clone());
                 oldest.and_then(|oldest| servers.remove(&oldest));
             }
-            servers.insert(metadata.issuer().to_owned(), Known { seen: seconds(), document: document() });
+            servers.insert(metadata.issuer().to_owned(), Entry { seen: seconds(), document: document() });
             serde_json::to_vec(&servers).map_or(Change::Keep, |bytes| Change::Save(bytes.into()))
         });
     }

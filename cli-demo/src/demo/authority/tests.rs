@@ -13,8 +13,8 @@ fn authority() -> Authority {
     Authority::new(Options::default())
 }
 
-fn ask(scope: &str) -> Ask {
-    Ask { client_id: CLIENT.to_owned(), scope: scope.to_owned(), code_challenge: None }
+fn ask(scope: &str) -> AuthorizationRequest {
+    AuthorizationRequest { client_id: CLIENT.to_owned(), scope: scope.to_owned(), code_challenge: None }
 }
 
 fn poll(authority: &mut Authority, issued: &Issued, now: Duration) -> Result<Tokens, Refusal> {
@@ -50,11 +50,11 @@ fn rfc8628_3_5_slow_down_adds_five_seconds_for_good() {
         Refusal::SlowDown,
         "the first poll counts from issue"
     );
-    assert_eq!(poll(&mut authority, &issued, s(14)).unwrap_err(), Refusal::SlowDown, "the interval is 10 s now");
+    assert_eq!(poll(&mut authority, &issued, s(14)).unwrap_err(), Refusal::SlowDown, "the interval is now 10 s");
     assert_eq!(poll(&mut authority, &issued, s(29)).unwrap_err(), Refusal::AuthorizationPending, "15 s are enough");
-    assert_eq!(poll(&mut authority, &issued, s(43)).unwrap_err(), Refusal::SlowDown, "and stay needed");
+    assert_eq!(poll(&mut authority, &issued, s(43)).unwrap_err(), Refusal::SlowDown, "and the interval stays");
     authority.decide(&issued.user_code, Decision::Approve, s(44)).unwrap();
-    assert_eq!(poll(&mut authority, &issued, s(62)).unwrap_err(), Refusal::SlowDown, "an approval excuses nothing");
+    assert_eq!(poll(&mut authority, &issued, s(62)).unwrap_err(), Refusal::SlowDown, "also after an approval");
     assert!(poll(&mut authority, &issued, s(62 + 25)).is_ok());
 }
 
@@ -88,7 +88,7 @@ fn rfc8628_3_5_a_code_expires_for_device_and_person_even_when_approved() {
 }
 
 #[test]
-fn dead_codes_and_tokens_are_forgotten() {
+fn expired_codes_and_tokens_are_dropped() {
     let mut authority = authority();
     let tokens = signed_in(&mut authority, "");
     let later = s(600) + REMEMBER_CODE + REFRESH_LIFETIME;
@@ -104,7 +104,7 @@ fn rfc8628_5_2_another_client_cannot_redeem_a_code() {
     let issued = authority.issue(ask(""), s(0)).unwrap();
     authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
     assert!(matches!(authority.poll("thief", &issued.device_code, None, s(5)), Err(Refusal::InvalidGrant(_))));
-    assert!(poll(&mut authority, &issued, s(5)).is_ok(), "the thief's poll is not counted against the owner");
+    assert!(poll(&mut authority, &issued, s(5)).is_ok(), "the thief's poll is not counts against the owner");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn rfc8628_6_1_user_codes_have_two_groups_of_four_safe_letters() {
 }
 
 #[test]
-fn rfc8628_5_1_ten_wrong_codes_close_the_door_for_a_minute() {
+fn rfc8628_5_1_after_ten_wrong_codes_none_is_accepted_for_a_minute() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
     for second in 0..10 {
@@ -141,7 +141,7 @@ fn rfc8628_5_1_ten_wrong_codes_close_the_door_for_a_minute() {
     assert_eq!(
         authority.look_up(&issued.user_code, s(59)).unwrap_err(),
         CodeProblem::TooManyWrong,
-        "right codes wait as well"
+        "not even the right code"
     );
     assert!(authority.look_up(&issued.user_code, s(60)).is_ok());
 }
@@ -162,7 +162,8 @@ fn rfc7636_4_6_the_verifier_must_match_the_challenge() {
     // The example of RFC 7636 appendix B.
     let (verifier, challenge) =
         ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
-    let issued = authority.issue(Ask { code_challenge: Some(challenge.to_owned()), ..ask("") }, s(0)).unwrap();
+    let issued =
+        authority.issue(AuthorizationRequest { code_challenge: Some(challenge.to_owned()), ..ask("") }, s(0)).unwrap();
     authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
     for (wrong, at) in [(None, 5), (Some("wrong"), 10), (Some(challenge), 15)] {
         assert!(matches!(authority.poll(CLIENT, &issued.device_code, wrong, s(at)), Err(Refusal::InvalidGrant(_))));
@@ -235,9 +236,9 @@ fn rfc6749_3_3_malformed_scopes_are_refused() {
     }
 }
 
-// A server that is left running does not grow, whatever comes.
+// A server that is left running does not grow.
 #[test]
-fn of_sign_ins_that_are_over_the_last_fifty_are_kept() {
+fn the_last_fifty_sign_ins_that_are_over_are_stored() {
     let mut authority = authority();
     let waiting = authority.issue(ask(""), s(0)).unwrap();
     for _ in 0..200 {
@@ -247,11 +248,11 @@ fn of_sign_ins_that_are_over_the_last_fifty_are_kept() {
     assert_eq!(authority.grants().count(), 1 + MOST_OVER + 1);
     assert_eq!((authority.user_codes.len(), authority.device_codes.len()), (52, 52));
     assert_eq!(authority.grants().next().unwrap().number, 201, "the newest is the first");
-    assert!(authority.look_up(&waiting.user_code, s(1)).is_ok(), "who still waits is never forgotten");
+    assert!(authority.look_up(&waiting.user_code, s(1)).is_ok(), "a pending sign-in is never dropped");
 }
 
 #[test]
-fn too_many_sign_ins_at_once_are_turned_away_and_room_comes_back() {
+fn too_many_sign_ins_at_once_are_refused_until_some_are_over() {
     let mut authority = authority();
     for _ in 0..MOST {
         authority.issue(ask(""), s(0)).unwrap();
@@ -262,7 +263,7 @@ fn too_many_sign_ins_at_once_are_turned_away_and_room_comes_back() {
 }
 
 #[test]
-fn a_family_keeps_its_last_tokens_only() {
+fn a_family_stores_only_its_last_tokens() {
     let mut authority = authority();
     let first = signed_in(&mut authority, "");
     let mut newest = authority.refresh(CLIENT, &first.refresh_token, None, s(6)).unwrap();
@@ -270,18 +271,18 @@ fn a_family_keeps_its_last_tokens_only() {
         newest = authority.refresh(CLIENT, &newest.refresh_token, None, s(second)).unwrap();
     }
     assert_eq!((authority.refresh_tokens.len(), authority.access_tokens.len()), (MOST_TOKENS, MOST_TOKENS));
-    assert!(authority.refresh(CLIENT, &first.refresh_token, None, s(1_000)).is_err(), "forgotten is refused, too");
+    assert!(authority.refresh(CLIENT, &first.refresh_token, None, s(1_000)).is_err(), "a dropped token is refused");
     assert!(authority.scope_of(&newest.access_token, s(1_000)).is_some());
 }
 
 #[test]
-fn buttons_work_until_it_is_over_and_denying_does_not_undo() {
+fn buttons_work_until_it_is_over_and_do_not_undo_an_approval() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
     let number = authority.grants().next().unwrap().number;
     authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
     assert!(!authority.misbehave(number, Misbehaviour::Deny, s(2)), "it was approved");
-    assert!(authority.misbehave(number, Misbehaviour::Trouble(Trouble::SlowDown), s(2)));
+    assert!(authority.misbehave(number, Misbehaviour::Fault(Fault::SlowDown), s(2)));
     assert_eq!(poll(&mut authority, &issued, s(5)).unwrap_err(), Refusal::SlowDown);
     assert!(poll(&mut authority, &issued, s(15)).is_ok());
     assert!(!authority.misbehave(number, Misbehaviour::Expire, s(16)), "it is over");

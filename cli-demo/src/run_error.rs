@@ -1,58 +1,73 @@
-//! Owns how a run ends: the one table from a cause to its exit code, its name for programs and its text for people.
+//! Owns the errors that end a run: one table from a cause to its exit code, its name in JSON and its message.
 
 use device_flow_tokio::{
     ConfigError, Failure, HttpError, ProtocolFault, SignInError, SignInReason, Stopped, StoreError, TransportErrorKind,
 };
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// Why a run ended without success.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum End {
-    /// The words on the command line, or a file that they name, cannot work.
+pub(crate) enum RunError {
+    /// The command line, or a file that it names, is wrong.
     #[error("{0}")]
     Usage(String),
-    #[error("{0}{remedy}", remedy = remedy(.0))]
+    #[error("{0}{hint}", hint = hint(.0))]
     Failed(#[from] Failure),
-    /// Only a person can help, and this sub-command asks none.
+    /// Only a person can help, and this sub-command shows no code.
     #[error("{failure} (to sign in: {how})")]
     SignInNeeded { failure: Box<Failure>, how: String },
-    /// Tokens could not be read or kept.
+    /// Tokens could not be read or stored.
     #[error("{0}")]
     Storage(String),
     #[error("nobody approved the sign-in within {} s (--timeout)", .0.as_secs())]
     TimedOut(Duration),
-    /// The time was over before there was anything to approve.
-    #[error("no code came within {} s (--timeout): the server was not reached, or not in time", .0.as_secs())]
+    /// The time was up before there was a code to approve.
+    #[error("no code came within {} s (--timeout): the server was not reached or was too slow", .0.as_secs())]
     NoCode(Duration),
     /// There is no token of the kind that was asked for.
     #[error("{text}")]
     NoToken { exit: u8, text: String },
     /// Of a sign-in that an earlier run began.
-    #[error("the code of the sign-in {0} has expired: start again for a new one")]
+    #[error("the code of the sign-in {0} has expired: start again to get a new one")]
     CodeExpired(String),
-    /// The run is over, the sign-in is not.
-    #[error("{end}. To go on: {how}")]
-    Resumable { end: Box<End>, how: String },
-    #[error("stderr leads nowhere, so nobody could see the code: connect it to a terminal, or use --json")]
+    /// The run has ended, the sign-in has not.
+    #[error("{error}. To resume: {how}")]
+    Resumable { error: Box<RunError>, how: String },
+    #[error("nobody could see the code, since stderr is closed or /dev/null: connect it to a terminal, or use --json")]
     NobodyCanSee,
-    /// What `doctor` found, told already.
+    /// What `doctor` found; it was reported already.
     #[error("failed: {failed}")]
-    Unwell { exit: u8, failed: String },
+    ChecksFailed { exit: u8, failed: String },
     #[error("cancelled")]
     Interrupted,
     #[error("terminated")]
     Terminated,
     #[error("{0}")]
     Internal(String),
-    /// The reader of stdout went away: said to nobody.
+    /// A closed pipe is not reported: its reader went away on purpose.
     #[error("the output could not be written: {0}")]
     Output(std::io::Error),
 }
 
-impl End {
-    /// The exit code, the name for programs, and whether the same call may succeed later.
-    pub(crate) fn facts(&self) -> (u8, &str, bool) {
+impl RunError {
+    /// A file that an option names.
+    pub(crate) fn unreadable(flag: &str, file: &Path, error: &std::io::Error) -> Self {
+        Self::Usage(format!("{flag} {}: {error}", file.display()))
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.exit_status())
+    }
+
+    /// The exit code as a number.
+    pub(crate) fn exit_status(&self) -> u8 {
+        self.row().0
+    }
+
+    /// The exit code, the name in JSON, and whether the same command may succeed later.
+    pub(crate) fn row(&self) -> (u8, &str, bool) {
         match self {
             Self::Usage(_) => (2, "usage", false),
             Self::Storage(_) => (8, "storage", false),
@@ -60,34 +75,20 @@ impl End {
             Self::TimedOut(_) => (5, "timeout", true),
             Self::NoCode(_) => (6, "timeout", true),
             Self::NoToken { exit, .. } => (*exit, "no_token", false),
-            Self::Unwell { exit, .. } => (*exit, "unwell", false),
+            Self::ChecksFailed { exit, .. } => (*exit, "unwell", false),
             Self::CodeExpired(_) => (5, "expired", true),
-            Self::Resumable { end, .. } => end.facts(),
+            Self::Resumable { error, .. } => error.row(),
             Self::Interrupted => (130, "cancelled", false),
             Self::Terminated => (143, "terminated", false),
             Self::Internal(_) | Self::Output(_) => (1, "internal", false),
-            Self::Failed(failure) => told(failure),
-            Self::SignInNeeded { failure, .. } => told(failure),
+            Self::Failed(failure) => row_of_failure(failure),
+            Self::SignInNeeded { failure, .. } => row_of_failure(failure),
         }
     }
-
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.facts().0)
-    }
 }
 
-/// Which word on the command line helps.
-fn remedy(failure: &Failure) -> &'static str {
-    if matches!(failure, Failure::WhichAccount(_)) { " (--account NAME)" } else { "" }
-}
-
-fn told(failure: &Failure) -> (u8, &str, bool) {
-    let (exit, code) = failed(failure);
-    (exit, code, failure.is_retryable())
-}
-
-fn failed(failure: &Failure) -> (u8, &str) {
-    match failure {
+fn row_of_failure(failure: &Failure) -> (u8, &str, bool) {
+    let (exit, code) = match failure {
         Failure::Cancelled => (130, "cancelled"),
         Failure::Denied(error) => (3, error.code()),
         Failure::SignInNeeded(SignInReason::Refused(error)) => (4, error.code()),
@@ -103,16 +104,22 @@ fn failed(failure: &Failure) -> (u8, &str) {
         Failure::Transport(_) => (6, "network"),
         // A kind of failure that this version does not know.
         _ => (1, "internal"),
-    }
+    };
+    (exit, code, failure.is_retryable())
 }
 
-impl From<Stopped> for End {
+/// The option that helps.
+fn hint(failure: &Failure) -> &'static str {
+    if matches!(failure, Failure::WhichAccount(_)) { " (--account NAME)" } else { "" }
+}
+
+impl From<Stopped> for RunError {
     fn from(stopped: Stopped) -> Self {
         if let Stopped::Failed(failure) = stopped { Self::Failed(failure) } else { Self::Internal(stopped.to_string()) }
     }
 }
 
-impl From<SignInError> for End {
+impl From<SignInError> for RunError {
     fn from(error: SignInError) -> Self {
         match error {
             SignInError::Stopped(stopped) => stopped.into(),
@@ -125,13 +132,13 @@ impl From<SignInError> for End {
     }
 }
 
-impl From<StoreError> for End {
+impl From<StoreError> for RunError {
     fn from(error: StoreError) -> Self {
         Self::from(SignInError::from(error))
     }
 }
 
-impl From<ConfigError> for End {
+impl From<ConfigError> for RunError {
     fn from(error: ConfigError) -> Self {
         if let ConfigError::NoDeviceAuthorizationEndpoint { token_endpoint, .. } = error {
             return Self::Usage(format!(
@@ -143,7 +150,7 @@ impl From<ConfigError> for End {
     }
 }
 
-impl From<HttpError> for End {
+impl From<HttpError> for RunError {
     fn from(error: HttpError) -> Self {
         Self::Usage(error.to_string())
     }

@@ -1,8 +1,8 @@
-//! Every example of every help text, and every command of the README, is run as it is written, in a home of its own.
+//! Every example of every help text, and every command of the README, is run as written, in a home folder of its own.
 //!
-//! What an example is about is put in its place: `login.example.com` and `api.example.com` are the demo's server, whose person
-//! approves at once. A server that only exists outside (GitHub, Entra) is behind a closed proxy: the command must get as far as
-//! the network, and exit with 6. Everything else must succeed, and say what it is there to say.
+//! `login.example.com` and `api.example.com` stand for the demo server, which approves at once. Real servers (GitHub,
+//! Entra) are behind a closed proxy: such a command must get as far as the network and exit with 6. Every other command
+//! must succeed, and its effect is checked.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_device-flow");
 
-/// All help texts.
+/// Collects the help texts of all sub-commands.
 fn helps(before: &[String], found: &mut Vec<String>) {
     let output = Command::new(BINARY).args(before).arg("--help").output().unwrap();
     assert!(output.status.success(), "{before:?}");
@@ -45,7 +45,7 @@ fn helps(before: &[String], found: &mut Vec<String>) {
     found.push(help);
 }
 
-/// The commands among the lines of a text: what comes before two spaces.
+/// The commands in these lines: each ends at the first two spaces.
 fn commands(lines: impl Iterator<Item = impl AsRef<str>>) -> Vec<String> {
     let command = |line: &str| line.trim().split("  ").next().unwrap_or_default().to_owned();
     lines.map(|line| command(line.as_ref())).filter(|line| line.contains("device-flow")).collect()
@@ -63,7 +63,7 @@ fn examples() -> BTreeSet<String> {
     found
 }
 
-/// The commands in the shell blocks of the README. Cargo's own are those of `.ci/run`.
+/// The commands in the shell blocks of the README, except cargo's, which `.ci/run` runs.
 fn readme() -> BTreeSet<String> {
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
     let mut fence: Option<&str> = None;
@@ -84,18 +84,18 @@ fn readme() -> BTreeSet<String> {
     commands(lines.into_iter()).into_iter().collect()
 }
 
-/// Somebody's computer, and the server that they know.
+/// A person's computer, and the server that they use.
 struct World {
     server: Option<Server>,
     runtime: tokio::runtime::Runtime,
-    nobody: ClosedPort,
-    /// Where somebody is signed in, to be copied for each line that leaves the server as it is.
+    closed_port: ClosedPort,
+    /// A home folder with a sign-in, copied for each line that does not change the server.
     home: tempfile::TempDir,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-#[allow(dead_code, reason = "what a person would see is shown when a test fails")]
+#[allow(dead_code, reason = "printed when a test fails")]
 struct Ended {
     exit: i32,
     stdout: String,
@@ -112,7 +112,7 @@ impl World {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let options = Options { interval: Duration::from_secs(1), ..Options::default() };
         let server = Some(runtime.block_on(Server::start(options)).unwrap());
-        let world = Self { server, runtime, nobody: ClosedPort::new(), home: tempfile::tempdir().unwrap() };
+        let world = Self { server, runtime, closed_port: ClosedPort::new(), home: tempfile::tempdir().unwrap() };
         world.sign_in(world.home.path());
         world
     }
@@ -121,7 +121,7 @@ impl World {
         self.server.as_ref().unwrap()
     }
 
-    /// A line as a shell has it. It hears of the person's decisions through JSON lines where it shows a code.
+    /// A line, to be run by bash.
     fn shell(&self, home: &Path, line: &str) -> Command {
         let ours = Path::new(BINARY).parent().unwrap().to_owned();
         let others = std::env::var_os("PATH").unwrap();
@@ -129,12 +129,12 @@ impl World {
         let url = self.server().base_url();
         let line = line.replace("https://api.example.com/me", &format!("{url}/userinfo"));
         let line = line.replace("https://login.example.com", url);
-        // That port may be taken here.
+        // The port may be in use here.
         let line = line.replace("--port 8628", "--port 0");
         let mut shell = Command::new("bash");
         shell.args(["--norc", "-c", &line]).env_clear().env("PATH", path).env("HOME", home).env("LANG", "C.UTF-8");
         shell.env("DEVICE_FLOW_ALLOW_HTTP_LOOPBACK", "1").env("DEVICE_FLOW_STORE", "file");
-        shell.env("DEVICE_FLOW_PROXY", self.nobody.base()).env("KUBECONFIG", home.join("kubeconfig"));
+        shell.env("DEVICE_FLOW_PROXY", self.closed_port.base()).env("KUBECONFIG", home.join("kubeconfig"));
         shell.current_dir(home).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         shell
     }
@@ -145,7 +145,7 @@ impl World {
         Ended { exit: output.status.code().unwrap(), stdout: text(output.stdout), stderr: text(output.stderr) }
     }
 
-    /// A line that shows a code, which the person approves.
+    /// Runs a line that shows a code, and approves it.
     fn approved(&self, home: &Path, line: &str) -> Ended {
         let mut child = self.shell(home, line).env("DEVICE_FLOW_JSON", "1").spawn().unwrap();
         let (mut stdout, mut codes) = (String::new(), 0);
@@ -163,9 +163,9 @@ impl World {
         Ended { exit: output.status.code().unwrap(), stdout, stderr: String::from_utf8(output.stderr).unwrap() }
     }
 
-    /// A line that goes on until Ctrl-C; it must have said this before.
+    /// Runs a line that goes on until Ctrl-C, after it has printed this.
     fn until(&self, home: &Path, line: &str, says: &str) -> Ended {
-        // In place of the shell, so that the signal gets there.
+        // In place of the shell, so that the signal reaches it.
         let mut child = self.shell(home, &format!("exec {line}")).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut told = String::new();
@@ -177,7 +177,7 @@ impl World {
         Ended { exit: child.wait().unwrap().code().unwrap(), stdout: String::new(), stderr: told }
     }
 
-    /// As the README says, with a second profile `work` that means the same.
+    /// Signs in, and adds a second profile `work` that is the same.
     fn sign_in(&self, home: &Path) {
         let line = "device-flow login --issuer https://login.example.com --client-id my-app --scope 'openid profile offline_access'";
         let ended = self.approved(home, line);
@@ -186,13 +186,13 @@ impl World {
         let text = fs::read_to_string(&config).unwrap();
         let profile = text.split_once("[profile.default]").unwrap().1;
         fs::write(&config, format!("{text}\n[profile.work]{profile}")).unwrap();
-        // Where shells look for completions, as those who use them have it.
+        // The folders in which shells look for completions.
         for folder in [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"] {
             fs::create_dir_all(home.join(folder)).unwrap();
         }
     }
 
-    /// Runs a line, and says what of it was seen to work.
+    /// Runs a line, and returns how far it went.
     fn check(&self, line: &str) -> &'static str {
         let home = tempfile::tempdir().unwrap();
         let home = home.path();
@@ -211,7 +211,7 @@ impl World {
             return "as far as the network";
         }
         if signs_in && (has("--force") || has("--issuer")) {
-            // Somebody new, unless a code is wanted again.
+            // In a new home, unless it is about a second code.
             let other = tempfile::tempdir().unwrap();
             let ended = self.approved(if has("--force") { home } else { other.path() }, line);
             assert_eq!(ended.exit, 0, "{line}: {ended:?}");
@@ -221,13 +221,13 @@ impl World {
             let says = if has("--serve") { "http://127.0.0.1:" } else { "Enter the code" };
             let ended = self.until(home, line, says);
             assert_eq!(ended.exit, 130, "{line}: {ended:?}");
-            return "until it had said where it is, and Ctrl-C";
+            return "until Ctrl-C";
         }
-        // What a line runs besides this program has to be here.
+        // Other programs in the line must be installed.
         let commands = line.split(['|', '&', ';']).filter_map(|part| part.split_whitespace().next());
         for tool in ["curl", "git", "jq", "kubectl", "man"] {
             if commands.clone().any(|command| command == tool) && !is_installed(tool) {
-                println!("SKIPPED: there is no {tool} here");
+                println!("SKIPPED: {tool} is not installed");
                 return "not at all";
             }
         }
@@ -239,7 +239,7 @@ impl World {
         "to its end"
     }
 
-    /// That a line did what it is there for.
+    /// Checks that a line did what it is for.
     fn check_effect(&self, line: &str, home: &Path, ended: &Ended, before: &str) {
         let now = fs::read_to_string(home.join(".local/state/device-flow/tokens.json")).unwrap();
         let says = |text: &str| assert!(ended.stdout.contains(text), "{line}: {ended:?}");
@@ -258,7 +258,7 @@ impl World {
                 let set = fs::read_to_string(home.join("kubeconfig")).unwrap();
                 assert!(set.contains("command: device-flow") && set.contains("- kubernetes"), "{set}");
             }
-            // The host of the example is not the one of this profile.
+            // The example's host is not the one of this profile.
             ["printf", ..] => assert_eq!(ended.stdout, "", "{line}"),
             ["eval", ..] => {
                 let ended = self.run(home, &format!("{line}; printf %s \"$ACCESS_TOKEN\""));
@@ -284,7 +284,7 @@ impl World {
                 assert!(config.contains(&format!("current = \"{name}\"")), "{config}");
             }
             ["device-flow", "demo", ..] => says("Ada Demo"),
-            ["device-flow", "login", ..] => says("stored earlier, still good"),
+            ["device-flow", "login", ..] => says("stored earlier, still valid"),
             ["device-flow", "completions", ..] => {
                 let file = line.split('>').nth(1).map(|file| file.trim().replacen('~', home.to_str().unwrap(), 1));
                 let script = file.map_or_else(|| ended.stdout.clone(), |file| fs::read_to_string(file).unwrap());
@@ -296,12 +296,12 @@ impl World {
             }
             ["device-flow", "man"] => says("SUBCOMMANDS"),
             ["device-flow", "--version"] => says("device-flow 0."),
-            // Nothing is wrong here, so there is nothing to do about it.
+            // Nothing is wrong here, so there is no remedy.
             ["device-flow", "doctor", "--json"] if line.contains("jq") => assert_eq!(ended.stdout, "", "{line}"),
-            // It succeeded; what it said is for the tests of that sub-command.
+            // The tests of that sub-command check its output.
             ["device-flow", "discover" | "doctor", ..] => assert_ne!(ended.stdout, "", "{line}"),
             ["mkdir", "-p", ..] => {}
-            _ => panic!("say here how to see that this did what it is there for: {line}"),
+            _ => panic!("add a check of the effect of this command: {line}"),
         }
     }
 }
@@ -314,7 +314,7 @@ impl Drop for World {
     }
 }
 
-/// Several at a time, since most of them wait for a server.
+/// Four at a time, since most of them wait for a server.
 fn all_work(lines: BTreeSet<String>) {
     let (world, next) = (World::new(), Mutex::new(lines.into_iter()));
     let work = || {

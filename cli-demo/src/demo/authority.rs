@@ -1,34 +1,35 @@
-//! Owns what the demo server knows and decides: sign-ins, tokens, and how much of both it keeps; it reads no clock and no wire form.
+//! Owns the state and the decisions of the demo server: sign-ins, tokens, and how many of both it stores. It reads
+//! neither clock nor wire format.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::answer::Refusal;
-use super::grant::{Ask, Decision, Grant, Trouble};
+use super::grant::{AuthorizationRequest, Decision, Fault, Grant};
+use super::options::Options;
 use super::random;
-use super::setting::Options;
 
 #[cfg(test)]
 mod tests;
 
-/// How long a dead code is remembered at most, so that a person reads "expired" and not "unknown".
+/// How long an expired code is stored, so that a person reads "expired" and not "unknown".
 const REMEMBER_CODE: Duration = Duration::from_secs(60 * 60);
-/// How long a sign-in outlives its last refresh.
+/// How long a refresh token is valid.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// RFC 8628 §5.1: this many wrong user codes in [`WRONG_CODE_WINDOW`] close the pages for a while.
+/// RFC 8628 §5.1: after this many wrong user codes in [`WRONG_CODE_WINDOW`], no code is accepted for a while.
 const WRONG_CODE_LIMIT: usize = 10;
 const WRONG_CODE_WINDOW: Duration = Duration::from_secs(60);
-/// How many sign-ins that are over are kept, to be looked at.
+/// How many sign-ins that are over are stored, for the pages.
 const MOST_OVER: usize = 50;
-/// How many sign-ins, and how many families of tokens, there may be in all.
+/// The most sign-ins, and the most token families.
 const MOST: usize = 5_000;
-/// How many tokens of each kind a family keeps. Of the spent ones, the last are worth catching.
+/// How many tokens of each kind a family stores, including spent ones, whose reuse must be noticed.
 const MOST_TOKENS: usize = 32;
 
 /// The authorization server without its sockets. `now` is the time since the server started.
 pub(super) struct Authority {
     options: Options,
-    /// By number: the newest is the last.
+    /// By number; the newest is the last.
     grants: BTreeMap<u64, Grant>,
     grants_made: u64,
     user_codes: HashMap<UserCode, u64>,
@@ -55,7 +56,7 @@ pub(super) struct Tokens {
     pub(super) scope: String,
 }
 
-/// Why a code that a person typed leads nowhere.
+/// Why a code that a person typed is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CodeProblem {
     Unknown,
@@ -64,19 +65,19 @@ pub(super) enum CodeProblem {
     TooManyWrong,
 }
 
-/// What a button on the live view does.
+/// What a button on the live page does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Misbehaviour {
-    Trouble(Trouble),
+    Fault(Fault),
     Expire,
     Deny,
 }
 
-/// A user code as it is compared: RFC 8628 §6.1 wants case and punctuation ignored.
+/// A user code in the form in which codes are compared: without case and punctuation (RFC 8628 §6.1).
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct UserCode(String);
 
-/// All tokens that descend from one approval; without its family a token is worth nothing.
+/// All tokens that come from one approval. A token without its family is invalid.
 struct Family {
     client_id: String,
     scope: String,
@@ -114,10 +115,10 @@ impl Authority {
     }
 
     /// Device authorization (RFC 8628 §3.1, §3.2).
-    pub(super) fn issue(&mut self, ask: Ask, now: Duration) -> Result<Issued, Refusal> {
+    pub(super) fn issue(&mut self, ask: AuthorizationRequest, now: Duration) -> Result<Issued, Refusal> {
         check_scope(&ask.scope)?;
         self.sweep(now);
-        self.keep_few_that_are_over(now);
+        self.limit_those_over(now);
         if self.grants.len() >= MOST {
             return Err(Refusal::Unavailable);
         }
@@ -155,7 +156,7 @@ impl Authority {
 
         let family = self.families_made;
         self.families_made = family.saturating_add(1);
-        let Ask { client_id, scope, .. } = grant.ask.clone();
+        let AuthorizationRequest { client_id, scope, .. } = grant.ask.clone();
         let expires = now.saturating_add(REFRESH_LIFETIME);
         if self.families.len() >= MOST {
             self.families.pop_first();
@@ -165,7 +166,7 @@ impl Authority {
         self.mint(family, scope, now)
     }
 
-    /// The refresh token grant (RFC 6749 §6), each token good for one use (RFC 9700 §4.14.2).
+    /// The refresh token grant (RFC 6749 §6). Each refresh token can be used once (RFC 9700 §4.14.2).
     pub(super) fn refresh(
         &mut self,
         client_id: &str,
@@ -182,7 +183,7 @@ impl Authority {
             .filter(|family| family.client_id == client_id && now < family.expires)
             .ok_or(UNKNOWN)?;
         if known.spent {
-            // Two parties hold this token and one of them stole it: neither may go on.
+            // Two parties have this token, and one of them stole it: the family ends for both.
             self.families.remove(&known.family);
             return Err(Refusal::InvalidGrant("the refresh token was used before; all its tokens are revoked"));
         }
@@ -197,13 +198,13 @@ impl Authority {
         self.mint(family, scope, now)
     }
 
-    /// Revocation (RFC 7009): a refresh token takes its whole family along, an access token goes alone.
+    /// Revocation (RFC 7009): of a refresh token with its whole family, of an access token alone.
     pub(super) fn revoke(&mut self, client_id: &str, token: &str) -> Result<(), Refusal> {
         let refresh = self.refresh_tokens.get(token).map(|known| known.family);
         let access = self.access_tokens.get(token).map(|known| known.family);
         let Some((number, family)) = refresh.or(access).and_then(|number| Some((number, self.families.get(&number)?)))
         else {
-            return Ok(()); // RFC 7009 §2.2: an invalid token is as good as revoked.
+            return Ok(()); // RFC 7009 §2.2: an invalid token needs no revocation.
         };
         if family.client_id != client_id {
             return Err(Refusal::InvalidGrant("the token belongs to another client"));
@@ -215,7 +216,7 @@ impl Authority {
         Ok(())
     }
 
-    /// The scope of a live access token.
+    /// The scope of a valid access token.
     pub(super) fn scope_of(&self, access_token: &str, now: Duration) -> Option<&str> {
         self.access_tokens
             .get(access_token)
@@ -223,8 +224,12 @@ impl Authority {
             .map(|token| token.scope.as_str())
     }
 
-    /// What a waiting code asks for, with the code as the device shows it.
-    pub(super) fn look_up(&mut self, typed: &str, now: Duration) -> Result<(Ask, String), CodeProblem> {
+    /// The request behind a pending code, and the code as the device shows it.
+    pub(super) fn look_up(
+        &mut self,
+        typed: &str,
+        now: Duration,
+    ) -> Result<(AuthorizationRequest, String), CodeProblem> {
         let grant = self.find(typed, now)?;
         if grant.is_undecided() {
             Ok((grant.ask.clone(), grant.user_code.clone()))
@@ -233,8 +238,13 @@ impl Authority {
         }
     }
 
-    /// Records what the person said and returns what it was about.
-    pub(super) fn decide(&mut self, typed: &str, decision: Decision, now: Duration) -> Result<Ask, CodeProblem> {
+    /// Records a decision, and returns the request that it was about.
+    pub(super) fn decide(
+        &mut self,
+        typed: &str,
+        decision: Decision,
+        now: Duration,
+    ) -> Result<AuthorizationRequest, CodeProblem> {
         let grant = self.find(typed, now)?;
         if grant.decide(decision) { Ok(grant.ask.clone()) } else { Err(CodeProblem::AlreadyUsed) }
     }
@@ -245,7 +255,7 @@ impl Authority {
         grant.map_or_else(Vec::new, |grant| grant.polls().map(|poll| poll.at).collect())
     }
 
-    /// Every sign-in that is still known, the newest first.
+    /// All stored sign-ins, the newest first.
     pub(super) fn grants(&self) -> impl Iterator<Item = &Grant> {
         self.grants.values().rev()
     }
@@ -254,13 +264,13 @@ impl Authority {
         self.grants.get(&number)
     }
 
-    /// Does to a sign-in what a button says; false when it is over.
+    /// Does what a button says. Returns false if the sign-in is over.
     pub(super) fn misbehave(&mut self, number: u64, what: Misbehaviour, now: Duration) -> bool {
         let Some(grant) = self.grants.get_mut(&number).filter(|grant| !grant.is_over(now)) else { return false };
         match what {
-            Misbehaviour::Trouble(trouble) => grant.trouble(trouble),
+            Misbehaviour::Fault(fault) => grant.add_fault(fault),
             Misbehaviour::Expire => grant.expire(now),
-            // Too late is no harm: what was decided before stays.
+            // An earlier decision stays.
             Misbehaviour::Deny => return grant.decide(Decision::Deny),
         }
         true
@@ -268,7 +278,7 @@ impl Authority {
 
     fn find(&mut self, typed: &str, now: Duration) -> Result<&mut Grant, CodeProblem> {
         self.wrong_codes.retain(|then| now.saturating_sub(*then) < WRONG_CODE_WINDOW);
-        // Right codes wait too, else the limit would not slow a guesser down.
+        // Right codes are refused as well, else the limit would not slow a guesser down.
         if self.wrong_codes.len() >= WRONG_CODE_LIMIT {
             return Err(CodeProblem::TooManyWrong);
         }
@@ -300,8 +310,8 @@ impl Authority {
         Ok(tokens)
     }
 
-    /// Of the sign-ins that are over, the newest are enough.
-    fn keep_few_that_are_over(&mut self, now: Duration) {
+    /// Drops the oldest sign-ins that are over.
+    fn limit_those_over(&mut self, now: Duration) {
         let over: Vec<u64> =
             self.grants.values().filter(|grant| grant.is_over(now)).map(|grant| grant.number).collect();
         let Some(too_many) = over.len().checked_sub(MOST_OVER).filter(|count| *count > 0) else { return };
@@ -316,7 +326,7 @@ impl Authority {
         self.device_codes.retain(|_, number| self.grants.contains_key(number));
     }
 
-    /// Forgets what is dead, at most once a minute, so that a server left running does not grow.
+    /// Drops what has expired, at most once a minute, so that a server that is left running does not grow.
     fn sweep(&mut self, now: Duration) {
         if now < self.next_sweep {
             return;
@@ -336,7 +346,7 @@ impl UserCode {
     }
 }
 
-/// RFC 6749 §3.3: `scope-token *( SP scope-token )`, or nothing at all.
+/// RFC 6749 §3.3: `scope-token *( SP scope-token )`, or an empty scope.
 fn check_scope(scope: &str) -> Result<(), Refusal> {
     let is_token =
         |token: &str| !token.is_empty() && token.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));

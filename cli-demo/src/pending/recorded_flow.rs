@@ -1,4 +1,4 @@
-//! Owns the flow that writes down how far it has come before each step, so that whoever goes on with it keeps to the polling law.
+//! Owns the device flow that is stored before each step, so that another run can go on with it within the polling law.
 
 use super::Pending;
 use device_flow_tokio::{
@@ -7,51 +7,52 @@ use device_flow_tokio::{
 };
 use std::time::Duration;
 
-/// A device flow that can be killed at any moment.
+/// A device flow whose process can be killed at any moment.
 ///
-/// It is written down before each poll, as one whose answer is lost; and at each wait, with what the answer has changed.
-pub(crate) struct Kept<'a> {
+/// It is stored before each poll, as one whose answer is lost, and at each wait, with what the answer has changed.
+pub(crate) struct RecordedFlow<'a> {
     flow: &'a mut DeviceFlow,
-    /// `None`: nobody will resume it.
+    /// `None`: it is not stored.
     pending: Option<&'a Pending>,
     /// The longest that a request takes.
     request_limit: Duration,
-    /// Of a resumed code. The flow's own may be later, where the time away was not certain.
+    /// When a resumed code expires. The flow's own deadline may be later, since the time away is only known within
+    /// bounds.
     deadline: Timestamp,
-    /// The end of the wait that was told last.
-    waits: Option<Timestamp>,
-    /// With the code its first wait was written down.
-    shown: bool,
+    /// The end of the last wait that was stored.
+    stored_wait: Option<Timestamp>,
+    /// The code was just shown, and its first wait stored with it.
+    just_shown: bool,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> RecordedFlow<'a> {
     pub(crate) fn new(flow: &'a mut DeviceFlow, pending: Option<&'a Pending>, request_limit: Duration) -> Self {
-        Self { flow, pending, request_limit, deadline: Timestamp::MAX, waits: None, shown: false }
+        Self { flow, pending, request_limit, deadline: Timestamp::MAX, stored_wait: None, just_shown: false }
     }
 
-    /// No poll at or after it, whatever the flow believes.
+    /// There is no poll at or after the deadline, whatever the flow's own is.
     pub(crate) fn deadline(mut self, deadline: Timestamp) -> Self {
         self.deadline = deadline;
         self
     }
 
-    fn write(&mut self, now: Timestamp, in_flight: Duration) {
+    fn store(&mut self, now: Timestamp, in_flight: Duration) {
         if let Some(pending) = self.pending {
-            pending.keep(self.flow, now, in_flight);
+            pending.store(self.flow, now, in_flight);
         }
     }
 }
 
-impl Machine for Kept<'_> {
+impl Machine for RecordedFlow<'_> {
     type Output = TokenResponse;
 
     fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
-        let lives = self.flow.prompt().is_some();
-        if lives && now >= self.deadline {
+        let has_code = self.flow.prompt().is_some();
+        if has_code && now >= self.deadline {
             self.flow.cancel();
         }
         let mut action = self.flow.next_action(now);
-        if lives && now >= self.deadline {
+        if has_code && now >= self.deadline {
             let expired = Expired { trail: self.flow.trail().clone(), error: None };
             action = Action::Done(Err(Failure::Expired(expired)));
         }
@@ -59,15 +60,15 @@ impl Machine for Kept<'_> {
             *until = self.deadline.min(*until);
         }
         match &action {
-            Action::SendRequest(_) => self.write(now, self.request_limit),
+            Action::SendRequest(_) => self.store(now, self.request_limit),
             Action::ShowCode(_) => {
-                self.shown = true;
-                self.write(now, Duration::ZERO);
+                self.just_shown = true;
+                self.store(now, Duration::ZERO);
             }
             Action::Wait { until, .. } => {
-                let told = self.waits.replace(*until) == Some(*until);
-                if !std::mem::take(&mut self.shown) && !told {
-                    self.write(now, Duration::ZERO);
+                let is_stored = self.stored_wait.replace(*until) == Some(*until);
+                if !std::mem::take(&mut self.just_shown) && !is_stored {
+                    self.store(now, Duration::ZERO);
                 }
             }
             Action::Done(_) | Action::Ended => self.pending.into_iter().for_each(Pending::forget),
@@ -81,11 +82,11 @@ impl Machine for Kept<'_> {
     }
 
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
-        let given_up = error.kind() == TransportErrorKind::Abandoned;
+        let is_abandoned = error.kind() == TransportErrorKind::Abandoned;
         let outcome = self.flow.transport_failed(ticket, error, now);
-        if given_up {
-            // There will be no next step, but now its end is known.
-            self.write(now, Duration::ZERO);
+        if is_abandoned {
+            // There will be no next step, but now the end of the request is known.
+            self.store(now, Duration::ZERO);
         }
         outcome
     }
@@ -95,10 +96,10 @@ impl Machine for Kept<'_> {
     }
 }
 
-/// The same until there is a code.
-pub(crate) struct Shown<'a, 'b>(pub(crate) &'a mut Kept<'b>);
+/// The same flow, ending as soon as there is a code.
+pub(crate) struct UntilShown<'a, 'b>(pub(crate) &'a mut RecordedFlow<'b>);
 
-impl Machine for Shown<'_, '_> {
+impl Machine for UntilShown<'_, '_> {
     type Output = Prompt;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Prompt> {
@@ -108,7 +109,7 @@ impl Machine for Shown<'_, '_> {
             Action::SendRequest(outgoing) => Action::SendRequest(outgoing),
             Action::Wait { until, reason } => Action::Wait { until, reason },
             Action::AwaitResponse => Action::AwaitResponse,
-            // Nobody polls before the code is shown.
+            // There is no poll before the code is shown.
             Action::Done(Ok(_)) | Action::Ended => Action::Ended,
         }
     }
@@ -132,7 +133,7 @@ mod tests {
     use super::*;
     use device_flow_tokio::{Client, Provider};
 
-    /// A flow whose code was shown at the start, to be polled for every `interval` seconds.
+    /// A flow whose code was shown at time 0, with this interval in seconds.
     fn shown(interval: u32) -> DeviceFlow {
         let client =
             Client::builder(Provider::endpoints("https://as.example/d", "https://as.example/t"), "my-app").build();
@@ -146,27 +147,27 @@ mod tests {
         flow
     }
 
-    // Rule 8, where the flow believes that its code lives for longer.
+    // Where the flow's own deadline is later.
     #[test]
-    fn there_is_no_poll_at_the_end_of_the_code_or_after_it() {
+    fn rule_08_there_is_no_poll_at_or_after_the_expiry_of_a_resumed_code() {
         let at = Timestamp::from_millis;
         for interval in [1, 5] {
             let mut flow = shown(interval);
-            let mut kept = Kept::new(&mut flow, None, Duration::ZERO).deadline(at(3_000));
-            let Action::Wait { until, .. } = kept.next_action(at(0)) else { panic!("no wait") };
-            assert!(until <= at(3_000), "nobody waits for nothing: {until:?}");
-            let Action::Done(Err(Failure::Expired(expired))) = kept.next_action(at(3_000)) else {
+            let mut recorded = RecordedFlow::new(&mut flow, None, Duration::ZERO).deadline(at(3_000));
+            let Action::Wait { until, .. } = recorded.next_action(at(0)) else { panic!("no wait") };
+            assert!(until <= at(3_000), "no wait beyond the expiry: {until:?}");
+            let Action::Done(Err(Failure::Expired(expired))) = recorded.next_action(at(3_000)) else {
                 panic!("it goes on")
             };
             assert_eq!((expired.error, expired.trail.polls()), (None, 0));
-            assert!(matches!(kept.next_action(at(3_000)), Action::Ended));
+            assert!(matches!(recorded.next_action(at(3_000)), Action::Ended));
         }
-        // A token that came in time is handed out.
+        // A token that was requested in time is still handed out.
         let mut flow = shown(1);
-        let mut kept = Kept::new(&mut flow, None, Duration::ZERO).deadline(at(3_000));
-        let Action::SendRequest(outgoing) = kept.next_action(at(2_999)) else { panic!("no poll") };
+        let mut recorded = RecordedFlow::new(&mut flow, None, Duration::ZERO).deadline(at(3_000));
+        let Action::SendRequest(outgoing) = recorded.next_action(at(2_999)) else { panic!("no poll") };
         let token = br#"{"access_token":"canary","token_type":"Bearer"}"#;
-        kept.response(outgoing.ticket, Response::new(200, token), at(3_001)).unwrap();
-        assert!(matches!(kept.next_action(at(3_002)), Action::Done(Ok(_))));
+        recorded.response(outgoing.ticket, Response::new(200, token), at(3_001)).unwrap();
+        assert!(matches!(recorded.next_action(at(3_002)), Action::Done(Ok(_))));
     }
 }

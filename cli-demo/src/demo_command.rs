@@ -1,9 +1,9 @@
-//! Owns the `demo` sub-command: the server of `demo/`, and a sign-in against it.
+//! Owns the `demo` sub-command: the server of `demo/`, and a sign-in to it.
 
 use crate::args::{Demo, Global};
 use crate::demo::{Options, Server};
-use crate::end::End;
-use crate::login::before_the_person;
+use crate::login::show_sign_in;
+use crate::run_error::RunError;
 use crate::session::http;
 use crate::terminal::Terminal;
 use device_flow_tokio::{Accounts, Client, Discovery, Event, MemoryStore, Provider, SignInRequest, run};
@@ -12,21 +12,21 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long `--yes` leaves the code to be looked at.
+/// How long `--yes` leaves the code on the screen before it approves.
 const BEFORE_YES: Duration = Duration::from_secs(3);
 
-pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {
     let options =
         Options { port: args.port, interval: args.interval, code_lifetime: args.lifetime, ..Options::default() };
-    let server = Server::start(options)
-        .await
-        .map_err(|error| End::Usage(format!("the demo server could not start on 127.0.0.1:{}: {error}", args.port)))?;
+    let server = Server::start(options).await.map_err(|error| {
+        RunError::Usage(format!("the demo server could not start on 127.0.0.1:{}: {error}", args.port))
+    })?;
     if args.serve {
         return serve(&server, terminal).await;
     }
-    terminal.look(args.look);
+    terminal.set_prompt_options(args.prompt);
     if !terminal.can_be_seen() {
-        return Err(End::NobodyCanSee);
+        return Err(RunError::NobodyCanSee);
     }
     let (url, live) = (server.base_url(), server.live_url());
     terminal.server(
@@ -42,7 +42,7 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
     outcome
 }
 
-async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mut Terminal) -> Result<(), End> {
+async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {
     let http = http(&global.network)?;
     let metadata =
         run(&http, &mut Discovery::builder(server.base_url()).allow_http_loopback().build()?, |_| {}).await?;
@@ -53,44 +53,44 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
     let client = Arc::new(client);
     let request = SignInRequest::new(client.clone());
     let accounts = Accounts::new(http.clone(), MemoryStore::new());
-    let sign_in = |tell: mpsc::UnboundedSender<Event>| async move {
-        // Who hears it lives as long as this future.
-        accounts.sign_in(&request, |event| drop(tell.send(event))).await
+    let sign_in = |events: mpsc::UnboundedSender<Event>| async move {
+        // The receiver lives as long as this future.
+        accounts.sign_in(&request, |event| drop(events.send(event))).await
     };
-    let (tell, shown) = tokio::sync::oneshot::channel();
-    let mut tell = Some(tell);
-    let hear = |event: &Event, _: &mut Terminal| {
+    let (sender, code) = oneshot::channel();
+    let mut sender = Some(sender);
+    let on_event = |event: &Event, _: &mut Terminal| {
         if let Event::ShowCode(prompt) = event
-            && let Some(tell) = tell.take()
+            && let Some(sender) = sender.take()
         {
-            // Without `--yes` nobody listens.
-            let _ = tell.send(prompt.user_code().to_owned());
+            // Without `--yes` nothing receives it.
+            let _ = sender.send(prompt.user_code().to_owned());
         }
         None
     };
     tokio::select! {
-        outcome = before_the_person(&client, terminal, hear, sign_in) => {
+        outcome = show_sign_in(&client, terminal, on_event, sign_in) => {
             let signed_in = outcome?;
-            // Exposed to ask the server whose it is, as an API would.
+            // Exposed to ask the server for its account, as an API would.
             let account = server.account(signed_in.access_token().expose());
             terminal.signed_in(&client, &signed_in, account.as_deref(), "memory", None)
         }
-        never = approve_by_itself(server, shown), if yes => match never {},
+        never = approve_automatically(server, code), if yes => match never {},
     }
 }
 
-/// Says yes to the code, a little after it was shown. Never returns.
-async fn approve_by_itself(server: &Server, shown: oneshot::Receiver<String>) -> Infallible {
-    if let Ok(code) = shown.await {
+/// Approves the code a little after it was shown. Never returns.
+async fn approve_automatically(server: &Server, code: oneshot::Receiver<String>) -> Infallible {
+    if let Ok(code) = code.await {
         tokio::time::sleep(BEFORE_YES).await;
-        // False: a person was quicker, or the code died.
+        // False: a person was faster, or the code has expired.
         let _ = server.approve(&code);
     }
     std::future::pending().await
 }
 
 /// Only the server, until a signal comes.
-async fn serve(server: &Server, terminal: &mut Terminal) -> Result<(), End> {
+async fn serve(server: &Server, terminal: &mut Terminal) -> Result<(), RunError> {
     let (url, live) = (server.base_url(), server.live_url());
     terminal.server(
         url,

@@ -1,9 +1,9 @@
-//! Owns the lines of `--json`: their fields, and how programs call what happens.
+//! Owns the lines of `--json`: their fields, and the names of causes and sources in them.
 
 use device_flow_tokio::{Cause, TokenSource, TransportErrorKind};
 use serde::Serialize;
 
-/// One line of `--json`. No secret is ever in it.
+/// One line of `--json`. It never contains a secret.
 #[derive(Serialize)]
 pub(super) struct Line<'a> {
     pub(super) v: u8,
@@ -11,9 +11,9 @@ pub(super) struct Line<'a> {
     pub(super) event: JsonEvent<'a>,
 }
 
-/// One line whose fields another sub-command knows.
+/// One line whose event and fields belong to one sub-command.
 #[derive(Serialize)]
-pub(super) struct Told<'a, T> {
+pub(super) struct CustomLine<'a, T> {
     pub(super) v: u8,
     pub(super) event: &'a str,
     #[serde(flatten)]
@@ -74,8 +74,8 @@ pub(super) enum JsonEvent<'a> {
     },
 }
 
-/// A cause as programs call it, and the status if there was an answer.
-pub(super) fn named(cause: Cause) -> (&'static str, Option<u16>) {
+/// The name of a cause, and the status if there was an answer.
+pub(super) fn cause_name(cause: Cause) -> (&'static str, Option<u16>) {
     let kind = match cause {
         Cause::Status(status) => return ("status", Some(status)),
         Cause::Page(status) => return ("page", Some(status)),
@@ -96,12 +96,12 @@ pub(super) fn named(cause: Cause) -> (&'static str, Option<u16>) {
     (name, None)
 }
 
-/// Where a token came from, as programs call it.
-pub(super) fn source(source: TokenSource) -> &'static str {
+/// The name of where a token came from.
+pub(super) fn source_name(source: TokenSource) -> &'static str {
     match source {
         TokenSource::Cache => "cache",
         TokenSource::Refresh => "refresh",
-        // And places that this version does not know.
+        // And sources that this version does not know.
         TokenSource::DeviceFlow | _ => "device_flow",
     }
 }

@@ -1,0 +1,238 @@
+//! Owns which sign-in a run is about: the profile, and the settings of all sources together.
+
+use crate::args::{Global, SignInOptions};
+use crate::config::{Config, DEFAULT, check_name};
+use crate::run_error::RunError;
+use crate::session::{NO_SERVER, Purpose, Session, Storage, is_stdin};
+use crate::settings::{Key, Settings};
+use crate::terminal::Terminal;
+use device_flow_tokio::{Client, Failure, SignInReason, SignedIn};
+use std::path::Path;
+use tracing::info;
+
+/// A profile, if one is used, and everything that is set.
+#[derive(Debug)]
+pub(crate) struct Selection {
+    config: Config,
+    /// `None`: all settings come from flags and the environment.
+    profile: Option<String>,
+    settings: Settings,
+}
+
+impl Selection {
+    /// What the flags, the environment and the file of profiles say together. A server must be named.
+    pub(crate) fn new(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, RunError> {
+        let selection = Self::with_or_without_server(global, flags, purpose)?;
+        if selection.settings.names_server() {
+            return Ok(selection);
+        }
+        Err(match purpose {
+            Purpose::UseTokens | Purpose::SignOut => RunError::SignInNeeded {
+                failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
+                how: "device-flow login".to_owned(),
+            },
+            Purpose::SignIn => RunError::Usage(NO_SERVER.to_owned()),
+        })
+    }
+
+    pub(crate) fn with_or_without_server(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, RunError> {
+        let config = Config::load(global.config.as_deref())?;
+        let server_by_flags = flags.names_server();
+        let given = flags.over_environment(Settings::from_environment()?);
+        let mut profile = match &global.profile {
+            Some(name) => {
+                check_name(name)?;
+                Some(name.clone())
+            }
+            None if given.names_server() => matching_profile(&config, &given)?,
+            None => config.current().map(str::to_owned),
+        };
+        let stored = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
+        match (&global.profile, &stored) {
+            (Some(name), None) if purpose != Purpose::SignIn && !server_by_flags => return Err(config.no_such(name)),
+            // A profile that is named on the command line takes precedence over a server in the environment. If the two
+            // differ, a token could reach the wrong server, so neither is used.
+            (Some(name), Some(stored)) if !server_by_flags && !given.agrees_on_server(stored) => {
+                return Err(RunError::Usage(format!(
+                    "the environment (DEVICE_FLOW_…) names another server than profile {name}: unset it, or name the server \
+                     by a flag"
+                )));
+            }
+            _ => {}
+        }
+        let stored = stored.unwrap_or_default();
+        let mut settings = given.over_profile(stored.clone());
+        let is_other_client = profile.is_some() && !settings.is_about(&stored);
+        if purpose == Purpose::SignIn && global.profile.is_none() && is_other_client {
+            // A sign-in of another client must not overwrite the profile in use.
+            profile = matching_profile(&config, &settings)?;
+            let other = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
+            settings = settings.over_profile(other.unwrap_or_default());
+        }
+        match &profile {
+            Some(name) => info!("profile {name} ({})", config.place()),
+            None => info!("no profile is used ({})", config.place()),
+        }
+        Ok(Self { config, profile, settings })
+    }
+
+    /// The name of the profile in use.
+    pub(crate) fn current(global: &Global) -> Result<Option<String>, RunError> {
+        Ok(Config::load(global.config.as_deref())?.current().map(str::to_owned))
+    }
+
+    /// The selection of an earlier run.
+    pub(crate) fn resumed(
+        config: Option<&Path>,
+        profile: Option<String>,
+        settings: Settings,
+    ) -> Result<Self, RunError> {
+        Ok(Self { config: Config::load(config)?, profile, settings })
+    }
+
+    /// Every profile of the file.
+    pub(crate) fn all(global: &Global) -> Result<Vec<Self>, RunError> {
+        let names: Vec<_> = Config::load(global.config.as_deref())?.names().map(str::to_owned).collect();
+        let one = |name: String| {
+            let config = Config::load(global.config.as_deref())?;
+            let settings = config.profile(&name)?.unwrap_or_default();
+            Ok(Self { config, profile: Some(name), settings })
+        };
+        names.into_iter().map(one).collect()
+    }
+
+    /// The selection, and its session.
+    pub(crate) async fn with_session(
+        global: &Global,
+        flags: Settings,
+        purpose: Purpose,
+        terminal: &mut Terminal,
+    ) -> Result<(Self, Session), RunError> {
+        let selection = Self::new(global, flags, purpose)?;
+        let session = selection.open(purpose, terminal).await?;
+        Ok((selection, session))
+    }
+
+    pub(crate) async fn open(&self, purpose: Purpose, terminal: &mut Terminal) -> Result<Session, RunError> {
+        Session::open(self.options()?, self.how_to_sign_in(), purpose, terminal).await
+    }
+
+    pub(crate) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// Where the profiles are stored, for a message.
+    pub(crate) fn config_place(&self) -> String {
+        self.config.place()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn settings_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    /// The settings, checked.
+    pub(crate) fn options(&self) -> Result<SignInOptions, RunError> {
+        self.settings.parse(&match &self.profile {
+            Some(name) => format!("profile {name}"),
+            None => "this command".to_owned(),
+        })
+    }
+
+    /// Stores it as a profile, under its name or a new one, unless its tokens end with this run. Returns the name.
+    pub(crate) fn remember(
+        &self,
+        storage: &Storage,
+        client: &Client,
+        signed_in: &SignedIn,
+        named: bool,
+    ) -> Result<Option<String>, RunError> {
+        if *storage == Storage::Memory {
+            return Ok(None);
+        }
+        let name = match &self.profile {
+            Some(name) => name.clone(),
+            // Another first sign-in may have been stored while this one waited.
+            None => {
+                let now = self.config.reload()?;
+                matching_profile(&now, &self.settings)?.unwrap_or_else(|| free_name(&now, client))
+            }
+        };
+        let mut settings = self.settings_for_later();
+        if self.reads_secret_from_stdin() {
+            // Without a secret these are usage errors.
+            [Key::ClientAuth, Key::ClientIdInBody].into_iter().for_each(|key| settings.remove(key));
+        }
+        settings.set(Key::Store, [storage.name()]);
+        let account = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty());
+        settings.set(Key::Account, account);
+        self.config.remember(&name, &settings, !named)?;
+        Ok(Some(name))
+    }
+
+    /// The settings as another run can use them: it has another stdin, and may start in another folder.
+    pub(crate) fn settings_for_later(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        if self.reads_secret_from_stdin() {
+            settings.remove(Key::ClientSecretFile);
+        }
+        if self.has_proxy_password() {
+            settings.remove(Key::Proxy);
+        }
+        for key in [Key::ClientSecretFile, Key::TokenFile, Key::CaFile] {
+            let absolute =
+                settings.get(key).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
+            settings.set(key, absolute);
+        }
+        settings
+    }
+
+    pub(crate) fn reads_secret_from_stdin(&self) -> bool {
+        self.settings.get(Key::ClientSecretFile).is_some_and(|file| is_stdin(Path::new(file)))
+    }
+
+    /// A password is never written to a file of ours.
+    pub(crate) fn has_proxy_password(&self) -> bool {
+        let proxy = self.settings.get(Key::Proxy).and_then(|proxy| url::Url::parse(proxy).ok());
+        proxy.is_some_and(|url| url.password().is_some() || !url.username().is_empty())
+    }
+
+    /// What a person types to sign in.
+    fn how_to_sign_in(&self) -> String {
+        match &self.profile {
+            Some(name) if self.config.current() != Some(name) => format!("device-flow login --profile {name}"),
+            Some(_) => "device-flow login".to_owned(),
+            None => "device-flow login with the same options".to_owned(),
+        }
+    }
+}
+
+/// The profile about the same client of the same server; if there are several, the one in use.
+fn matching_profile(config: &Config, given: &Settings) -> Result<Option<String>, RunError> {
+    let mut found = None;
+    for name in config.current().into_iter().chain(config.names()) {
+        let Some(profile) = config.profile(name)?.filter(|profile| given.is_about(profile)) else { continue };
+        if profile.has_same_place(given) {
+            return Ok(Some(name.to_owned()));
+        }
+        found = found.or_else(|| Some(name.to_owned()));
+    }
+    Ok(found)
+}
+
+/// A name for a new profile: the first is the default, later ones are named after their server.
+fn free_name(config: &Config, client: &Client) -> String {
+    let taken = |name: &str| config.names().any(|known| known == name);
+    if !taken(DEFAULT) {
+        return DEFAULT.to_owned();
+    }
+    let host = client.authority().environment().split('/').next().unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '-' };
+    let host: String = host.chars().take(48).map(plain).collect();
+    let host = Some(host.trim_matches(['-', '.'])).filter(|host| !host.is_empty()).unwrap_or("server").to_owned();
+    let numbered = (2..).map(|number: u32| format!("{host}-{number}"));
+    std::iter::once(host.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(host)
+}

@@ -1,0 +1,78 @@
+//! Owns the choice where tokens are stored: the keyring, a file, or memory.
+
+use crate::args::{StoreName, Target};
+use crate::run_error::RunError;
+use crate::terminal::warn;
+use device_flow_tokio::{Contents, FileStore, KeyringStore, Locked, MemoryStore, Store, StoreError, default_path};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where tokens are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    Keyring,
+    File(PathBuf),
+    Memory,
+}
+
+impl Storage {
+    pub(crate) fn of(target: &Target) -> Result<Self, StoreError> {
+        let file = || match &target.token_file {
+            Some(path) => Ok(path.clone()),
+            None => default_path("device-flow", "tokens.json"),
+        };
+        let default = if target.token_file.is_some() { StoreName::File } else { StoreName::Keyring };
+        Ok(match target.store.unwrap_or(default) {
+            StoreName::Keyring => Self::Keyring,
+            StoreName::File => Self::File(file()?),
+            StoreName::Memory => Self::Memory,
+        })
+    }
+
+    /// As `--store` calls it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Keyring => "keyring",
+            Self::File(_) => "file",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// A missing keyring is reported before anybody has to do anything. There is no silent fallback to another store.
+    pub(super) fn open(&self) -> Result<AnyStore, RunError> {
+        Ok(AnyStore(match self {
+            Self::Keyring => Arc::new(keyring()?),
+            Self::File(path) => Arc::new(FileStore::new(path)?.on_warning(|found| warn(&found.to_string()))),
+            Self::Memory => Arc::new(MemoryStore::new()),
+        }))
+    }
+}
+
+/// Any of the stores, as one type.
+#[derive(Clone)]
+pub(super) struct AnyStore(Arc<dyn Store>);
+
+impl Store for AnyStore {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        self.0.load()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        self.0.lock()
+    }
+}
+
+/// What to do where there is no keyring.
+pub(crate) const NO_KEYRING: &str = "Start or unlock the keyring; or use --store file to keep the tokens in a file that only \
+    you can read (not encrypted), or --store memory to keep them nowhere";
+
+pub(crate) fn open_keyring() -> Result<KeyringStore, StoreError> {
+    KeyringStore::open("device-flow", "tokens", default_path("device-flow", "keyring")?)
+}
+
+fn keyring() -> Result<KeyringStore, RunError> {
+    open_keyring().map_err(|error| {
+        let StoreError::Keyring { .. } = error else { return error.into() };
+        RunError::Storage(format!("no keyring can be used here ({error}). {NO_KEYRING}"))
+    })
+}
