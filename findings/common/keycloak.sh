@@ -30,5 +30,8 @@ END_OF_REALM
   export JAVA_OPTS_KC_HEAP="-Xms64m -Xmx700m"
   export JAVA_OPTS_APPEND="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UseG1GC -Djava.io.tmpdir=$work"
   patience=300 serve "$port" "$home/bin/kc.sh" start-dev --http-host 127.0.0.1 --http-port "$port" --import-realm
+  # The port is open before the realm is there.
+  quietly 60 curl --silent --fail --retry 50 --retry-all-errors --retry-delay 1 --output "$work/realm.json" \
+    "http://127.0.0.1:$port/realms/home"
   echo "Keycloak $version"
 }

@@ -78,9 +78,10 @@ quietly() {
 }
 
 # Reads what was seen from standard input and compares it with the lines that begin with "#> " in the script:
-# 0 when they are the same, 1 when the behaviour is no longer as stated.
+# 0 when they are the same, 1 when the behaviour is no longer as stated, 2 when nothing was seen at all.
 as_stated() {
   cat >"$work/seen"
+  [ -s "$work/seen" ] || { echo "nothing was seen" >&2; exit 2; }
   sed -n 's/^#> \{0,1\}//p' "$script" >"$work/stated"
   cat "$work/seen"
   if diff -u --label stated --label seen "$work/stated" "$work/seen" >"$work/difference"; then
