@@ -15,8 +15,9 @@
 # entry nor a section. What it needs must be derivable, or be kept elsewhere. `last_modification_time` is what MSAL
 # Python sorts by: after msal4j has written, "newest first" sees tokens without an age.
 #
-# What ours does: it keeps what it does not know (core/tests/cache), takes its own members for hints that may be
-# missing, and counts an undated refresh token under its own key as the older one.
+# What ours does: it keeps what it does not know (core/tests/cache) and takes its own members for hints that may be
+# missing. Which of two refresh tokens without an age is the newer one it cannot tell; it then tries one after the
+# other.
 source "$(dirname "$0")/common/script.sh"
 
 java_packages com.microsoft.azure:msal4j:1.26.1
