@@ -1,4 +1,4 @@
-//! Owns `Cancel`: the flag that ends a wait, and the bell that wakes the thread that sleeps in it.
+//! Owns `Cancel`: the flag that ends a wait, and the bell that wakes its sleepers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,17 +1,18 @@
 //! Owns `Http`, the transport on reqwest: its safe settings, the one way to send a request, and what each failure means.
 
 use crate::Transport;
+use crate::clock::within;
 use crate::failure::{causes, transport_error_kind};
 use bytes::Bytes;
 use device_flow_adapter::failure::other;
 use device_flow_adapter::{Answer, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority};
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
-use reqwest::header::{CONTENT_LENGTH, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HOST, HeaderValue};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
@@ -24,8 +25,17 @@ use zeroize::Zeroizing;
 #[derive(Clone)]
 pub struct Http {
     client: reqwest::Client,
+    timeout: Duration,
     proxy: Option<Proxy>,
     watcher: ExchangeWatcher,
+    last: Arc<Mutex<Option<Arc<Target>>>>,
+}
+
+/// Where a request goes. That of the last one is kept, since most are sent to the same place as the one before.
+struct Target {
+    url: Url,
+    /// Host and port, as hyper would write them for every request.
+    host: HeaderValue,
 }
 
 /// The settings of [`Http`].
@@ -44,20 +54,39 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request) -> Result<Answer, TransportError> {
-        let url = &Url::parse(request.url()).map_err(|error| other(&error))?;
-        let max = request.max_response().saturating_add(1);
-        let outgoing = outgoing(url.clone(), request)?;
+        let target = self.target(request.url())?;
+        within(self.timeout, self.execute(&target, request)).await.unwrap_or_else(|| {
+            let detail = format!("{}: the time limit has passed", authority(&target.url));
+            Err(TransportError::new(TransportErrorKind::Timeout).with_detail(&detail))
+        })
+    }
+
+    async fn execute(&self, target: &Target, request: Request) -> Result<Answer, TransportError> {
+        let (url, max) = (&target.url, request.max_response().saturating_add(1));
+        let outgoing = outgoing(target, request)?;
         let mut response = self.client.execute(outgoing).await.map_err(|error| self.failure(url, &error))?;
         let status = response.status().as_u16();
-        let expected = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max));
-        let mut body = Zeroizing::new(Vec::with_capacity(expected.min(max)));
+        let length = response.content_length().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+        let mut body = Zeroizing::new(Vec::with_capacity(length.unwrap_or(0).min(max)));
+        // To ask for more after the last byte would be another turn of the connection's task.
         while body.len() < max
+            && length != Some(body.len())
             && let Some(chunk) = response.chunk().await.map_err(|error| self.failure(url, &error))?
         {
             let room = max.saturating_sub(body.len()).min(chunk.len());
             body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
         }
         Ok(Answer::new(status, body).headers(std::mem::take(response.headers_mut())))
+    }
+
+    fn target(&self, url: &str) -> Result<Arc<Target>, TransportError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|last| last.url.as_str() == url) {
+            return Ok(last.clone());
+        }
+        let url = Url::parse(url).map_err(|error| other(&error))?;
+        let host = HeaderValue::from_str(authority(&url)).map_err(|error| other(&error))?;
+        Ok(last.insert(Arc::new(Target { url, host })).clone())
     }
 
     /// What a failure means, with its innermost cause in words. Of the URL only the host is shown: a query may be private.
@@ -100,7 +129,8 @@ fn from_settings(
     // Every default that a feature of reqwest changes is set here: another crate in the same build may have enabled it.
     let mut client = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
+        // `never` alone would still copy every request, to be ready.
+        .retry(reqwest::retry::never().max_retries_per_request(0))
         .referer(false)
         .no_gzip()
         .no_brotli()
@@ -109,7 +139,6 @@ fn from_settings(
         .no_hickory_dns()
         .http1_only()
         .no_proxy()
-        .timeout(settings.timeout)
         .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(KEPT_IDLE)
         .user_agent(settings.user_agent)
@@ -118,7 +147,8 @@ fn from_settings(
         client = client.proxy(reqwest::Proxy::custom(move |target| proxy.serves(target).then(|| proxy.url().clone())));
     }
     let client = refine(client).build().map_err(|error| HttpError::Setup(error.to_string()))?;
-    Ok(Http { client, proxy: settings.proxy, watcher: settings.watcher })
+    let HttpSettings { timeout, proxy, watcher, .. } = settings;
+    Ok(Http { client, timeout, proxy, watcher, last: Arc::default() })
 }
 
 impl fmt::Debug for Http {
@@ -139,15 +169,27 @@ impl AsRef<[u8]> for Sent {
 /// How long a connection is kept for the next request: longer than any usual wait. The server mostly closes it earlier.
 const KEPT_IDLE: Duration = Duration::from_secs(120);
 
-fn outgoing(url: Url, request: Request) -> Result<reqwest::Request, TransportError> {
+static JSON: HeaderValue = HeaderValue::from_static("application/json");
+static FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+
+fn outgoing(target: &Target, request: Request) -> Result<reqwest::Request, TransportError> {
     let method = match request.method() {
         Method::Get => reqwest::Method::GET,
         Method::Post => reqwest::Method::POST,
     };
-    let mut outgoing = reqwest::Request::new(method, url);
+    let mut outgoing = reqwest::Request::new(method, target.url.clone());
+    outgoing.headers_mut().insert(HOST, target.host.clone());
     for (name, value) in request.headers() {
-        let mut value = HeaderValue::from_str(value).map_err(|error| other(&error))?;
-        value.set_sensitive(name == "authorization");
+        // Those of every poll: reqwest copies the headers three times, and what is static costs nothing then.
+        let value = match value {
+            "application/json" => JSON.clone(),
+            "application/x-www-form-urlencoded" => FORM.clone(),
+            value => {
+                let mut value = HeaderValue::from_str(value).map_err(|error| other(&error))?;
+                value.set_sensitive(name == "authorization");
+                value
+            }
+        };
         outgoing.headers_mut().insert(name, value);
     }
     if request.method() == Method::Post {
