@@ -1,8 +1,8 @@
 //! Every example of every help text, and every command of the README, is run as written, in a home folder of its own.
 //!
-//! `login.example.com` and `api.example.com` stand for the demo server, which approves at once. Real servers (GitHub,
-//! Entra) are behind a closed proxy: such a command must get as far as the network and exit with 6. Every other command
-//! must succeed, and its effect is checked.
+//! `login.example.com`, `api.example.com` and `api.github.com` stand for the demo server, which approves at once. Real
+//! servers (GitHub, Entra) are behind a closed proxy: such a command must get as far as the network and exit with 6.
+//! Every other command must succeed, and its effect is checked.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -127,7 +127,8 @@ impl World {
         let others = std::env::var_os("PATH").unwrap();
         let path = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&others))).unwrap();
         let url = self.server().base_url();
-        let line = line.replace("https://api.example.com/me", &format!("{url}/userinfo"));
+        let api = format!("{url}/userinfo");
+        let line = line.replace("https://api.example.com/me", &api).replace("https://api.github.com/user", &api);
         let line = line.replace("https://login.example.com", url);
         // The port may be in use here.
         let line = line.replace("--port 8628", "--port 0");

@@ -40,6 +40,13 @@ fn no_wait_shows_the_code_and_another_process_gets_the_token() {
     assert_eq!((mode(&site.folder()), mode(&site.file(id))), (0o700, 0o600));
     let stored = fs::read_to_string(site.file(id)).unwrap();
     assert!(stored.contains("device-code-1-canary") && !stored.contains("token-1"), "no other secret");
+    // In the form of 0.1.0, so that either version can finish what the other began.
+    let stored: Value = serde_json::from_str(&stored).unwrap();
+    let members: Vec<_> = stored.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["expires_in", "flow", "in_flight", "taken", "v", "words"]);
+    let members: Vec<_> = stored["words"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["config", "named", "profile", "secret_from_stdin", "settings"]);
+    assert_eq!(stored["words"]["settings"]["client-id"], serde_json::json!(["my-app"]));
 
     site.approve();
     let mut resumed = Running::start(&mut site.run(&["login", "--resume", id, "--json"]));
