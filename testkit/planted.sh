@@ -16,6 +16,7 @@ git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar 
 cd "$tree" || exit 1
 
 names=(paths random seeds adapters)
+export DEVICE_FLOW_PATHS=small
 tests=(every_path properties corpus differential)
 targets=(--profile proof -p device-flow-core -p device-flow-fuzz -p device-flow-testkit
     --test every_path --test properties --test corpus --test differential)

@@ -246,7 +246,16 @@ fn run(cell: &Cell) -> Found {
 #[test]
 fn c02_to_c11_every_fault_at_every_request_on_both_adapters_ends_as_the_table_says() {
     let elsewhere = Loopback::http(loopback::sign_in(&[]));
-    let cells = cells(&table(&elsewhere.url("/device")));
+    let mut cells = cells(&table(&elsewhere.url("/device")));
+    // By default one adapter meets a fault under TLS and the other without, by turns.
+    if std::env::var_os("DEVICE_FLOW_FAULTS").is_none_or(|level| level != "all") {
+        let mut turn = 0;
+        cells.retain(|cell| {
+            turn +=
+                usize::from(cell.at == At::Discovery && cell.times == Times::Once && cell.adapter == Adapter::Tokio);
+            cell.fault == Fault::WrongCertificate || (cell.adapter == Adapter::Tokio) == (cell.tls == (turn % 4 < 2))
+        });
+    }
     println!("{} runs over real sockets", cells.len());
     // The runs that end by the time limit spend most of their time waiting for it: the others run meanwhile.
     let (slow, quick): (Vec<_>, Vec<_>) = cells.into_iter().partition(|cell| limit(&cell.fault) == LIMIT);
