@@ -39,12 +39,17 @@ enum Route {
     Through(String),
 }
 
+impl<C> HttpBuilder<C> {
+    /// The time limit of a request unless [`timeout`](Self::timeout) names another.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+}
+
 impl<C: HttpClient> HttpBuilder<C> {
     /// The defaults.
     #[expect(clippy::new_without_default, reason = "made by `Http::builder`")]
     pub fn new() -> Self {
         Self {
-            timeout: Duration::from_secs(30),
+            timeout: Self::DEFAULT_TIMEOUT,
             connect_timeout: Duration::from_secs(10),
             user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,

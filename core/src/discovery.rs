@@ -5,10 +5,10 @@ use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::metadata::MAX_METADATA;
 use crate::prompt::{endpoint_fault, printable};
-use crate::single_request::SingleRequest;
+use crate::single_request::{SingleRequest, failed_or_cancelled};
 use crate::{
     Action, Cause, ConfigError, Endpoint, Failure, Machine, Metadata, Method, Misuse, ProtocolError, ProtocolFault,
-    Request, Response, TextFault, Ticket, Timestamp, TransportError,
+    Request, Response, TextFault, Ticket, Timestamp,
 };
 use alloc::boxed::Box;
 use alloc::format;
@@ -186,11 +186,5 @@ impl Machine for Discovery {
         Ok(())
     }
 
-    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
-        self.once.transport_failed(ticket, error, now)
-    }
-
-    fn cancel(&mut self) {
-        self.once.cancel();
-    }
+    failed_or_cancelled!();
 }

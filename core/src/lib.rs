@@ -51,7 +51,7 @@
 //!
 //! # Errors
 //!
-//! Four families that never mix: [`ConfigError`] (a configuration that cannot work; nothing was sent), [`Misuse`] (the
+//! Four kinds: [`ConfigError`] (a configuration that cannot work; nothing was sent), [`Misuse`] (the
 //! driver's bug; the machine is unchanged), [`TransportError`] (an input), [`Failure`] (how a machine ended). Each says
 //! what happened and what to do, in text that is safe to print.
 //!

@@ -3,10 +3,10 @@
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
-use crate::single_request::SingleRequest;
+use crate::single_request::{SingleRequest, failed_or_cancelled};
 use crate::{
     Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
-    Secret, Ticket, Timestamp, TransportError,
+    Secret, Ticket, Timestamp,
 };
 use alloc::sync::Arc;
 use core::fmt;
@@ -130,13 +130,7 @@ impl Machine for Revocation {
         Ok(())
     }
 
-    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
-        self.once.transport_failed(ticket, error, now)
-    }
-
-    fn cancel(&mut self) {
-        self.once.cancel();
-    }
+    failed_or_cancelled!();
 }
 
 impl fmt::Debug for Revocation {

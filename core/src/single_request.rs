@@ -28,6 +28,25 @@ enum State<T> {
     Ended,
 }
 
+/// The two methods of `Machine` that are the same for every machine whose field `once` is a [`SingleRequest`].
+macro_rules! failed_or_cancelled {
+    () => {
+        fn transport_failed(
+            &mut self,
+            ticket: $crate::Ticket,
+            error: $crate::TransportError,
+            now: $crate::Timestamp,
+        ) -> Result<(), $crate::Misuse> {
+            self.once.transport_failed(ticket, error, now)
+        }
+
+        fn cancel(&mut self) {
+            self.once.cancel();
+        }
+    };
+}
+pub(crate) use failed_or_cancelled;
+
 impl<T> SingleRequest<T> {
     pub(crate) fn new() -> Self {
         Self { now: Timestamp::ZERO, outstanding: Outstanding::default(), retry: Retry::new(), state: State::Ready }

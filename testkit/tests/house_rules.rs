@@ -5,6 +5,7 @@
 mod files;
 
 use files::{members, root, rust_files, texts};
+use std::collections::BTreeSet;
 use std::fs;
 
 /// Every Rust file in a folder, with its path from the root and its code without comments and unit tests.
@@ -189,4 +190,16 @@ fn texts_are_in_plain_english() {
         wrong.extend(phrases.iter().filter(|phrase| text.contains(**phrase)).map(|phrase| format!("{name}: {phrase}")));
     }
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn contributing_names_every_rule() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let (rules, contributing) = (read("testkit/tests/house_rules.rs"), read("CONTRIBUTING.md"));
+    let tests: BTreeSet<_> =
+        rules.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split_once("()")).map(|(name, _)| name).collect();
+    let table = contributing.split("## House rules").nth(1).unwrap().split("What no search can check").next().unwrap();
+    let named = table.split('`').skip(1).step_by(2);
+    let named: BTreeSet<_> = named.filter(|name| name.contains('_') && !name.contains(['.', '/'])).collect();
+    assert_eq!(named, tests);
 }

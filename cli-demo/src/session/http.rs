@@ -7,9 +7,6 @@ use std::cell::OnceCell;
 use std::time::Duration;
 use tracing::info;
 
-/// The time limit of a request, unless the options name another.
-const REQUEST_LIMIT: Duration = Duration::from_secs(30);
-
 /// An HTTP client that is built when it is first needed: reading the root certificates of a system takes time, and most
 /// runs make no request.
 pub(super) struct LazyHttp {
@@ -56,5 +53,5 @@ pub(crate) fn http_builder(network: &Network) -> Result<HttpBuilder, RunError> {
 }
 
 fn request_limit(network: &Network) -> Duration {
-    network.request_timeout.unwrap_or(REQUEST_LIMIT)
+    network.request_timeout.unwrap_or(HttpBuilder::DEFAULT_TIMEOUT)
 }
