@@ -14,7 +14,7 @@
 # before" must not fail because there was none before.
 #
 # What ours does: tokens without an ID token are filed under an account without a name, and a refresh that brings one
-# gives that same account its name.
+# gives that same account its name (core/tests/sign_in/accounts.rs).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages django-oauth-toolkit==3.4.1 oauthlib==3.3.1 Django==5.2.19

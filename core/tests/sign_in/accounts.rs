@@ -149,3 +149,16 @@ fn request_for(
 ) -> SignInRequest {
     SignInRequest::new(refine(crate::support::builder()).build().unwrap())
 }
+
+// django-oauth-toolkit brings no ID token with the device grant, and one with the refresh (findings/). OpenID Connect Core §12.2.
+#[test]
+fn an_account_gets_its_name_with_the_refresh_when_the_sign_in_brought_none() {
+    let mut run = silent(request(), cache(&[grant(1, json!({"id_token": null}))]), later(HOUR));
+    run.script(&[(200, &grant(3, json!({})))]);
+    let signed_in = run.outcome().unwrap();
+    assert_eq!(signed_in.account().map(|account| account.username().to_owned()).as_deref(), Some("ada@example.test"));
+    let cache = run.machine.into_cache();
+    // One account and one refresh token, not a second beside the one without a name.
+    assert_eq!((cache.accounts().len(), refresh_tokens(&cache)), (1, vec!["RT-canary-3".to_owned()]));
+    assert_eq!(token(silent(request(), cache, later(HOUR)).outcome()), ("AT-canary-3".to_owned(), TokenSource::Cache));
+}
