@@ -108,7 +108,7 @@ impl<T: Transport> Accounts<T> {
         Ok(self.cache()?.accounts())
     }
 
-    /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::whose`] ask it without a request.
+    /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::find_account`] ask it without a request.
     ///
     /// # Errors
     /// [`SignInError`] when the store cannot be read.

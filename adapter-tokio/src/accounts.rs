@@ -132,7 +132,7 @@ impl<T: Transport + 'static> Accounts<T> {
         Ok(self.cache().await?.accounts())
     }
 
-    /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::whose`] ask it without a request.
+    /// What is stored now, to be looked into: [`SignInRequest::cached`] and [`SignInRequest::find_account`] ask it without a request.
     ///
     /// # Errors
     /// [`SignInError`] when the store cannot be read.
