@@ -13,5 +13,5 @@ rustup component add --toolchain "$toolchain" miri rust-src || exit 77
 cargo "+$toolchain" miri setup || exit 77
 
 # The scripts of whole sign-ins. The other files try sizes and thousands of inputs, which would take hours under Miri.
-scripted=(machine polling_law snapshot told)
+scripted=(machine polling_law snapshot error_text)
 cargo "+$toolchain" miri test -q -p device-flow-core --all-features "${scripted[@]/#/--test=}"
