@@ -63,10 +63,10 @@ fn ask(http: &Http, base: &str) -> Result<u16, TransportErrorKind> {
     http.send(outgoing.request).map(|answer| answer.as_response().status()).map_err(|error| error.kind())
 }
 
-/// Answers, and keeps no connection.
+/// Answers, and keeps no connection. It says so: otherwise the client could use it again before it sees the end.
 fn closing() -> impl Fn(&loopback::Asked, &mut dyn Write) -> Next {
     |_, wire| {
-        loopback::device_answer(wire);
+        loopback::answer(wire, 200, "Connection: close\r\n", "{}");
         Next::Close
     }
 }
