@@ -43,6 +43,14 @@ fn msal_1_12_the_issuer_of_many_tenants_stands_for_the_one_that_the_token_names(
 }
 
 #[test]
+fn claims_name_the_subject_the_audience_and_the_end() {
+    let claims = IdTokenClaims::read(&secret(&jwt(&claims(json!({"aud": ["my-client", "api"]}))))).unwrap();
+    assert_eq!(claims.subject(), "sub-grace");
+    assert_eq!(claims.audience().collect::<Vec<_>>(), ["my-client", "api"]);
+    assert_eq!(claims.expires(), at(WRITTEN + 3_600));
+}
+
+#[test]
 fn msal_5_the_username_is_the_first_of_three() {
     let name = |change| IdTokenClaims::read(&secret(&jwt(&claims(change)))).unwrap().username().map(String::from);
     let all = json!({"upn": "u@x", "email": "e@x"});
@@ -56,7 +64,8 @@ fn msal_5_the_username_is_the_first_of_three() {
 fn client_info_with_and_without_padding() {
     let info = encoded(&json!({"uid": "u", "utid": "t"}));
     for text in [info.clone(), format!("{info}="), format!("{info}==")] {
-        assert_eq!(ClientInfo::read(&text).unwrap().home_account_id(), "u.t");
+        let info = ClientInfo::read(&text).unwrap();
+        assert_eq!((info.uid(), info.utid(), &*info.home_account_id()), ("u", "t", "u.t"));
     }
     for garbage in [json!({"uid": "u"}), json!({"uid": "", "utid": "t"}), json!({"uid": 1, "utid": "t"}), json!([])] {
         assert_eq!(ClientInfo::read(&encoded(&garbage)), None, "{garbage}");

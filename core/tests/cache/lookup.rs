@@ -282,3 +282,32 @@ fn a_silent_hit_allocates_its_result_and_nothing_else() {
     let copied = allocation_counter::measure(|| drop(cache.access_token(owner, query, at(WRITTEN)).unwrap().secret()));
     assert_eq!(copied.count_total, 1);
 }
+
+#[test]
+fn an_account_and_a_token_say_what_their_entries_hold() {
+    let mut cache = TokenCache::new();
+    let account = sign_in(&mut cache, &public(), json!({}), WRITTEN);
+    assert_eq!((account.home_account_id(), account.local_account_id()), (HOME, OID));
+    assert_eq!((account.name(), &*account.label()), (Some("Grace H"), "grace@fabrikam.test"));
+    assert_eq!((account.environment(), account.realm()), ("login.windows.net", TENANT));
+    assert_eq!(account.home_tenant(), Some(TENANT));
+    for part in [HOME, OID, "grace@fabrikam.test", "Grace H", "login.windows.net"] {
+        assert!(format!("{account:?}").contains(part), "{part}");
+    }
+    let query = AccessTokenQuery::scopes("user.read");
+    let token = cache.access_token(owner(&public()), query, at(WRITTEN)).unwrap();
+    assert_eq!(token.token_type(), "Bearer");
+    assert!(token.scopes().any(|scope| scope == "user.read"));
+    let shown = format!("{token:?}");
+    assert!(shown.contains("user.read") && !shown.contains("canary"), "{shown}");
+    // A person without a user name is shown by the id, safe to print.
+    let claims = jwt(&claims(json!({"preferred_username": null, "name": null, "sub": "a\u{1b}[31m"})));
+    let nameless = sign_in(
+        &mut TokenCache::default(),
+        &Authority::at("https://as.example"),
+        json!({"id_token": claims, "client_info": null}),
+        WRITTEN,
+    );
+    assert_eq!((nameless.name(), nameless.home_tenant()), (None, None));
+    assert!(!nameless.label().contains('\u{1b}') && nameless.label().starts_with('a'), "{:?}", nameless.label());
+}

@@ -3,8 +3,8 @@
 use crate::grants::*;
 use crate::support::{Run, device_answer};
 use device_flow_core::{
-    ClaimsError, Failure, Machine as _, ProtocolFault, Response, SignInReason, SignInRequest, Timestamp, TokenSource,
-    TransportErrorKind,
+    ClaimsError, Failure, Machine as _, ProtocolFault, Response, SignIn, SignInReason, SignInRequest, Timestamp,
+    TokenSource, TransportErrorKind,
 };
 use serde_json::json;
 use std::time::Duration;
@@ -32,7 +32,11 @@ fn a_cached_token_has_what_the_sign_in_brought() {
     assert_eq!(hit.expires_on(), Some(later(HOUR)));
     assert_eq!(hit.scopes().collect::<Vec<_>>(), ["mail", "openid", "profile"]);
     assert_eq!(hit.account().unwrap().username(), "ada@example.test");
-    assert!(hit.response().is_none());
+    assert!(hit.response().is_none() && hit.is_refreshable());
+    let request = request();
+    let without = cache_of(&request, &[grant(1, json!({"refresh_token": null}))]);
+    assert!(!request.cached(&without, THEN).unwrap().is_refreshable());
+    assert!(SignIn::silent(request.clone(), without, THEN).request().is_same(&request));
 }
 
 #[test]

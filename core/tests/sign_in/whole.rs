@@ -4,7 +4,7 @@ use crate::grants::*;
 use crate::support::{PENDING, Run, device_answer};
 use device_flow_core::{
     Action, ClaimsError, Client, Failure, Machine as _, Misuse, ProtocolFault, Provider, Response, SignIn,
-    SignInReason, SignInRequest, Timestamp, TokenCache, TokenSource, TransportErrorKind,
+    SignInReason, SignInRequest, Timestamp, TokenCache, TokenSource, TransportError, TransportErrorKind,
 };
 use serde_json::json;
 
@@ -154,6 +154,8 @@ fn it_is_a_machine_like_the_others() {
     for _ in 0..2 {
         let response = Response::new(200, b"{}");
         assert!(matches!(sign_in.response(foreign(), response, now), Err(Misuse::NotOutstanding(_))));
+        let error = TransportError::new(TransportErrorKind::Connect);
+        assert!(matches!(sign_in.transport_failed(foreign(), error, now), Err(Misuse::NotOutstanding(_))));
         let Action::SendRequest(_) = sign_in.next_action(now) else { break };
     }
     // Its own ticket is accepted after a cancel, and the answer is dropped.
@@ -172,4 +174,19 @@ fn debug_shows_nothing_of_a_sign_in() {
     let run = full(request(), ada(), THEN);
     let shown = format!("{:?} {:?} {:?}", run.machine, request(), request().cached(&ada(), THEN).unwrap());
     assert!(!shown.contains("canary") && !shown.contains("ada@"), "{shown}");
+    // It names the step, from the first to the last.
+    let mut run = full(request(), ada(), later(HOUR));
+    let mut steps = vec![format!("{:?}", run.machine)];
+    run.poll();
+    steps.push(format!("{:?}", run.machine));
+    run.answer(400, r#"{"error":"invalid_grant"}"#);
+    run.poll();
+    steps.push(format!("{:?}", run.machine));
+    run.machine.cancel();
+    steps.push(format!("{:?}", run.machine));
+    assert_eq!(run.failure(), Failure::Cancelled);
+    steps.push(format!("{:?}", run.machine));
+    for (shown, step) in steps.iter().zip(["Start", "Refreshing", "DeviceFlow", "Finished", "Ended"]) {
+        assert!(shown.contains(&format!("{step:?}")), "{shown}");
+    }
 }
