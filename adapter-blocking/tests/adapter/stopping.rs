@@ -6,7 +6,7 @@ use crate::adapter::{
 };
 use device_flow_testkit::loopback::{self, Loopback, Next};
 use device_flow_testkit::scaled::Scaled;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -163,10 +163,16 @@ impl Machine for Never {
 fn d01_a_wait_to_the_end_of_time_overflows_nothing_and_causes_one_event() {
     let (cancel, mut events) = (Cancel::new(), 0);
     let remote = cancel.clone();
+    let (waits, first_wait) = mpsc::channel();
     thread::spawn(move || {
+        first_wait.recv().unwrap();
         thread::sleep(Duration::from_millis(150));
         remote.cancel();
     });
-    assert_eq!(run(&http(), &mut Never, &cancel, |_| events += 1).unwrap_err(), Stopped::Interrupted);
+    let count = |_| {
+        events += 1;
+        let _ = waits.send(());
+    };
+    assert_eq!(run(&http(), &mut Never, &cancel, count).unwrap_err(), Stopped::Interrupted);
     assert_eq!(events, 1);
 }
