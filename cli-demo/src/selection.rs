@@ -229,7 +229,8 @@ fn free_name(config: &Config, client: &Client) -> String {
     if !taken(DEFAULT) {
         return DEFAULT.to_owned();
     }
-    let host = client.authority().environment().split('/').next().unwrap_or_default();
+    let server = client.authority().environment();
+    let host = server.split_once("://").map_or(server, |(_, rest)| rest).split(['/', '?']).next().unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-.".contains(c) { c } else { '-' };
     let host: String = host.chars().take(48).map(plain).collect();
     let host = Some(host.trim_matches(['-', '.'])).filter(|host| !host.is_empty()).unwrap_or("server").to_owned();

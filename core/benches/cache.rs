@@ -59,7 +59,7 @@ fn filled(authority: &Authority) -> TokenCache {
     for number in 0..ACCOUNTS {
         let account = cache.save(
             &granted(number),
-            &GrantOrigin { client_id: CLIENT, authority, account: None, grant_type },
+            &GrantOrigin { client_id: CLIENT, authority, person: device_flow_core::Person::Slot(""), grant_type },
             now(),
         );
         assert_eq!(account.unwrap().home_account_id(), home(number));
@@ -71,7 +71,7 @@ fn filled(authority: &Authority) -> TokenCache {
 }
 
 fn hit(cache: &TokenCache, home: &str, authority: &Authority, now: UnixTime) -> Secret {
-    let owner = Owner { home_account_id: home, client_id: CLIENT, authority };
+    let owner = Owner { person: device_flow_core::Person::Id(home), client_id: CLIENT, authority };
     cache.access_token(owner, AccessTokenQuery::scopes("User.Read"), now).expect("it lives").secret()
 }
 
@@ -88,7 +88,7 @@ fn large(count: usize) {
     let tokens: Vec<String> = (0..count).map(token).collect();
     let file = format!(r#"{{"AccessToken":{{{}}}}}"#, tokens.join(","));
     let mut cache = TokenCache::from_json(file.as_bytes()).unwrap();
-    let owner = Owner { home_account_id: &home, client_id: CLIENT, authority: &authority };
+    let owner = Owner { person: device_flow_core::Person::Id(&home), client_id: CLIENT, authority: &authority };
     assert!(cache.remove_account(owner));
     // Exposed to be compared; all of it is made up.
     assert_eq!(cache.to_json().expose(), r#"{"AccessToken":{}}"#);
@@ -161,7 +161,11 @@ fn main() {
     }
     let mut forgotten = homes.iter();
     let removal = median(51, 1, || {
-        let owner = Owner { home_account_id: forgotten.next().unwrap(), client_id: CLIENT, authority: &authority };
+        let owner = Owner {
+            person: device_flow_core::Person::Id(forgotten.next().unwrap()),
+            client_id: CLIENT,
+            authority: &authority,
+        };
         assert!(cache.remove_account(owner));
         cache.to_json()
     });

@@ -59,13 +59,14 @@ impl Failure {
 
     /// After a [`Refresh`](crate::Refresh): whether to keep the refresh token that it used, since it may still be good.
     ///
-    /// False only when the server said that the token itself is no longer valid. An outage says nothing about it; and
-    /// an error with a suberror such as `basic_action` (Microsoft Entra) is about what was requested: for other
-    /// requests the token is still good.
+    /// False only when the server said that the token itself is no longer valid, or answered with the tokens of somebody
+    /// else. An outage says nothing about it; and an error with a suberror such as `basic_action` (Microsoft Entra) is
+    /// about what was requested: for other requests the token is still good.
     #[must_use]
     pub fn keeps_refresh_token(&self) -> bool {
         match self {
             Self::SignInNeeded(SignInReason::Refused(error)) => !error.spent,
+            Self::Protocol(ProtocolError { fault: ProtocolFault::IdToken(fault), .. }) => !fault.is_of_another(),
             Self::SignInNeeded(_)
             | Self::WhichAccount(_)
             | Self::Cancelled

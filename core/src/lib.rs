@@ -87,7 +87,7 @@ mod time;
 
 pub use cache::{
     AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken,
-    GrantOrigin, Owner, TokenCache,
+    GrantOrigin, Owner, Person, TokenCache,
 };
 pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;

@@ -3,6 +3,7 @@
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
+use crate::message::token::Rotated;
 use crate::single_request::{SingleRequest, failed_or_cancelled};
 use crate::{
     Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
@@ -45,7 +46,7 @@ pub struct Refresh {
     /// `None`: as granted, so it is not sent.
     scope: Option<Box<str>>,
     parameters: Vec<(String, Secret)>,
-    rotated: Option<Secret>,
+    rotated: Option<Rotated>,
     once: SingleRequest<TokenResponse>,
 }
 
@@ -97,6 +98,11 @@ impl Refresh {
     /// [`TokenCache::replace_refresh_token`](crate::TokenCache::replace_refresh_token).
     #[must_use]
     pub fn rotated(&self) -> Option<&Secret> {
+        self.rotated.as_ref().map(|rotated| &rotated.refresh_token)
+    }
+
+    /// The same, with what says whose it is.
+    pub(crate) fn rotated_answer(&self) -> Option<&Rotated> {
         self.rotated.as_ref()
     }
 
@@ -118,7 +124,7 @@ impl Refresh {
             Meaning::Object => {
                 let requested = self.scope.as_deref().unwrap_or(self.client.scope());
                 let read = TokenResponse::read(&object, requested, &self.client);
-                self.rotated = TokenResponse::refresh_token_in(&object);
+                self.rotated = Rotated::read(&object);
                 let kept = read.map(|answer| answer.or_refresh_token(&self.token));
                 return self.once.finish(kept.map_err(broken));
             }
@@ -160,7 +166,7 @@ impl Machine for Refresh {
             None => {
                 let mut object = Object::default();
                 let _ = Answer::read(&response, self.client.max_answer(), &mut object);
-                self.rotated = TokenResponse::refresh_token_in(&object);
+                self.rotated = Rotated::read(&object);
             }
         }
         Ok(())

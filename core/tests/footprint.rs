@@ -90,7 +90,8 @@ fn a_silent_hit_among_a_thousand_accounts_allocates_its_token_and_nothing_else()
     let cache = TokenCache::from_json(file.as_bytes()).unwrap();
     // Another name of the same cloud, and of the same tenant.
     let authority = Authority::entra("login.microsoftonline.com", "organizations");
-    let owner = Owner { home_account_id: "UID-777.tenant", client_id: "me", authority: &authority };
+    let owner =
+        Owner { person: device_flow_core::Person::Id("UID-777.tenant"), client_id: "me", authority: &authority };
     let query = AccessTokenQuery::scopes("user.read openid");
     let mut hit = None;
     let measured = allocation_counter::measure(|| {

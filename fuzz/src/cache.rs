@@ -72,18 +72,27 @@ struct Person {
 }
 
 fn owner<'a>(person: &'a Person, authority: &'a Authority) -> Owner<'a> {
-    Owner { home_account_id: &person.home, client_id: &person.client, authority }
+    let id = match &*person.home {
+        "" => device_flow_core::Person::Slot(""),
+        home => device_flow_core::Person::Id(home),
+    };
+    Owner { person: id, client_id: &person.client, authority }
+}
+
+/// A server of Microsoft's, by its host. A URL in its place is how this crate names all others.
+fn microsoft(person: &Person) -> Authority {
+    Authority::entra(&person.environment.replace("://", "//"), &person.realm)
 }
 
 /// What is found is in the file, is not expired, and covers the request.
 fn ask(cache: &TokenCache, file: &File<'_>, person: &Person) {
-    let authority = Authority::entra(&person.environment, &person.realm);
+    let authority = microsoft(person);
     let owner = owner(person, &authority);
     let query = AccessTokenQuery::scopes(&person.target);
     assert!(cache.access_token(owner, query.bypass(), UnixTime::from_secs(NOW)).is_none());
     for now in [0, NOW, u64::MAX] {
         let Some(token) = cache.access_token(owner, query, UnixTime::from_secs(now)) else { continue };
-        let (end, secret) = (token.expires_on().as_secs(), token.secret());
+        let (end, secret) = (token.expires_on().expect("MSAL always writes it").as_secs(), token.secret());
         assert!(end > now.saturating_add(file.margin(secret.expose(), end)), "an expired token");
         assert!(file.has_text("\"secret\"", token.secret().expose()), "a token that is not in the file");
         assert!(token.token_type().eq_ignore_ascii_case("Bearer"));
@@ -126,11 +135,15 @@ fn grant(tells: bool) -> &'static TokenResponse {
 fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, salt: usize) {
     let stored = || TokenCache::from_json(written.expose().as_bytes()).unwrap();
     let (mut cache, tells) = (stored(), salt.is_multiple_of(2));
-    let (authority, now) = (Authority::entra(&person.environment, &person.realm), UnixTime::from_secs(NOW));
+    let (authority, now) = (microsoft(person), UnixTime::from_secs(NOW));
     let person = if tells { Person { home: "uid.utid".into(), ..person.clone() } } else { person.clone() };
     let owner = owner(&person, &authority);
-    let account = if tells { None } else { Some(&*person.home) };
-    let how = GrantOrigin { client_id: &person.client, authority: &authority, account, grant_type: Some("grant") };
+    let how = GrantOrigin {
+        client_id: &person.client,
+        authority: &authority,
+        person: owner.person,
+        grant_type: Some("grant"),
+    };
     let _ = cache.save(grant(tells), &how, now);
     let saved = cache.to_json();
     let after = File::read(saved.expose()).expect("an object");
@@ -138,7 +151,7 @@ fn change(written: &device_flow_core::Secret, file: &File<'_>, person: &Person, 
     assert_eq!(again(&cache).to_json().expose(), saved.expose(), "saved, read and written is not the same");
     let query = AccessTokenQuery::scopes("user.read");
     let found = cache.access_token(owner, query, now).expect("what was saved is not found");
-    assert!(found.expires_on().as_secs() >= NOW + 3_600);
+    assert!(found.expires_on().is_some_and(|end| end.as_secs() >= NOW + 3_600));
     let refreshed =
         |cache: &TokenCache| cache.refresh_tokens(owner).iter().any(|token| token.secret().expose() == "new-refresh");
     assert!(refreshed(&cache), "what was saved is not found");

@@ -242,7 +242,14 @@ impl World {
                     self.stored.clear();
                     self.granted.insert(access.clone());
                 }
-                if rotates && (good || used.is_some()) {
+                if choice == 3 {
+                    // Somebody else's: nothing of it is stored, and the token that brought it is not used again.
+                    self.dead.insert(refresh);
+                    if let (Some(used), false) = (used, self.cancelled) {
+                        self.stored.remove(&used);
+                        self.dead.insert(used);
+                    }
+                } else if rotates && (good || used.is_some()) {
                     self.stored.remove(used.as_deref().unwrap_or_default());
                     self.stored.insert(refresh);
                 } else if let (Some(used), true) = (used, good) {
@@ -344,7 +351,7 @@ fn code(choose: &mut Bytes<'_>) -> (u16, String) {
 
 fn id_token(audience: &str, now: u64) -> String {
     let claims = json!({
-        "iss": "https://login.microsoftonline.com/utid/v2.0", "tid": TENANT, "sub": "sub", "aud": audience,
+        "iss": "https://login.microsoftonline.com/utid/v2.0", "tid": TENANT, "sub": "uid.utid", "aud": audience,
         "exp": now.saturating_add(3_600)
     });
     format!("e30.{}.{SECRET}id", Base64UrlUnpadded::encode_string(claims.to_string().as_bytes()))

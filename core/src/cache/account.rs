@@ -1,7 +1,8 @@
 //! Owns the account: what a program may know and show about a person who is signed in.
 
+use super::Person;
 use super::TokenCache;
-use super::authority::{home_tenant, same_environment};
+use super::authority::home_tenant;
 use super::entry::{Entry, Kind};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -15,11 +16,11 @@ pub struct Account {
     /// All texts one after the other, so that a thousand accounts are a thousand allocations.
     text: Box<str>,
     /// Where each ends.
-    ends: [usize; 6],
+    ends: [usize; 8],
 }
 
 impl Account {
-    fn new(texts: [&str; 6]) -> Self {
+    fn new(texts: [&str; 8]) -> Self {
         let mut text = String::with_capacity(texts.iter().map(|text| text.len()).sum());
         let ends = texts.map(|part| {
             text.push_str(part);
@@ -29,8 +30,11 @@ impl Account {
     }
 
     pub(super) fn of(entry: &Entry) -> Self {
-        let (home, local) = (entry.home(), entry.local());
-        Self::new([home, local, entry.username(), entry.name(), entry.environment(), entry.realm()])
+        let (person, names) = ([entry.home(), entry.local()], [entry.username(), entry.name()]);
+        let place =
+            [entry.environment(), entry.realm(), entry.slot(), if entry.is_exact() { entry.client() } else { "" }];
+        let ([home, local], [username, name], [environment, realm, slot, client]) = (person, names, place);
+        Self::new([home, local, username, name, environment, realm, slot, client])
     }
 
     fn part(&self, start: usize, end: usize) -> &str {
@@ -38,7 +42,7 @@ impl Account {
     }
 
     /// The id of the person at this server: `uid.utid` with Microsoft, the subject of the ID token elsewhere; empty
-    /// when the server sent neither.
+    /// when the server sent neither, so that the [slot](Self::slot) says who it is.
     #[must_use]
     pub fn home_account_id(&self) -> &str {
         self.part(0, self.ends[0])
@@ -57,10 +61,33 @@ impl Account {
         self.part(self.ends[1], self.ends[2])
     }
 
-    /// A name to show, safe to print: the user name, else the home account id; empty when there is neither.
+    /// A name to show, safe to print: the user name, else the home account id, else the slot; empty when there is none.
     #[must_use]
     pub fn label(&self) -> Box<str> {
-        crate::prompt::printable(if self.username().is_empty() { self.home_account_id() } else { self.username() })
+        let names = [self.username(), self.home_account_id(), self.slot()];
+        crate::prompt::printable(names.into_iter().find(|name| !name.is_empty()).unwrap_or_default())
+    }
+
+    /// Who it is, for an [`Owner`](super::Owner).
+    #[must_use]
+    pub fn person(&self) -> Person<'_> {
+        match self.home_account_id() {
+            "" => Person::Slot(self.slot()),
+            id => Person::Id(id),
+        }
+    }
+
+    /// The slot of a person whom the server does not name ([`SignInRequest::slot`](crate::SignInRequest::slot)); else
+    /// empty.
+    #[must_use]
+    pub fn slot(&self) -> &str {
+        self.part(self.ends[5], self.ends[6])
+    }
+
+    /// The client that the person signed in to; `None` where all clients share an account, as with Microsoft's servers.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        Some(self.part(self.ends[6], self.ends[7])).filter(|client| !client.is_empty())
     }
 
     /// The full name.
@@ -98,6 +125,8 @@ impl fmt::Debug for Account {
             .field("name", &self.name())
             .field("environment", &self.environment())
             .field("realm", &self.realm())
+            .field("slot", &self.slot())
+            .field("client_id", &self.client_id())
             .finish()
     }
 }
@@ -118,8 +147,7 @@ impl TokenCache {
             }
             let neighbours = found.get_mut(same_hash..).unwrap_or_default();
             let same = neighbours.iter_mut().find(|(_, _, other)| {
-                other.home().eq_ignore_ascii_case(entry.home())
-                    && same_environment(other.environment(), entry.environment())
+                other.is_of_same_person(entry) && (!entry.is_exact() || other.is_of_same_client(entry))
             });
             match same {
                 None => found.push((at, at, entry)),

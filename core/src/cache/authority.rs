@@ -13,6 +13,8 @@ pub struct Authority {
     environment: Box<str>,
     realm: Box<str>,
     kind: AuthorityKind,
+    /// What version 0.1.0 called it; empty where that could be another server, too.
+    former: Box<str>,
 }
 
 /// The kind of server of an [`Authority`].
@@ -39,33 +41,40 @@ impl AuthorityKind {
 }
 
 impl Authority {
-    /// The server at a URL, its issuer or any endpoint. Microsoft's hosts and paths are known. For any other server the
-    /// environment is its host, its port unless that is the default one, and its path: two issuers on one host have
-    /// nothing in common.
+    /// The server at a URL, its issuer or, when that is not known, its token endpoint. Microsoft's hosts and paths are
+    /// known. For any other server the environment is the URL as it is, with scheme and host as the URL standard
+    /// normalises them: two issuers on one host have nothing in common.
     #[must_use]
     pub fn at(url: &str) -> Self {
-        let Ok(parsed) = Url::parse(url) else { return Self::new(url, "", AuthorityKind::Generic) };
+        let Ok(parsed) = Url::parse(url) else { return Self::generic(&["https://", url].concat(), "") };
         let host = parsed.host_str().unwrap_or_default();
-        let mut environment = String::from(host);
+        let mut place = String::from(host);
         if let Some(port) = parsed.port() {
-            environment.push(':');
-            environment.push_str(&port.to_string());
+            place.push(':');
+            place.push_str(&port.to_string());
         }
         let path = parsed.path().trim_matches('/');
         // B2C writes `/tfp/{tenant}/{policy}`.
         let tenant = path.strip_prefix("tfp/").unwrap_or(path).split('/').next().unwrap_or_default();
         if tenant.eq_ignore_ascii_case("adfs") {
-            return Self::new(&environment, tenant, AuthorityKind::Adfs);
+            return Self::new(&place, tenant, AuthorityKind::Adfs);
         }
         let suffixes = [".ciamlogin.com", ".b2clogin.com", ".b2clogin.cn", ".b2clogin.us"];
         if is_microsoft(host) || suffixes.iter().any(|suffix| host.ends_with(suffix)) {
-            return Self::new(&environment, tenant, AuthorityKind::Entra);
+            return Self::new(&place, tenant, AuthorityKind::Entra);
+        }
+        // The path and the query as they are: the URL standard would normalise them, and a server may tell them apart.
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        let rest = rest.find(['/', '?', '#']).and_then(|start| rest.get(start..)).unwrap_or_default();
+        let environment = [parsed.scheme(), "://", &place, rest].concat();
+        if parsed.scheme() != "https" || parsed.query().is_some() {
+            return Self::generic(&environment, "");
         }
         if !path.is_empty() {
-            environment.push('/');
-            environment.push_str(path);
+            place.push('/');
+            place.push_str(path);
         }
-        Self::new(&environment, "", AuthorityKind::Generic)
+        Self::generic(&environment, &place)
     }
 
     /// A tenant of Microsoft Entra ID, or of a server that behaves like it, on that host.
@@ -75,10 +84,14 @@ impl Authority {
     }
 
     fn new(environment: &str, realm: &str, kind: AuthorityKind) -> Self {
-        Self { environment: Box::from(environment), realm: Box::from(realm), kind }
+        Self { environment: Box::from(environment), realm: Box::from(realm), kind, former: Box::default() }
     }
 
-    /// The host, as `environment` in a cache has it; for a server other than Microsoft's with the path of its issuer.
+    fn generic(environment: &str, former: &str) -> Self {
+        Self { former: Box::from(former), ..Self::new(environment, "", AuthorityKind::Generic) }
+    }
+
+    /// The host, as `environment` in a cache has it; for a server other than Microsoft's its URL.
     #[must_use]
     pub fn environment(&self) -> &str {
         &self.environment
@@ -118,7 +131,17 @@ impl Authority {
     /// Whether this environment is the same server, perhaps under another name.
     #[must_use]
     pub fn knows(&self, environment: &str) -> bool {
-        same_environment(&self.environment, environment)
+        match self.kind {
+            AuthorityKind::Entra | AuthorityKind::Adfs => same_environment(&self.environment, environment),
+            AuthorityKind::Generic => {
+                *self.environment == *environment || (!self.former.is_empty() && *self.former == *environment)
+            }
+        }
+    }
+
+    /// One name for all the names of a server.
+    pub(super) fn canonical(&self) -> &str {
+        cloud(&self.environment).and_then(|hosts| hosts.first()).copied().unwrap_or(&self.environment)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Owns one entry of a cache: its text exactly as it was written, and the positions of the few fields that lookups
 //! need.
 
+use super::authority::same_environment;
+use super::owner::{is_exact_key, same};
 use crate::UnixTime;
 use crate::message::json::Number;
 use alloc::boxed::Box;
@@ -127,6 +129,7 @@ impl<'t> Reader<'t> {
                 "local_account_id" => fields.local = self.text(json),
                 "username" => fields.username = self.text(json),
                 "name" => fields.name = self.text(json),
+                SLOT => fields.slot = self.text(json),
                 "expires_on" => fields.expires = time(json),
                 "refresh_on" => fields.refresh = time(json),
                 "cached_at" | "last_modification_time" => fields.written = time(json),
@@ -176,6 +179,9 @@ pub(super) struct Draft {
 pub(super) const REQUESTED: &str = "requested_scopes";
 pub(super) const AUDIENCE: &str = "requested_audience";
 
+/// Our own member of entries of a person whom the server does not name.
+pub(super) const SLOT: &str = "slot";
+
 #[derive(Clone, Copy, Default)]
 struct Fields {
     home: Span,
@@ -191,6 +197,7 @@ struct Fields {
     local: Span,
     username: Span,
     name: Span,
+    slot: Span,
     expires: Option<UnixTime>,
     refresh: Option<UnixTime>,
     written: Option<UnixTime>,
@@ -201,6 +208,8 @@ struct Fields {
 #[derive(Clone)]
 pub(super) struct Entry {
     pub(super) kind: Kind,
+    /// Whether it must be stored where no MSAL sees it.
+    pub(super) unshared: bool,
     /// Hash of the home account id; compare it before the text.
     pub(super) home_hash: u64,
     /// Hash of the key.
@@ -221,7 +230,10 @@ impl Entry {
         let Draft { kind, key, value, member, fields } = draft;
         let hash = |span| source.get(span).map_or(0, hash);
         let (home_hash, key_hash) = (hash(fields.home), hash(key));
-        Self { kind, home_hash, key_hash, source: Arc::clone(source), key, value, member, fields }
+        let mut entry =
+            Self { kind, unshared: false, home_hash, key_hash, source: Arc::clone(source), key, value, member, fields };
+        entry.unshared = entry.is_exact();
+        entry
     }
 
     /// A new entry, from its key and its object as JSON text.
@@ -313,6 +325,29 @@ impl Entry {
         self.get(self.fields.name)
     }
 
+    pub(super) fn slot(&self) -> &str {
+        self.get(self.fields.slot)
+    }
+
+    /// Whether server, client and person are compared code point by code point: the environment is a URL, where MSAL has
+    /// a host.
+    pub(super) fn is_exact(&self) -> bool {
+        self.environment().contains("://")
+    }
+
+    /// Whether both are about the same person at the same server, whatever the client.
+    pub(super) fn is_of_same_person(&self, other: &Self) -> bool {
+        if self.is_exact() || other.is_exact() {
+            self.environment() == other.environment() && self.home() == other.home() && self.slot() == other.slot()
+        } else {
+            self.home().eq_ignore_ascii_case(other.home()) && same_environment(self.environment(), other.environment())
+        }
+    }
+
+    pub(super) fn is_of_same_client(&self, other: &Self) -> bool {
+        same(self.is_exact(), self.client(), other.client())
+    }
+
     pub(super) fn expires(&self) -> Option<UnixTime> {
         self.fields.expires
     }
@@ -337,7 +372,7 @@ impl Entry {
     }
 
     pub(super) fn has_key(&self, kind: Kind, key: &str, key_hash: u64) -> bool {
-        self.kind == kind && self.key_hash == key_hash && self.key().eq_ignore_ascii_case(key)
+        self.kind == kind && self.key_hash == key_hash && same(is_exact_key(key), self.key(), key)
     }
 
     /// Whether both say the same, however they are formatted.

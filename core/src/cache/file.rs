@@ -1,10 +1,10 @@
 //! Owns the cache as bytes: what was not changed is written exactly as it was read.
 
 use super::TokenCache;
-use super::entry::{Entry, Kind, Part, Reader, Source, Span, encoded, kind, members, parts};
+use super::entry::{Entry, Kind, Part as RootPart, Reader, Source, Span, encoded, kind, members, parts};
 use crate::Secret;
+use crate::message::DEVICE_GRANT;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -40,6 +40,24 @@ pub(super) enum Section {
     Other(Option<Kind>, Arc<Source>, Span),
 }
 
+/// Which entries are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    All,
+    Shared,
+    Unshared,
+}
+
+impl Part {
+    fn has(self, entry: &Entry) -> bool {
+        match self {
+            Self::All => true,
+            Self::Shared => !entry.unshared,
+            Self::Unshared => entry.unshared,
+        }
+    }
+}
+
 impl TokenCache {
     /// Reads what an MSAL or [`to_json`](TokenCache::to_json) wrote. No bytes, or only white space, are an empty cache.
     ///
@@ -49,78 +67,82 @@ impl TokenCache {
     /// # Errors
     /// [`CacheError`] when they are not a JSON object. Anything inside an object is tolerated and kept.
     pub fn from_json(bytes: &[u8]) -> Result<Self, CacheError> {
-        if bytes.len() > MAX_BYTES {
-            return Err(CacheError::TooLarge);
-        }
-        let text = core::str::from_utf8(bytes).map_err(|_| CacheError::NotUtf8)?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if text.trim().is_empty() {
-            return Ok(Self::new());
-        }
-        let text = Zeroizing::new(Box::<str>::from(text));
-        let mut reader = Reader::new(&text);
-        let (mut sections, mut drafts) = (Vec::new(), Vec::new());
-        let mut take = |part| match part {
-            Part::Map(kind) => sections.push(Ok(kind)),
-            Part::Entry(kind, key, value) => drafts.push(reader.entry(kind, key, value)),
-            Part::Other(name, value) => sections.push(Err((kind(name), reader.member(name, value)))),
-        };
-        if parts(&text, &mut take).is_none() {
-            // This is rare: something else stands in the place of a map, or all of it is garbage. Parse again, member
-            // by member.
-            (sections, drafts, reader) = (Vec::new(), Vec::new(), Reader::new(&text));
-            let mut root = |name, value| {
-                let before = drafts.len();
-                let mut take = |kind| members(value, &mut |key, entry| drafts.push(reader.entry(kind, key, entry)));
-                match (kind(name), kind(name).and_then(&mut take)) {
-                    (Some(kind), Some(())) => sections.push(Ok(kind)),
-                    (kind, _) => {
-                        drafts.truncate(before);
-                        sections.push(Err((kind, reader.member(name, value))));
-                    }
-                }
-            };
-            members(&text, &mut root).ok_or(CacheError::NotAnObject)?;
-        }
-        let decoded = reader.into_decoded();
-        let source = Entry::all(text, decoded);
-        let mut seen = Vec::new();
-        let mut cache = Self { sections: Vec::new(), entries: Vec::new(), index: Vec::new(), changes: BTreeMap::new() };
-        for section in sections {
-            match section {
-                // A map that occurs twice becomes one.
-                Ok(kind) if seen.contains(&kind) => {}
-                Ok(kind) => {
-                    seen.push(kind);
-                    cache.sections.push(Section::Known(kind));
-                }
-                Err((kind, span)) => cache.sections.push(Section::Other(kind, Arc::clone(&source), span)),
-            }
-        }
-        cache.entries = drafts.into_iter().map(|draft| Entry::new(draft, &source)).collect();
-        cache.reindex();
-        Ok(cache)
+        let (sections, mut entries) = read(bytes)?;
+        mark_former(&mut entries);
+        Ok(Self::of([sections, Vec::new()], entries))
     }
 
-    /// The whole cache as JSON, for a file that only its owner can read or for another store of secrets.
+    /// Reads a cache in two parts: one that an MSAL may read, with the accounts of Microsoft's servers, and one that only
+    /// this crate reads, with all others. An MSAL would list accounts of other servers, offer them to people, and drop
+    /// what it does not know of them.
+    ///
+    /// Version 0.1.0 wrote all accounts into the shared part. They are found here, and belong to the other part from now
+    /// on; [`is_misplaced`](TokenCache::is_misplaced) says that both must be written.
+    ///
+    /// # Errors
+    /// As [`from_json`](TokenCache::from_json).
+    pub fn from_parts(shared: &[u8], unshared: &[u8]) -> Result<Self, CacheError> {
+        let ((sections, mut entries), (unshared_sections, others)) = (read(shared)?, read(unshared)?);
+        mark_former(&mut entries);
+        let misplaced = entries.iter().any(|entry| entry.unshared);
+        entries.extend(others.into_iter().map(|mut entry| {
+            entry.unshared = true;
+            entry
+        }));
+        Ok(Self { misplaced, ..Self::of([sections, unshared_sections], entries) })
+    }
+
+    /// Whether something was read from the shared part that belongs to the other.
+    #[must_use]
+    pub fn is_misplaced(&self) -> bool {
+        self.misplaced
+    }
+
+    /// The whole cache as JSON, for a store of secrets that nobody else reads.
     #[must_use]
     pub fn to_json(&self) -> Secret {
+        self.part(Part::All)
+    }
+
+    /// The part that an MSAL may read, for a file that only its owner can read; `None` when it holds nothing.
+    #[must_use]
+    pub fn to_shared_json(&self) -> Option<Secret> {
+        self.part_with(Part::Shared, &self.sections)
+    }
+
+    /// The other part; `None` when it holds nothing.
+    #[must_use]
+    pub fn to_unshared_json(&self) -> Option<Secret> {
+        self.part_with(Part::Unshared, &self.unshared_sections)
+    }
+
+    fn part_with(&self, part: Part, sections: &[Section]) -> Option<Secret> {
+        let is_other = |section: &Section| matches!(section, Section::Other(..));
+        let holds = self.entries.iter().any(|entry| part.has(entry)) || sections.iter().any(is_other);
+        holds.then(|| self.part(part))
+    }
+
+    fn part(&self, part: Part) -> Secret {
         // Measured first so that it never grows, which would leave copies of secrets behind.
         let mut length = 0_usize;
-        self.pieces(&mut |piece| length = length.saturating_add(piece.len()));
+        self.pieces(part, &mut |piece| length = length.saturating_add(piece.len()));
         let mut text = Zeroizing::new(String::with_capacity(length));
-        self.pieces(&mut |piece| text.push_str(piece));
+        self.pieces(part, &mut |piece| text.push_str(piece));
         Secret::from(core::mem::take(&mut *text))
     }
 
-    fn pieces(&self, put: &mut impl FnMut(&str)) {
+    fn pieces(&self, part: Part, put: &mut impl FnMut(&str)) {
         put("{");
         let mut separator = "";
-        let full: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| self.has(*kind)).collect();
-        let listed: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| self.lists(*kind)).collect();
-        for section in &self.sections {
+        let sections = if part == Part::Unshared { &self.unshared_sections } else { &self.sections };
+        let lists =
+            |kind: Kind| sections.iter().any(|section| matches!(section, Section::Known(known) if *known == kind));
+        let has = |kind: Kind| self.entries.iter().any(|entry| entry.kind == kind && part.has(entry));
+        let full: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| has(*kind)).collect();
+        let listed: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| lists(*kind)).collect();
+        for section in sections {
             match section {
-                Section::Known(kind) => self.map(*kind, &mut separator, put),
+                Section::Known(kind) => self.map(*kind, part, &mut separator, put),
                 // A member that should be a map is replaced when there are entries for the map.
                 Section::Other(Some(kind), ..) if full.contains(kind) || listed.contains(kind) => {}
                 Section::Other(_, source, span) => {
@@ -131,30 +153,100 @@ impl TokenCache {
             }
         }
         for kind in full.into_iter().filter(|kind| !listed.contains(kind)) {
-            self.map(kind, &mut separator, put);
+            self.map(kind, part, &mut separator, put);
         }
         put("}");
     }
 
-    fn map(&self, kind: Kind, separator: &mut &str, put: &mut impl FnMut(&str)) {
+    fn map(&self, kind: Kind, part: Part, separator: &mut &str, put: &mut impl FnMut(&str)) {
         put(separator);
         *separator = ",";
         put(&encoded(kind.name()));
         put(":{");
         let mut between = "";
-        for entry in self.entries.iter().filter(|entry| entry.kind == kind) {
+        for entry in self.entries.iter().filter(|entry| entry.kind == kind && part.has(entry)) {
             put(between);
             put(entry.member());
             between = ",";
         }
         put("}");
     }
+}
 
-    fn has(&self, kind: Kind) -> bool {
-        self.entries.iter().any(|entry| entry.kind == kind)
+/// The members of the root and the entries of the five maps.
+fn read(bytes: &[u8]) -> Result<(Vec<Section>, Vec<Entry>), CacheError> {
+    if bytes.len() > MAX_BYTES {
+        return Err(CacheError::TooLarge);
     }
+    let text = core::str::from_utf8(bytes).map_err(|_| CacheError::NotUtf8)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim().is_empty() {
+        return Ok((Kind::ALL.into_iter().map(Section::Known).collect(), Vec::new()));
+    }
+    let text = Zeroizing::new(Box::<str>::from(text));
+    let mut reader = Reader::new(&text);
+    let (mut found, mut drafts) = (Vec::new(), Vec::new());
+    let mut take = |part| match part {
+        RootPart::Map(kind) => found.push(Ok(kind)),
+        RootPart::Entry(kind, key, value) => drafts.push(reader.entry(kind, key, value)),
+        RootPart::Other(name, value) => found.push(Err((kind(name), reader.member(name, value)))),
+    };
+    if parts(&text, &mut take).is_none() {
+        // This is rare: something else stands in the place of a map, or all of it is garbage. Parse again, member by
+        // member.
+        (found, drafts, reader) = (Vec::new(), Vec::new(), Reader::new(&text));
+        let mut root = |name, value| {
+            let before = drafts.len();
+            let mut take = |kind| members(value, &mut |key, entry| drafts.push(reader.entry(kind, key, entry)));
+            match (kind(name), kind(name).and_then(&mut take)) {
+                (Some(kind), Some(())) => found.push(Ok(kind)),
+                (kind, _) => {
+                    drafts.truncate(before);
+                    found.push(Err((kind, reader.member(name, value))));
+                }
+            }
+        };
+        members(&text, &mut root).ok_or(CacheError::NotAnObject)?;
+    }
+    let decoded = reader.into_decoded();
+    let source = Entry::all(text, decoded);
+    let (mut seen, mut sections) = (Vec::new(), Vec::new());
+    for section in found {
+        match section {
+            // A map that occurs twice becomes one.
+            Ok(kind) if seen.contains(&kind) => {}
+            Ok(kind) => {
+                seen.push(kind);
+                sections.push(Section::Known(kind));
+            }
+            Err((kind, span)) => sections.push(Section::Other(kind, Arc::clone(&source), span)),
+        }
+    }
+    Ok((sections, drafts.into_iter().map(|draft| Entry::new(draft, &source)).collect()))
+}
 
-    fn lists(&self, kind: Kind) -> bool {
-        self.sections.iter().any(|section| matches!(section, Section::Known(known) if *known == kind))
+/// Marks what version 0.1.0 wrote for accounts that no MSAL may see.
+fn mark_former(entries: &mut [Entry]) {
+    let former = entries.iter().filter(|entry| is_of_0_1(entry)).cloned().collect::<Vec<_>>();
+    for entry in entries {
+        let is_former = |account: &Entry| entry.realm().is_empty() && account.is_of_same_person(entry);
+        entry.unshared |= former.iter().any(is_former);
     }
+}
+
+/// Whether this is an account that version 0.1.0 wrote for a server that is not Microsoft's: without a tenant, and by the
+/// grant that no MSAL writes together with this type.
+fn is_of_0_1(entry: &Entry) -> bool {
+    let (mut is_generic, mut is_device_grant) = (false, false);
+    let mut look = |name: &str, json: &str| match name {
+        "\"authority_type\"" => is_generic = json == "\"Generic\"",
+        "\"account_source\"" => is_device_grant = json.trim_matches('"') == DEVICE_GRANT,
+        _ => {}
+    };
+    entry.kind == Kind::Account
+        && !entry.is_exact()
+        && entry.realm().is_empty()
+        && members(entry.value(), &mut look).is_some()
+        && is_generic
+        && is_device_grant
 }

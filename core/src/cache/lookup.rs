@@ -1,8 +1,10 @@
 //! Owns lookups in a cache: which tokens an owner has, and whether they are still valid.
 
+use super::Owner;
 use super::TokenCache;
-use super::authority::{Authority, AuthorityKind, same_realm};
+use super::authority::{Authority, AuthorityKind};
 use super::entry::{Entry, Kind};
+use super::owner::same;
 use crate::{Secret, UnixTime};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -18,17 +20,6 @@ const SAME_TIME: Duration = Duration::from_secs(5);
 /// The family of Microsoft's own clients; no other family exists.
 const FIRST_FAMILY: &str = "1";
 
-/// The owner of tokens: a person, for a client, at a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Owner<'a> {
-    /// [`Account::home_account_id`](super::Account::home_account_id).
-    pub home_account_id: &'a str,
-    /// The client that the tokens were issued to.
-    pub client_id: &'a str,
-    /// The server.
-    pub authority: &'a Authority,
-}
-
 /// What an access token must be valid for.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessTokenQuery<'a> {
@@ -40,8 +31,8 @@ pub struct AccessTokenQuery<'a> {
 }
 
 impl<'a> AccessTokenQuery<'a> {
-    /// All of these scopes, separated by spaces, without regard to case. `openid`, `profile` and `offline_access` are
-    /// about the sign-in, so they do not count beside other scopes.
+    /// All of these scopes, separated by spaces; without regard to case where Microsoft's servers granted them. `openid`,
+    /// `profile` and `offline_access` are about the sign-in, so they do not count beside other scopes.
     #[must_use]
     pub fn scopes(scopes: &'a str) -> Self {
         Self { scopes, audience: "", token_type: "Bearer", min_life: None, bypassed: false }
@@ -79,18 +70,20 @@ impl<'a> AccessTokenQuery<'a> {
 
     /// Whether this token, valid or expired, is what the server issues for this query.
     fn matches(&self, entry: &Entry) -> bool {
-        let met = self.is_met_by(entry.target()) || self.is_met_by(entry.requested());
+        let exact = entry.is_exact();
+        let met = self.is_met_by(entry.target(), exact) || self.is_met_by(entry.requested(), exact);
         met && entry.audience() == self.audience
     }
 
-    pub(super) fn is_met_by(&self, target: &str) -> bool {
+    /// `exact`: letter case matters, as RFC 6749 §3.3 has it.
+    pub(super) fn is_met_by(&self, target: &str, exact: bool) -> bool {
         let requested = || self.scopes.split(' ').filter(|scope| !scope.is_empty());
         let only_reserved = requested().all(is_reserved);
         // No answer lists offline_access, and beside other scopes the reserved ones say nothing about the token.
         let mut needed = requested().filter(|scope| {
             if only_reserved { !scope.eq_ignore_ascii_case("offline_access") } else { !is_reserved(scope) }
         });
-        needed.all(|scope| has_scope(target, scope))
+        needed.all(|scope| has_scope(target, scope, exact))
     }
 }
 
@@ -99,8 +92,8 @@ pub(super) fn is_reserved(scope: &str) -> bool {
     ["openid", "profile", "offline_access"].iter().any(|reserved| reserved.eq_ignore_ascii_case(scope))
 }
 
-pub(super) fn has_scope(target: &str, scope: &str) -> bool {
-    target.split(' ').any(|known| known.eq_ignore_ascii_case(scope))
+pub(super) fn has_scope(target: &str, scope: &str, exact: bool) -> bool {
+    target.split(' ').any(|known| same(exact, known, scope))
 }
 
 /// A valid access token in a cache.
@@ -114,10 +107,10 @@ impl CachedAccessToken<'_> {
         Secret::from(self.0.secret())
     }
 
-    /// When it expires.
+    /// When it expires; `None` when the server did not say. Then it is used until an API refuses it.
     #[must_use]
-    pub fn expires_on(&self) -> UnixTime {
-        self.0.expires().unwrap_or_default()
+    pub fn expires_on(&self) -> Option<UnixTime> {
+        known_end(self.0)
     }
 
     /// Whether the server wants it replaced by now, although it is still valid. Try to refresh, and use this one if
@@ -185,7 +178,8 @@ impl fmt::Debug for CachedRefreshToken<'_> {
 
 impl TokenCache {
     /// An access token that covers the scopes and is valid for five more minutes, or for a fifth of its life when that
-    /// is less, unless the query says [how long](AccessTokenQuery::min_life). Of several, the one that expires last.
+    /// is less, unless the query says [how long](AccessTokenQuery::min_life). Of several, the one that expires last. One
+    /// whose life the server did not tell counts as valid.
     ///
     /// The expiry of a token that was written in the future is not trusted, because the clock has been set back.
     #[must_use]
@@ -200,8 +194,9 @@ impl TokenCache {
         }
         let is_valid = |entry: &&Entry| {
             let life = query.min_life.unwrap_or_else(|| margin(entry));
-            let expires = entry.expires().is_some_and(|expires| expires > now.saturating_add(life));
-            expires && entry.written().is_none_or(|cached| cached <= now.saturating_add(SKEW))
+            // An MSAL always writes when a token expires.
+            let is_alive = known_end(entry).map_or(entry.unshared, |end| end > now.saturating_add(life));
+            is_alive && entry.written().is_none_or(|cached| cached <= now.saturating_add(SKEW))
         };
         let fits = |entry: &&Entry| {
             entry.kind == Kind::AccessToken
@@ -281,8 +276,7 @@ impl TokenCache {
     }
 
     pub(super) fn owned_by<'a, 'b>(&'a self, owner: &'b Owner<'b>) -> impl Iterator<Item = &'a Entry> + use<'a, 'b> {
-        let authority = owner.authority;
-        self.of_home(owner.home_account_id).filter(move |entry| authority.knows(entry.environment()))
+        self.of_home(owner.person.id()).filter(|entry| owner.is_person_of(entry))
     }
 
     /// When a refresh token was written, and whether its writer said so. Otherwise it counts as written with the newest
@@ -293,11 +287,19 @@ impl TokenCache {
         }
         let beside = self.of_home(token.home()).filter(|entry| {
             entry.kind == Kind::AccessToken
-                && entry.client().eq_ignore_ascii_case(token.client())
-                && entry.environment().eq_ignore_ascii_case(token.environment())
+                && entry.is_of_same_client(token)
+                && same(token.is_exact(), entry.environment(), token.environment())
+                && entry.slot() == token.slot()
         });
         (beside.filter_map(Entry::written).max().unwrap_or_default(), false)
     }
+}
+
+/// When a token expires, as far as its server said so. Version 0.1.0 wrote a time for those without one.
+fn known_end(entry: &Entry) -> Option<UnixTime> {
+    const UNKNOWN_IN_0_1: Duration = Duration::from_secs(3_600 * 24 * 3_649);
+    let invented = |end: &UnixTime| entry.written().is_some_and(|from| end.saturating_since(from) == UNKNOWN_IN_0_1);
+    entry.expires().filter(|end| !(entry.unshared && invented(end)))
 }
 
 /// How long before its expiry a token is no longer used. Some servers issue tokens for five minutes.
@@ -315,14 +317,4 @@ fn is_usable(entry: &Entry, owner: &Owner<'_>, family: Option<&str>) -> bool {
     entry.kind == Kind::RefreshToken
         && !entry.secret().is_empty()
         && (owner.is_client_of(entry) || is_of_family(entry, family))
-}
-
-impl Owner<'_> {
-    pub(super) fn is_client_of(&self, entry: &Entry) -> bool {
-        entry.client().eq_ignore_ascii_case(self.client_id)
-    }
-
-    pub(super) fn is_in_realm_of(&self, entry: &Entry) -> bool {
-        same_realm(self.authority.realm(), entry.realm(), self.home_account_id)
-    }
 }

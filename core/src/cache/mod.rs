@@ -6,12 +6,14 @@ mod entry;
 mod file;
 mod lookup;
 mod merge;
+mod owner;
 mod save;
 
 pub use account::Account;
 pub use authority::{Authority, AuthorityKind};
 pub use file::CacheError;
-pub use lookup::{AccessTokenQuery, CachedAccessToken, CachedRefreshToken, Owner};
+pub use lookup::{AccessTokenQuery, CachedAccessToken, CachedRefreshToken};
+pub use owner::{Owner, Person};
 pub use save::GrantOrigin;
 
 use alloc::boxed::Box;
@@ -21,12 +23,13 @@ use core::fmt;
 use entry::{Entry, Kind};
 use file::Section;
 use merge::Change;
+use owner::is_exact_key;
 
 /// Accounts and their tokens, in the schema that every MSAL reads and writes: pure data, no file, no clock.
 ///
 /// What it does not know (other maps, further members, entries that it cannot read) comes out of
-/// [`to_json`](TokenCache::to_json) as it went into [`from_json`](TokenCache::from_json). Account ids and keys are
-/// compared without regard to the case of ASCII letters, since the schema writes keys in lower case.
+/// [`to_json`](TokenCache::to_json) as it went into [`from_json`](TokenCache::from_json). What belongs to one
+/// [`Owner`] is never found for another.
 ///
 /// | To | Call |
 /// | --- | --- |
@@ -58,6 +61,10 @@ use merge::Change;
 pub struct TokenCache {
     /// The members of the root object, in their order.
     sections: Vec<Section>,
+    /// The same of what no MSAL may see.
+    unshared_sections: Vec<Section>,
+    /// Whether something that an MSAL could see must be moved to where it cannot.
+    misplaced: bool,
     /// In the order of the file; new ones come last.
     entries: Vec<Entry>,
     /// Hashes of home account ids with places in `entries`, sorted.
@@ -70,8 +77,14 @@ impl TokenCache {
     /// An empty cache.
     #[must_use]
     pub fn new() -> Self {
-        let sections = Kind::ALL.into_iter().map(Section::Known).collect();
-        Self { sections, entries: Vec::new(), index: Vec::new(), changes: BTreeMap::new() }
+        Self::of([Kind::ALL.into_iter().map(Section::Known).collect(), Vec::new()], Vec::new())
+    }
+
+    fn of([sections, unshared_sections]: [Vec<Section>; 2], entries: Vec<Entry>) -> Self {
+        let (index, changes) = (Vec::new(), BTreeMap::new());
+        let mut cache = Self { sections, unshared_sections, misplaced: false, entries, index, changes };
+        cache.reindex();
+        cache
     }
 
     /// Whether there is something to save.
@@ -101,7 +114,7 @@ impl TokenCache {
     }
 
     /// Puts an entry in the place of the first of those that it replaces, and removes the others.
-    fn put(&mut self, entry: Entry, replaced: impl Fn(&Entry) -> bool) {
+    fn put(&mut self, mut entry: Entry, replaced: impl Fn(&Entry) -> bool) {
         let (kind, hash) = (entry.kind, entry.key_hash);
         let goes = |known: &Entry| known.kind == kind && (known.has_key(kind, entry.key(), hash) || replaced(known));
         let mut gone = self.entries.iter().filter(|known| goes(known));
@@ -111,9 +124,12 @@ impl TokenCache {
         {
             return;
         }
+        let unshared = self.entries.iter().any(|known| known.unshared && goes(known));
         self.note(kind, entry.key());
         let place = self.entries.iter().position(goes).unwrap_or(self.entries.len());
         self.take(false, goes);
+        // What is written over an entry of version 0.1.0 is as misplaced as that was.
+        entry.unshared |= unshared;
         self.entries.insert(place.min(self.entries.len()), entry);
     }
 
@@ -154,7 +170,7 @@ impl TokenCache {
 
 /// The key of an entry in the form in which keys are compared.
 fn place(kind: Kind, key: &str) -> (Kind, Box<str>) {
-    (kind, key.to_ascii_lowercase().into_boxed_str())
+    (kind, if is_exact_key(key) { Box::from(key) } else { key.to_ascii_lowercase().into_boxed_str() })
 }
 
 impl Default for TokenCache {

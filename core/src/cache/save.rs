@@ -2,9 +2,11 @@
 
 use super::TokenCache;
 use super::account::Account;
-use super::authority::{Authority, AuthorityKind, preferred_cache, same_realm};
-use super::entry::{AUDIENCE, Entry, Kind, REQUESTED, encoded, hash, members};
-use super::lookup::{AccessTokenQuery, Owner, has_scope, is_reserved};
+use super::authority::{Authority, AuthorityKind, preferred_cache};
+use super::entry::{AUDIENCE, Entry, Kind, REQUESTED, SLOT, encoded, hash, members};
+use super::lookup::{AccessTokenQuery, has_scope, is_reserved};
+use super::owner::exact_key;
+use super::{Owner, Person};
 use crate::message::claims::{ClientInfo, IdTokenClaims};
 use crate::message::json::Number;
 use crate::{Secret, TokenResponse, UnixTime};
@@ -14,12 +16,9 @@ use alloc::vec::Vec;
 use core::time::Duration;
 use zeroize::Zeroizing;
 
-/// The assumed life of an access token without `expires_in`, when a refresh token can replace it: the usual hour.
+/// The assumed life of an access token of Microsoft's without `expires_in`: the usual hour. Every reader of their schema
+/// needs a time; elsewhere what is unknown is not written.
 const USUAL_LIFE: Duration = Duration::from_secs(3_600);
-
-/// The same when no refresh token can replace it: it is used until the server refuses it. Some readers treat a token
-/// that expires in ten years or more as damaged.
-const LONGEST_LIFE: Duration = Duration::from_secs(3_600 * 24 * 3_649);
 
 /// Where a grant came from: which client requested it from which server, and origin.
 #[derive(Clone, Copy, Debug)]
@@ -28,22 +27,42 @@ pub struct GrantOrigin<'a> {
     pub client_id: &'a str,
     /// The server that granted it.
     pub authority: &'a Authority,
-    /// The home account id whose tokens were refreshed; `None` after a sign-in, when the answer names the person.
-    pub account: Option<&'a str>,
+    /// After a refresh, whose token was refreshed. After a sign-in, who it is when the answer does not say.
+    pub person: Person<'a>,
     /// The grant type of a sign-in, stored as `account_source`; `None` after a refresh.
     pub grant_type: Option<&'a str>,
 }
 
-/// The parts that the keys of all entries of a grant share.
+/// What all entries of a grant share.
 struct Place<'a> {
-    origin: &'a GrantOrigin<'a>,
+    owner: Owner<'a>,
     environment: &'a str,
-    home: &'a str,
+}
+
+impl Place<'_> {
+    /// The beginning of an object. An exact entry of a person without an id has the slot instead.
+    fn start(&self, object: &mut Object<'_>) {
+        object.text("home_account_id", self.owner.person.id()).text("environment", self.environment);
+        if self.owner.is_exact() && matches!(self.owner.person, Person::Slot(_)) {
+            object.text(SLOT, self.owner.person.slot());
+        }
+    }
+
+    /// The key of an exact entry: server, client, person, and what tells entries of one owner apart.
+    fn exact_key(&self, further: &[&str]) -> String {
+        let mut key = self.owner.key();
+        if !further.is_empty() {
+            key.push(' ');
+            key.push_str(&exact_key(further));
+        }
+        key
+    }
 }
 
 /// The person who signed in.
 struct Identity {
     home: String,
+    slot: String,
     local: String,
     username: String,
     name: String,
@@ -58,16 +77,19 @@ impl TokenCache {
     /// scopes it covers.
     ///
     /// The person is named by Microsoft's `client_info` (`uid.utid`), else by the ID token (`sub`), which the caller
-    /// has [checked](IdTokenClaims::check). A server that sends neither has one account, whose ids are empty. Without
+    /// has [checked](IdTokenClaims::check). When the server sends neither, the account is in the slot of `origin`. Without
     /// scopes in the answer, the requested ones were granted (RFC 6749 §5.1).
     ///
     /// Returns the account; `None` after a refresh whose answer does not name the person when the cache does not have
     /// it either.
     pub fn save(&mut self, response: &TokenResponse, origin: &GrantOrigin<'_>, now: UnixTime) -> Option<Account> {
-        let identity = Identity::of(response, origin.account);
-        let family = member(response, "foci");
+        let identity = Identity::of(response, origin);
+        let family = member(response, "foci").filter(|_| origin.authority.kind() == AuthorityKind::Entra);
         let environment = self.environment(origin.authority, &identity.home);
-        let place = Place { origin, environment: &environment, home: &identity.home };
+        let person = if identity.home.is_empty() { Person::Slot(&identity.slot) } else { Person::Id(&identity.home) };
+        let owner = Owner { person, client_id: origin.client_id, authority: origin.authority };
+        let place = Place { owner, environment: &environment };
+        self.take_over(&place);
         self.save_access_token(response, &place, now);
         if let Some(token) = response.refresh_token() {
             self.save_refresh_token(token, &place, family.as_deref(), now);
@@ -75,7 +97,7 @@ impl TokenCache {
         if let Some(token) = response.id_token() {
             self.save_id_token(token, &place);
         }
-        let account = self.save_account(&place, &identity);
+        let account = self.save_account(&place, &identity, origin.grant_type);
         if origin.authority.kind() == AuthorityKind::Entra {
             self.save_app_metadata(origin.client_id, origin.authority, &environment, family.as_deref());
         }
@@ -113,18 +135,21 @@ impl TokenCache {
         }
     }
 
-    /// Removes an account at this server: all realms, all access and ID tokens, and the refresh tokens of this client
-    /// and of its family. Refresh tokens of other clients stay. `true` when there was something to remove.
+    /// Removes an account at this server. Of Microsoft's: all realms, all access and ID tokens, and the refresh tokens of
+    /// this client and of its family; refresh tokens of other clients stay. Elsewhere what this client has. `true` when
+    /// there was something to remove.
     ///
     /// The server still accepts the removed tokens, so revoke the [refresh tokens](TokenCache::refresh_tokens) first.
     pub fn remove_account(&mut self, owner: Owner<'_>) -> bool {
-        let home = hash(owner.home_account_id);
+        let home = hash(owner.person.id());
+        let is_shared = self.is_shared_in_0_1(&owner);
         let family = self.app_metadata(owner.client_id, owner.authority).map(Entry::family);
         let family = family.filter(|family| !family.is_empty()).map(String::from);
         let removed = self.take(true, |entry| {
-            is_of(entry, home, owner.home_account_id, owner.authority)
+            is_of(entry, home, &owner)
                 && match entry.kind {
-                    Kind::AccessToken | Kind::IdToken | Kind::Account => true,
+                    Kind::AccessToken | Kind::IdToken => !owner.is_exact() || owner.is_client_of(entry),
+                    Kind::Account => owner.is_account_of(entry) && (entry.is_exact() || !is_shared),
                     Kind::RefreshToken => {
                         owner.is_client_of(entry) || family.as_deref().is_some_and(|family| family == entry.family())
                     }
@@ -155,28 +180,28 @@ impl TokenCache {
     }
 
     fn save_access_token(&mut self, response: &TokenResponse, place: &Place<'_>, now: UnixTime) {
-        let &Place { origin, environment, home } = place;
+        let &Place { owner, environment } = place;
+        let home = owner.person.id();
         // Some servers never list openid and profile among what they granted; readers look for them.
         let openid = response.missing_scopes().filter(|scope| is_reserved(scope) && *scope != "offline_access");
         let scopes: BTreeSet<&str> = response.scopes().chain(openid).collect();
         let target = scopes.into_iter().collect::<Vec<_>>().join(" ");
-        let life = match (response.expires_in(), response.refresh_token()) {
-            (Some(life), _) => life,
-            (None, Some(_)) => USUAL_LIFE,
-            (None, None) => LONGEST_LIFE,
-        };
-        let realm = origin.authority.realm();
+        let life = response.expires_in().or_else(|| (!owner.is_exact()).then_some(USUAL_LIFE));
+        let realm = owner.authority.realm();
         let mut object = Object::new("AccessToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", response.access_token().expose());
-        object.text("home_account_id", home).text("environment", environment).text("client_id", origin.client_id);
-        object.text("target", &target).text("realm", realm).text("token_type", "Bearer");
-        object.time("cached_at", now).time("expires_on", now.saturating_add(life));
+        place.start(&mut object);
+        object.text("client_id", owner.client_id).text("target", &target).text("realm", realm);
+        object.text("token_type", "Bearer").time("cached_at", now);
+        if let Some(life) = life {
+            object.time("expires_on", now.saturating_add(life));
+        }
         let audience = response.audience();
         if !audience.is_empty() {
             object.text(AUDIENCE, audience);
         }
-        if !AccessTokenQuery::scopes(response.requested()).is_met_by(&target) {
+        if !AccessTokenQuery::scopes(response.requested()).is_met_by(&target, owner.is_exact()) {
             // Without this the same request would never find the token, when the server names other scopes (GitHub sums
             // them up).
             object.text(REQUESTED, response.requested());
@@ -187,20 +212,26 @@ impl TokenCache {
         if let Some(life) = seconds(response, "refresh_in") {
             object.time("refresh_on", now.saturating_add(life));
         }
-        let mut key = [home, environment, "accesstoken", origin.client_id, realm, &target].join("-").to_lowercase();
-        if !audience.is_empty() {
-            key.push('-');
-            key.push_str(audience);
-        }
+        let key = if owner.is_exact() {
+            place.exact_key(&[&target, audience])
+        } else {
+            let mut key = [home, environment, "accesstoken", owner.client_id, realm, &target].join("-").to_lowercase();
+            if !audience.is_empty() {
+                key.push('-');
+                key.push_str(audience);
+            }
+            key
+        };
         let hash = hash(home);
+        let is_covered = |scope: &str| scope.is_empty() || has_scope(&target, scope, owner.is_exact());
         self.put(Entry::made(Kind::AccessToken, &key, &object.json()), |known| {
-            is_of(known, hash, home, origin.authority)
-                && known.client().eq_ignore_ascii_case(origin.client_id)
-                && same_realm(known.realm(), realm, home)
+            is_of(known, hash, &owner)
+                && owner.is_client_of(known)
+                && owner.is_in_realm_of(known)
                 && known.token_type().eq_ignore_ascii_case("Bearer")
                 && !known.is_bound()
                 && known.audience() == audience
-                && known.target().split(' ').all(|scope| scope.is_empty() || has_scope(&target, scope))
+                && known.target().split(' ').all(is_covered)
         });
     }
 
@@ -208,33 +239,39 @@ impl TokenCache {
     /// that it finds. Python computes its key from `target` whenever it writes or removes, so `target` is chosen to
     /// give the same key. Then all of them replace the same entry, and no invalid token is left beside it.
     fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
-        let &Place { origin, environment, home } = place;
+        let &Place { owner, environment } = place;
+        let home = owner.person.id();
         let hash = hash(home);
         let is_replaced = |known: &Entry| {
-            let own = known.client().eq_ignore_ascii_case(origin.client_id) && known.family().is_empty();
+            let own = owner.is_client_of(known) && known.family().is_empty();
             known.kind == Kind::RefreshToken
-                && is_of(known, hash, home, origin.authority)
+                && is_of(known, hash, &owner)
                 && (own || family.is_some_and(|family| known.family() == family))
         };
         let owned = self.entries.iter().filter(|known| is_replaced(known));
-        let older = owned.filter(|known| known.client().eq_ignore_ascii_case(origin.client_id) && !known.is_bound());
+        let older = owned.filter(|known| owner.is_client_of(known) && !known.is_bound());
         let older = older.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
         let mut object = Object::new("RefreshToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
-        object.text("home_account_id", home).text("environment", environment).text("client_id", origin.client_id);
-        object.time("last_modification_time", now);
+        place.start(&mut object);
+        object.text("client_id", owner.client_id).time("last_modification_time", now);
         match family {
             // Python's key always contains the client id, so no common key is possible here.
-            Some(family) => object.text("family_id", family),
-            None => object.text("target", "-"),
+            Some(family) => drop(object.text("family_id", family)),
+            None if owner.is_exact() => {}
+            None => drop(object.text("target", "-")),
+        }
+        let key = if owner.is_exact() {
+            place.exact_key(&[])
+        } else {
+            let client = family.unwrap_or(owner.client_id);
+            [home, environment, "refreshtoken", client, "", "", ""].join("-").to_lowercase()
         };
-        let key = [home, environment, "refreshtoken", family.unwrap_or(origin.client_id), "", "", ""]
-            .join("-")
-            .to_lowercase();
         let entry = match older {
             Some(older) => {
-                let value = object.over(older.value(), &["home_account_id", "client_id"]);
+                let spelling: &[&str] = if owner.is_exact() { &[] } else { &["home_account_id", "client_id"] };
+                let value = object.over(older.value(), spelling);
                 Entry::made(Kind::RefreshToken, &key, &value)
             }
             None => Entry::made(Kind::RefreshToken, &key, &object.json()),
@@ -243,43 +280,50 @@ impl TokenCache {
     }
 
     fn save_id_token(&mut self, token: &Secret, place: &Place<'_>) {
-        let &Place { origin, environment, home } = place;
-        let realm = origin.authority.realm();
+        let &Place { owner, environment } = place;
+        let (home, realm) = (owner.person.id(), owner.authority.realm());
         let mut object = Object::new("IdToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
-        object.text("home_account_id", home).text("environment", environment);
-        object.text("realm", realm).text("client_id", origin.client_id);
-        let key = [home, environment, "idtoken", origin.client_id, realm, ""].join("-").to_lowercase();
+        place.start(&mut object);
+        object.text("realm", realm).text("client_id", owner.client_id);
+        let key = if owner.is_exact() {
+            place.exact_key(&[])
+        } else {
+            [home, environment, "idtoken", owner.client_id, realm, ""].join("-").to_lowercase()
+        };
         let hash = hash(home);
         self.put(Entry::made(Kind::IdToken, &key, &object.json()), |known| {
-            is_of(known, hash, home, origin.authority)
-                && known.client().eq_ignore_ascii_case(origin.client_id)
-                && same_realm(known.realm(), realm, home)
+            is_of(known, hash, &owner) && owner.is_client_of(known) && owner.is_in_realm_of(known)
         });
     }
 
-    fn save_account(&mut self, place: &Place<'_>, identity: &Identity) -> Option<Account> {
-        let &Place { origin, environment, home } = place;
-        let realm = origin.authority.realm();
+    fn save_account(&mut self, place: &Place<'_>, identity: &Identity, grant_type: Option<&str>) -> Option<Account> {
+        let &Place { owner, environment } = place;
+        let (home, realm) = (owner.person.id(), owner.authority.realm());
         let hash = hash(home);
         let is_same = |known: &Entry| {
             known.kind == Kind::Account
-                && is_of(known, hash, home, origin.authority)
+                && known.home_hash == hash
+                && known.is_readable()
+                && owner.is_account_of(known)
                 && known.realm().eq_ignore_ascii_case(realm)
         };
         let mut same = self.entries.iter().filter(|known| is_same(known));
         let first = same.clone().next();
         let known = same.find(|known| known.environment().eq_ignore_ascii_case(environment)).or(first).cloned();
-        if !identity.is_named && origin.account.is_some() {
+        if !identity.is_named && grant_type.is_none() {
             // A refresh that does not name the person leaves what is known.
             return known.as_ref().map(Account::of);
         }
         let mut object = Object::default();
-        object.text("home_account_id", home).text("environment", environment).text("realm", realm);
-        object.text("local_account_id", &identity.local);
-        object.text("username", &identity.username).text("authority_type", origin.authority.kind().name());
-        for (name, value) in [("name", Some(&*identity.name)), ("account_source", origin.grant_type)] {
+        place.start(&mut object);
+        object.text("realm", realm).text("local_account_id", &identity.local);
+        object.text("username", &identity.username).text("authority_type", owner.authority.kind().name());
+        if owner.is_exact() {
+            object.text("client_id", owner.client_id);
+        }
+        for (name, value) in [("name", Some(&*identity.name)), ("account_source", grant_type)] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 object.text(name, value);
             }
@@ -287,22 +331,50 @@ impl TokenCache {
         if let Some(client_info) = &identity.client_info {
             object.text("client_info", client_info);
         }
+        let key = match &known {
+            _ if owner.is_exact() => place.exact_key(&[]),
+            Some(known) => String::from(known.key()),
+            None => [home, environment, realm].join("-").to_lowercase(),
+        };
         let entry = match known {
             Some(known) => {
-                let mut kept = Vec::from(["home_account_id", "environment", "realm", "authority_type"]);
+                let mut spelling = Vec::from(["home_account_id", "environment", "realm", "authority_type"]);
+                spelling.retain(|_| !owner.is_exact());
                 let named = [("username", &identity.username), ("local_account_id", &identity.local)];
-                kept.extend(named.iter().filter(|(_, value)| value.is_empty()).map(|(name, _)| *name));
-                Entry::made(Kind::Account, known.key(), &object.over(known.value(), &kept))
+                spelling.extend(named.iter().filter(|(_, value)| value.is_empty()).map(|(name, _)| *name));
+                Entry::made(Kind::Account, &key, &object.over(known.value(), &spelling))
             }
-            None => {
-                let key = [home, environment, realm].join("-").to_lowercase();
-                Entry::made(Kind::Account, &key, &object.json())
-            }
+            None => Entry::made(Kind::Account, &key, &object.json()),
         };
         let account = Account::of(&entry);
-        let key = String::from(entry.key());
-        self.put(entry, |known| known.key().eq_ignore_ascii_case(&key));
+        let is_shared = self.is_shared_in_0_1(&owner);
+        self.put(entry, |known| owner.is_exact() && is_same(known) && (known.is_exact() || !is_shared));
         Some(account)
+    }
+
+    /// Writes what version 0.1.0 wrote for this owner as it is written today, so that nobody else can be meant by it.
+    fn take_over(&mut self, place: &Place<'_>) {
+        let owner = place.owner;
+        let is_former = |entry: &&Entry| !entry.is_exact() && owner.is_exact() && owner.is_client_of(entry);
+        let former: Vec<Entry> = self.owned_by(&owner).filter(is_former).cloned().collect();
+        for entry in former {
+            let mut object = Object::default();
+            place.start(&mut object);
+            let key = match entry.kind {
+                Kind::AccessToken => place.exact_key(&[entry.target(), entry.audience()]),
+                Kind::RefreshToken | Kind::IdToken | Kind::Account | Kind::AppMetadata => place.exact_key(&[]),
+            };
+            let (kind, old) = (entry.kind, String::from(entry.key()));
+            self.put(Entry::made(kind, &key, &object.over(entry.value(), &[])), |known| known.key() == old);
+        }
+    }
+
+    /// Whether another client has tokens under an account as version 0.1.0 wrote it, for all clients of a server.
+    fn is_shared_in_0_1(&self, owner: &Owner<'_>) -> bool {
+        owner.is_exact()
+            && self
+                .owned_by(owner)
+                .any(|entry| !entry.is_exact() && !entry.client().is_empty() && !owner.is_client_of(entry))
     }
 
     /// The name of the server under which everything of a person is written, since Python signs out under one name
@@ -310,6 +382,9 @@ impl TokenCache {
     /// an account under another name. All other MSALs write the preferred name, so that is used for a new person and
     /// for one who has an account there.
     fn environment(&self, authority: &Authority, home: &str) -> String {
+        if authority.kind() == AuthorityKind::Generic {
+            return String::from(authority.environment());
+        }
         let preferred = preferred_cache(authority.environment());
         let accounts = self.of_home(home).filter(|known| known.kind == Kind::Account);
         let mut names = accounts.map(Entry::environment).filter(|name| authority.knows(name)).peekable();
@@ -338,24 +413,28 @@ impl TokenCache {
 }
 
 impl Identity {
-    fn of(response: &TokenResponse, account: Option<&str>) -> Self {
-        let client_info = member(response, "client_info");
+    fn of(response: &TokenResponse, origin: &GrantOrigin<'_>) -> Self {
+        let exact = origin.authority.kind() == AuthorityKind::Generic;
+        let client_info = member(response, "client_info").filter(|_| !exact);
         let info = client_info.as_deref().and_then(ClientInfo::read);
         let claims = response.id_token().and_then(|token| IdTokenClaims::read(token).ok());
-        let subject = claims.as_ref().map(IdTokenClaims::subject);
+        let claims = claims.as_ref();
+        let subject = claims.map(IdTokenClaims::subject);
         let named_home = info.as_ref().map(ClientInfo::home_account_id);
         let is_named = named_home.is_some() || subject.is_some();
-        // A refresh may bring an ID token without client_info: the account stays the one it was.
-        let known = || account.or(subject).map(String::from);
-        let home = match (named_home, account) {
+        let known = Some(origin.person.id()).filter(|id| !id.is_empty());
+        let home = match named_home {
             // Keep the spelling of the cache.
-            (Some(named), Some(known)) if named.eq_ignore_ascii_case(known) => String::from(known),
-            (Some(named), _) => named,
-            (None, _) => known().unwrap_or_default(),
+            Some(named) => known.filter(|known| named.eq_ignore_ascii_case(known)).map_or(named, String::from),
+            // A refresh is about the person whose token it was, a slot included, and may name them for the first time.
+            None if exact && origin.grant_type.is_none() => String::from(origin.person.id()),
+            None if exact => String::from(subject.or(known).unwrap_or_default()),
+            // A refresh may bring an ID token without client_info: the account stays the one it was.
+            None => String::from(known.or(subject).unwrap_or_default()),
         };
-        let claims = claims.as_ref();
         let local = claims.and_then(IdTokenClaims::object_id).or(subject).or(info.as_ref().map(ClientInfo::uid));
         Self {
+            slot: String::from(if home.is_empty() { origin.person.slot() } else { "" }),
             home,
             local: String::from(local.unwrap_or_default()),
             username: String::from(claims.and_then(IdTokenClaims::username).unwrap_or_default()),
@@ -367,17 +446,28 @@ impl Identity {
 }
 
 /// Whether an entry belongs to this person at this server; the hash is compared first.
-fn is_of(entry: &Entry, home_hash: u64, home: &str, authority: &Authority) -> bool {
-    entry.home_hash == home_hash
-        && entry.is_readable()
-        && entry.home().eq_ignore_ascii_case(home)
-        && authority.knows(entry.environment())
+fn is_of(entry: &Entry, home_hash: u64, owner: &Owner<'_>) -> bool {
+    entry.home_hash == home_hash && entry.is_readable() && owner.is_person_of(entry)
+}
+
+impl Owner<'_> {
+    /// Whether Microsoft's `client_info` of an answer, as JSON, is about this person, or says nothing.
+    pub(crate) fn may_be(&self, client_info: Option<&Secret>) -> bool {
+        let named = client_info.and_then(text).as_deref().and_then(ClientInfo::read);
+        let known = self.person.id();
+        let same = named.is_none_or(|named| named.home_account_id().eq_ignore_ascii_case(known));
+        self.is_exact() || known.is_empty() || same
+    }
 }
 
 /// A further member of the answer, as text; a number is its digits.
 fn member(response: &TokenResponse, name: &str) -> Option<String> {
+    text(response.extra(name)?)
+}
+
+fn text(json: &Secret) -> Option<String> {
     // Exposed to be read; client_info names the person and is not a secret by itself.
-    let json = response.extra(name)?.expose();
+    let json = json.expose();
     let text = if json.starts_with('"') { serde_json::from_str(json).ok()? } else { String::from(json) };
     Some(text).filter(|text| !text.is_empty() && !text.starts_with(['{', '[']))
 }

@@ -61,6 +61,18 @@ pub enum ClaimsError {
     Expired,
 }
 
+impl ClaimsError {
+    /// Whether the token was meant for somebody else: then nothing of its answer may be used, the refresh token
+    /// included.
+    #[must_use]
+    pub fn is_of_another(&self) -> bool {
+        match self {
+            Self::Issuer { .. } | Self::Audience | Self::Subject => true,
+            Self::Unreadable | Self::Claim(_) | Self::Expired => false,
+        }
+    }
+}
+
 impl IdTokenClaims {
     /// Reads the payload.
     ///
@@ -118,6 +130,15 @@ impl IdTokenClaims {
             return Err(ClaimsError::Audience);
         }
         if self.expires.saturating_add(SKEW) <= now { Err(ClaimsError::Expired) } else { Ok(()) }
+    }
+
+    /// A refresh brings the issuer and the subject of the ID token before (OpenID Connect Core §12.2). Each tenant of
+    /// Microsoft's has an issuer of its own.
+    pub(crate) fn check_successor_of(&self, before: &Self, authority: &crate::Authority) -> Result<(), ClaimsError> {
+        if authority.kind() == crate::AuthorityKind::Generic && !authority.may_name(self, Some(&before.issuer)) {
+            return Err(ClaimsError::Issuer { found: printable(&self.issuer) });
+        }
+        if self.subject == before.subject { Ok(()) } else { Err(ClaimsError::Subject) }
     }
 
     /// `iss`: the server that issued the token.

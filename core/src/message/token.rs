@@ -101,10 +101,9 @@ impl TokenResponse {
         self
     }
 
-    /// The refresh token of an answer that may be unusable otherwise.
-    pub(crate) fn refresh_token_in(object: &Object<'_>) -> Option<Secret> {
-        let token = object.text("refresh_token").ok()??;
-        (!token.is_empty() && check_token("refresh_token", &token).is_ok()).then(|| Secret::from(&*token))
+    /// Microsoft's `client_info`, which names the person.
+    pub(crate) fn client_info(&self) -> Option<&Secret> {
+        self.extra("client_info")
     }
 
     /// The requested scopes, separated by single spaces.
@@ -146,6 +145,27 @@ impl TokenResponse {
             requested: Box::from(requested),
             audience: Box::from(client.audience()),
             extra: extra.collect(),
+        })
+    }
+}
+
+/// What must be kept of an answer that is of no other use: a refresh token, and whose it is.
+pub(crate) struct Rotated {
+    pub(crate) refresh_token: Secret,
+    pub(crate) id_token: Option<Secret>,
+    /// As JSON, as [`TokenResponse::extra`] has it.
+    pub(crate) client_info: Option<Secret>,
+}
+
+impl Rotated {
+    pub(crate) fn read(object: &Object<'_>) -> Option<Self> {
+        let text = |name| object.text(name).ok().flatten().filter(|text| !text.is_empty());
+        let refresh_token = text("refresh_token").filter(|token| check_token("refresh_token", token).is_ok())?;
+        let client_info = object.others(&KNOWN).find(|(name, _)| *name == "client_info");
+        Some(Self {
+            refresh_token: Secret::from(&*refresh_token),
+            id_token: text("id_token").as_deref().map(Secret::from),
+            client_info: client_info.map(|(_, json)| Secret::from(&*json)),
         })
     }
 }

@@ -8,9 +8,9 @@ pub use signed_in::{SignedIn, TokenSource};
 
 use crate::time::Calendar;
 use crate::{
-    Account, Action, ClaimsError, DeviceFlow, Endpoint, Failure, IdTokenClaims, Machine, Misuse, ProtocolError,
-    ProtocolFault, Refresh, Response, Secret, SignInReason, Ticket, Timestamp, TokenCache, TokenResponse,
-    TransportError, UnixTime,
+    Account, Action, AuthorityKind, ClaimsError, DeviceFlow, Endpoint, Failure, IdTokenClaims, Machine, Misuse, Person,
+    ProtocolError, ProtocolFault, Refresh, Response, Secret, SignInReason, Ticket, Timestamp, TokenCache,
+    TokenResponse, TransportError, UnixTime,
 };
 use alloc::boxed::Box;
 use alloc::vec::IntoIter;
@@ -205,16 +205,14 @@ impl SignIn {
     fn refreshed(&mut self, tried: Refreshing, outcome: Result<TokenResponse, Failure>, now: UnixTime) {
         let Refreshing { refresh, candidate, others, account, aging } = tried;
         let outcome = outcome.and_then(|response| {
-            self.check_subject(&response, &account, now)?;
+            self.check_person(response.id_token(), response.client_info(), &account, now)?;
             Ok(self.request.save(&response, &mut self.cache, Some(&account), now))
         });
         let failure = match outcome {
             Ok(signed_in) => return self.finish(Ok(signed_in)),
             Err(failure) => failure,
         };
-        if let Some(rotated) = refresh.rotated() {
-            self.cache.replace_refresh_token(&candidate.token, rotated, now);
-        }
+        self.keep_rotated(&refresh, &candidate.token, &account, now);
         if !failure.keeps_refresh_token() {
             self.cache.remove_refresh_token(&candidate.token);
         }
@@ -234,16 +232,37 @@ impl SignIn {
         }
     }
 
-    /// A refresh must be about the same person (OpenID Connect Core §12.2).
-    fn check_subject(&self, response: &TokenResponse, account: &Account, now: UnixTime) -> Result<(), Failure> {
-        let Some(claims) = self.request.check(response, now)? else { return Ok(()) };
-        let before =
-            self.cache.id_token(self.request.owner(account)).and_then(|token| IdTokenClaims::read(&token).ok());
-        if before.is_none_or(|before| before.subject() == claims.subject()) {
-            return Ok(());
+    /// Keeps the new refresh token of an answer that is of no other use, unless it is somebody else's.
+    fn keep_rotated(&mut self, refresh: &Refresh, old: &Secret, account: &Account, now: UnixTime) {
+        let Some(rotated) = refresh.rotated_answer() else { return };
+        let (id_token, client_info) = (rotated.id_token.as_ref(), rotated.client_info.as_ref());
+        let checked = self.check_person(id_token, client_info, account, now);
+        if checked.is_ok() || checked.is_err_and(|failure| failure.keeps_refresh_token()) {
+            self.cache.replace_refresh_token(old, &rotated.refresh_token, now);
         }
-        let fault = ProtocolFault::IdToken(ClaimsError::Subject);
-        Err(Failure::Protocol(ProtocolError { endpoint: Endpoint::Token, fault }))
+    }
+
+    /// A refresh must be about the same person (OpenID Connect Core §12.2).
+    fn check_person(
+        &self,
+        id_token: Option<&Secret>,
+        client_info: Option<&Secret>,
+        account: &Account,
+        now: UnixTime,
+    ) -> Result<(), Failure> {
+        let owner = self.request.owner(account);
+        let claims = self.request.check(id_token, now)?;
+        let before = || self.cache.id_token(owner).and_then(|token| IdTokenClaims::read(&token).ok());
+        let fault = claims.and_then(|claims| match (before(), owner.person, owner.authority.kind()) {
+            (Some(before), ..) => claims.check_successor_of(&before, owner.authority).err(),
+            (None, Person::Id(id), AuthorityKind::Generic) if id != claims.subject() => Some(ClaimsError::Subject),
+            (None, ..) => None,
+        });
+        let other_client_info = (!owner.may_be(client_info)).then_some(ClaimsError::Subject);
+        fault.or(other_client_info).map_or(Ok(()), |fault| {
+            let fault = ProtocolFault::IdToken(fault);
+            Err(Failure::Protocol(ProtocolError { endpoint: Endpoint::Token, fault }))
+        })
     }
 
     fn approved(&mut self, outcome: Result<TokenResponse, Failure>, now: UnixTime) {
@@ -308,10 +327,12 @@ impl Machine for SignIn {
             Step::Refreshing(tried) => {
                 tried.refresh.response(ticket, response, now)?;
                 // After a cancel the outcome is not used, but a token that the server sent must not be lost.
-                if let (Outcome::Ready(_) | Outcome::HandedOut, Some(rotated)) =
-                    (&self.outcome, tried.refresh.rotated())
+                if !matches!(self.outcome, Outcome::Open)
+                    && let Step::Refreshing(tried) = core::mem::replace(&mut self.step, Step::Start)
                 {
-                    self.cache.replace_refresh_token(&tried.candidate.token, rotated, self.calendar.at(now));
+                    let Refreshing { refresh, candidate, account, .. } = &*tried;
+                    let now = self.calendar.at(now);
+                    self.keep_rotated(refresh, &candidate.token, account, now);
                 }
                 Ok(())
             }

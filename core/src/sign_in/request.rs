@@ -7,8 +7,8 @@ use crate::message::claims::request;
 use crate::prompt::printable;
 use crate::{
     AccessTokenQuery, Account, AuthorityKind, Client, ConfigError, DeviceFlow, Endpoint, Failure, GrantOrigin,
-    IdTokenClaims, Owner, ProtocolError, ProtocolFault, Refresh, Secret, SignInReason, TokenCache, TokenResponse,
-    UnixTime,
+    IdTokenClaims, Owner, Person, ProtocolError, ProtocolFault, Refresh, Secret, SignInReason, TokenCache,
+    TokenResponse, UnixTime,
 };
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -33,6 +33,7 @@ use core::time::Duration;
 pub struct SignInRequest {
     client: Arc<Client>,
     account: AccountChoice,
+    slot: Box<str>,
     force_refresh: bool,
     min_life: Option<Duration>,
     /// A JSON object; may be empty.
@@ -52,11 +53,30 @@ impl SignInRequest {
     /// A token for the account that is signed in.
     #[must_use]
     pub fn new(client: impl Into<Arc<Client>>) -> Self {
-        let account = AccountChoice::Only;
-        Self { client: client.into(), account, force_refresh: false, min_life: None, claims: Box::default() }
+        let (account, slot, claims) = (AccountChoice::Only, Box::default(), Box::default());
+        Self { client: client.into(), account, slot, force_refresh: false, min_life: None, claims }
     }
 
-    /// For this account, by its user name or its home account id, without regard to case.
+    /// The slot of a person whom the server does not name, because it sends no ID token: only the caller can tell two of
+    /// them apart, and tokens of one slot are never used for another. Unless set, there is one slot without a name. It
+    /// means nothing where the server names the person.
+    ///
+    /// ```
+    /// use device_flow_core::{Client, Provider, SignInRequest};
+    ///
+    /// let client = std::sync::Arc::new(Client::builder(Provider::github(), "my-client-id").scope("repo").build()?);
+    /// let (work, home) = (SignInRequest::new(client.clone()).slot("work"), SignInRequest::new(client).slot("home"));
+    /// assert!(!work.is_same(&home));
+    /// # Ok::<(), device_flow_core::ConfigError>(())
+    /// ```
+    #[must_use]
+    pub fn slot(mut self, name: &str) -> Self {
+        self.slot = Box::from(name);
+        self
+    }
+
+    /// For this account, by its home account id, else by its user name. Letter case matters only in an id of a server
+    /// that is not Microsoft's, and where two names differ in nothing else.
     #[must_use]
     pub fn account(mut self, name: &str) -> Self {
         self.account = AccountChoice::Named(Box::from(name));
@@ -108,6 +128,7 @@ impl SignInRequest {
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.client, &other.client)
             && self.account == other.account
+            && self.slot == other.slot
             && self.force_refresh == other.force_refresh
             && self.min_life == other.min_life
             && self.claims == other.claims
@@ -149,12 +170,12 @@ impl SignInRequest {
     /// # Errors
     /// [`ProtocolFault::IdToken`] when the check fails; nothing is saved then.
     pub fn keep(&self, response: &TokenResponse, cache: &mut TokenCache, now: UnixTime) -> Result<SignedIn, Failure> {
-        self.check(response, now)?;
+        self.check(response.id_token(), now)?;
         Ok(self.save(response, cache, None, now))
     }
 
-    pub(super) fn check(&self, response: &TokenResponse, now: UnixTime) -> Result<Option<IdTokenClaims>, Failure> {
-        let Some(id_token) = response.id_token() else { return Ok(None) };
+    pub(super) fn check(&self, id_token: Option<&Secret>, now: UnixTime) -> Result<Option<IdTokenClaims>, Failure> {
+        let Some(id_token) = id_token else { return Ok(None) };
         let checked = IdTokenClaims::read(id_token).and_then(|claims| {
             let configured = self.client.issuer();
             let known = self.client.authority().may_name(&claims, configured);
@@ -174,12 +195,12 @@ impl SignInRequest {
         known: Option<&Account>,
         now: UnixTime,
     ) -> SignedIn {
-        let account = known.map(Account::home_account_id);
-        let grant_type = account.is_none().then_some(DEVICE_GRANT);
+        let person = known.map_or(Person::Slot(&self.slot), |account| self.person_of(account));
+        let grant_type = known.is_none().then_some(DEVICE_GRANT);
         let authority = self.client.authority();
-        let origin = GrantOrigin { client_id: self.client.client_id(), authority, account, grant_type };
+        let origin = GrantOrigin { client_id: self.client.client_id(), authority, person, grant_type };
         let saved = cache.save(response, &origin, now);
-        let source = if account.is_none() { TokenSource::DeviceFlow } else { TokenSource::Refresh };
+        let source = if known.is_none() { TokenSource::DeviceFlow } else { TokenSource::Refresh };
         SignedIn::granted(response, saved.or_else(|| known.cloned()), source, now)
     }
 
@@ -193,23 +214,31 @@ impl SignInRequest {
             AccountChoice::Named(name) => Some(name),
             AccountChoice::Only => None,
         };
-        let authority = self.client.authority();
         let mut matching = cache.accounts();
+        matching.retain(|account| self.may_be_meant(account));
+        if let Some(name) = name {
+            self.keep_named(name, &mut matching);
+        }
+        // What version 0.1.0 wrote is still there for other clients when this one has taken its part over.
+        let taken_over: Vec<Account> =
+            matching.iter().filter(|account| account.client_id().is_some()).cloned().collect();
         matching.retain(|account| {
-            let is_named = |name: &str| {
-                name.eq_ignore_ascii_case(account.username()) || name.eq_ignore_ascii_case(account.home_account_id())
-            };
-            authority.knows(account.environment()) && name.is_none_or(|name| is_named(name))
+            account.client_id().is_some() || taken_over.iter().all(|exact| exact.person() != self.person_of(account))
         });
         if matching.len() > 1 {
             // Other programs may share the cache: an account without tokens for this client does not count.
             matching.retain(|account| cache.has_tokens(self.owner(account)));
         }
+        if matching.len() > 1 && name.is_none() && !self.slot.is_empty() {
+            let slot = matching.iter().position(|account| account.person() == Person::Slot(&self.slot));
+            if let Some(slot) = slot {
+                return Ok(Some(matching.swap_remove(slot)));
+            }
+        }
         if matching.len() > 1 {
-            let names = matching.iter().map(|account| match account.username() {
-                "" => printable(account.home_account_id()),
-                _ if name.is_some() => printable(account.home_account_id()),
-                username => printable(username),
+            let names = matching.iter().map(|account| match account.home_account_id() {
+                id if name.is_some() && !id.is_empty() => printable(id),
+                _ => account.label(),
             });
             return Err(Failure::WhichAccount(names.collect()));
         }
@@ -219,8 +248,42 @@ impl SignInRequest {
     /// The owner of the tokens of this account, for lookups in a cache.
     #[must_use]
     pub fn owner<'a>(&'a self, account: &'a Account) -> Owner<'a> {
-        let home_account_id = account.home_account_id();
-        Owner { home_account_id, client_id: self.client.client_id(), authority: self.client.authority() }
+        Owner {
+            person: self.person_of(account),
+            client_id: self.client.client_id(),
+            authority: self.client.authority(),
+        }
+    }
+
+    /// The person of an account, for this request: version 0.1.0 wrote no slots.
+    fn person_of<'a>(&'a self, account: &'a Account) -> Person<'a> {
+        match account.person() {
+            Person::Slot(_) if account.client_id().is_none() => Person::Slot(&self.slot),
+            person @ (Person::Id(_) | Person::Slot(_)) => person,
+        }
+    }
+
+    /// Whether an account is at this server, of this client and, when it is a slot, in the one that is meant.
+    fn may_be_meant(&self, account: &Account) -> bool {
+        let slot = match account.person() {
+            Person::Slot(slot) if account.client_id().is_some() => slot == &*self.slot,
+            Person::Slot(_) | Person::Id(_) => true,
+        };
+        slot && self.client.authority().knows(account.environment())
+            && account.client_id().is_none_or(|client| client == self.client.client_id())
+    }
+
+    /// Keeps the accounts with this name: an id goes before a user name, and the exact spelling before another.
+    fn keep_named(&self, name: &str, accounts: &mut Vec<Account>) {
+        let exact = self.client.authority().kind() == AuthorityKind::Generic;
+        let tiers: [&dyn Fn(&Account) -> bool; 4] = [
+            &|account| account.home_account_id() == name,
+            &|account| !exact && account.home_account_id().eq_ignore_ascii_case(name),
+            &|account| account.username() == name,
+            &|account| account.username().eq_ignore_ascii_case(name),
+        ];
+        let named = tiers.into_iter().find(|named| !name.is_empty() && accounts.iter().any(named));
+        accounts.retain(|account| named.is_some_and(|named| named(account)));
     }
 
     fn query(&self) -> AccessTokenQuery<'_> {

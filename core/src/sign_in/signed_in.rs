@@ -41,7 +41,7 @@ impl SignedIn {
             access_token: token.secret(),
             id_token,
             scopes: Box::from(token.target()),
-            expires_on: Some(token.expires_on()),
+            expires_on: token.expires_on(),
             refresh_on: token.refresh_on(),
             account: Some(account),
             source: TokenSource::Cache,

@@ -81,13 +81,13 @@ pub(crate) fn signed_in(authority: &Authority) -> GrantOrigin<'_> {
     GrantOrigin {
         client_id: "my-client",
         authority,
-        account: None,
+        person: device_flow_core::Person::Slot(""),
         grant_type: Some("urn:ietf:params:oauth:grant-type:device_code"),
     }
 }
 
 pub(crate) fn refreshed<'a>(authority: &'a Authority, account: &'a str) -> GrantOrigin<'a> {
-    GrantOrigin { client_id: "my-client", authority, account: Some(account), grant_type: None }
+    GrantOrigin { client_id: "my-client", authority, person: device_flow_core::Person::Id(account), grant_type: None }
 }
 
 pub(crate) fn sign_in(cache: &mut TokenCache, authority: &Authority, change: Value, now: u64) -> Account {
@@ -96,7 +96,7 @@ pub(crate) fn sign_in(cache: &mut TokenCache, authority: &Authority, change: Val
 }
 
 pub(crate) fn owner(authority: &Authority) -> Owner<'_> {
-    Owner { home_account_id: HOME, client_id: "my-client", authority }
+    Owner { person: device_flow_core::Person::Id(HOME), client_id: "my-client", authority }
 }
 
 /// The secret of a silent hit.

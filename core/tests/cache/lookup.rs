@@ -214,7 +214,7 @@ fn f14_two_issuers_have_nothing_in_common() {
     let mut cache = TokenCache::new();
     let one = Authority::at("https://sso.example/realms/a");
     let account = sign_in(&mut cache, &one, json!({"client_info": null}), WRITTEN);
-    let owner = Owner { home_account_id: account.home_account_id(), client_id: "my-client", authority: &one };
+    let owner = Owner { person: account.person(), client_id: "my-client", authority: &one };
     assert!(hit(&cache, owner, "user.read", WRITTEN).is_some());
     for other in [
         "https://sso.example/realms/b",
@@ -262,15 +262,17 @@ fn an_authority_is_read_from_a_url() {
             Entra,
         ),
         ("https://fs.contoso.test/adfs/oauth2/token", "fs.contoso.test", "adfs", Adfs),
-        ("https://Github.com/login/oauth", "github.com/login/oauth", "", Generic),
-        ("https://as.example:8443/", "as.example:8443", "", Generic),
-        ("https://as.example:443", "as.example", "", Generic),
+        ("https://Github.com/login/oauth", "https://github.com/login/oauth", "", Generic),
+        ("HTTPS://AS.example:8443/", "https://as.example:8443/", "", Generic),
+        ("https://as.example:443", "https://as.example", "", Generic),
+        ("https://as.example/a%41/../B?c=D", "https://as.example/a%41/../B?c=D", "", Generic),
+        ("as.example", "https://as.example", "", Generic),
     ] {
         let authority = Authority::at(url);
         assert_eq!((authority.environment(), authority.realm(), authority.kind()), (environment, realm, kind), "{url}");
     }
     let client = crate::support::builder().build().unwrap();
-    assert_eq!(client.authority().environment(), "as/token");
+    assert_eq!(client.authority().environment(), "https://as/token");
 }
 
 #[test]

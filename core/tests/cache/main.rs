@@ -7,6 +7,7 @@ mod grants;
 mod lookup;
 mod merging;
 mod model;
+mod owners;
 mod saving;
 mod schema;
 #[path = "../support/mod.rs"]

@@ -68,14 +68,14 @@ proptest! {
             match deed {
                 Deed::Save { person, client, server, upper, grant } => {
                     let home = spelt(person, upper);
-                    let origin = device_flow_core::GrantOrigin { client_id: CLIENTS[client], authority: &servers[server], account: Some(&home), grant_type: None };
+                    let origin = device_flow_core::GrantOrigin { client_id: CLIENTS[client], authority: &servers[server], person: device_flow_core::Person::Id(&home), grant_type: None };
                     cache.save(&grants()[grant], &origin, at(now));
                     model.access.insert((person, client, cloud(server)), grant);
                     model.refresh.insert((person, client, cloud(server)), grant);
                 }
                 Deed::Remove { person, client, server } => {
                     let home = spelt(person, client == 0);
-                    let owner = Owner { home_account_id: &home, client_id: CLIENTS[client], authority: &servers[server] };
+                    let owner = Owner { person: device_flow_core::Person::Id(&home), client_id: CLIENTS[client], authority: &servers[server] };
                     let before = (model.access.len(), model.refresh.len());
                     model.access.retain(|(who, _, at), _| (*who, *at) != (person, cloud(server)));
                     model.refresh.remove(&(person, client, cloud(server)));
@@ -98,7 +98,7 @@ proptest! {
                 for (client, client_id) in CLIENTS.into_iter().enumerate() {
                     for (server, authority) in servers.iter().enumerate() {
                         let home = spelt(person, server == 0);
-                        let owner = Owner { home_account_id: &home, client_id, authority };
+                        let owner = Owner { person: device_flow_core::Person::Id(&home), client_id, authority };
                         let key = (person, client, cloud(server));
                         let access = model.access.get(&key).map(|grant| format!("AT-canary-{grant}"));
                         prop_assert_eq!(hit(&cache, owner, "A", now), access);

@@ -63,7 +63,11 @@ fn msal_6_texts_with_escapes_are_found_and_stay_as_they_are() {
     let cache = TokenCache::from_json(text.as_bytes()).unwrap();
     assert_eq!(cache.to_json().expose(), text);
     let authority = Authority::entra("localhost", "r");
-    let owner = device_flow_core::Owner { home_account_id: "AB", client_id: "my/client", authority: &authority };
+    let owner = device_flow_core::Owner {
+        person: device_flow_core::Person::Id("AB"),
+        client_id: "my/client",
+        authority: &authority,
+    };
     assert_eq!(hit(&cache, owner, "A", WRITTEN).as_deref(), Some("AT-canary/1"));
 }
 
@@ -173,7 +177,7 @@ proptest! {
         let (mut cache, authority) = (cache, Authority::at("https://somewhere.example/else"));
         let grant = granted("a", json!({"client_info": null}));
         let account = cache.save(&grant, &signed_in(&authority), at(WRITTEN)).unwrap();
-        let owner = device_flow_core::Owner { home_account_id: account.home_account_id(), ..owner(&authority) };
+        let owner = device_flow_core::Owner { person: account.person(), ..owner(&authority) };
         let found = hit(&cache, owner, "a", WRITTEN);
         prop_assert_eq!(found.as_deref(), Some("AT-canary"));
         cache.remove_account(owner);

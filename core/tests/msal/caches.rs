@@ -68,7 +68,12 @@ fn token_of(mut run: Run<Refresh>) -> device_flow_core::TokenResponse {
 #[test]
 fn python_foci_a_client_joins_the_family_by_its_token_and_leaves_it_with_its_account() {
     let (mut cache, authority) = (TokenCache::new(), public());
-    let office = GrantOrigin { client_id: "office", authority: &authority, account: None, grant_type: None };
+    let office = GrantOrigin {
+        client_id: "office",
+        authority: &authority,
+        person: device_flow_core::Person::Slot(""),
+        grant_type: None,
+    };
     cache.save(&granted("user.read", json!({"foci": "1"})), &office, at(WRITTEN)).unwrap();
     let found = cache.refresh_tokens(owner(&authority));
     assert!(found.len() == 1 && found[0].is_of_family(), "an unknown client tries the family");

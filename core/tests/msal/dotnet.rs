@@ -83,7 +83,8 @@ fn m03_adfs_is_asked_at_its_own_paths_and_nowhere_else() {
     let entries = written(&cache);
     assert!(entries["Account"].as_object().unwrap().values().all(|account| account["authority_type"] == "ADFS"));
     assert_eq!(entries["AppMetadata"], json!({}), "families are Entra's");
-    let owner = Owner { home_account_id: "sub-grace", client_id: "my-client", authority: &authority };
+    let owner =
+        Owner { person: device_flow_core::Person::Id("sub-grace"), client_id: "my-client", authority: &authority };
     assert_eq!(refresh_tokens(&cache, owner), ["RT-canary"]);
 }
 

@@ -35,6 +35,62 @@ fn an_account_is_named_by_its_user_name_or_its_id() {
     assert_eq!(run.failure(), Failure::SignInNeeded(SignInReason::NotSignedIn));
 }
 
+// Bob calls himself by Ada's id.
+#[test]
+fn k06_an_account_id_goes_before_a_user_name() {
+    let bob = grant(2, json!({"id_token": id_token("bob", json!({"preferred_username": "sub-ada"}))}));
+    let both = || cache(&[grant(1, json!({})), bob.clone()]);
+    for (name, number) in [("sub-ada", 1), ("sub-bob", 2), ("ada@example.test", 1), ("SUB-ADA", 2)] {
+        let mut run = silent(request().account(name), both(), THEN);
+        assert_eq!(token(run.outcome()).0, format!("AT-canary-{number}"), "{name}");
+    }
+    // The exact spelling of a user name goes before another.
+    let upper = grant(2, json!({"id_token": id_token("bob", json!({"preferred_username": "ADA@example.test"}))}));
+    for (name, number) in [("ADA@example.test", 2), ("ada@example.test", 1)] {
+        let mut run = silent(request().account(name), cache(&[grant(1, json!({})), upper.clone()]), THEN);
+        assert_eq!(token(run.outcome()).0, format!("AT-canary-{number}"), "{name}");
+    }
+    let failure = silent(request().account("Ada@example.test"), cache(&[grant(1, json!({})), upper]), THEN).failure();
+    assert_eq!(failure, Failure::WhichAccount(["sub-ada".into(), "sub-bob".into()].into()));
+    assert_eq!(silent(request().account(""), both(), THEN).failure(), Failure::SignInNeeded(SignInReason::NotSignedIn));
+}
+
+// A server without ID tokens: two people in two slots.
+#[test]
+fn k03_each_slot_has_the_token_of_its_own_sign_in() {
+    let nobody = |number| grant(number, json!({"id_token": null}));
+    let (work, home) = (request().slot("work"), request().slot("home"));
+    let mut cache = cache_of(&work, &[nobody(1)]);
+    let failure = silent(home.clone(), copy(&cache), THEN).failure();
+    assert_eq!(failure, Failure::SignInNeeded(SignInReason::NotSignedIn));
+    assert_eq!(silent(request(), copy(&cache), THEN).failure(), Failure::SignInNeeded(SignInReason::NotSignedIn));
+    let mut run = crate::support::Run::of(home.device_flow([7; 32]));
+    run.script(&[(200, &crate::support::device_answer(json!({}))), (200, &nobody(2))]);
+    home.keep(&run.outcome().unwrap(), &mut cache, THEN).unwrap();
+    for (request, number) in [(&work, 1), (&home, 2)] {
+        assert_eq!(token(silent(request.clone(), copy(&cache), THEN).outcome()).0, format!("AT-canary-{number}"));
+    }
+    // A refresh stays in its slot, even when the server names the person for the first time.
+    let mut run = silent(work.clone(), copy(&cache), later(HOUR));
+    run.script(&[(200, &grant(3, json!({})))]);
+    let signed_in = run.outcome().unwrap();
+    let account = signed_in.account().unwrap();
+    assert_eq!(
+        (account.slot(), account.username(), &*account.label()),
+        ("work", "ada@example.test", "ada@example.test")
+    );
+    let cache = run.machine.into_cache();
+    assert_eq!(refresh_tokens(&cache), ["RT-canary-2", "RT-canary-3"]);
+    // From now on it must be about that person.
+    let mut run = silent(work, cache, later(2 * HOUR));
+    run.script(&[(200, &grant(4, json!({"id_token": id_token("eve", json!({}))})))]);
+    assert!(matches!(run.failure(), Failure::Protocol(_)));
+}
+
+fn copy(cache: &device_flow_core::TokenCache) -> device_flow_core::TokenCache {
+    device_flow_core::TokenCache::from_json(cache.to_json().expose().as_bytes()).unwrap()
+}
+
 #[test]
 fn two_accounts_of_one_name_are_told_by_their_ids() {
     let twin = grant(2, json!({"id_token": id_token("eve", json!({"preferred_username": "ada@example.test"}))}));

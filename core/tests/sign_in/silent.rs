@@ -214,12 +214,7 @@ fn an_aging_token_without_a_refresh_token_is_used() {
 #[test]
 fn a_rotated_refresh_token_outlives_an_answer_that_is_of_no_use() {
     for (change, fault) in [
-        (
-            json!({"id_token": id_token("ada", json!({"aud": "another"}))}),
-            ProtocolFault::IdToken(ClaimsError::Audience),
-        ),
         (json!({"id_token": id_token("ada", json!({"exp": 1}))}), ProtocolFault::IdToken(ClaimsError::Expired)),
-        (json!({"id_token": id_token("eve", json!({}))}), ProtocolFault::IdToken(ClaimsError::Subject)),
         (json!({"id_token": "canary"}), ProtocolFault::IdToken(ClaimsError::Unreadable)),
         (json!({"access_token": null}), ProtocolFault::Missing("access_token")),
         (json!({"token_type": "mac"}), ProtocolFault::TokenType("mac".into())),
@@ -230,6 +225,47 @@ fn a_rotated_refresh_token_outlives_an_answer_that_is_of_no_use() {
         assert_eq!(error.fault, fault);
         assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-2"], "{change}");
         assert_eq!(secrets(run.machine.cache(), "AccessToken"), ["AT-canary-1"], "{change}");
+    }
+}
+
+// OpenID Connect Core §12.2. Neither is the old token tried again: the server says that it is somebody else's.
+#[test]
+fn k04_nothing_of_an_answer_about_somebody_else_is_used_or_kept() {
+    let issuer = ClaimsError::Issuer { found: "https://evil".into() };
+    for (of, change, fault) in [
+        ("eve", json!({}), ClaimsError::Subject),
+        ("ADA", json!({}), ClaimsError::Subject),
+        ("ada", json!({"aud": "another"}), ClaimsError::Audience),
+        ("ada", json!({"iss": "https://evil"}), issuer),
+    ] {
+        let answer = grant(2, json!({"id_token": id_token(of, change)}));
+        let check = |run: &mut Run<SignIn>| {
+            assert_eq!(refresh_tokens(run.machine.cache()), [""; 0], "{fault}");
+            assert_eq!(secrets(run.machine.cache(), "AccessToken"), ["AT-canary-1"], "{fault}");
+            assert_eq!(run.machine.cache().accounts().len(), 1);
+        };
+        let mut run = silent(request(), ada(), later(HOUR));
+        run.script(&[(200, &answer)]);
+        let failure = run.failure();
+        let Failure::Protocol(error) = &failure else { panic!("{failure}") };
+        assert_eq!(error.fault, ProtocolFault::IdToken(fault.clone()));
+        assert!(!failure.keeps_refresh_token());
+        check(&mut run);
+        // The same without an access token, and when the answer comes after a cancel.
+        let mut run = silent(request(), ada(), later(HOUR));
+        let bare: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        let bare = json!({"refresh_token": bare["refresh_token"], "id_token": bare["id_token"]});
+        run.script(&[(200, &bare.to_string())]);
+        assert!(matches!(run.failure(), Failure::Protocol(_)));
+        assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"], "{fault}");
+        let mut run = silent(request(), ada(), later(HOUR));
+        run.poll();
+        let ticket = run.take_ticket();
+        run.machine.cancel();
+        assert_eq!(run.failure(), Failure::Cancelled);
+        let now = Timestamp::from_millis(run.now);
+        run.machine.response(ticket, Response::new(200, answer.as_bytes()), now).unwrap();
+        assert_eq!(refresh_tokens(run.machine.cache()), ["RT-canary-1"], "{fault}");
     }
 }
 

@@ -1,0 +1,314 @@
+//! Whose tokens are whose: server, client and person, where OAuth tells them apart and where Microsoft does not.
+
+use crate::grants::*;
+use device_flow_core::{Account, Authority, GrantOrigin, Owner, Person, TokenCache, TokenResponse};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// Byte for byte what version 0.1.0 wrote after three sign-ins: at Entra, at a server with ID tokens, and at one without.
+const FORMER: &str = include_str!("files/device-flow-0.1.0.json");
+
+fn secrets(cache: &TokenCache, owner: Owner<'_>) -> (Option<String>, Vec<String>) {
+    (hit(cache, owner, "user.read", WRITTEN), refresh_tokens(cache, owner))
+}
+
+/// An answer that names this person by an ID token; or nobody, when there is no `sub`.
+fn answer(number: usize, sub: Option<&str>) -> TokenResponse {
+    let id_token = sub.map(|sub| jwt(&claims(json!({"sub": sub, "oid": null, "preferred_username": null}))));
+    granted(
+        "user.read",
+        json!({
+            "access_token": format!("AT-canary-{number}"), "refresh_token": format!("RT-canary-{number}"),
+            "id_token": id_token, "client_info": null
+        }),
+    )
+}
+
+fn origin<'a>(client_id: &'a str, authority: &'a Authority, person: Person<'a>) -> GrantOrigin<'a> {
+    GrantOrigin { client_id, authority, person, grant_type: Some("urn:ietf:params:oauth:grant-type:device_code") }
+}
+
+// K05: other than Microsoft, nobody folds.
+#[test]
+fn k05_servers_clients_and_people_that_differ_in_letter_case_have_nothing_in_common() {
+    let (upper, lower) = (Authority::at("https://as.example/Acme"), Authority::at("https://as.example/acme"));
+    let query = Authority::at("https://as.example/acme?tenant=1");
+    let owners = [
+        Owner { person: Person::Id("ada"), client_id: "app", authority: &lower },
+        Owner { person: Person::Id("ada"), client_id: "app", authority: &upper },
+        Owner { person: Person::Id("ada"), client_id: "app", authority: &query },
+        Owner { person: Person::Id("ada"), client_id: "App", authority: &lower },
+        Owner { person: Person::Id("Ada"), client_id: "app", authority: &lower },
+        Owner { person: Person::Slot("ada"), client_id: "app", authority: &lower },
+        Owner { person: Person::Slot(""), client_id: "app", authority: &lower },
+    ];
+    let mut cache = TokenCache::new();
+    for (number, owner) in owners.iter().enumerate() {
+        let sub = if let Person::Id(sub) = owner.person { Some(sub) } else { None };
+        cache.save(&answer(number, sub), &origin(owner.client_id, owner.authority, owner.person), at(WRITTEN));
+    }
+    assert_eq!(cache.accounts().len(), owners.len());
+    for (number, owner) in owners.into_iter().enumerate() {
+        let own = (Some(format!("AT-canary-{number}")), vec![format!("RT-canary-{number}")]);
+        assert_eq!(secrets(&cache, owner), own, "{owner:?}");
+    }
+    // The host is compared as the URL standard has it.
+    let shouted = Authority::at("HTTPS://AS.EXAMPLE:443/acme");
+    assert_eq!(secrets(&cache, Owner { authority: &shouted, ..owners[0] }).0.as_deref(), Some("AT-canary-0"));
+    assert!(cache.remove_account(owners[3]));
+    assert_eq!(cache.accounts().len(), owners.len() - 1);
+    assert_eq!(secrets(&cache, owners[0]).0.as_deref(), Some("AT-canary-0"));
+}
+
+// RFC 6749 §3.3: scopes are case-sensitive. Microsoft's are not.
+#[test]
+fn k05_scopes_that_differ_in_letter_case_are_two() {
+    let (mut cache, generic) = (TokenCache::new(), Authority::at("https://as.example"));
+    cache.save(&answer(1, Some("ada")), &origin("app", &generic, Person::Slot("")), at(WRITTEN));
+    let owner = Owner { person: Person::Id("ada"), client_id: "app", authority: &generic };
+    assert!(hit(&cache, owner, "user.read", WRITTEN).is_some());
+    assert!(hit(&cache, owner, "User.Read", WRITTEN).is_none());
+}
+
+// K03: a server that names nobody.
+#[test]
+fn k03_somebody_whom_the_server_does_not_name_is_the_slot_that_the_caller_names() {
+    let (mut cache, github) = (TokenCache::new(), Authority::at("https://github.com/login/oauth"));
+    for (number, slot) in ["work", "home", ""].into_iter().enumerate() {
+        let account = cache.save(&answer(number, None), &origin("app", &github, Person::Slot(slot)), at(WRITTEN));
+        let account = account.unwrap();
+        assert_eq!((account.slot(), account.person(), &*account.label()), (slot, Person::Slot(slot), slot));
+    }
+    let owner = |slot| Owner { person: Person::Slot(slot), client_id: "app", authority: &github };
+    assert_eq!(secrets(&cache, owner("work")).1, ["RT-canary-0"]);
+    assert!(cache.remove_account(owner("home")));
+    assert_eq!(secrets(&cache, owner("work")).1, ["RT-canary-0"]);
+    assert_eq!(secrets(&cache, owner("")).1, ["RT-canary-2"]);
+    assert_eq!(secrets(&cache, owner("home")), (None, vec![]));
+    assert_eq!(secrets(&cache, owner("elsewhere")), (None, vec![]));
+}
+
+// Microsoft's servers fold as every MSAL does.
+#[test]
+fn k05_at_microsoft_letter_case_and_the_name_of_the_cloud_do_not_matter() {
+    let (mut cache, public) = (TokenCache::new(), public());
+    sign_in(&mut cache, &public, json!({}), WRITTEN);
+    let (upper, alias) = (HOME.to_uppercase(), Authority::entra("STS.windows.net", TENANT));
+    let owner = Owner { person: Person::Id(&upper), client_id: "MY-CLIENT", authority: &alias };
+    assert!(secrets(&cache, owner).0.is_some());
+    assert_eq!(owner.key(), Owner { person: Person::Id(HOME), client_id: "my-client", authority: &public }.key());
+}
+
+fn names(json: &str) -> Vec<String> {
+    let accounts: Value = serde_json::from_str(json).unwrap();
+    let accounts = accounts["Account"].as_object().unwrap();
+    accounts.values().map(|account| account["environment"].as_str().unwrap().to_owned()).collect()
+}
+
+// What an MSAL may read holds Microsoft's accounts alone.
+#[test]
+fn accounts_of_other_servers_are_in_a_part_that_no_msal_reads() {
+    let mut cache = TokenCache::from_parts(PYTHON.as_bytes(), b"").unwrap();
+    assert!(!cache.is_misplaced() && cache.to_unshared_json().is_none());
+    let before = cache.to_shared_json().unwrap();
+    let gitlab = Authority::at("https://gitlab.example");
+    cache.save(&answer(1, Some("ada")), &origin("app", &gitlab, Person::Slot("")), at(WRITTEN));
+    assert_eq!(cache.to_shared_json().unwrap().expose(), before.expose(), "not a byte of the shared part has changed");
+    let unshared = cache.to_unshared_json().unwrap();
+    assert_eq!(names(unshared.expose()), ["https://gitlab.example"]);
+    let again = TokenCache::from_parts(before.expose().as_bytes(), unshared.expose().as_bytes()).unwrap();
+    assert!(!again.is_misplaced());
+    assert_eq!(again.accounts(), cache.accounts());
+    assert_eq!(again.to_unshared_json().unwrap().expose(), unshared.expose());
+    // A store that nobody else reads holds both.
+    let whole = TokenCache::from_json(again.to_json().expose().as_bytes()).unwrap();
+    assert_eq!(whole.accounts(), again.accounts());
+}
+
+#[test]
+fn what_version_0_1_0_wrote_is_found_and_moved_and_nothing_is_lost() {
+    let (gitlab, github) = (Authority::at("https://gitlab.example"), Authority::at("https://github.com/login/oauth"));
+    let of = |authority, person| Owner { person, client_id: "my-client", authority };
+    let mut cache = TokenCache::from_parts(FORMER.as_bytes(), b"").unwrap();
+    assert!(cache.is_misplaced());
+    let found = |cache: &TokenCache| {
+        (secrets(cache, of(&gitlab, Person::Id("42"))), secrets(cache, of(&github, Person::Slot("work"))))
+    };
+    let known = found(&cache);
+    assert_eq!(known.0, (Some("AT-canary-gitlab".into()), vec!["RT-canary-gitlab".into()]));
+    assert_eq!(known.1, (Some("AT-canary-github".into()), vec![]));
+    // K15: 0.1.0 invented an end in 2036.
+    let query = device_flow_core::AccessTokenQuery::scopes("user.read");
+    let github_token = cache.access_token(of(&github, Person::Slot("work")), query, at(WRITTEN)).unwrap();
+    assert_eq!(github_token.expires_on(), None);
+    let (shared, unshared) = (cache.to_shared_json().unwrap(), cache.to_unshared_json().unwrap());
+    assert_eq!(names(shared.expose()), ["login.windows.net"]);
+    assert_eq!(names(unshared.expose()).len(), 2);
+    let all = |json: &str| json.matches("\"secret\"").count();
+    assert_eq!(all(shared.expose()) + all(unshared.expose()), all(FORMER));
+    let moved = TokenCache::from_parts(shared.expose().as_bytes(), unshared.expose().as_bytes()).unwrap();
+    assert!(!moved.is_misplaced());
+    assert_eq!((found(&moved), moved.accounts()), (found(&cache), cache.accounts()));
+    // The next grant takes the owner's part over: one account, one refresh token, under the new name.
+    cache.save(&answer(9, Some("42")), &origin("my-client", &gitlab, Person::Slot("")), at(WRITTEN + 1));
+    assert_eq!(secrets(&cache, of(&gitlab, Person::Id("42"))).1, ["RT-canary-9"]);
+    cache.save(&answer(8, None), &origin("my-client", &github, Person::Slot("work")), at(WRITTEN + 1));
+    assert_eq!(secrets(&cache, of(&github, Person::Slot("home"))), (None, vec![]));
+    let mut environments = names(cache.to_unshared_json().unwrap().expose());
+    environments.sort();
+    assert_eq!(environments, ["https://github.com/login/oauth", "https://gitlab.example"]);
+}
+
+// One client takes over its part; what another client of the same server has stays there.
+#[test]
+fn what_version_0_1_0_wrote_for_another_client_stays() {
+    let gitlab = Authority::at("https://gitlab.example");
+    let mut former: Value = serde_json::from_str(FORMER).unwrap();
+    let mut other = former["RefreshToken"]["42-gitlab.example-refreshtoken-my-client---"].clone();
+    (other["client_id"], other["secret"]) = (json!("other"), json!("RT-canary-other"));
+    former["RefreshToken"]["other"] = other;
+    let mut cache = TokenCache::from_parts(former.to_string().as_bytes(), b"").unwrap();
+    cache.save(&answer(9, Some("42")), &origin("my-client", &gitlab, Person::Slot("")), at(WRITTEN));
+    let owner = |client_id| Owner { person: Person::Id("42"), client_id, authority: &gitlab };
+    assert_eq!(refresh_tokens(&cache, owner("my-client")), ["RT-canary-9"]);
+    assert!(cache.remove_account(owner("my-client")));
+    assert_eq!(refresh_tokens(&cache, owner("other")), ["RT-canary-other"]);
+    assert!(cache.accounts().iter().any(|account| account.home_account_id() == "42"), "its account, too");
+}
+
+const SERVERS: [&str; 5] = [
+    "https://as.example/a",
+    "https://as.example/A",
+    "https://as.example/a/",
+    "https://as.example/a?b",
+    "https://as.example:1/a",
+];
+const CLIENTS: [&str; 4] = ["app", "App", "app ", "app%20"];
+const PEOPLE: [Person<'static>; 6] = [
+    Person::Id("ada"),
+    Person::Id("Ada"),
+    Person::Id("ad"),
+    Person::Slot("ada"),
+    Person::Slot("Ada"),
+    Person::Slot(""),
+];
+
+type Which = (usize, usize, usize);
+
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    SignIn(Which),
+    Refresh(Which),
+    SignOut(Which),
+    /// The two writers exchange their parts.
+    Exchange,
+}
+
+fn deed() -> impl Strategy<Value = (usize, Deed)> {
+    let which = (0..SERVERS.len(), 0..CLIENTS.len(), 0..PEOPLE.len());
+    let deed = prop_oneof![
+        4 => which.clone().prop_map(Deed::SignIn),
+        4 => which.clone().prop_map(Deed::Refresh),
+        2 => which.prop_map(Deed::SignOut),
+        3 => Just(Deed::Exchange),
+    ];
+    (0..2_usize, deed)
+}
+
+const ANSWERS: usize = 30;
+
+/// Answers with secrets of their own, for each person.
+fn answers() -> &'static Vec<Vec<TokenResponse>> {
+    static ANSWERS_OF_ALL: OnceLock<Vec<Vec<TokenResponse>>> = OnceLock::new();
+    ANSWERS_OF_ALL.get_or_init(|| {
+        let of = |person: &Person<'static>| {
+            let sub = if let Person::Id(sub) = person { Some(*sub) } else { None };
+            (0..ANSWERS).map(|number| answer(number, sub)).collect()
+        };
+        PEOPLE.iter().map(of).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    // Two writers of one store: whatever they do and however they merge, nobody ever sees a token of another owner,
+    // though owners differ in one code point.
+    #[test]
+    fn no_owner_ever_sees_a_token_of_another(deeds in prop::collection::vec(deed(), 1..ANSWERS)) {
+        let servers = SERVERS.map(Authority::at);
+        let owner = |(server, client, person): Which| Owner { person: PEOPLE[person], client_id: CLIENTS[client], authority: &servers[server] };
+        let mut writers = [TokenCache::new(), TokenCache::new()];
+        let mut stored = (String::new(), String::new());
+        // Which owner each answer was for.
+        let mut given: BTreeMap<String, Which> = BTreeMap::new();
+        let mut signed_in: BTreeMap<Which, usize> = BTreeMap::new();
+        for (number, (writer, deed)) in deeds.into_iter().enumerate() {
+            let (cache, now) = (&mut writers[writer], at(WRITTEN + number as u64));
+            match deed {
+                Deed::SignIn(which) => {
+                    let (server, client, person) = which;
+                    let slot = if let Person::Slot(slot) = PEOPLE[person] { slot } else { "" };
+                    let account = cache.save(&answers()[person][number], &origin(CLIENTS[client], &servers[server], Person::Slot(slot)), now);
+                    prop_assert_eq!(account.as_ref().map(Account::person), Some(PEOPLE[person]));
+                    given.insert(format!("RT-canary-{number}"), which);
+                    signed_in.insert(which, number);
+                }
+                Deed::Refresh(which) => {
+                    let (server, client, person) = which;
+                    let refresh = GrantOrigin { grant_type: None, ..origin(CLIENTS[client], &servers[server], PEOPLE[person]) };
+                    if let [old] = &refresh_tokens(cache, owner(which))[..] {
+                        prop_assert_eq!(given.get(old), Some(&which));
+                        cache.save(&answers()[person][number], &refresh, now);
+                        given.insert(format!("RT-canary-{number}"), which);
+                    }
+                }
+                Deed::SignOut(which) => {
+                    let there = !refresh_tokens(cache, owner(which)).is_empty();
+                    prop_assert_eq!(cache.remove_account(owner(which)), there);
+                    prop_assert!(refresh_tokens(cache, owner(which)).is_empty());
+                }
+                Deed::Exchange => {
+                    cache.merge(TokenCache::from_parts(stored.0.as_bytes(), stored.1.as_bytes()).unwrap());
+                    let exposed = |part: Option<device_flow_core::Secret>| part.map_or(String::new(), |part| part.expose().to_owned());
+                    stored = (exposed(cache.to_shared_json()), exposed(cache.to_unshared_json()));
+                    prop_assert_eq!(&stored.0, "", "none of these is Microsoft's");
+                    cache.mark_saved();
+                }
+            }
+            for cache in &writers {
+                for server in 0..SERVERS.len() {
+                    for client in 0..CLIENTS.len() {
+                        for person in 0..PEOPLE.len() {
+                            let which = (server, client, person);
+                            let (access, refresh) = secrets(cache, owner(which));
+                            for token in access.map(|token| token.replace("AT", "RT")).iter().chain(&refresh) {
+                                prop_assert_eq!(given.get(token), Some(&which));
+                            }
+                            prop_assert!(refresh.len() <= 1);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    // The name of a lease: equal for the same owner alone.
+    #[test]
+    fn owners_have_one_key_each(one: (String, String, String, bool), other: (String, String, String, bool), same in any::<[bool; 4]>()) {
+        let other = (
+            if same[0] { one.0.clone() } else { other.0 },
+            if same[1] { one.1.clone() } else { other.1 },
+            if same[2] { one.2.clone() } else { other.2 },
+            if same[3] { one.3 } else { other.3 },
+        );
+        let authorities = [&one, &other].map(|owner| Authority::at(&format!("https://as.example/{}", owner.0)));
+        let key = |of: &(String, String, String, bool), authority| {
+            let person = if of.3 { Person::Id(&of.2) } else { Person::Slot(&of.2) };
+            Owner { person, client_id: &of.1, authority }.key()
+        };
+        prop_assert_eq!(key(&one, &authorities[0]) == key(&other, &authorities[1]), one == other);
+    }
+}
