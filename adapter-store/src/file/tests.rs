@@ -4,7 +4,7 @@
 use super::*;
 use crate::Change;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 use std::thread;
@@ -153,26 +153,24 @@ fn kill_at_each_point(before: Before, umask: &str) {
 fn f05_whatever_the_disk_refuses_the_old_is_kept_and_nothing_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (enospc, eio, eacces, erofs, edquot) = (28, 5, 13, 30, if cfg!(target_os = "linux") { 122 } else { 69 });
-    let mut cases = vec![
+    let mut cases = vec![("read", eio), ("rename", eio), ("write", eio), ("fsync", eio)];
+    cases.extend([("fchmod", eio), ("flock", eio), ("open", eacces), ("stat", eio), ("fsync-folder", eio)]);
+    // Where the file could be written in place, but that is refused, too.
+    let refusals = [
         ("create", eacces),
         ("create", erofs),
         ("create", enospc),
-        ("read", eio),
         ("rename", enospc),
-        ("rename", eio),
-    ];
-    cases.extend([
         ("write", enospc),
         ("write", edquot),
-        ("write", eio),
-        ("fsync", eio),
         ("fsync", edquot),
         ("fsync", enospc),
-    ]);
-    cases.extend([("fchmod", eio), ("flock", eio), ("open", eacces), ("stat", eio), ("fsync-folder", eio)]);
-    for (call, errno) in cases {
+    ];
+    let cases =
+        cases.into_iter().map(|case| (case, "")).chain(refusals.map(|case| (case, ", fail allocate-in-place 28")));
+    for ((call, errno), and) in cases {
         let path = prepare(folder.path(), Before::Stored);
-        let output = run_child(&path, &format!("fail {call} {errno}"), "022");
+        let output = run_child(&path, &format!("fail {call} {errno}{and}"), "022");
         let text = String::from_utf8_lossy(&output.stdout);
         let case = format!("{call} fails with {errno}: {text}");
         assert!(text.contains("error "), "{case}");
@@ -182,9 +180,62 @@ fn f05_whatever_the_disk_refuses_the_old_is_kept_and_nothing_is_shown() {
         let stored = fs::read(&path).unwrap();
         // It is renamed, but perhaps not durably.
         assert!(if call == "fsync-folder" { stored == new() } else { stored == OLD }, "{case}");
-        let mut left = names(path.parent().unwrap());
-        left.retain(|name| name.contains("tmp"));
-        assert!(left.is_empty(), "{left:?} {case}");
+        no_temporary_is_left(&path, &case);
+    }
+}
+
+fn no_temporary_is_left(path: &Path, case: &str) {
+    let mut left = names(path.parent().unwrap());
+    left.retain(|name| name.contains("tmp"));
+    assert!(left.is_empty(), "{left:?} {case}");
+}
+
+/// K09: no room for a second file, no right to make one, or a file that is mounted alone.
+#[test]
+fn k09_a_file_that_cannot_be_replaced_is_written_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (enospc, eacces, ebusy, eperm, erofs) = (28, 13, 16, 1, 30);
+    let cases = [
+        ("create", enospc),
+        ("create", eacces),
+        ("create", eperm),
+        ("create", erofs),
+        ("write", enospc),
+        ("fsync", enospc),
+        ("rename", ebusy),
+        ("rename", eperm),
+        ("rename", enospc),
+    ];
+    for (call, errno) in cases {
+        let path = prepare(folder.path(), Before::Stored);
+        let number = fs::metadata(&path).unwrap().ino();
+        let output = run_child(&path, &format!("fail {call} {errno}"), "022");
+        let case = format!("{call} fails with {errno}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("saved"), "{case}");
+        assert!(fs::read(&path).unwrap() == new(), "{case}");
+        assert_eq!((fs::metadata(&path).unwrap().ino(), mode(&path)), (number, 0o600), "{case}");
+        no_temporary_is_left(&path, &case);
+
+        // There is nothing to write in.
+        let path = prepare(folder.path(), Before::NoFolder);
+        let output = run_child(&path, &format!("fail {call} {errno}"), "022");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("error "), "{output:?}");
+        assert!(!path.exists());
+    }
+}
+
+/// K09.
+#[test]
+fn k09_a_write_in_place_that_fails_puts_the_old_back_and_says_that_the_file_may_be_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    for call in ["write-in-place", "ftruncate-in-place", "fsync-in-place"] {
+        let path = prepare(folder.path(), Before::Stored);
+        let output = run_child(&path, &format!("fail rename 16, fail {call} 5"), "022");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("cannot overwrite") && text.contains("damaged"), "{text}");
+        assert!(!text.contains("unharmed"), "{text}");
+        // What fails here fails for ever, so that the old is put back as far as that call.
+        assert!(fs::read(&path).unwrap().starts_with(OLD), "{call}");
     }
 }
 
