@@ -6,6 +6,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The step of a write in place, which alone can harm what was stored before.
+pub(crate) const OVERWRITE: &str = "overwrite";
+
 /// What a store refuses or fails to do. The text says what happened, and [`advice`](Self::advice) what to do about it.
 ///
 /// Neither holds a byte of what is stored. Paths are quoted and control characters in them escaped, so that the text is
@@ -71,10 +74,12 @@ pub enum StoreError {
         /// How large.
         bytes: u64,
     },
-    /// Another process, or another thread of this one, has held the lock for the whole time that we waited.
+    /// Another process, or another thread of this one, has held the lock or the lease for the whole time that we waited.
+    ///
+    /// Who cannot give up, because nothing else holds what is to save, calls the same function again.
     #[error("{holder} has held the lock {path:?} for more than {} s", .waited.as_secs())]
     Busy {
-        /// The lock file.
+        /// The file of the lock or the lease.
         path: PathBuf,
         /// Who holds it, as far as is known.
         holder: LockHolder,
@@ -169,6 +174,9 @@ impl StoreError {
         match self {
             Self::NoHome => "Set HOME to your home folder, name a file, or keep the tokens in memory for this run.",
             Self::NoFileName(_) => "Name a file in a folder of your own.",
+            Self::Io { step: OVERWRITE, .. } => {
+                "Check the disk; the file may be damaged, and then move it away and sign in again."
+            }
             Self::Io { source, .. } => io_advice(source),
             Self::NotAFile { .. } => "Move it away, or name another file.",
             Self::HardLinked { .. } => "Remove the other names, or copy the file and move the copy into its place.",
@@ -180,7 +188,7 @@ impl StoreError {
             }
             Self::TooLarge { .. } => "Move it away, or name another file.",
             Self::Busy { .. } => {
-                "Wait for that program to finish, or end it, and try again. If no such program runs, delete the lock file."
+                "Wait for that program to finish, or end it, and try again. A program that has ended holds nothing up: its lock is taken over."
             }
             Self::Changed { .. } => {
                 "Try again; if it happens often, close the other program or give it a file of its own."

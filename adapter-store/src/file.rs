@@ -1,8 +1,11 @@
-//! Owns the file store: it replaces a file as a whole, under a lock.
+//! Owns the file store: it replaces a file as a whole, or else writes it in place, under a lock.
 
-use crate::lock::Lock;
-use crate::os::{Dir, Stamp};
-use crate::{Contents, LOCK_TIMEOUT, Locked, Store, StoreError};
+mod lease;
+
+use crate::lock::{Lock, lease_prefix};
+use crate::os::{self, Dir, Purpose, Stamp, Temporary};
+use crate::{Contents, LOCK_TIMEOUT, Lease, Locked, Store, StoreError};
+use lease::{FileLease, Reserved, Room};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf, is_separator};
@@ -12,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Keeps the bytes in a file, which it replaces as a whole: a reader, or a computer that loses power, sees the old or
-/// the new one.
+/// the new one. Where no file can take its place, it writes in it; see [the crate documentation](crate#full-and-read-only-disks).
 ///
 /// Only this user can read or write the file (0600, and 0700 for a folder that it creates), from its first byte. See
 /// the [crate documentation](crate) for what is refused, and for the lock. Clones are the same store.
@@ -40,6 +43,9 @@ struct Place {
     folder: PathBuf,
     name: OsString,
 }
+
+/// The age at which a lease that a killed process has left behind is removed; until then it waits for its owner.
+const LEASE_FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 
 impl FileStore {
     /// The store in this file. Nothing is read or created yet.
@@ -71,6 +77,14 @@ impl FileStore {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.place.folder.join(&self.place.name)
+    }
+
+    /// As [`Store::lock`]; the first save uses the room.
+    fn lock_with(&self, room: Room) -> Result<Box<dyn Locked>, StoreError> {
+        let dir = Arc::new(Dir::create(&self.place.folder)?);
+        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout)?;
+        let (current, stamp) = self.read(&dir)?;
+        Ok(Box::new(LockedFile { store: self.clone(), dir, lock, current, stamp, room }))
     }
 
     fn read(&self, dir: &Dir) -> Result<(Option<Contents>, Option<Stamp>), StoreError> {
@@ -119,10 +133,19 @@ impl Store for FileStore {
     }
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
-        let dir = Arc::new(Dir::create(&self.place.folder)?);
-        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout)?;
-        let (current, stamp) = self.read(&dir)?;
-        Ok(Box::new(LockedFile { store: self.clone(), dir, lock, current, stamp }))
+        self.lock_with(Room::default())
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        Ok(Box::new(FileLease::take(self, owner, patience)?))
+    }
+
+    /// `<file>.unshared`, which no MSAL reads.
+    fn unshared(&self) -> Option<Box<dyn Store>> {
+        let mut name = self.place.name.clone();
+        name.push(".unshared");
+        let place = Arc::new(Place { folder: self.place.folder.clone(), name });
+        Some(Box::new(Self { place, ..self.clone() }))
     }
 }
 
@@ -132,6 +155,7 @@ struct LockedFile {
     lock: Lock,
     current: Option<Contents>,
     stamp: Option<Stamp>,
+    room: Room,
 }
 
 impl LockedFile {
@@ -149,16 +173,44 @@ impl LockedFile {
         Err(StoreError::Changed { path: self.store.path() })
     }
 
-    fn replace(&mut self, temporary: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
-        self.dir.write_file(temporary, contents)?;
-        self.check_unchanged()?;
-        self.dir.rename(temporary, self.name())
+    fn replace(&mut self, contents: &[u8]) -> Result<(), StoreError> {
+        // What was reserved may be gone, or be in a folder that has been replaced.
+        let mut reserved = match self.room.take().filter(|reserved| reserved.file.is_in(&self.dir)) {
+            Some(reserved) => reserved,
+            None => Reserved::of(Temporary::create(&self.dir, || self.store.place.temporary())?),
+        };
+        reserved.file.fill(contents)?;
+        if let Err(error) = self.check_unchanged() {
+            // Another try may follow.
+            self.room.give_back(reserved);
+            return Err(error);
+        }
+        reserved.file.rename_to(self.name())
     }
 
-    /// Removes the temporary files of processes that were killed, since they hold tokens. A failure of this is ignored.
+    /// Writes in place, if it can; if not, the error is that of the other way.
+    fn overwrite(&mut self, contents: &[u8], refused: StoreError) -> Result<(), StoreError> {
+        self.check_unchanged()?;
+        let path = self.store.path();
+        let Ok(Some((file, _))) = self.dir.open_file(self.name(), Purpose::Write) else { return Err(refused) };
+        if os::make_room(&file, u64::try_from(contents.len()).unwrap_or(u64::MAX)).is_err() {
+            return Err(refused);
+        }
+        os::overwrite(&file, &path, contents).inspect_err(|_| {
+            // What was there still has its place on the disk.
+            let _ = os::overwrite(&file, &path, self.current.as_deref().unwrap_or_default());
+        })
+    }
+
+    /// Removes the temporary files of processes that were killed, since they hold tokens, and leases that nobody has
+    /// touched for long. A failure of this is ignored.
     fn sweep(&self) {
-        for name in self.dir.names(&self.store.place.prefix()).unwrap_or_default() {
-            let _ = self.dir.remove(&name);
+        let temporary = self.store.place.prefix();
+        for name in self.dir.names(&temporary).unwrap_or_default() {
+            let _ = self.dir.remove_abandoned(&name, None);
+        }
+        for name in self.dir.names(&lease_prefix(self.name())).unwrap_or_default() {
+            let _ = self.dir.remove_abandoned(&name, Some(LEASE_FORGOTTEN));
         }
     }
 }
@@ -175,10 +227,9 @@ impl Locked for LockedFile {
 
     fn save(&mut self, contents: Contents) -> Result<(), StoreError> {
         self.sweep();
-        let temporary = self.store.place.temporary();
-        if let Err(error) = self.replace(&temporary, &contents) {
-            let _ = self.dir.remove(&temporary);
-            return Err(error);
+        match self.replace(&contents) {
+            Err(error) if os::is_refused_by_folder(&error) => self.overwrite(&contents, error)?,
+            outcome => outcome?,
         }
         self.current = Some(contents);
         // Only now, because a rename changes the ctime.
@@ -189,8 +240,13 @@ impl Locked for LockedFile {
     fn remove(&mut self) -> Result<(), StoreError> {
         self.sweep();
         self.check_unchanged()?;
-        self.dir.remove(self.name())?;
-        (self.current, self.stamp) = (None, None);
+        match self.dir.remove(self.name()) {
+            // An empty file holds nothing.
+            Err(error) if os::is_refused_by_folder(&error) => self.overwrite(b"", error)?,
+            outcome => outcome?,
+        }
+        self.current = None;
+        self.stamp = self.dir.stamp(self.name())?;
         self.dir.sync()
     }
 }

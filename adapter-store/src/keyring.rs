@@ -1,11 +1,12 @@
 //! Owns the keyring store: it splits bytes of any length into entries that each system accepts, and limits the time of
 //! an answer.
 
-use crate::lock::Lock;
+use crate::lock::{LeaseFile, Lock, lease_name};
 use crate::os::Dir;
-use crate::{Contents, KeyringFailure, LOCK_TIMEOUT, Locked, Store, StoreError};
+use crate::{Contents, KeyringFailure, LOCK_TIMEOUT, Lease, Locked, Store, StoreError};
 use keyring_core::{CredentialStore, Entry, Error};
 use std::collections::hash_map::RandomState;
+use std::ffi::OsStr;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ const ROUNDS: usize = 4;
 ///
 /// Contents that are longer than an entry are split: the entry of the user is a list of parts, which is written last,
 /// so that a reader sees the old or the new contents. Keyrings have no lock, so a file is used, `<lock>.lockfile`, as
-/// in MSAL's extensions. The entries themselves are not MSAL's, which have a different name in each of its languages.
+/// in MSAL's extensions; its leases are beside it. The entries themselves are not MSAL's, which have a different name in each of its languages.
 ///
 /// There is no fallback to a file.
 #[derive(Clone)]
@@ -81,6 +82,13 @@ impl KeyringStore {
         // Ask now, so that a locked keyring is found before anybody has signed in.
         store.manifest()?;
         Ok(store)
+    }
+
+    /// The folder of the lock, and the name of the file that it is beside.
+    fn lock_place(&self) -> Result<(Arc<Dir>, &OsStr), StoreError> {
+        let name = self.lock.file_name().ok_or_else(|| StoreError::NoFileName(self.lock.clone()))?;
+        let folder = self.lock.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok((Arc::new(Dir::create(folder)?), name))
     }
 
     fn ask<T: Send + 'static>(
@@ -250,11 +258,34 @@ impl Store for KeyringStore {
     }
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
-        let name = self.lock.file_name().ok_or_else(|| StoreError::NoFileName(self.lock.clone()))?;
-        let folder = self.lock.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let lock = Lock::take(&Arc::new(Dir::create(folder)?), name, LOCK_TIMEOUT)?;
+        let (dir, name) = self.lock_place()?;
+        let lock = Lock::take(&dir, name, LOCK_TIMEOUT)?;
         let (current, manifest) = self.read()?;
         Ok(Box::new(LockedKeyring { store: self.clone(), lock, current, manifest }))
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        let (dir, name) = self.lock_place()?;
+        let held = LeaseFile::take(&dir, lease_name(name, owner), patience)?;
+        Ok(Box::new(LeasedKeyring { store: self.clone(), _held: held }))
+    }
+}
+
+struct LeasedKeyring {
+    store: KeyringStore,
+    _held: LeaseFile,
+}
+
+impl Lease for LeasedKeyring {
+    /// No keyring has room to reserve. Something is written and removed, so that one that is locked is found now.
+    fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
+        let entry = format!("{} room", self.store.user);
+        self.store.set(entry.clone(), Zeroizing::new(vec![b' '; bytes.clamp(1, self.store.part)]))?;
+        self.store.delete(entry)
+    }
+
+    fn lock(&mut self) -> Result<Box<dyn Locked>, StoreError> {
+        self.store.lock()
     }
 }
 

@@ -116,12 +116,14 @@ const ROUNDS: usize = 5;
 /// [`StoreError::other`]:
 ///
 /// ```
-/// use device_flow_store::{Contents, Locked, Store, StoreError};
+/// use device_flow_store::{Contents, Lease, Locked, Store, StoreError};
 /// # use std::sync::Arc;
+/// use std::time::Duration;
 /// # struct Database;
 /// # impl Database {
 /// #     fn select(&self, user: &str) -> Result<Option<Vec<u8>>, std::io::Error> { Ok(None) }
 /// #     fn lock(&self, user: &str) -> Result<RowLock, std::io::Error> { Ok(RowLock(())) }
+/// #     fn advisory_lock(&self, name: String, _: Duration) -> Result<RowLock, std::io::Error> { Ok(RowLock(())) }
 /// #     fn upsert(&self, user: &str, row: &[u8]) -> Result<(), std::io::Error> { Ok(()) }
 /// #     fn delete(&self, user: &str) -> Result<(), std::io::Error> { Ok(()) }
 /// # }
@@ -142,6 +144,28 @@ const ROUNDS: usize = 5;
 ///         // Such as a transaction with SELECT … FOR UPDATE, or an advisory lock with a time limit.
 ///         let lock = self.database.lock(&self.user).map_err(StoreError::other)?;
 ///         Ok(Box::new(LockedRow { current: self.load()?, store: self.clone(), _lock: lock }))
+///     }
+///
+///     fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+///         // On a connection of its own, so that it ends with the process. Time over is a `StoreError::Busy`.
+///         let lock = self.database.advisory_lock(format!("{} {owner}", self.user), patience);
+///         Ok(Box::new(RowLease { store: self.clone(), _lock: lock.map_err(StoreError::other)? }))
+///     }
+/// }
+///
+/// struct RowLease {
+///     store: RowStore,
+///     _lock: RowLock,
+/// }
+///
+/// impl Lease for RowLease {
+///     fn reserve(&mut self, _bytes: usize) -> Result<(), StoreError> {
+///         // Better: write and roll back, so that a database that is read-only now is found now.
+///         self.store.load().map(drop)
+///     }
+///
+///     fn lock(&mut self) -> Result<Box<dyn Locked>, StoreError> {
+///         self.store.lock()
 ///     }
 /// }
 ///
@@ -182,11 +206,28 @@ pub trait Store: Send + Sync {
     fn load(&self) -> Result<Option<Contents>, StoreError>;
 
     /// Waits for the lock, then loads. The result is the only thing that can save, and dropping it releases the lock.
+    /// Hold it to load, merge and save alone, and never while you wait for anything else: all others wait for you.
     /// Blocks its thread.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when another process holds the lock for too long; else as [`load`](Self::load).
+    /// [`StoreError::Busy`] when another process holds the lock for too long; else as [`load`](Self::load). Who has
+    /// something that must not get lost, such as a refresh token that works once, asks again as long as it takes.
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError>;
+
+    /// Waits, `patience` at most, for the lease of an owner: whoever holds it may do what takes long, such as a request
+    /// for new tokens of that owner. One holds it at a time, across threads and processes; the leases of other owners
+    /// are independent. Dropping the result gives it back. Blocks its thread.
+    ///
+    /// `owner` is any text that stays the same. It is not stored, and only compared with other owners of this store.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when it is held by another for longer than `patience`; with a patience of zero, at once.
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError>;
+
+    /// Where contents go that no other program may see; `None`: here, because nobody else reads this store.
+    fn unshared(&self) -> Option<Box<dyn Store>> {
+        None
+    }
 
     /// Load, change, save, under the lock.
     ///
@@ -222,6 +263,25 @@ pub enum Change {
     Save(Contents),
     /// Remove what is stored.
     Remove,
+}
+
+/// A [lease](Store::lease) of a [`Store`], held. Dropping it gives it back.
+#[must_use = "the lease is given back at once when this is dropped"]
+pub trait Lease: Send {
+    /// Reserves room for a save of that many bytes, in place of what was reserved before. It is kept until the next
+    /// save through this lease, or until the lease is given back.
+    ///
+    /// # Errors
+    /// When such a save would fail, as far as can be known now. The lease is still held, and whoever holds it decides
+    /// whether to go on.
+    fn reserve(&mut self, bytes: usize) -> Result<(), StoreError>;
+
+    /// The lock of the store, as by [`Store::lock`]. A save through it uses the reserved room, and works for more than
+    /// was reserved if there is more.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    fn lock(&mut self) -> Result<Box<dyn Locked>, StoreError>;
 }
 
 /// A [`Store`] whose lock is held, for changes. Dropping it releases the lock.

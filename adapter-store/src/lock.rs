@@ -1,5 +1,5 @@
-//! Owns the lock of a file between processes: our own, and that of MSAL's extensions. The crate documentation explains
-//! both.
+//! Owns the lock of a file between processes: our own, and that of MSAL's extensions; and leases. The crate
+//! documentation explains them.
 
 #[cfg(unix)]
 mod author;
@@ -9,14 +9,34 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::Lock;
+pub(crate) use unix::{LeaseFile, Lock};
 #[cfg(windows)]
-pub(crate) use windows::Lock;
+pub(crate) use windows::{LeaseFile, Lock};
 
 use crate::{LockHolder, StoreError};
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// The beginning of the names of the leases of this file's store.
+pub(crate) fn lease_prefix(file: &OsStr) -> OsString {
+    beside(file, ".lease-")
+}
+
+/// The name of an owner's lease. Two owners with one hash wait for each other, which does no harm.
+pub(crate) fn lease_name(file: &OsStr, owner: &str) -> OsString {
+    // FNV-1a, because the name must be the same in every version of this crate and of Rust.
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = owner.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    beside(&lease_prefix(file), &format!("{hash:016x}"))
+}
+
+fn beside(file: &OsStr, extension: &str) -> OsString {
+    let mut name = file.to_owned();
+    name.push(extension);
+    name
+}
 
 /// Waits in small steps that grow, until a timeout that is [`StoreError::Busy`].
 struct Wait {

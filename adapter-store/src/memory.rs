@@ -1,9 +1,11 @@
 //! Owns the memory store, whose contents end with the process.
 
-use crate::{Contents, LOCK_TIMEOUT, LockHolder, Locked, Store, StoreError};
+use crate::{Contents, LOCK_TIMEOUT, Lease, LockHolder, Locked, Store, StoreError};
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::process;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Keeps the bytes in the memory of this process. Clones are the same store.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     locked: bool,
+    /// The owners whose leases are held.
+    leased: HashSet<String>,
     contents: Option<Contents>,
 }
 
@@ -25,6 +29,21 @@ impl Shared {
     // Nothing that can panic runs while the mutex is held, so even a poisoned one is consistent.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, once `held` is no longer true of it.
+    fn wait_while(
+        &self,
+        patience: Duration,
+        held: impl Fn(&State) -> bool,
+    ) -> Result<MutexGuard<'_, State>, StoreError> {
+        let waited = self.released.wait_timeout_while(self.state(), patience, |state| held(state));
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if held(&state) {
+            let holder = LockHolder { pid: Some(process::id()), name: String::new() };
+            return Err(StoreError::Busy { path: PathBuf::from("memory"), holder, waited: patience });
+        }
+        Ok(state)
     }
 }
 
@@ -42,16 +61,41 @@ impl Store for MemoryStore {
     }
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
-        let waited = self.0.released.wait_timeout_while(self.0.state(), LOCK_TIMEOUT, |state| state.locked);
-        let (mut state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        if timeout.timed_out() {
-            let holder = LockHolder { pid: Some(process::id()), name: String::new() };
-            return Err(StoreError::Busy { path: PathBuf::from("memory"), holder, waited: LOCK_TIMEOUT });
-        }
+        let mut state = self.0.wait_while(LOCK_TIMEOUT, |state| state.locked)?;
         state.locked = true;
         let current = state.contents.clone();
         drop(state);
         Ok(Box::new(LockedMemory { shared: Arc::clone(&self.0), current }))
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        let mut state = self.0.wait_while(patience, |state| state.leased.contains(owner))?;
+        state.leased.insert(owner.to_owned());
+        drop(state);
+        Ok(Box::new(LeasedMemory { store: self.clone(), owner: owner.to_owned() }))
+    }
+}
+
+struct LeasedMemory {
+    store: MemoryStore,
+    owner: String,
+}
+
+impl Lease for LeasedMemory {
+    /// A program that gets no memory ends anyway.
+    fn reserve(&mut self, _bytes: usize) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn lock(&mut self) -> Result<Box<dyn Locked>, StoreError> {
+        self.store.lock()
+    }
+}
+
+impl Drop for LeasedMemory {
+    fn drop(&mut self) {
+        self.store.0.state().leased.remove(&self.owner);
+        self.store.0.released.notify_all();
     }
 }
 
@@ -86,6 +130,7 @@ impl Locked for LockedMemory {
 impl Drop for LockedMemory {
     fn drop(&mut self) {
         self.shared.state().locked = false;
-        self.shared.released.notify_one();
+        // All, because some wait for a lease.
+        self.shared.released.notify_all();
     }
 }

@@ -2,7 +2,7 @@
 //! processes.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
-use device_flow_store::{Change, Contents, FileStore, Locked, MemoryStore, Store, StoreError};
+use device_flow_store::{Change, Contents, FileStore, Lease, Locked, MemoryStore, Store, StoreError};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -211,6 +211,10 @@ fn a_store_of_another_kind_fails_in_its_own_words() {
         fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
             Err(StoreError::Other { source: "the vault is sealed".into(), advice: "Unseal the vault." })
         }
+
+        fn lease(&self, _owner: &str, _patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+            Err(StoreError::other("the vault is sealed"))
+        }
     }
     let failed = error(Vault.load().unwrap_err());
     assert_eq!(failed.to_string(), "the store of tokens failed: the vault is sealed");
@@ -218,4 +222,6 @@ fn a_store_of_another_kind_fails_in_its_own_words() {
     assert!(failed.advice().contains("memory"), "{}", failed.advice());
     let failed = Vault.update(&mut |_| Change::Keep).unwrap_err();
     assert_eq!(failed.advice(), "Unseal the vault.");
+    // A store of which nobody has said otherwise is read by nobody else.
+    assert!(Vault.unshared().is_none());
 }

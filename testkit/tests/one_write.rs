@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use device_flow_blocking::{
-    Accounts, Cancel, Contents, Http, Locked, MemoryStore, SignInRequest, Store, StoreError, run,
+    Accounts, Cancel, Contents, Http, Lease, Locked, MemoryStore, SignInRequest, Store, StoreError, run,
 };
 use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::scaled::Scaled;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Counts the saves.
 #[derive(Clone, Default)]
@@ -23,6 +24,25 @@ impl Store for Counted {
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         Ok(Box::new(CountedLock { inner: self.inner.lock()?, saves: Arc::clone(&self.saves) }))
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        Ok(Box::new(CountedLease { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
+    }
+}
+
+struct CountedLease {
+    inner: Box<dyn Lease>,
+    store: Counted,
+}
+
+impl Lease for CountedLease {
+    fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.inner.reserve(bytes)
+    }
+
+    fn lock(&mut self) -> Result<Box<dyn Locked>, StoreError> {
+        self.store.lock()
     }
 }
 

@@ -4,11 +4,16 @@
 use super::*;
 use crate::Change;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 use std::thread;
 use std::time::Instant;
+
+const OWNER: &str = "ada";
+
+/// What is not free now is busy.
+const NOW: Duration = Duration::ZERO;
 
 const OLD: &[u8] = b"{\"the old\": \"canary\"}";
 
@@ -24,15 +29,32 @@ fn child() {
     let umask = std::env::var("DEVICE_FLOW_STORE_UMASK").unwrap();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(&umask, 8).unwrap()));
     let store = FileStore::new(path).unwrap();
-    match store.update(&mut |_| Change::Save(new().into())) {
+    let role = std::env::var("DEVICE_FLOW_STORE_ROLE").unwrap_or_default();
+    match if role == "lease" { save_under_a_lease(&store) } else { save(&store, &new()) } {
         Ok(()) => println!("saved"),
         Err(error) => println!("error {error} | {} | {error:?}", error.advice()),
     }
 }
 
+fn save(store: &FileStore, contents: &[u8]) -> Result<(), StoreError> {
+    store.update(&mut |_| Change::Save(contents.to_vec().into()))
+}
+
+/// As in a refresh.
+fn save_under_a_lease(store: &FileStore) -> Result<(), StoreError> {
+    let mut lease = store.lease(OWNER, NOW)?;
+    lease.reserve(new().len())?;
+    lease.lock()?.save(new().into())
+}
+
 fn run_child(path: &Path, fault: &str, umask: &str) -> Output {
+    run_role("", path, fault, umask)
+}
+
+fn run_role(role: &str, path: &Path, fault: &str, umask: &str) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "file::tests::child", "--ignored", "--nocapture"]);
+    command.env("DEVICE_FLOW_STORE_ROLE", role);
     command.env("DEVICE_FLOW_STORE_CHILD", path).env("DEVICE_FLOW_STORE_FAULT", fault);
     command.env("DEVICE_FLOW_STORE_UMASK", umask).output().unwrap()
 }
@@ -67,9 +89,11 @@ fn prepare(folder: &Path, before: Before) -> PathBuf {
         let mut dead = Command::new("true").spawn().unwrap();
         dead.wait().unwrap();
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let author = format!("{} device-flow-store {host}", dead.id());
         for (name, text) in [
-            ("tokens.json.lockfile", format!("{} device-flow-store {host}", dead.id())),
-            (".tokens.json.tmp-1-0", "half a can".to_owned()),
+            ("tokens.json.lockfile".into(), author.clone()),
+            (crate::lock::lease_name("tokens.json".as_ref(), OWNER), author),
+            (".tokens.json.tmp-1-0".into(), "half a can".to_owned()),
         ] {
             let name = path.with_file_name(name);
             fs::write(&name, text).unwrap();
@@ -91,19 +115,30 @@ fn f04_killed_between_any_two_calls_the_file_is_whole_and_private_and_the_lock_r
     ];
     thread::scope(|scope| {
         for (before, umask) in cases {
-            scope.spawn(move || kill_at_each_point(before, umask));
+            scope.spawn(move || kill_at_each_point("", before, umask));
         }
     });
 }
 
-fn kill_at_each_point(before: Before, umask: &str) {
+/// K07, K09.
+#[test]
+fn k07_killed_at_any_point_between_lease_and_give_back_its_lease_is_free_at_once_and_its_room_is_removed() {
+    let cases = [(Before::NoFolder, "077"), (Before::Stored, "277"), (Before::Wreck, "022")];
+    thread::scope(|scope| {
+        for (before, umask) in cases {
+            scope.spawn(move || kill_at_each_point("lease", before, umask));
+        }
+    });
+}
+
+fn kill_at_each_point(role: &str, before: Before, umask: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (mut points, mut saw_old, mut saw_new) = (0, 0, 0);
     loop {
         let path = prepare(folder.path(), before);
         let made = path.parent().unwrap().to_owned();
-        let output = run_child(&path, &format!("kill {points}"), umask);
-        let case = format!("{before:?}, umask {umask}, killed at {points}");
+        let output = run_role(role, &path, &format!("kill {points}"), umask);
+        let case = format!("{role} {before:?}, umask {umask}, killed at {points}");
         for name in names(&made) {
             let mode = mode(&made.join(&name));
             assert_eq!(mode & !0o600, 0, "{case}: {name} has mode {mode:o}");
@@ -111,7 +146,7 @@ fn kill_at_each_point(before: Before, umask: &str) {
         assert!(!made.exists() || mode(&made) & !0o700 == 0, "{case}");
         if output.status.success() {
             assert!(String::from_utf8_lossy(&output.stdout).contains("saved"), "{case}: {output:?}");
-            assert_eq!(names(&made), ["tokens.json", "tokens.json.flock"], "{case}");
+            no_more_than_the_store_is_left(&path, role, &case);
             break;
         }
         assert_eq!(output.status.signal(), Some(9), "{case}: {output:?}");
@@ -125,6 +160,10 @@ fn kill_at_each_point(before: Before, umask: &str) {
                 saw_new += 1;
             }
         }
+        if role == "lease" {
+            let mut lease = store.lease(OWNER, NOW).unwrap_or_else(|error| panic!("{case}: {error}"));
+            lease.reserve(100).unwrap_or_else(|error| panic!("{case}: {error}"));
+        }
         let (start, stored) = (Instant::now(), store.load().unwrap());
         let mut seen = None;
         store
@@ -137,7 +176,7 @@ fn kill_at_each_point(before: Before, umask: &str) {
         assert!(start.elapsed() < Duration::from_secs(7), "{case}: {:?}", start.elapsed());
         assert_eq!(seen.as_deref(), stored.as_deref(), "{case}");
         assert_eq!(store.load().unwrap().as_deref(), Some(&b"after"[..]), "{case}");
-        assert_eq!(names(&made), ["tokens.json", "tokens.json.flock"], "{case}");
+        no_more_than_the_store_is_left(&path, role, &case);
         assert_eq!(mode(&path), 0o600, "{case}");
         points += 1;
     }
@@ -148,31 +187,90 @@ fn kill_at_each_point(before: Before, umask: &str) {
     println!("{before:?}: killed at {points} points; {saw_old} times the old, {saw_new} times the new");
 }
 
+/// A wreck's lease waits for its owner.
+fn no_more_than_the_store_is_left(path: &Path, role: &str, case: &str) {
+    let mut left = names(path.parent().unwrap());
+    left.retain(|name| role == "lease" || !name.contains(".lease-"));
+    assert_eq!(left, ["tokens.json", "tokens.json.flock"], "{case}");
+}
+
+/// K09: then the file may be neither the old nor the new, but its size and its end come last, and the next save works.
+#[test]
+fn k09_killed_at_any_point_of_a_write_in_place_the_file_stays_private_and_the_next_save_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut points, mut saw_old, mut saw_both, mut saw_new) = (0, 0, 0, 0);
+    let shorter = &new()[..30_000];
+    loop {
+        let path = prepare(folder.path(), Before::Stored);
+        let longer = b"the old canary ".repeat(3_100);
+        save(&FileStore::new(&path).unwrap(), &longer).unwrap();
+        let number = fs::metadata(&path).unwrap().ino();
+        // The file is mounted alone.
+        let output = run_role("", &path, &format!("kill {points}, fail rename 16"), "022");
+        let contents = fs::read(&path).unwrap();
+        assert_eq!((mode(&path), fs::metadata(&path).unwrap().ino()), (0o600, number));
+        match contents {
+            contents if contents == new() => saw_new += 1,
+            contents if contents == longer => saw_old += 1,
+            contents => {
+                assert_eq!(contents.len(), longer.len());
+                saw_both += 1;
+            }
+        }
+        let store = FileStore::new(&path).unwrap();
+        save(&store, shorter).unwrap();
+        assert!(*store.load().unwrap().unwrap() == *shorter);
+        no_more_than_the_store_is_left(&path, "", &format!("killed at {points}"));
+        if output.status.success() {
+            break;
+        }
+        points += 1;
+    }
+    assert!(points >= 20 && saw_old >= 10 && saw_both >= 2 && saw_new >= 3, "{points} {saw_old} {saw_both} {saw_new}");
+}
+
+/// K07, F10: on a file system without locks, a lease is known to be held by its file, its process, and its being touched.
+#[test]
+fn k07_without_locks_of_the_file_system_a_lease_is_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = prepare(folder.path(), Before::Stored);
+    let output = run_role("lease", &path, "fail flock 37", "022");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("saved"), "{output:?}");
+    assert!(fs::read(&path).unwrap() == new());
+    no_more_than_the_store_is_left(&path, "lease", "without locks");
+    // Its process lives; nothing else says so.
+    let lease = path.with_file_name(crate::lock::lease_name("tokens.json".as_ref(), OWNER));
+    let author = |pid| format!("{pid} device-flow-store {}", rustix::system::uname().nodename().to_string_lossy());
+    fs::write(&lease, author(std::process::id())).unwrap();
+    let output = run_role("lease", &path, "fail flock 37", "022");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
+    assert!(lease.exists());
+}
+
 /// F05.
 #[test]
 fn f05_whatever_the_disk_refuses_the_old_is_kept_and_nothing_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (enospc, eio, eacces, erofs, edquot) = (28, 5, 13, 30, if cfg!(target_os = "linux") { 122 } else { 69 });
-    let mut cases = vec![
+    let mut cases = vec![("read", eio), ("rename", eio), ("write", eio), ("fsync", eio)];
+    cases.extend([("fchmod", eio), ("flock", eio), ("open", eacces), ("stat", eio), ("fsync-folder", eio)]);
+    // Where the file could be written in place, but that is refused, too.
+    let refusals = [
         ("create", eacces),
         ("create", erofs),
         ("create", enospc),
-        ("read", eio),
         ("rename", enospc),
-        ("rename", eio),
-    ];
-    cases.extend([
         ("write", enospc),
         ("write", edquot),
-        ("write", eio),
-        ("fsync", eio),
         ("fsync", edquot),
         ("fsync", enospc),
-    ]);
-    cases.extend([("fchmod", eio), ("flock", eio), ("open", eacces), ("stat", eio), ("fsync-folder", eio)]);
-    for (call, errno) in cases {
+    ];
+    let cases =
+        cases.into_iter().map(|case| (case, "")).chain(refusals.map(|case| (case, ", fail allocate-in-place 28")));
+    for ((call, errno), and) in cases {
         let path = prepare(folder.path(), Before::Stored);
-        let output = run_child(&path, &format!("fail {call} {errno}"), "022");
+        let output = run_child(&path, &format!("fail {call} {errno}{and}"), "022");
         let text = String::from_utf8_lossy(&output.stdout);
         let case = format!("{call} fails with {errno}: {text}");
         assert!(text.contains("error "), "{case}");
@@ -182,9 +280,62 @@ fn f05_whatever_the_disk_refuses_the_old_is_kept_and_nothing_is_shown() {
         let stored = fs::read(&path).unwrap();
         // It is renamed, but perhaps not durably.
         assert!(if call == "fsync-folder" { stored == new() } else { stored == OLD }, "{case}");
-        let mut left = names(path.parent().unwrap());
-        left.retain(|name| name.contains("tmp"));
-        assert!(left.is_empty(), "{left:?} {case}");
+        no_temporary_is_left(&path, &case);
+    }
+}
+
+fn no_temporary_is_left(path: &Path, case: &str) {
+    let mut left = names(path.parent().unwrap());
+    left.retain(|name| name.contains("tmp"));
+    assert!(left.is_empty(), "{left:?} {case}");
+}
+
+/// K09: no room for a second file, no right to make one, or a file that is mounted alone.
+#[test]
+fn k09_a_file_that_cannot_be_replaced_is_written_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (enospc, eacces, ebusy, eperm, erofs) = (28, 13, 16, 1, 30);
+    let cases = [
+        ("create", enospc),
+        ("create", eacces),
+        ("create", eperm),
+        ("create", erofs),
+        ("write", enospc),
+        ("fsync", enospc),
+        ("rename", ebusy),
+        ("rename", eperm),
+        ("rename", enospc),
+    ];
+    for (call, errno) in cases {
+        let path = prepare(folder.path(), Before::Stored);
+        let number = fs::metadata(&path).unwrap().ino();
+        let output = run_child(&path, &format!("fail {call} {errno}"), "022");
+        let case = format!("{call} fails with {errno}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("saved"), "{case}");
+        assert!(fs::read(&path).unwrap() == new(), "{case}");
+        assert_eq!((fs::metadata(&path).unwrap().ino(), mode(&path)), (number, 0o600), "{case}");
+        no_temporary_is_left(&path, &case);
+
+        // There is nothing to write in.
+        let path = prepare(folder.path(), Before::NoFolder);
+        let output = run_child(&path, &format!("fail {call} {errno}"), "022");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("error "), "{output:?}");
+        assert!(!path.exists());
+    }
+}
+
+/// K09.
+#[test]
+fn k09_a_write_in_place_that_fails_puts_the_old_back_and_says_that_the_file_may_be_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    for call in ["write-in-place", "ftruncate-in-place", "fsync-in-place"] {
+        let path = prepare(folder.path(), Before::Stored);
+        let output = run_child(&path, &format!("fail rename 16, fail {call} 5"), "022");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains("cannot overwrite") && text.contains("damaged"), "{text}");
+        assert!(!text.contains("unharmed"), "{text}");
+        // What fails here fails for ever, so that the old is put back as far as that call.
+        assert!(fs::read(&path).unwrap().starts_with(OLD), "{call}");
     }
 }
 

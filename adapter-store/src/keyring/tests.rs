@@ -190,3 +190,44 @@ fn a_keyring_that_was_changed_by_someone_who_takes_no_lock_is_not_overwritten() 
     assert_eq!(store.load().unwrap().as_deref(), Some(&b"both"[..]));
     assert!(!format!("{store:?}").contains("both"));
 }
+
+#[test]
+fn k08_a_reservation_finds_a_locked_keyring_and_leaves_nothing_behind() {
+    let (keyring, folder) = (mock::Store::new().unwrap(), tempfile::tempdir().unwrap());
+    let store = on(&keyring, &folder, 138);
+    save(&store, OLD).unwrap();
+    let mut lease = store.lease("ada", Duration::ZERO).unwrap();
+    for bytes in [0, 1, 10_000_000] {
+        lease.reserve(bytes).unwrap();
+    }
+    assert_eq!(entries(&keyring).len(), 2, "{:?}", entries(&keyring));
+    // Each call in turn meets a keyring that was locked meanwhile.
+    for calls_left in [0, 1] {
+        let failing = Failing { inner: keyring.clone(), calls_left: (1 + calls_left).into(), hangs: false };
+        let failing = KeyringStore::with(Arc::new(failing), "device-flow", "me", folder.path().join("tokens")).unwrap();
+        let error = failing.lease("bob", Duration::ZERO).unwrap().reserve(100).unwrap_err();
+        assert!(matches!(error, StoreError::Keyring { reason: KeyringFailure::Locked(_) }), "{error}");
+    }
+    // What a run that was stopped in between has left is overwritten by the next, and never read.
+    lease.reserve(100).unwrap();
+    assert_eq!(entries(&keyring).len(), 2);
+    assert_eq!(store.load().unwrap().as_deref(), Some(OLD));
+}
+
+#[test]
+fn k07_a_lease_is_beside_the_lock_and_held_once() {
+    let (keyring, folder) = (mock::Store::new().unwrap(), tempfile::tempdir().unwrap());
+    let (store, other) = (on(&keyring, &folder, 1_000), on(&keyring, &folder, 1_000));
+    let mut lease = store.lease("ada", Duration::ZERO).unwrap();
+    assert!(matches!(other.lease("ada", Duration::ZERO).err(), Some(StoreError::Busy { .. })));
+    drop(other.lease("bob", Duration::ZERO).unwrap());
+    save(&other, b"theirs").unwrap();
+    let mut locked = lease.lock().unwrap();
+    assert_eq!(locked.current(), Some(&b"theirs"[..]));
+    locked.save(b"both".to_vec().into()).unwrap();
+    drop((locked, lease));
+    drop(other.lease("ada", Duration::ZERO).unwrap());
+    assert!(store.unshared().is_none());
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["tokens.flock"]);
+}

@@ -38,6 +38,11 @@ impl Author {
         self.host() == Some(host().as_str())
     }
 
+    /// Written by this crate on another host.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.host().is_some_and(|host| host != self::host())
+    }
+
     /// Whether its process runs on this computer and did so when the file was written.
     pub(super) fn is_alive(&self, written: SystemTime) -> bool {
         let Some(pid) = self.pid.filter(|_| self.host().is_none_or(|host| host == self::host())) else { return false };

@@ -1,11 +1,10 @@
-//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all.
+//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all, and the leases.
 
-use super::Wait;
 use super::author::Author;
-use crate::os::{Dir, Stamp, failed};
+use super::{Wait, beside};
+use crate::os::{Dir, Purpose, Stamp, failed, is_refused_by_folder, try_flock};
 use crate::{LockHolder, StoreError, fault};
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
-use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -20,76 +19,103 @@ const QUIET: Duration = Duration::from_secs(5);
 /// How often we touch ours, for those who see neither our process nor our `flock`.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// The errors of a file system without locks.
-const NO_LOCKS: [Errno; 6] = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
-
 /// Both locks, held. Dropping it releases them, that of MSAL first.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    shared: SharedLock,
-    /// Our own lock, closed last. `None` on a file system without locks.
-    own: Option<File>,
+    /// `None` where the folder takes no lock file, and so none of MSAL's either.
+    shared: Option<SharedLock>,
+    /// Our own locks, closed last. None on a file system without locks.
+    own: Vec<File>,
     timeout: Duration,
 }
 
 impl Lock {
     pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration) -> Result<Self, StoreError> {
         let mut wait = Wait::new(timeout);
-        let beside = |extension| {
-            let mut name = name.to_owned();
-            name.push(extension);
-            name
+        let (flock, lockfile) = (beside(name, ".flock"), beside(name, ".lockfile"));
+        // The holder has written its name into the other file.
+        let holder = || match LockFile::read(dir, &lockfile) {
+            Ok(Some(found)) => found.author.holder(),
+            Ok(None) | Err(_) => LockHolder { pid: None, name: String::new() },
         };
-        let lockfile = beside(".lockfile");
-        let own = take_own(dir, &beside(".flock"), &lockfile, &mut wait)?;
-        let shared = SharedLock::take(dir, lockfile, own.is_some(), &mut wait)?;
+        let mut own = vec![];
+        let refused = match flocked(dir, &flock, || dir.open_or_create(&flock).map(Some), holder, &mut wait) {
+            Err(error) if is_refused_by_folder(&error) => true,
+            outcome => {
+                own.extend(outcome?);
+                false
+            }
+        };
+        // The file itself takes the place of a lock file that cannot be made; and a file that is mounted alone is
+        // shared with processes that see another folder. It stays the same file, because it cannot be replaced there.
+        if refused || dir.is_pinned(name) {
+            let open = || open_to_lock(dir, name);
+            own.extend(flocked(dir, name, open, holder, &mut wait)?);
+        }
+        let shared = match SharedLock::take(dir, lockfile, Rule::Shared { own_held: !own.is_empty() }, &mut wait) {
+            Err(error @ StoreError::Io { step: "create", .. }) if is_refused_by_folder(&error) && !own.is_empty() => {
+                None
+            }
+            outcome => Some(outcome?),
+        };
         Ok(Self { shared, own, timeout })
     }
 
     /// Makes sure that it is still held: takes the lock file again if somebody has deleted ours.
     pub(crate) fn ensure_held(&mut self) -> Result<(), StoreError> {
-        if !self.shared.is_ours() {
+        if let Some(shared) = self.shared.as_mut().filter(|shared| !shared.is_ours()) {
             let mut wait = Wait::new(self.timeout);
-            let (dir, name) = (Arc::clone(&self.shared.dir), self.shared.name.clone());
-            self.shared = SharedLock::take(&dir, name, self.own.is_some(), &mut wait)?;
+            let (dir, name) = (Arc::clone(&shared.dir), shared.name.clone());
+            *shared = SharedLock::take(&dir, name, Rule::Shared { own_held: !self.own.is_empty() }, &mut wait)?;
         }
         Ok(())
     }
 }
 
-/// Whether we hold it now; `None` when the file system has no such lock, as some network file systems.
-fn try_flock(file: &File) -> io::Result<Option<bool>> {
-    match fault::point("flock") {
-        Err(error) if Errno::from_io_error(&error).is_some_and(|errno| NO_LOCKS.contains(&errno)) => return Ok(None),
-        passed => passed?,
-    }
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(true)),
-        Err(Errno::WOULDBLOCK | Errno::INTR | Errno::ACCESS) => Ok(Some(false)),
-        Err(errno) if NO_LOCKS.contains(&errno) => Ok(None),
-        Err(errno) => Err(errno.into()),
-    }
+/// The store's file: for writing if possible, because some file systems lock nothing else.
+fn open_to_lock(dir: &Dir, name: &OsStr) -> Result<Option<File>, StoreError> {
+    let opened = dir.open_file(name, Purpose::Write).or_else(|_| dir.open_file(name, Purpose::Read))?;
+    Ok(opened.map(|(file, _)| file))
 }
 
-fn take_own(dir: &Dir, name: &OsStr, lockfile: &OsStr, wait: &mut Wait) -> Result<Option<File>, StoreError> {
-    let file = dir.open_or_create(name)?;
+/// Waits for the `flock` of a file that keeps its name. `None`: there is no such file, or the file system has no locks.
+fn flocked(
+    dir: &Dir,
+    name: &OsStr,
+    open: impl Fn() -> Result<Option<File>, StoreError>,
+    holder: impl Fn() -> LockHolder,
+    wait: &mut Wait,
+) -> Result<Option<File>, StoreError> {
     loop {
+        let Some(file) = open()? else { return Ok(None) };
         match try_flock(&file).map_err(failed("lock", &dir.path(name)))? {
-            Some(true) => return Ok(Some(file)),
             None => return Ok(None),
-            // The holder has written its name into the other file.
-            Some(false) => wait.step(
-                || dir.path(lockfile),
-                || match LockFile::read(dir, lockfile) {
-                    Ok(Some(found)) => found.author.holder(),
-                    Ok(None) | Err(_) => LockHolder { pid: None, name: String::new() },
-                },
-            )?,
+            Some(true) if dir.is_still(name, &file).unwrap_or(true) => return Ok(Some(file)),
+            Some(_) => wait.step(|| dir.path(name), &holder)?,
         }
     }
 }
 
-/// The lock file that MSAL's extensions know, held.
+/// An owner's lease, held. Dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct LeaseFile(#[allow(dead_code, reason = "dropping it gives the lease back")] SharedLock);
+
+impl LeaseFile {
+    pub(crate) fn take(dir: &Arc<Dir>, name: OsString, patience: Duration) -> Result<Self, StoreError> {
+        SharedLock::take(dir, name, Rule::Lease, &mut Wait::new(patience)).map(Self)
+    }
+}
+
+/// When a lock file whose `flock` is free is dead.
+#[derive(Debug, Clone, Copy)]
+enum Rule {
+    /// It may be of a program that takes no `flock`. `own_held`: no process of ours on this host holds it.
+    Shared { own_held: bool },
+    /// It is of this crate alone.
+    Lease,
+}
+
+/// A lock file that is there as long as it is held: the one that MSAL's extensions know, or that of a lease.
 #[derive(Debug)]
 struct SharedLock {
     dir: Arc<Dir>,
@@ -100,33 +126,40 @@ struct SharedLock {
 }
 
 impl SharedLock {
-    fn take(dir: &Arc<Dir>, name: OsString, own_held: bool, wait: &mut Wait) -> Result<Self, StoreError> {
+    fn take(dir: &Arc<Dir>, name: OsString, rule: Rule, wait: &mut Wait) -> Result<Self, StoreError> {
         let mut quiet: Option<(LockFile, Instant)> = None;
         loop {
-            match dir.create_file(&name) {
+            let made = match dir.create_file(&name) {
                 Ok(file) => {
                     let made = Self { dir: Arc::clone(dir), name: name.clone(), file: Arc::new(file), beat: None };
-                    // Python may have come between. Then it holds the lock, and deletes the file afterwards.
+                    // Python may have come between. Then it holds the lock, and deletes the file afterwards. So may a
+                    // process that takes over, or removes, what it thinks was left behind.
                     match try_flock(&made.file).map_err(failed("lock", &dir.path(&name)))? {
-                        Some(true) | None => return Ok(made.sign()),
-                        Some(false) => made.leave(),
+                        Some(true) | None if made.is_ours() => return Ok(made.sign()),
+                        _ => made.leave(),
                     }
+                    Ok(())
                 }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed("create", &dir.path(&name))(error)),
-            }
-            let Some(found) = LockFile::read(dir, &name)? else { continue };
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                Err(error) => Err(failed("create", &dir.path(&name))(error)),
+            };
+            let Some(found) = LockFile::read(dir, &name)? else {
+                made?;
+                continue;
+            };
             if !quiet.as_ref().is_some_and(|(before, _)| before.is_unchanged(&found)) {
                 quiet = Some((found.clone(), Instant::now()));
             }
             let watched = quiet.as_ref().map_or(Duration::ZERO, |(_, since)| since.elapsed());
-            if found.may_be_dead(own_held, watched)
-                && try_flock(&found.file).map_err(failed("lock", &dir.path(&name)))? != Some(false)
-            {
+            if found.may_be_dead(rule, watched) {
+                let flocked = try_flock(&found.file).map_err(failed("lock", &dir.path(&name)))?;
                 // Taken over in place, under its own lock, so that nobody sees it missing. Checked again, because its
                 // holder may have released it, or another process have taken it over, before we locked it.
                 let lock = Self { dir: Arc::clone(dir), name: name.clone(), file: Arc::clone(&found.file), beat: None };
-                if lock.is_ours() && LockFile::read(dir, &name)?.is_some_and(|now| now.is_unchanged(&found)) {
+                if found.is_dead(rule, watched, flocked)
+                    && lock.is_ours()
+                    && LockFile::read(dir, &name)?.is_some_and(|now| now.is_unchanged(&found))
+                {
                     return Ok(lock.sign());
                 }
                 lock.leave();
@@ -156,9 +189,7 @@ impl SharedLock {
 
     /// Whether the name still belongs to the file that we hold.
     fn is_ours(&self) -> bool {
-        let there = self.dir.stamp(&self.name).ok().flatten();
-        let ours = Stamp::of(&self.file).ok();
-        there.zip(ours).is_some_and(|(there, ours)| there.same_file(ours))
+        self.dir.is_still(&self.name, &self.file).unwrap_or(false)
     }
 
     /// Closes the file without deleting it.
@@ -192,7 +223,7 @@ struct LockFile {
 impl LockFile {
     fn read(dir: &Dir, name: &OsStr) -> Result<Option<Self>, StoreError> {
         let path: PathBuf = dir.path(name);
-        let Some((file, _)) = dir.open_file(name, true)? else { return Ok(None) };
+        let Some((file, _)) = dir.open_file(name, Purpose::Lock)? else { return Ok(None) };
         let stamp = Stamp::of(&file).map_err(failed("look at", &path))?;
         let written = file.metadata().and_then(|about| about.modified()).map_err(failed("look at", &path))?;
         let mut text = vec![];
@@ -206,7 +237,26 @@ impl LockFile {
     }
 
     /// As far as can be known without trying its `flock`, which only a living process holds.
-    fn may_be_dead(&self, own_held: bool, watched: Duration) -> bool {
-        (own_held && self.author.is_ours_here()) || (watched >= QUIET && !self.author.is_alive(self.written))
+    fn may_be_dead(&self, rule: Rule, watched: Duration) -> bool {
+        match rule {
+            Rule::Shared { own_held } => (own_held && self.author.is_ours_here()) || self.is_quiet(watched),
+            Rule::Lease => true,
+        }
+    }
+
+    /// Now that its `flock` was tried.
+    fn is_dead(&self, rule: Rule, watched: Duration, flocked: Option<bool>) -> bool {
+        match (rule, flocked) {
+            (_, Some(false)) => false,
+            (Rule::Shared { .. }, _) => true,
+            // The locks of some network file systems are those of one host.
+            (Rule::Lease, Some(true)) if !self.author.is_elsewhere() => true,
+            (Rule::Lease, _) => self.is_quiet(watched),
+        }
+    }
+
+    /// Whether its process, if it is known, does not run, and nobody has touched it for long.
+    fn is_quiet(&self, watched: Duration) -> bool {
+        watched >= QUIET && !self.author.is_alive(self.written)
     }
 }

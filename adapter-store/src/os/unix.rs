@@ -1,22 +1,51 @@
 //! Owns file operations on Unix: links are not followed, everything is checked before and after it is opened, and names
 //! are resolved in a folder that is held open.
 
-use crate::os::{LARGEST, failed};
+mod temporary;
+
+pub(crate) use temporary::{Temporary, make_room, overwrite};
+
+use crate::os::{LARGEST, Purpose, failed};
 use crate::{Contents, FileKind, StoreError, fault};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Metadata};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use std::os::fd::AsRawFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 const OTHERS_READ: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 const STICKY: u32 = 0o1000;
+
+/// The errors of a file system without locks.
+const NO_LOCKS: [Errno; 6] = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
+
+/// Whether we hold it now; `None` when the file system has no such lock, as some network file systems.
+pub(crate) fn try_flock(file: &File) -> io::Result<Option<bool>> {
+    match fault::point("flock") {
+        Err(error) if Errno::from_io_error(&error).is_some_and(|errno| NO_LOCKS.contains(&errno)) => return Ok(None),
+        passed => passed?,
+    }
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(true)),
+        Err(Errno::WOULDBLOCK | Errno::INTR | Errno::ACCESS) => Ok(Some(false)),
+        Err(errno) if NO_LOCKS.contains(&errno) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// A folder of this user for files that a restart may remove. It is not there yet; [`Dir::create`] refuses that of another.
+pub(crate) fn temporary_folder() -> PathBuf {
+    std::env::temp_dir().join(format!("device-flow-store-{}", rustix::process::geteuid().as_raw()))
+}
 
 /// Tells states of a file apart without keeping its bytes. A write that keeps the size, within one tick of the file
 /// system's clock (4 ms at most), goes unnoticed; only a program that does not respect the lock can do that.
@@ -27,12 +56,6 @@ impl Stamp {
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         fault::point("fstat")?;
         Ok(Self::from(&file.metadata()?))
-    }
-
-    /// The same file, whatever has been written to it.
-    pub(crate) fn same_file(self, other: Self) -> bool {
-        let ([dev, ino, ..], [other_dev, other_ino, ..]) = (self.0, other.0);
-        (dev, ino) == (other_dev, other_ino)
     }
 }
 
@@ -98,7 +121,7 @@ impl Dir {
     /// Opens or creates a file of ours to lock. It is never removed.
     pub(crate) fn open_or_create(&self, name: &OsStr) -> Result<File, StoreError> {
         loop {
-            if let Some((file, _)) = self.open_file(name, true)? {
+            if let Some((file, _)) = self.open_file(name, Purpose::Lock)? {
                 return Ok(file);
             }
             match self.create_file(name) {
@@ -118,7 +141,7 @@ impl Dir {
     /// A file that others may *read* is tightened: it may have been read already, and older MSALs wrote 0644, so a
     /// refusal would only make people run chmod. A file that others may *write* is refused: its content may be theirs,
     /// and such a cache would sign this person in as somebody else.
-    pub(crate) fn open_file(&self, name: &OsStr, to_lock: bool) -> Result<Option<(File, bool)>, StoreError> {
+    pub(crate) fn open_file(&self, name: &OsStr, purpose: Purpose) -> Result<Option<(File, bool)>, StoreError> {
         let path = self.path(name);
         // Checked before, because opening a device may have an effect and opening a pipe may block; and checked again
         // after, because it may have been exchanged.
@@ -128,10 +151,26 @@ impl Dir {
             Err(Errno::NOENT) => return Ok(None),
             Err(errno) => return Err(failed("look at", &path)(errno)),
         }
-        let access = if to_lock { OFlags::RDWR } else { OFlags::RDONLY };
-        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let open = |access| {
+            let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+            rustix::fs::openat(&self.fd, name, flags, Mode::empty())
+        };
         fault::point("open").map_err(failed("open", &path))?;
-        let file = match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
+        let opened = match purpose {
+            Purpose::Read => open(OFlags::RDONLY),
+            Purpose::Write => open(OFlags::RDWR),
+            // Some file systems lock only what is open for writing; a read-only one opens nothing for that.
+            Purpose::Lock => open(OFlags::RDWR)
+                .or_else(|errno| match errno {
+                    Errno::ACCESS => self.regain(name).and_then(|()| open(OFlags::RDWR)).map_err(|_| errno),
+                    errno => Err(errno),
+                })
+                .or_else(|errno| match errno {
+                    Errno::ACCESS | Errno::PERM | Errno::ROFS => open(OFlags::RDONLY).map_err(|_| errno),
+                    errno => Err(errno),
+                }),
+        };
+        let file = match opened {
             Ok(fd) => File::from(fd),
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP) => return Err(StoreError::NotAFile { path, kind: FileKind::SymbolicLink }),
@@ -154,11 +193,87 @@ impl Dir {
         let mode = about.permissions().mode() & 0o7777;
         // A lock file holds no secret and nothing that is relied on; Python creates it with 0664 under the umask of
         // some systems.
-        if mode & OTHERS_WRITE != 0 && !to_lock {
+        if mode & OTHERS_WRITE != 0 && purpose != Purpose::Lock {
             return Err(StoreError::OthersMayWrite { path, mode });
         }
         let tightened = mode & OTHERS_READ != 0;
         Ok(Some((file, tightened)))
+    }
+
+    /// Gives this user the rights to a lock file back that the umask of its writer took away, if it is a file of this
+    /// user with one name.
+    fn regain(&self, name: &OsStr) -> rustix::io::Result<()> {
+        // Linux changes the mode of a link's target, so the file is held first, and then named by its descriptor.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let file = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?;
+            let about = rustix::fs::fstat(&file)?;
+            let plain = FileType::from_raw_mode(about.st_mode) == FileType::RegularFile && about.st_nlink == 1;
+            if !plain || about.st_uid != rustix::process::geteuid().as_raw() {
+                return Err(Errno::ACCESS);
+            }
+            rustix::fs::chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), PRIVATE)
+        }
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        rustix::fs::chmodat(&self.fd, name, PRIVATE, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// Whether the name still belongs to this file, whatever has been written to it.
+    pub(crate) fn is_still(&self, name: &OsStr, file: &File) -> io::Result<bool> {
+        fault::point("stat")?;
+        let there = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(there) => there,
+            Err(Errno::NOENT) => return Ok(false),
+            Err(errno) => return Err(errno.into()),
+        };
+        fault::point("fstat")?;
+        let ours = rustix::fs::fstat(file)?;
+        Ok((there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino))
+    }
+
+    /// Whether no other file can take this name: one that is mounted alone, as into a container, or marked so.
+    pub(crate) fn is_pinned(&self, name: &OsStr) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            use rustix::fs::{StatxAttributes, StatxFlags};
+            let about = rustix::fs::statx(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::BASIC_STATS);
+            let pins = StatxAttributes::MOUNT_ROOT | StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+            match about {
+                Ok(about) if about.stx_attributes.intersects(pins) => return true,
+                Ok(about) if about.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) => return false,
+                // Before Linux 5.8.
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let there = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        there.zip(rustix::fs::fstat(&self.fd).ok()).is_some_and(|(file, folder)| file.st_dev != folder.st_dev)
+    }
+
+    /// The file's number, which stays the same while it cannot be replaced.
+    pub(crate) fn number(&self, name: &OsStr) -> Option<String> {
+        let about = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(format!("{:x}-{:x}", about.st_dev, about.st_ino))
+    }
+
+    /// Removes a file that a process has left behind, if nobody has it locked; where that cannot be known, or is not
+    /// enough, if nobody has touched it for so long.
+    pub(crate) fn remove_abandoned(&self, name: &OsStr, untouched: Option<Duration>) -> Result<(), StoreError> {
+        /// As long as nobody holds a lease, which is as long as a reservation is of use.
+        const LONG: Duration = Duration::from_secs(15 * 60);
+        let path = self.path(name);
+        let Some((file, _)) = self.open_file(name, Purpose::Lock)? else { return Ok(()) };
+        let untouched = match try_flock(&file).map_err(failed("lock", &path))? {
+            Some(true) => untouched,
+            Some(false) => return Ok(()),
+            None => Some(LONG),
+        };
+        let modified = file.metadata().and_then(|about| about.modified()).map_err(failed("look at", &path))?;
+        let old = untouched.is_none_or(|limit| modified.elapsed().is_ok_and(|age| age >= limit));
+        if old && self.is_still(name, &file).map_err(failed("look at", &path))? {
+            self.remove(name)?;
+        }
+        Ok(())
     }
 
     /// Reads the whole file. An empty one counts as nothing: msal-node creates one before it first saves.
@@ -166,7 +281,7 @@ impl Dir {
         let path = self.path(name);
         let mut attempts = 0..3;
         loop {
-            let Some((file, tightened)) = self.open_file(name, false)? else { return Ok(None) };
+            let Some((file, tightened)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
             if tightened {
                 fault::point("fchmod").map_err(failed("change the mode of", &path))?;
                 rustix::fs::fchmod(&file, PRIVATE).map_err(failed("change the mode of", &path))?;
@@ -190,7 +305,7 @@ impl Dir {
 
     /// As [`read`](Self::read), without the contents.
     pub(crate) fn stamp(&self, name: &OsStr) -> Result<Option<Stamp>, StoreError> {
-        let Some((file, _)) = self.open_file(name, false)? else { return Ok(None) };
+        let Some((file, _)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
         Ok(Some(Stamp::of(&file).map_err(failed("look at", &self.path(name)))?))
     }
 
@@ -201,23 +316,7 @@ impl Dir {
         Ok(File::from(rustix::fs::openat(&self.fd, name, flags, PRIVATE)?))
     }
 
-    /// Writes these bytes to a new file and syncs it to the disk.
-    pub(crate) fn write_file(&self, name: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
-        let path = self.path(name);
-        let mut file = self.create_file(name).map_err(failed("create", &path))?;
-        // A umask can only remove bits, but it may remove one of ours.
-        fault::point("fchmod").map_err(failed("change the mode of", &path))?;
-        rustix::fs::fchmod(&file, PRIVATE).map_err(failed("change the mode of", &path))?;
-        let (first, second) = contents.split_at(if cfg!(test) { contents.len() / 2 } else { 0 });
-        for part in [first, second] {
-            fault::point("write").map_err(failed("write", &path))?;
-            file.write_all(part).map_err(failed("write", &path))?;
-        }
-        fault::point("fsync").map_err(failed("write", &path))?;
-        rustix::fs::fsync(&file).map_err(failed("write", &path))
-    }
-
-    pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), StoreError> {
+    fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), StoreError> {
         let failed = failed("replace", &self.path(to));
         let rename = || Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?);
         fault::point("rename").and_then(|()| rename()).map_err(failed)
@@ -239,8 +338,8 @@ impl Dir {
         let failed = failed("write", &self.path);
         fault::point("fsync-folder")
             .and_then(|()| match rustix::fs::fsync(&self.fd) {
-                // Some file systems cannot sync a folder.
-                Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF) => Ok(()),
+                // Some file systems cannot sync a folder, and a read-only one has nothing to sync.
+                Ok(()) | Err(Errno::INVAL | Errno::NOTSUP | Errno::BADF | Errno::ROFS) => Ok(()),
                 Err(errno) => Err(errno.into()),
             })
             .map_err(failed)

@@ -1,12 +1,15 @@
 //! Owns file operations on Windows: plain files in a folder whose rights they inherit. Anything else is refused.
 
-use crate::os::{LARGEST, failed};
+use crate::error::OVERWRITE;
+use crate::os::{LARGEST, Purpose, failed};
 use crate::{Contents, FileKind, StoreError, fault};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::windows::fs::MetadataExt;
+use std::io::{self, Read, Seek, Write};
+use std::os::windows::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Tells states of a file apart without keeping its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,8 @@ impl Dir {
         self.0.join(name)
     }
 
-    fn open_file(&self, name: &OsStr) -> Result<Option<File>, StoreError> {
+    /// The file, and whether it had to be made private, which it never has.
+    pub(crate) fn open_file(&self, name: &OsStr, purpose: Purpose) -> Result<Option<(File, bool)>, StoreError> {
         let path = self.path(name);
         let about = match fs::symlink_metadata(&path) {
             Ok(about) => about,
@@ -55,7 +59,8 @@ impl Dir {
         } else if !about.is_file() {
             FileKind::Other
         } else {
-            return File::open(&path).map(Some).map_err(failed("open", &path));
+            let opened = OpenOptions::new().read(true).write(purpose == Purpose::Write).open(&path);
+            return opened.map(|file| Some((file, false))).map_err(failed("open", &path));
         };
         Err(StoreError::NotAFile { path, kind })
     }
@@ -63,7 +68,7 @@ impl Dir {
     /// Reads the whole file. An empty one counts as nothing: msal-node creates one before it first saves.
     pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, bool)>, StoreError> {
         let path = self.path(name);
-        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let Some((file, _)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
         let about = file.metadata().map_err(failed("look at", &path))?;
         let bytes = about.len();
         if bytes > LARGEST {
@@ -76,20 +81,25 @@ impl Dir {
     }
 
     pub(crate) fn stamp(&self, name: &OsStr) -> Result<Option<Stamp>, StoreError> {
-        let Some(file) = self.open_file(name)? else { return Ok(None) };
+        let Some((file, _)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
         Ok(Some(Stamp::from(&file.metadata().map_err(failed("look at", &self.path(name)))?)))
     }
 
-    /// Writes these bytes to a new file and syncs it to the disk.
-    pub(crate) fn write_file(&self, name: &OsStr, contents: &[u8]) -> Result<(), StoreError> {
-        let path = self.path(name);
-        let create = || OpenOptions::new().write(true).create_new(true).open(&path);
-        let mut file = create().map_err(failed("create", &path))?;
-        file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed("write", &path))
+    /// No file is mounted alone here.
+    #[allow(clippy::unused_self, reason = "Unix has something to do here")]
+    pub(crate) fn is_pinned(&self, _name: &OsStr) -> bool {
+        false
     }
 
-    pub(crate) fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), StoreError> {
-        fs::rename(self.path(from), self.path(to)).map_err(failed("replace", &self.path(to)))
+    /// Unknown, so that a lease is in the file's folder or nowhere.
+    #[allow(clippy::unused_self, reason = "Unix has something to do here")]
+    pub(crate) fn number(&self, _name: &OsStr) -> Option<String> {
+        None
+    }
+
+    /// Removes a file that a process has left behind: one that somebody uses is open without sharing.
+    pub(crate) fn remove_abandoned(&self, name: &OsStr, _untouched: Option<Duration>) -> Result<(), StoreError> {
+        self.remove(name)
     }
 
     /// Removes the name, if it is there.
@@ -112,4 +122,87 @@ impl Dir {
         let begins = |name: &OsString| name.as_encoded_bytes().starts_with(prefix.as_encoded_bytes());
         names.filter(|name| name.as_ref().map_or(true, begins)).collect()
     }
+}
+
+/// A new file, open without sharing as long as this is held. Dropping it removes the file.
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    path: PathBuf,
+    /// `None` once it is closed, so that it can be renamed or removed.
+    file: Option<File>,
+}
+
+impl Temporary {
+    /// Under the first of the names that is free.
+    pub(crate) fn create(dir: &Arc<Dir>, mut names: impl FnMut() -> OsString) -> Result<Self, StoreError> {
+        loop {
+            let path = dir.path(&names());
+            match OpenOptions::new().write(true).create_new(true).share_mode(0).open(&path) {
+                Ok(file) => return Ok(Self { path, file: Some(file) }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed("create", &path)(error)),
+            }
+        }
+    }
+
+    /// Whether it is still there, in this folder.
+    pub(crate) fn is_in(&self, dir: &Dir) -> bool {
+        self.path.parent() == Some(&dir.0)
+    }
+
+    fn file(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Takes so many bytes from the disk.
+    pub(crate) fn allocate(&mut self, bytes: u64) -> Result<(), StoreError> {
+        // NTFS takes the clusters with the size, unless a file is sparse.
+        self.file().and_then(|file| file.set_len(bytes)).map_err(failed("reserve room in", &self.path))
+    }
+
+    /// Makes these bytes its content and syncs it to the disk.
+    pub(crate) fn fill(&mut self, contents: &[u8]) -> Result<(), StoreError> {
+        self.file().and_then(|file| write_all(file, contents)).map_err(failed("write", &self.path))
+    }
+
+    /// Gives it this name, in place of the file that has it.
+    pub(crate) fn rename_to(mut self, name: &OsStr) -> Result<(), StoreError> {
+        self.file = None;
+        let to = self.path.with_file_name(name);
+        fs::rename(&self.path, &to).map_err(failed("replace", &to))?;
+        self.path.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        self.file = None;
+        if !self.path.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A folder of this user for files that a restart may remove.
+pub(crate) fn temporary_folder() -> PathBuf {
+    std::env::temp_dir().join("device-flow-store")
+}
+
+/// Nothing can be known before a write, which is undone if it fails.
+#[allow(clippy::unnecessary_wraps, reason = "Unix has something to do here")]
+pub(crate) fn make_room(_file: &File, _bytes: u64) -> io::Result<()> {
+    Ok(())
+}
+
+/// Writes these bytes in place of what is in the file, the end of it last, and syncs them to the disk.
+pub(crate) fn overwrite(file: &File, path: &Path, contents: &[u8]) -> Result<(), StoreError> {
+    write_all(file, contents).map_err(failed(OVERWRITE, path))
+}
+
+fn write_all(mut file: &File, contents: &[u8]) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(contents)?;
+    file.set_len(u64::try_from(contents.len()).unwrap_or(u64::MAX))?;
+    file.sync_all()
 }

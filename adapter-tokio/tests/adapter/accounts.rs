@@ -1,8 +1,8 @@
 //! Accounts on a store: when the server or the person is asked, when neither is, and what is kept when something breaks.
 
 use crate::adapter::{
-    CacheError, Contents, Event, Failure, FileStore, Http, Locked, MemoryStore, NotRevoked, SignInError, SignInReason,
-    SignInRequest, SignedIn, Stopped, Store, StoreError, TokenCache, TokenSource,
+    CacheError, Contents, Event, Failure, FileStore, Http, Lease, Locked, MemoryStore, NotRevoked, SignInError,
+    SignInReason, SignInRequest, SignedIn, Stopped, Store, StoreError, TokenCache, TokenSource,
 };
 use crate::{Accounts, drive};
 use device_flow_testkit::rotating::Rotating;
@@ -133,6 +133,26 @@ impl Store for Counted {
         self.locks.fetch_add(1, Ordering::SeqCst);
         self.inner.lock()
     }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        Ok(Box::new(LeaseOf { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
+    }
+}
+
+/// The lease of a store in another store, whose lock it takes.
+struct LeaseOf<S> {
+    inner: Box<dyn Lease>,
+    store: S,
+}
+
+impl<S: Store> Lease for LeaseOf<S> {
+    fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.inner.reserve(bytes)
+    }
+
+    fn lock(&mut self) -> Result<Box<dyn Locked>, StoreError> {
+        self.store.lock()
+    }
 }
 
 // F09: threads of one process, and several that could be processes.
@@ -206,6 +226,10 @@ impl Store for Broken {
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         self.check("lock")?;
         Ok(Box::new(BrokenLocked { inner: self.inner.lock()?, store: self.clone() }))
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        Ok(Box::new(LeaseOf { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
     }
 }
 
@@ -284,6 +308,10 @@ fn half_a_file_is_read_again_under_the_lock() {
 
         fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
             self.0.lock()
+        }
+
+        fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+            self.0.lease(owner, patience)
         }
     }
     let server = Rotating::new(HOUR);

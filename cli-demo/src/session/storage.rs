@@ -3,9 +3,12 @@
 use crate::args::{StoreName, Target};
 use crate::run_error::RunError;
 use crate::terminal::warn;
-use device_flow_tokio::{Contents, FileStore, KeyringStore, Locked, MemoryStore, Store, StoreError, default_path};
+use device_flow_tokio::{
+    Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, Store, StoreError, default_path,
+};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where tokens are stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +62,14 @@ impl Store for AnyStore {
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         self.0.lock()
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        self.0.lease(owner, patience)
+    }
+
+    fn unshared(&self) -> Option<Box<dyn Store>> {
+        self.0.unshared()
     }
 }
 
