@@ -1,7 +1,7 @@
 //! Owns the accounts of a program: silent sign-in, sign-in, sign-out, on one store, with one refresh at a time for all callers.
 
 use crate::{Cancel, Http, Transport, run};
-use device_flow_adapter::account_store::{self, RemovedAccount};
+use device_flow_adapter::account_store::{self, Begun, Removed};
 use device_flow_adapter::{SignInError, SignedOut, entropy};
 use device_flow_core::{
     Account, DeviceFlow, Event, Failure, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
@@ -15,8 +15,8 @@ use std::sync::Arc;
 /// Cheap to clone; clones are the same accounts. Any number of threads and processes may ask at once: one of them refreshes, the
 /// rest wait for the store's lock and find what it got.
 ///
-/// A store is for what one person or program keeps: its lock is held during a refresh, so refreshes of one store come one after
-/// the other. A service with many people gives each a store of their own.
+/// Only callers who want the token of the same owner wait for each other's refresh; the store's lock is held to load, merge
+/// and save alone.
 ///
 /// ```no_run
 /// use device_flow_blocking::{Accounts, Cancel, Client, Event, FileStore, Http, Provider, SignInRequest, default_path};
@@ -72,9 +72,13 @@ impl<T: Transport> Accounts<T> {
         if let Some(outcome) = account_store::silent_from_cache(self.store(), request)? {
             return Ok(outcome?);
         }
-        let (locked, mut sign_in) = account_store::silent_under_lock(self.store(), request.clone())?;
-        let outcome = run(self.transport(), &mut sign_in, cancel, |_| {});
-        locked.settle(outcome, sign_in)
+        let begun = account_store::begin_refresh(self.store(), request.clone(), account_store::PATIENCE)?;
+        let (mut sign_in, refreshing) = match begun {
+            Begun::Done(outcome) => return Ok(outcome?),
+            Begun::Refresh(sign_in, refreshing) => (sign_in, refreshing),
+        };
+        let outcome = run(self.transport(), &mut *sign_in, cancel, |_| {});
+        refreshing.settle(outcome, *sign_in)
     }
 
     /// A token by this flow, [new](SignInRequest::device_flow) or resumed, even if somebody is signed in.
@@ -88,16 +92,30 @@ impl<T: Transport> Accounts<T> {
         cancel: &Cancel,
         on_event: impl FnMut(Event),
     ) -> Result<SignedIn, SignInError> {
+        self.try_store(request)?;
         let response = run(self.transport(), flow, cancel, on_event)?;
         self.keep(request, &response)
     }
 
-    /// Checks and stores what a device flow brought that something else has driven.
+    /// Tries whether the store will take what a sign-in brings. [`sign_in`](Self::sign_in) and
+    /// [`interactive`](Self::interactive) do so before they show a code.
     ///
     /// # Errors
-    /// [`SignInError`]; [`NotKept`](SignInError::NotKept) has the token in it.
+    /// [`SignInError`] when it will not.
+    pub fn try_store(&self, request: &SignInRequest) -> Result<(), SignInError> {
+        account_store::try_store(self.store(), request)
+    }
+
+    /// Checks and stores what a device flow brought that something else has driven. What cannot be stored is revoked.
+    ///
+    /// # Errors
+    /// [`SignInError`]; [`NotKept`](SignInError::NotKept) says whether the tokens were revoked.
     pub fn keep(&self, request: &SignInRequest, response: &TokenResponse) -> Result<SignedIn, SignInError> {
-        account_store::keep(self.store(), request, response)
+        let kept = account_store::keep(self.store(), request, response);
+        let Err(error @ SignInError::NotKept { .. }) = kept else { return kept };
+        let Some(mut revocation) = account_store::revocation_of(request, response) else { return Err(error) };
+        let revoked = run(self.transport(), &mut revocation, &Cancel::new(), |_| {}).is_ok();
+        Err(if revoked { error.once_revoked() } else { error })
     }
 
     /// Every account that is signed in, whatever the server.
@@ -121,22 +139,29 @@ impl<T: Transport> Accounts<T> {
     /// # Errors
     /// [`SignInError`] when the store cannot be changed.
     pub fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
-        Ok(account_store::remove(self.store(), request)?.map(|removed| removed.signed_out.account))
+        Ok(account_store::forget(self.store(), request)?.map(|signed_out| signed_out.account))
     }
 
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
     ///
+    /// What is to be revoked is remembered until it is: after an interruption or a failure the next call for this client
+    /// and server tries it again, whoever is signed in.
+    ///
     /// # Errors
     /// [`SignInError`] when the store cannot be changed. [`SignedOut`] says what the server did not do.
     pub fn sign_out(&self, request: &SignInRequest, cancel: &Cancel) -> Result<Option<SignedOut>, SignInError> {
-        let removed = account_store::remove(self.store(), request)?;
-        let Some(RemovedAccount { mut signed_out, revocations }) = removed else { return Ok(None) };
-        for mut revocation in revocations {
-            if let Err(stopped) = run(self.transport(), &mut revocation, cancel, |_| {}) {
-                signed_out.not_revoked = Some(stopped.into());
+        let Removed { mut signed_out, revocations } = account_store::remove(self.store(), request)?;
+        for (token, mut revocation) in revocations {
+            match run(self.transport(), &mut revocation, cancel, |_| {}) {
+                Ok(()) => account_store::forget_revocation(self.store(), request, &token)?,
+                Err(stopped) => {
+                    if let Some(signed_out) = &mut signed_out {
+                        signed_out.not_revoked = Some(stopped.into());
+                    }
+                }
             }
         }
-        Ok(Some(signed_out))
+        Ok(signed_out)
     }
 
     fn transport(&self) -> &T {

@@ -15,7 +15,7 @@ use std::{fmt, io};
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::http::header::HeaderValue;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
-use ureq::{Agent, http};
+use ureq::{Agent, AsSendBody, http};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -29,6 +29,7 @@ use zeroize::Zeroizing;
 pub struct Http {
     client: Agent,
     proxy: Option<(Agent, Proxy)>,
+    timeout: Duration,
     watcher: ExchangeWatcher,
 }
 
@@ -61,9 +62,12 @@ impl Http {
     fn execute(&self, request: &Request) -> Result<http::Response<ureq::Body>, TransportError> {
         let client = self.proxy(request).map_or(&self.client, |(client, _)| client);
         let outgoing = outgoing(request)?;
-        let response = match request.method() {
-            Method::Get => client.run(outgoing.map(|_| ())),
-            Method::Post => client.run(outgoing),
+        let limit = request.time_limit().filter(|limit| *limit < self.timeout);
+        let response = match (request.method(), limit) {
+            (Method::Get, None) => client.run(outgoing.map(|_| ())),
+            (Method::Post, None) => client.run(outgoing),
+            (Method::Get, limit) => client.run(limited(client, outgoing.map(|_| ()), limit)),
+            (Method::Post, limit) => client.run(limited(client, outgoing, limit)),
         };
         response.map_err(|error| self.failure(request, &error))
     }
@@ -135,7 +139,8 @@ pub(crate) fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Ag
         let address = address.map_err(|_| HttpError::Setup(format!("{proxy} is not understood")))?;
         Ok((client(Some(address)), proxy))
     };
-    Ok(Http { client: client(None), proxy: settings.proxy.map(through).transpose()?, watcher: settings.watcher })
+    let (client, proxy) = (client(None), settings.proxy.map(through).transpose()?);
+    Ok(Http { client, proxy, timeout: settings.timeout, watcher: settings.watcher })
 }
 
 #[cfg(unix)]
@@ -175,6 +180,11 @@ fn outgoing(request: &Request) -> Result<http::Request<&[u8]>, TransportError> {
         outgoing = outgoing.header(name, value);
     }
     outgoing.body(request.body()).map_err(|error| other(&error))
+}
+
+/// A request with a shorter time limit than the client's.
+fn limited<B: AsSendBody>(client: &Agent, request: http::Request<B>, limit: Option<Duration>) -> http::Request<B> {
+    client.configure_request(request).timeout_global(limit).build()
 }
 
 fn tls(roots: Option<Vec<CertificateDer<'static>>>) -> Result<TlsConfig, HttpError> {

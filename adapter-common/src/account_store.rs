@@ -1,26 +1,163 @@
-//! Owns the way between a store and a cache: load without the lock, or lock, load, change and save.
+//! Owns the way between a store and a cache: load without a lock, or lock, load, change and save; and the order of what
+//! must not be lost.
 
 use crate::{NotRevoked, SignInError, SignedOut};
 use device_flow_core::{
-    AccessTokenQuery, Action, Failure, Machine as _, Revocation, SignIn, SignInRequest, SignedIn, Stopped, Timestamp,
-    TokenCache, TokenKind, TokenResponse, UnixTime,
+    AccessTokenQuery, Action, AuthorityKind, CacheError, Failure, Machine as _, Revocation, Secret, SignIn,
+    SignInRequest, SignedIn, Stopped, Timestamp, TokenCache, TokenKind, TokenResponse, UnixTime,
 };
-use device_flow_store::{Contents, Locked, Store, StoreError};
+use device_flow_store::{Contents, Lease, Locked, Store, StoreError};
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
+
+/// How long to wait for somebody else's refresh of the same owner: longer than one may take as a whole.
+pub const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Room for the tokens of one more owner. The largest tokens that are known are those of people in hundreds of groups.
+const ONE_MORE: usize = 64 * 1024;
+
+/// How often a save starts again because a program that ignores the lock has written meanwhile. Nobody comes in between
+/// that often by chance.
+const ROUNDS: usize = 5;
 
 /// Calendar time, by which stored tokens expire.
 fn calendar_time() -> UnixTime {
     SystemTime::now().into()
 }
 
-/// What is stored. MSAL writes in place, so a file that was read half written is read again under the lock.
+/// What a store holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// All accounts: nobody else reads it.
+    Whole,
+    /// What an MSAL may read.
+    Shared,
+    /// All other accounts.
+    Unshared,
+}
+
+impl Part {
+    fn parse(self, stored: Option<&[u8]>) -> Result<TokenCache, CacheError> {
+        let stored = stored.unwrap_or_default();
+        match self {
+            Self::Whole => TokenCache::from_json(stored),
+            Self::Shared => TokenCache::from_parts(stored, b""),
+            Self::Unshared => TokenCache::from_parts(b"", stored),
+        }
+    }
+
+    fn written(self, cache: &TokenCache) -> Contents {
+        let json = match self {
+            Self::Whole => Some(cache.to_json()),
+            Self::Shared => cache.to_shared_json(),
+            Self::Unshared => cache.to_unshared_json(),
+        };
+        // Exposed to be stored, where only its owner reads.
+        Contents::from(json.as_ref().map_or("{}", Secret::expose).as_bytes().to_vec())
+    }
+}
+
+/// The store in which the tokens for a request are.
+struct Home<'a> {
+    store: Lent<'a>,
+    part: Part,
+}
+
+enum Lent<'a> {
+    Ours(Box<dyn Store>),
+    Theirs(&'a dyn Store),
+}
+
+impl<'a> Home<'a> {
+    /// After what version 0.1.0 has left in the shared part was moved to the other.
+    fn of(store: &'a dyn Store, request: &SignInRequest) -> Result<Self, SignInError> {
+        let Some(unshared) = store.unshared() else {
+            return Ok(Self { store: Lent::Theirs(store), part: Part::Whole });
+        };
+        let is_generic = is_generic(request);
+        match Part::Shared.parse(store.load()?.as_deref()) {
+            Ok(shared) if shared.is_misplaced() => move_former(store, &*unshared)?,
+            // What is wrong with accounts of Microsoft's servers is no concern of the others.
+            Ok(_) | Err(_) => {}
+        }
+        Ok(match is_generic {
+            true => Self { store: Lent::Ours(unshared), part: Part::Unshared },
+            false => Self { store: Lent::Theirs(store), part: Part::Shared },
+        })
+    }
+
+    fn store(&self) -> &dyn Store {
+        match &self.store {
+            Lent::Ours(store) => &**store,
+            Lent::Theirs(store) => *store,
+        }
+    }
+
+    fn lock(&self) -> Result<(LockedCache, TokenCache), SignInError> {
+        LockedCache::of(self.store().lock()?, self.part)
+    }
+}
+
+fn is_generic(request: &SignInRequest) -> bool {
+    request.client().authority().kind() == AuthorityKind::Generic
+}
+
+/// Moves what version 0.1.0 has written for accounts that no MSAL may see. The new place is written first: a crash between
+/// leaves the accounts in both, and the next run removes them from the old one.
+fn move_former(store: &dyn Store, unshared: &dyn Store) -> Result<(), SignInError> {
+    let (mut from, mut to) = (store.lock()?, unshared.lock()?);
+    let mut rounds = 1..ROUNDS;
+    loop {
+        let cache = TokenCache::from_parts(from.current().unwrap_or_default(), to.current().unwrap_or_default())?;
+        if !cache.is_misplaced() {
+            return Ok(());
+        }
+        let written = to.save(Part::Unshared.written(&cache));
+        match written.and_then(|()| from.save(Part::Shared.written(&cache))) {
+            Err(StoreError::Changed { .. }) if rounds.next().is_some() => {
+                from.reload()?;
+                to.reload()?;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// Everything that is stored. MSAL writes in place, so a file that was read half written is read again under the lock.
 ///
 /// # Errors
 /// [`SignInError`] when the store cannot be read, or holds something else than a cache.
 pub fn load(store: &dyn Store) -> Result<TokenCache, SignInError> {
+    let Some(unshared) = store.unshared() else {
+        return parsed_or_locked(store, Part::Whole, |stored| Part::Whole.parse(stored));
+    };
+    let others = unshared.load()?;
+    let others = others.as_deref().unwrap_or_default();
+    parsed_or_locked(store, Part::Shared, |stored| TokenCache::from_parts(stored.unwrap_or_default(), others))
+}
+
+fn parsed_or_locked(
+    store: &dyn Store,
+    part: Part,
+    parse: impl Fn(Option<&[u8]>) -> Result<TokenCache, CacheError>,
+) -> Result<TokenCache, SignInError> {
     let stored = store.load()?;
-    parse(stored.as_deref()).or_else(|_| Ok(LockedCache::lock(store)?.1))
+    match parse(stored.as_deref()) {
+        Ok(cache) => Ok(cache),
+        // Where an MSAL may write.
+        Err(error) if part == Part::Unshared => Err(error.into()),
+        Err(_) => Ok(parse(store.lock()?.current())?),
+    }
+}
+
+/// What is stored, for this request: a damaged file of Microsoft's accounts is no concern of the others.
+fn load_for(store: &dyn Store, request: &SignInRequest) -> Result<TokenCache, SignInError> {
+    match (load(store), store.unshared()) {
+        (Err(SignInError::Cache(_)), Some(unshared)) if is_generic(request) => {
+            Ok(Part::Unshared.parse(unshared.load()?.as_deref())?)
+        }
+        (loaded, _) => loaded,
+    }
 }
 
 /// The outcome of a silent sign-in that needs neither the server nor a change of what is stored; else `None`.
@@ -31,57 +168,87 @@ pub fn silent_from_cache(
     store: &dyn Store,
     request: &SignInRequest,
 ) -> Result<Option<Result<SignedIn, Failure>>, SignInError> {
-    let mut sign_in = SignIn::silent(request.clone(), load(store)?, calendar_time());
-    let first = sign_in.next_action(Timestamp::ZERO);
-    Ok(if let Action::Done(outcome) = first { Some(outcome) } else { None })
+    Ok(without_request(request, load_for(store, request)?))
 }
 
-/// A silent sign-in on what is stored, under the store's lock: run it, then give its cache to [`LockedCache::settle`].
+fn without_request(request: &SignInRequest, cache: TokenCache) -> Option<Result<SignedIn, Failure>> {
+    let mut sign_in = SignIn::silent(request.clone(), cache, calendar_time());
+    let first = sign_in.next_action(Timestamp::ZERO);
+    if let Action::Done(outcome) = first { Some(outcome) } else { None }
+}
+
+/// What a silent sign-in that needs the server begins with.
+#[derive(Debug)]
+pub enum Begun {
+    /// It does not need the server after all: somebody else has refreshed meanwhile.
+    Done(Result<SignedIn, Failure>),
+    /// Run this, then [`settle`](Refreshing::settle).
+    Refresh(Box<SignIn>, Refreshing),
+}
+
+/// Begins a refresh: waits for the lease of its owner, looks again at what is stored, and reserves room for the answer.
+/// Only those who want the same owner's token wait for each other.
+///
+/// `patience`: how long to wait for somebody else's refresh, usually [`PATIENCE`].
 ///
 /// # Errors
-/// [`SignInError`] when the store cannot be locked or read.
-pub fn silent_under_lock(store: &dyn Store, request: SignInRequest) -> Result<(LockedCache, SignIn), SignInError> {
-    let (locked, cache) = LockedCache::lock(store)?;
-    Ok((locked, SignIn::silent(request, cache, calendar_time())))
+/// [`SignInError`] when the store cannot be locked or read, or when somebody else's refresh takes longer than that
+/// ([`is_busy`]).
+pub fn begin_refresh(store: &dyn Store, request: SignInRequest, patience: Duration) -> Result<Begun, SignInError> {
+    let cache = load_for(store, &request)?;
+    let account = request.find_account(&cache);
+    let owner = account.ok().flatten().map(|account| request.owner(&account).key());
+    if owner.is_none()
+        && let Some(outcome) = without_request(&request, cache)
+    {
+        return Ok(Begun::Done(outcome));
+    }
+    let home = Home::of(store, &request)?;
+    let mut lease = home.store().lease(&owner.unwrap_or_default(), patience)?;
+    // Nothing is asked of the server when the answer could not be stored because the store cannot be locked.
+    let locked = lease.lock()?;
+    let parse = || home.part.parse(locked.current());
+    if let Some(outcome) = without_request(&request, parse()?) {
+        return Ok(Begun::Done(outcome));
+    }
+    let (cache, bytes) = (parse()?, locked.current().map_or(0, <[u8]>::len));
+    drop(locked);
+    // Without room the refresh is tried all the same: the token can be used, and there may be room when it arrives.
+    let _ = lease.reserve(bytes.saturating_add(ONE_MORE));
+    let sign_in = SignIn::silent(request, cache, calendar_time());
+    Ok(Begun::Refresh(Box::new(sign_in), Refreshing { lease, part: home.part }))
 }
 
-/// The lock of a store that holds a cache. Dropping it gives the lock back.
-#[must_use = "the lock is given back at once when this is dropped"]
-pub struct LockedCache(Box<dyn Locked>);
+/// Whether others hold a lease or a lock.
+#[must_use]
+pub fn is_busy(error: &SignInError) -> bool {
+    matches!(error, SignInError::Store(error) if matches!(**error, StoreError::Busy { .. }))
+}
 
-impl LockedCache {
-    /// Waits for the lock. The cache is what is stored now.
-    fn lock(store: &dyn Store) -> Result<(Self, TokenCache), SignInError> {
-        let locked = store.lock()?;
-        let cache = parse(locked.current())?;
-        Ok((Self(locked), cache))
-    }
+/// A refresh that goes on: it holds the lease of its owner, and nothing else.
+#[must_use = "the lease is given back when this is dropped, and what the refresh brought is lost"]
+pub struct Refreshing {
+    lease: Box<dyn Lease>,
+    part: Part,
+}
 
-    /// Stores the cache, if it has changed. If another program that ignores the lock has written in between, on top of what
-    /// it wrote.
-    fn save(mut self, mut cache: TokenCache) -> Result<(), SignInError> {
-        /// Nobody comes in between that often by chance.
-        const ROUNDS: usize = 5;
-        let mut rounds = 1..ROUNDS;
-        while cache.is_changed() {
-            // Exposed to be stored, where only its owner reads.
-            let bytes = Contents::from(cache.to_json().expose().as_bytes().to_vec());
-            match self.0.save(bytes) {
-                Ok(()) => break,
-                Err(StoreError::Changed { .. }) if rounds.next().is_some() => self.0.reload()?,
-                Err(error) => return Err(error.into()),
-            }
-            cache.merge(parse(self.0.current())?);
-        }
-        Ok(())
-    }
-
-    /// Stores what a silent sign-in has changed, whatever its outcome, and returns both.
+impl Refreshing {
+    /// Stores what a silent sign-in has changed, whatever its outcome, and returns the outcome. Waits for the store's lock
+    /// as long as it takes: what it brings is nowhere else.
     ///
     /// # Errors
     /// [`SignInError`]: the outcome's own, or that of the store; [`SignInError::NotKept`] has the token in it.
-    pub fn settle(self, outcome: Result<SignedIn, Stopped>, sign_in: SignIn) -> Result<SignedIn, SignInError> {
-        match (outcome, self.save(sign_in.into_cache())) {
+    pub fn settle(mut self, outcome: Result<SignedIn, Stopped>, sign_in: SignIn) -> Result<SignedIn, SignInError> {
+        let mut cache = sign_in.into_cache();
+        if !cache.is_changed() {
+            return Ok(outcome?);
+        }
+        let saved = patiently(|| self.lease.lock()).and_then(|locked| {
+            let (locked, stored) = LockedCache::of(locked, self.part)?;
+            cache.merge(stored);
+            locked.save(cache)
+        });
+        match (outcome, saved) {
             (Ok(signed_in), Err(error)) => Err(SignInError::not_kept(signed_in, error)),
             (_, Err(error)) => Err(error),
             (outcome, Ok(())) => Ok(outcome?),
@@ -89,46 +256,156 @@ impl LockedCache {
     }
 }
 
-impl fmt::Debug for LockedCache {
+impl fmt::Debug for Refreshing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockedCache").finish_non_exhaustive()
+        f.debug_struct("Refreshing").field("part", &self.part).finish_non_exhaustive()
     }
 }
 
-fn parse(stored: Option<&[u8]>) -> Result<TokenCache, SignInError> {
-    Ok(TokenCache::from_json(stored.unwrap_or_default())?)
+/// Takes a lock however long others hold it.
+fn patiently(mut lock: impl FnMut() -> Result<Box<dyn Locked>, StoreError>) -> Result<Box<dyn Locked>, SignInError> {
+    loop {
+        match lock() {
+            Err(StoreError::Busy { .. }) => {}
+            outcome => return Ok(outcome?),
+        }
+    }
 }
 
-/// Checks and stores what a device flow brought.
+/// The lock of a store that holds a cache. Dropping it gives the lock back.
+struct LockedCache {
+    locked: Box<dyn Locked>,
+    part: Part,
+}
+
+impl LockedCache {
+    /// With what is stored now.
+    fn of(locked: Box<dyn Locked>, part: Part) -> Result<(Self, TokenCache), SignInError> {
+        let cache = part.parse(locked.current())?;
+        Ok((Self { locked, part }, cache))
+    }
+
+    /// Stores the cache, if it has changed. If another program that ignores the lock has written in between, on top of
+    /// what it wrote.
+    fn save(mut self, mut cache: TokenCache) -> Result<(), SignInError> {
+        let mut rounds = 1..ROUNDS;
+        while cache.is_changed() {
+            match self.locked.save(self.part.written(&cache)) {
+                Ok(()) => break,
+                Err(StoreError::Changed { .. }) if rounds.next().is_some() => self.locked.reload()?,
+                Err(error) => return Err(error.into()),
+            }
+            cache.merge(self.part.parse(self.locked.current())?);
+        }
+        Ok(())
+    }
+}
+
+/// Tries whether the store will take what a sign-in brings, before anybody is shown a code: it is locked and read, and
+/// room is reserved and given back.
 ///
 /// # Errors
-/// [`SignInError`]; [`SignInError::NotKept`] has the token in it.
+/// [`SignInError`] when it will not.
+pub fn try_store(store: &dyn Store, request: &SignInRequest) -> Result<(), SignInError> {
+    let home = Home::of(store, request)?;
+    let mut lease = home.store().lease("a sign-in", PATIENCE)?;
+    let bytes = home.store().load()?.map_or(0, |contents| contents.len());
+    lease.reserve(bytes.saturating_add(ONE_MORE))?;
+    LockedCache::of(lease.lock()?, home.part).map(drop)
+}
+
+/// Checks and stores what a device flow brought. Waits for the store's lock as long as it takes.
+///
+/// # Errors
+/// [`SignInError`]; [`SignInError::NotKept`] has the token in it. Then [revoke](revocation_of) what nobody will find.
 pub fn keep(store: &dyn Store, request: &SignInRequest, response: &TokenResponse) -> Result<SignedIn, SignInError> {
     let unsaved = request.keep(response, &mut TokenCache::new(), calendar_time())?;
-    let saved = LockedCache::lock(store).and_then(|(locked, mut cache)| {
+    let saved = Home::of(store, request).and_then(|home| {
+        let (locked, mut cache) = LockedCache::of(patiently(|| home.store().lock())?, home.part)?;
         let signed_in = request.keep(response, &mut cache, calendar_time())?;
         locked.save(cache).map(|()| signed_in)
     });
     saved.map_err(|error| SignInError::not_kept(unsaved, error))
 }
 
-/// An account that is no longer stored, and what is left to do at the server.
-#[derive(Debug)]
-pub struct RemovedAccount {
-    /// What to return, once the revocations have run; the last failure of one belongs in it.
-    pub signed_out: SignedOut,
-    /// Of its refresh tokens, or of the access token where there is none.
-    pub revocations: Vec<Revocation>,
+/// The revocation of tokens that could not be stored; `None` when the server has no endpoint for it.
+#[must_use]
+pub fn revocation_of(request: &SignInRequest, response: &TokenResponse) -> Option<Revocation> {
+    let (token, kind) = match response.refresh_token() {
+        Some(token) => (token, TokenKind::RefreshToken),
+        None => (response.access_token(), TokenKind::AccessToken),
+    };
+    Some(Revocation::new(request.client().clone(), token.clone()).ok()?.kind(kind))
 }
 
-/// Removes an account from the store; `None` when it was not signed in.
+/// What is left to do at the server after a sign-out.
+#[derive(Debug)]
+pub struct Removed {
+    /// What to return, once the revocations have run; the last failure of one belongs in it. `None` when nobody was signed
+    /// in.
+    pub signed_out: Option<SignedOut>,
+    /// Of its refresh tokens, or of the access token where there is none; and of those that an interrupted sign-out has
+    /// left. [Forget](forget_revocation) each when it has succeeded.
+    pub revocations: Vec<(Secret, Revocation)>,
+}
+
+/// Removes an account from the store. What is to be revoked is remembered in the same step.
 ///
 /// # Errors
 /// [`SignInError`] when the store cannot be changed.
-pub fn remove(store: &dyn Store, request: &SignInRequest) -> Result<Option<RemovedAccount>, SignInError> {
-    let (locked, mut cache) = LockedCache::lock(store)?;
+pub fn remove(store: &dyn Store, request: &SignInRequest) -> Result<Removed, SignInError> {
+    let client = request.client();
+    let (locked, mut cache) = Home::of(store, request)?.lock()?;
+    let mut not_revoked = None;
+    let account = request.find_account(&cache)?;
+    if let Some(account) = &account {
+        let owner = request.owner(account);
+        for (token, kind) in tokens_of(request, &cache, account) {
+            match Revocation::new(client.clone(), token.clone()) {
+                Ok(_) => cache.remember_revocation(owner, &token, kind),
+                Err(error) => not_revoked = Some(NotRevoked::NoEndpoint(error)),
+            }
+        }
+        cache.remove_account(owner);
+    }
+    let to_revoke = cache.revocations(client.client_id(), client.authority()).into_iter();
+    let revocation = |(token, kind): (Secret, TokenKind)| {
+        Some((token.clone(), Revocation::new(client.clone(), token).ok()?.kind(kind)))
+    };
+    let revocations = to_revoke.filter_map(revocation).collect();
+    locked.save(cache)?;
+    Ok(Removed { signed_out: account.map(|account| SignedOut { account, not_revoked }), revocations })
+}
+
+/// Removes an account from the store, and leaves its tokens to the server.
+///
+/// # Errors
+/// [`SignInError`] when the store cannot be changed.
+pub fn forget(store: &dyn Store, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
+    let (locked, mut cache) = Home::of(store, request)?.lock()?;
     let Some(account) = request.find_account(&cache)? else { return Ok(None) };
-    let (owner, client) = (request.owner(&account), request.client());
+    cache.remove_account(request.owner(&account));
+    locked.save(cache)?;
+    Ok(Some(SignedOut { account, not_revoked: None }))
+}
+
+/// Forgets a token that the server has revoked.
+///
+/// # Errors
+/// [`SignInError`] when the store cannot be changed.
+pub fn forget_revocation(store: &dyn Store, request: &SignInRequest, token: &Secret) -> Result<(), SignInError> {
+    let (locked, mut cache) = Home::of(store, request)?.lock()?;
+    cache.forget_revocation(token);
+    locked.save(cache)
+}
+
+/// The tokens of an account that this client may revoke.
+fn tokens_of(
+    request: &SignInRequest,
+    cache: &TokenCache,
+    account: &device_flow_core::Account,
+) -> Vec<(Secret, TokenKind)> {
+    let (owner, client) = (request.owner(account), request.client());
     // A token that another client of the family was given is that client's to revoke.
     let refresh_tokens = cache.refresh_tokens(owner).into_iter().filter(|token| !token.is_of_family());
     let mut tokens: Vec<_> = refresh_tokens.map(|token| (token.secret(), TokenKind::RefreshToken)).collect();
@@ -137,14 +414,5 @@ pub fn remove(store: &dyn Store, request: &SignInRequest) -> Result<Option<Remov
         let access_token = cache.access_token(owner, query, calendar_time());
         tokens.extend(access_token.map(|token| (token.secret(), TokenKind::AccessToken)));
     }
-    cache.remove_account(owner);
-    locked.save(cache)?;
-    let (mut revocations, mut not_revoked) = (Vec::new(), None);
-    for (token, kind) in tokens {
-        match Revocation::new(client.clone(), token) {
-            Ok(revocation) => revocations.push(revocation.kind(kind)),
-            Err(error) => not_revoked = Some(NotRevoked::NoEndpoint(error)),
-        }
-    }
-    Ok(Some(RemovedAccount { signed_out: SignedOut { account, not_revoked }, revocations }))
+    tokens
 }

@@ -18,13 +18,16 @@ pub enum SignInError {
     /// What is stored is not a token cache. It is left as it is.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// There is a token, which can be used; but the next run will not find it.
-    #[error("signed in, but the tokens could not be kept: {error}")]
+    /// There is a token, which the next run will not find. After a refresh it can be used; what a sign-in brought was
+    /// revoked, if the server can.
+    #[error("signed in, but the tokens could not be stored: {error}{}", if *.revoked { "; they were revoked" } else { "" })]
     NotKept {
         /// What the sign-in brought.
         signed_in: Box<SignedIn>,
         /// Why it was not stored.
         error: Box<SignInError>,
+        /// Whether the server has revoked it.
+        revoked: bool,
     },
     /// The system has no random bytes to give.
     #[error("no random bytes: {0}")]
@@ -49,7 +52,16 @@ impl SignInError {
     }
 
     pub(crate) fn not_kept(signed_in: SignedIn, error: Self) -> Self {
-        Self::NotKept { signed_in: Box::new(signed_in), error: Box::new(error) }
+        Self::NotKept { signed_in: Box::new(signed_in), error: Box::new(error), revoked: false }
+    }
+
+    /// The same once the server has revoked what could not be stored.
+    #[must_use]
+    pub fn once_revoked(mut self) -> Self {
+        if let Self::NotKept { revoked, .. } = &mut self {
+            *revoked = true;
+        }
+        self
     }
 }
 

@@ -24,7 +24,8 @@
 //! 3. **It brings every status as an answer**, with all headers: the body decides, and `retry-after` and `date` matter.
 //! 4. **It reads no further than one byte beyond** [`max_response`](device_flow_core::Request::max_response), decodes no
 //!    compression and asks for none, and bounds the length of headers, too.
-//! 5. **It has one time limit for the whole request**, name look-up and the last byte of the answer included, and tells
+//! 5. **It has one time limit for the whole request**, name look-up and the last byte of the answer included, no longer than
+//!    [`time_limit`](device_flow_core::Request::time_limit), and tells
 //!    [`Timeout`](device_flow_core::TransportErrorKind::Timeout) when it has passed.
 //! 6. **It checks certificates**, and tells one that is not trusted as
 //!    [`UntrustedCertificate`](device_flow_core::TransportErrorKind::UntrustedCertificate), which ends a sign-in at once, apart from

@@ -1,15 +1,17 @@
 //! Owns the accounts of a program: silent sign-in, sign-in, sign-out, on one store, with one refresh at a time for all callers.
 
 use crate::{Http, Transport, run};
-use device_flow_adapter::account_store::{self, RemovedAccount};
+use device_flow_adapter::account_store::{self, Begun, Removed};
 use device_flow_adapter::{SignInError, SignedOut, entropy};
 use device_flow_core::{
     Account, DeviceFlow, Event, Failure, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
 };
 use device_flow_store::Store;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use std::{fmt, panic};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 /// Who is signed in, kept in a [`Store`]: gets a token silently when it can, else shows a code.
 ///
@@ -17,8 +19,8 @@ use tokio::sync::watch;
 /// them refreshes, and the others get what it got. A caller that goes away during a refresh does not stop it: the new
 /// refresh token would be lost.
 ///
-/// A store is for what one person or program keeps: its lock is held during a refresh, so refreshes of one store come one after
-/// the other. A service with many people gives each a store of their own.
+/// Only callers who want the token of the same owner wait for each other's refresh; the store's lock is held to load, merge
+/// and save alone.
 ///
 /// ```no_run
 /// use device_flow_tokio::{Accounts, Client, Event, FileStore, Http, Provider, SignInRequest, default_path};
@@ -46,8 +48,27 @@ struct Shared<T> {
     transport: T,
     store: Arc<dyn Store>,
     refreshing: Mutex<Vec<Refreshing>>,
-    /// Taken before the store's lock, for which each caller would wait in a thread of its own, and there are only so many.
-    turn: tokio::sync::Mutex<()>,
+    /// How many refreshes and saves are in progress.
+    unfinished: watch::Sender<usize>,
+}
+
+/// The longest time between two looks at a lease that others hold.
+const LONGEST_STEP: Duration = Duration::from_millis(50);
+
+/// One piece of work that must not be lost.
+struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(unfinished: &watch::Sender<usize>) -> Self {
+        unfinished.send_modify(|count| *count = count.saturating_add(1));
+        Self(unfinished.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
 }
 
 /// A refresh that goes on, and where its outcome will be.
@@ -62,8 +83,8 @@ impl<T: Transport + 'static> Accounts<T> {
     /// The accounts of this store, with this way to the servers.
     #[must_use]
     pub fn new(transport: T, store: impl Store + 'static) -> Self {
-        let (refreshing, turn) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { shared: Arc::new(Shared { transport, store: Arc::new(store), refreshing, turn }) }
+        let (refreshing, unfinished) = (Mutex::default(), watch::Sender::new(0));
+        Self { shared: Arc::new(Shared { transport, store: Arc::new(store), refreshing, unfinished }) }
     }
 
     /// A token: of the cache; else for a refresh token; else by a code. `on_event` hears why a code is needed, the code, and
@@ -110,18 +131,59 @@ impl<T: Transport + 'static> Accounts<T> {
         flow: &mut DeviceFlow,
         on_event: impl FnMut(Event),
     ) -> Result<SignedIn, SignInError> {
+        self.try_store(request).await?;
         let response = run(&self.shared.transport, flow, on_event).await?;
         self.keep(request, response).await
     }
 
-    /// Checks and stores what a device flow brought that something else has driven.
+    /// Tries whether the store will take what a sign-in brings. [`sign_in`](Self::sign_in) and
+    /// [`interactive`](Self::interactive) do so before they show a code.
     ///
     /// # Errors
-    /// [`SignInError`]; [`NotKept`](SignInError::NotKept) has the token in it.
-    pub async fn keep(&self, request: &SignInRequest, response: TokenResponse) -> Result<SignedIn, SignInError> {
+    /// [`SignInError`] when it will not.
+    pub async fn try_store(&self, request: &SignInRequest) -> Result<(), SignInError> {
         let request = request.clone();
-        let _turn = self.shared.turn.lock().await;
-        self.with_store(move |store| account_store::keep(store, &request, &response)).await
+        self.with_store(move |store| account_store::try_store(store, &request)).await
+    }
+
+    /// Checks and stores what a device flow brought that something else has driven. What cannot be stored is revoked. It
+    /// goes on after its caller is dropped.
+    ///
+    /// # Errors
+    /// [`SignInError`]; [`NotKept`](SignInError::NotKept) says whether the tokens were revoked.
+    pub async fn keep(&self, request: &SignInRequest, response: TokenResponse) -> Result<SignedIn, SignInError> {
+        let (this, request) = (self.clone(), request.clone());
+        self.unstoppable(async move {
+            let (asked, answered) = (request.clone(), response.clone());
+            let kept = this.with_store(move |store| account_store::keep(store, &asked, &answered)).await;
+            let Err(error @ SignInError::NotKept { .. }) = kept else { return kept };
+            let Some(mut revocation) = account_store::revocation_of(&request, &response) else { return Err(error) };
+            let revoked = run(&this.shared.transport, &mut revocation, |_| {}).await.is_ok();
+            Err(if revoked { error.once_revoked() } else { error })
+        })
+        .await
+    }
+
+    /// Waits until nothing is in progress that would lose tokens if the process ended: a refresh whose caller is gone, or
+    /// the saving of what a sign-in brought. What begins meanwhile is waited for as well.
+    pub async fn finished(&self) {
+        // The sender lives as long as these accounts.
+        let _ = self.shared.unfinished.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// Does this even if the caller is dropped, and counts it until it is done.
+    async fn unstoppable<R: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<R, SignInError>> + Send + 'static,
+    ) -> Result<R, SignInError> {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Err(Stopped::NoRuntime.into()) };
+        let counted = Counted::new(&self.shared.unfinished);
+        let task = runtime.spawn(async move {
+            let outcome = work.await;
+            drop(counted);
+            outcome
+        });
+        joined(task.await)
     }
 
     /// Every account that is signed in, whatever the server.
@@ -145,27 +207,36 @@ impl<T: Transport + 'static> Accounts<T> {
     /// # Errors
     /// [`SignInError`] when the store cannot be changed.
     pub async fn forget(&self, request: &SignInRequest) -> Result<Option<Account>, SignInError> {
-        Ok(self.remove(request).await?.map(|removed| removed.signed_out.account))
+        let request = request.clone();
+        let forgotten = self.with_store(move |store| account_store::forget(store, &request)).await?;
+        Ok(forgotten.map(|signed_out| signed_out.account))
     }
 
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
     ///
+    /// What is to be revoked is remembered until it is: after an interruption or a failure the next call for this client
+    /// and server tries it again, whoever is signed in.
+    ///
     /// # Errors
     /// [`SignInError`] when the store cannot be changed. [`SignedOut`] says what the server did not do.
     pub async fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
-        let Some(RemovedAccount { mut signed_out, revocations }) = self.remove(request).await? else { return Ok(None) };
-        for mut revocation in revocations {
-            if let Err(stopped) = run(&self.shared.transport, &mut revocation, |_| {}).await {
-                signed_out.not_revoked = Some(stopped.into());
+        let asked = request.clone();
+        let removed = self.with_store(move |store| account_store::remove(store, &asked)).await?;
+        let Removed { mut signed_out, revocations } = removed;
+        for (token, mut revocation) in revocations {
+            match run(&self.shared.transport, &mut revocation, |_| {}).await {
+                Ok(()) => {
+                    let asked = request.clone();
+                    self.with_store(move |store| account_store::forget_revocation(store, &asked, &token)).await?;
+                }
+                Err(stopped) => {
+                    if let Some(signed_out) = &mut signed_out {
+                        signed_out.not_revoked = Some(stopped.into());
+                    }
+                }
             }
         }
-        Ok(Some(signed_out))
-    }
-
-    async fn remove(&self, request: &SignInRequest) -> Result<Option<RemovedAccount>, SignInError> {
-        let asked = request.clone();
-        let _turn = self.shared.turn.lock().await;
-        self.with_store(move |store| account_store::remove(store, &asked)).await
+        Ok(signed_out)
     }
 
     /// Joins the refresh that goes on for the same request, or starts one that no caller can stop.
@@ -177,7 +248,9 @@ impl<T: Transport + 'static> Accounts<T> {
         let (sender, outcome) = watch::channel(None);
         refreshing.push(Refreshing { request: request.clone(), outcome: outcome.clone() });
         let (this, request) = (self.clone(), request.clone());
+        let counted = Counted::new(&self.shared.unfinished);
         tokio::spawn(async move {
+            let _counted = counted;
             let listed = Listed { refreshing: &this.shared.refreshing, request: &request };
             let outcome = this.refresh(&request).await;
             // A caller who asks from now on starts a new one.
@@ -188,12 +261,30 @@ impl<T: Transport + 'static> Accounts<T> {
     }
 
     async fn refresh(&self, request: &SignInRequest) -> Result<SignedIn, SignInError> {
-        let _turn = self.shared.turn.lock().await;
-        let asked = request.clone();
-        let (locked, mut sign_in) =
-            self.with_store(move |store| account_store::silent_under_lock(store, asked)).await?;
-        let outcome = run(&self.shared.transport, &mut sign_in, |_| {}).await;
-        self.with_store(move |_| locked.settle(outcome, sign_in)).await
+        let begun = self.begin_refresh(request).await?;
+        let (mut sign_in, refreshing) = match begun {
+            Begun::Done(outcome) => return Ok(outcome?),
+            Begun::Refresh(sign_in, refreshing) => (sign_in, refreshing),
+        };
+        let outcome = run(&self.shared.transport, &mut *sign_in, |_| {}).await;
+        self.with_store(move |_| refreshing.settle(outcome, *sign_in)).await
+    }
+
+    /// Asks for the lease again and again, since each caller that waited for it would take a thread, and its holder needs
+    /// one to give it back.
+    async fn begin_refresh(&self, request: &SignInRequest) -> Result<Begun, SignInError> {
+        let (mut step, began) = (Duration::from_millis(1), Instant::now());
+        loop {
+            let asked = request.clone();
+            let begin = move |store: &dyn Store| account_store::begin_refresh(store, asked, Duration::ZERO);
+            match self.with_store(begin).await {
+                Err(error) if account_store::is_busy(&error) && began.elapsed() < account_store::PATIENCE => {
+                    tokio::time::sleep(step).await;
+                    step = step.saturating_mul(2).min(LONGEST_STEP);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Stores block their thread.
@@ -203,14 +294,18 @@ impl<T: Transport + 'static> Accounts<T> {
     ) -> Result<R, SignInError> {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Err(Stopped::NoRuntime.into()) };
         let store = Arc::clone(&self.shared.store);
-        match runtime.spawn_blocking(move || work(&*store)).await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panicked) => panic::resume_unwind(panicked),
-                // The runtime is being shut down.
-                Err(_) => Err(Stopped::Interrupted.into()),
-            },
-        }
+        joined(runtime.spawn_blocking(move || work(&*store)).await)
+    }
+}
+
+fn joined<R>(task: Result<Result<R, SignInError>, JoinError>) -> Result<R, SignInError> {
+    match task {
+        Ok(outcome) => outcome,
+        Err(error) => match error.try_into_panic() {
+            Ok(panicked) => panic::resume_unwind(panicked),
+            // The runtime is being shut down.
+            Err(_) => Err(Stopped::Interrupted.into()),
+        },
     }
 }
 

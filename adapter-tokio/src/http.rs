@@ -55,7 +55,8 @@ impl Http {
 
     async fn exchange(&self, request: Request) -> Result<Answer, TransportError> {
         let target = self.target(request.url())?;
-        within(self.timeout, self.execute(&target, request)).await.unwrap_or_else(|| {
+        let limit = request.time_limit().map_or(self.timeout, |limit| limit.min(self.timeout));
+        within(limit, self.execute(&target, request)).await.unwrap_or_else(|| {
             let detail = format!("{}: the time limit has passed", authority(&target.url));
             Err(TransportError::new(TransportErrorKind::Timeout).with_detail(&detail))
         })

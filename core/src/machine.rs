@@ -7,6 +7,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
 use zeroize::Zeroizing;
 
 /// A protocol as a state machine: told the time and what happened, it answers with the one thing to do next.
@@ -243,6 +244,7 @@ pub struct Request {
     headers: Headers,
     body: Zeroizing<Box<[u8]>>,
     max_response: usize,
+    time_limit: Option<Duration>,
 }
 
 /// The headers of a request that the configuration of the client decides.
@@ -260,7 +262,11 @@ impl Request {
         body: Zeroizing<Box<[u8]>>,
         max_response: usize,
     ) -> Self {
-        Self { method, url, headers, body, max_response }
+        Self { method, url, headers, body, max_response, time_limit: None }
+    }
+
+    pub(crate) fn within(self, time_limit: Option<Duration>) -> Self {
+        Self { time_limit, ..self }
     }
 
     /// GET or POST.
@@ -297,6 +303,13 @@ impl Request {
     #[must_use]
     pub fn max_response(&self) -> usize {
         self.max_response
+    }
+
+    /// How long the answer may take, where the machine has no use for it later; the transport's own limit may be shorter.
+    /// A transport that takes longer holds up whoever waits for this token.
+    #[must_use]
+    pub fn time_limit(&self) -> Option<Duration> {
+        self.time_limit
     }
 
     /// The same request as a value of the `http` crate; the `authorization` header is marked sensitive.

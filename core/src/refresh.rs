@@ -14,6 +14,10 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
+
+/// How long a refresh may take as a whole: somebody waits for a token, and others may wait for this one.
+const WHOLE: Duration = Duration::from_secs(30);
 
 /// Gets new tokens for a refresh token (RFC 6749 §6).
 ///
@@ -27,8 +31,8 @@ use core::fmt;
 /// - [`Failure::Transport`], [`Failure::Protocol`]: no answer, or no usable one. Nothing is known about the token, so
 ///   keep it.
 ///
-/// During an outage the request is repeated after 1, 2 and 4 seconds, or when `Retry-After` says. It sends the old
-/// token again: if the lost answer held a new one, only the server knows that, and servers that rotate refresh tokens
+/// During an outage the request is repeated after 1, 2 and 4 seconds, or when `Retry-After` says, if that is within 30
+/// seconds of the first: a refresh as a whole takes no longer. It sends the old token again: if the lost answer held a new one, only the server knows that, and servers that rotate refresh tokens
 /// tolerate this for a while.
 ///
 /// ```
@@ -60,7 +64,7 @@ impl Refresh {
             scope: None,
             parameters: Vec::new(),
             rotated: None,
-            once: SingleRequest::new(),
+            once: SingleRequest::within(WHOLE),
         }
     }
 

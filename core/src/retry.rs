@@ -8,6 +8,7 @@ use core::time::Duration;
 pub(crate) struct Retry {
     failures: u32,
     due: Timestamp,
+    end: Option<Timestamp>,
     reason: WaitReason,
 }
 
@@ -18,14 +19,27 @@ impl Retry {
 
     /// Due at once.
     pub(crate) fn new() -> Self {
-        Self { failures: 0, due: Timestamp::ZERO, reason: WaitReason::Interval }
+        Self { failures: 0, due: Timestamp::ZERO, end: None, reason: WaitReason::Interval }
     }
 
-    /// Counts a failure. Returns `false` when it was one too many.
+    /// Sets when all attempts together must have ended, unless it is set.
+    pub(crate) fn end_within(&mut self, limit: Duration, now: Timestamp) {
+        self.end = self.end.or(Some(now.saturating_add(limit)));
+    }
+
+    /// How long the next attempt may take.
+    pub(crate) fn left(&self, now: Timestamp) -> Option<Duration> {
+        self.end.map(|end| end.saturating_since(now))
+    }
+
+    /// Counts a failure. Returns `false` when it was one too many, or when the next attempt would begin too late.
     #[must_use]
     pub(crate) fn again(&mut self, cause: Cause, retry_after: Duration, now: Timestamp) -> bool {
         let delay = usize::try_from(self.failures).ok().and_then(|failures| Self::DELAYS.get(failures));
         let Some(delay) = delay.filter(|_| retry_after <= Self::MAX_RETRY_AFTER) else { return false };
+        if self.end.is_some_and(|end| now.saturating_add((*delay).max(retry_after)) >= end) {
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         self.due = now.saturating_add((*delay).max(retry_after));
         self.reason = match retry_after > *delay {

@@ -15,6 +15,8 @@ pub(crate) struct SingleRequest<T> {
     now: Timestamp,
     outstanding: Outstanding,
     retry: Retry,
+    /// How long all of it may take, from the first request.
+    limit: Option<Duration>,
     state: State<T>,
 }
 
@@ -49,7 +51,13 @@ pub(crate) use failed_or_cancelled;
 
 impl<T> SingleRequest<T> {
     pub(crate) fn new() -> Self {
-        Self { now: Timestamp::ZERO, outstanding: Outstanding::default(), retry: Retry::new(), state: State::Ready }
+        let (now, outstanding, retry) = (Timestamp::ZERO, Outstanding::default(), Retry::new());
+        Self { now, outstanding, retry, limit: None, state: State::Ready }
+    }
+
+    /// With a limit for all attempts together.
+    pub(crate) fn within(limit: Duration) -> Self {
+        Self { limit: Some(limit), ..Self::new() }
     }
 
     pub(crate) fn next_action(&mut self, now: Timestamp, request: impl FnOnce() -> Request) -> Action<T> {
@@ -61,7 +69,11 @@ impl<T> SingleRequest<T> {
                     return Action::Wait { until, reason };
                 }
                 self.state = State::InFlight;
-                Action::SendRequest(Outgoing { request: request(), ticket: self.outstanding.issue() })
+                if let Some(limit) = self.limit {
+                    self.retry.end_within(limit, now);
+                }
+                let request = request().within(self.retry.left(now));
+                Action::SendRequest(Outgoing { request, ticket: self.outstanding.issue() })
             }
             State::InFlight => {
                 self.state = State::InFlight;

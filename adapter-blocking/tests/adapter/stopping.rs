@@ -6,8 +6,8 @@ use crate::adapter::{
 };
 use device_flow_testkit::loopback::{self, Loopback, Next};
 use device_flow_testkit::scaled::Scaled;
-use std::sync::{Arc, mpsc};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 

@@ -15,7 +15,7 @@ use serde_core::de::{Deserialize as _, DeserializeSeed, Deserializer, MapAccess,
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-/// The five maps of the unified schema.
+/// The five maps of the unified schema, and our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     AccessToken,
@@ -23,11 +23,15 @@ pub(super) enum Kind {
     IdToken,
     Account,
     AppMetadata,
+    /// A token that is to be revoked.
+    Revocation,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 5] =
+    pub(super) const OF_MSAL: [Self; 5] =
         [Self::AccessToken, Self::RefreshToken, Self::IdToken, Self::Account, Self::AppMetadata];
+    pub(super) const ALL: [Self; 6] =
+        [Self::AccessToken, Self::RefreshToken, Self::IdToken, Self::Account, Self::AppMetadata, Self::Revocation];
 
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -36,6 +40,7 @@ impl Kind {
             Self::IdToken => "IdToken",
             Self::Account => "Account",
             Self::AppMetadata => "AppMetadata",
+            Self::Revocation => "Revocation",
         }
     }
 }
@@ -232,7 +237,7 @@ impl Entry {
         let (home_hash, key_hash) = (hash(fields.home), hash(key));
         let mut entry =
             Self { kind, unshared: false, home_hash, key_hash, source: Arc::clone(source), key, value, member, fields };
-        entry.unshared = entry.is_exact();
+        entry.unshared = entry.is_exact() || kind == Kind::Revocation;
         entry
     }
 

@@ -181,7 +181,7 @@ fn read(bytes: &[u8]) -> Result<(Vec<Section>, Vec<Entry>), CacheError> {
     let text = core::str::from_utf8(bytes).map_err(|_| CacheError::NotUtf8)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim().is_empty() {
-        return Ok((Kind::ALL.into_iter().map(Section::Known).collect(), Vec::new()));
+        return Ok((Kind::OF_MSAL.into_iter().map(Section::Known).collect(), Vec::new()));
     }
     let text = Zeroizing::new(Box::<str>::from(text));
     let mut reader = Reader::new(&text);

@@ -7,6 +7,7 @@ mod file;
 mod lookup;
 mod merge;
 mod owner;
+mod revocations;
 mod save;
 
 pub use account::Account;
@@ -37,7 +38,7 @@ use owner::is_exact_key;
 /// | use a valid token | [`access_token`](TokenCache::access_token) |
 /// | get a new one | [`refresh_tokens`](TokenCache::refresh_tokens), then [`save`](TokenCache::save) |
 /// | keep what a sign-in brought | [`save`](TokenCache::save) |
-/// | sign out | [`remove_account`](TokenCache::remove_account) |
+/// | sign out | [`remember_revocation`](TokenCache::remember_revocation) of the refresh tokens, then [`remove_account`](TokenCache::remove_account) |
 /// | store it where others write too | [`merge`](TokenCache::merge), [`to_json`](TokenCache::to_json), [`mark_saved`](TokenCache::mark_saved) |
 ///
 /// # Beside MSAL
@@ -77,7 +78,7 @@ impl TokenCache {
     /// An empty cache.
     #[must_use]
     pub fn new() -> Self {
-        Self::of([Kind::ALL.into_iter().map(Section::Known).collect(), Vec::new()], Vec::new())
+        Self::of([Kind::OF_MSAL.into_iter().map(Section::Known).collect(), Vec::new()], Vec::new())
     }
 
     fn of([sections, unshared_sections]: [Vec<Section>; 2], entries: Vec<Entry>) -> Self {

@@ -153,7 +153,7 @@ impl TokenCache {
                     Kind::RefreshToken => {
                         owner.is_client_of(entry) || family.as_deref().is_some_and(|family| family == entry.family())
                     }
-                    Kind::AppMetadata => false,
+                    Kind::AppMetadata | Kind::Revocation => false,
                 }
         });
         self.reindex();
@@ -362,7 +362,9 @@ impl TokenCache {
             place.start(&mut object);
             let key = match entry.kind {
                 Kind::AccessToken => place.exact_key(&[entry.target(), entry.audience()]),
-                Kind::RefreshToken | Kind::IdToken | Kind::Account | Kind::AppMetadata => place.exact_key(&[]),
+                Kind::RefreshToken | Kind::IdToken | Kind::Account | Kind::AppMetadata | Kind::Revocation => {
+                    place.exact_key(&[])
+                }
             };
             let (kind, old) = (entry.kind, String::from(entry.key()));
             self.put(Entry::made(kind, &key, &object.over(entry.value(), &[])), |known| known.key() == old);
@@ -481,7 +483,7 @@ fn seconds(response: &TokenResponse, name: &str) -> Option<Duration> {
 
 /// The members of a new entry, as JSON.
 #[derive(Default)]
-struct Object<'a>(Vec<(&'a str, Zeroizing<String>)>);
+pub(super) struct Object<'a>(Vec<(&'a str, Zeroizing<String>)>);
 
 impl<'a> Object<'a> {
     fn new(credential_type: &'a str) -> Self {
@@ -490,7 +492,7 @@ impl<'a> Object<'a> {
         object
     }
 
-    fn text(&mut self, name: &'a str, value: &str) -> &mut Self {
+    pub(super) fn text(&mut self, name: &'a str, value: &str) -> &mut Self {
         self.0.push((name, encoded(value)));
         self
     }
@@ -505,7 +507,7 @@ impl<'a> Object<'a> {
         self
     }
 
-    fn json(&self) -> Zeroizing<String> {
+    pub(super) fn json(&self) -> Zeroizing<String> {
         let own = self.0.iter().map(|(name, json)| (encoded(name), json.as_str()));
         write(&own.collect::<Vec<_>>())
     }
