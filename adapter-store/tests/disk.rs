@@ -98,7 +98,10 @@ fn room_on_a_full_disk(disk: &Path) {
     save(&path, &old).unwrap();
     let store = FileStore::new(&path).unwrap();
     let (mut ada, mut bob) = (store.lease("ada", NOW).unwrap(), store.lease("bob", NOW).unwrap());
-    ada.reserve(new.len()).unwrap();
+    // What is reserved first counts as room for what is reserved instead.
+    for bytes in [40_000, 45_000, new.len()] {
+        ada.reserve(bytes).unwrap();
+    }
     fill(disk);
     // Nothing fits any more, and whoever asks before a request is told so.
     assert_eq!(kind(bob.reserve(new.len())), io::ErrorKind::StorageFull);
@@ -164,6 +167,12 @@ fn a_file_that_is_mounted_alone(folder: &Path, disk: &Path) {
     // There are no names for leases beside it, so they are among the temporary files of this user.
     let places = names(folder);
     assert!(places.iter().any(|name| name.starts_with("device-flow-store-")), "{places:?}");
+    // What a program that takes no lock has written is not lost.
+    let mut locked = store.lock().unwrap();
+    fs::write(&alone, b"theirs").unwrap();
+    assert!(matches!(locked.save(b"ours".to_vec().into()), Err(StoreError::Changed { .. })));
+    assert_eq!(fs::read(&alone).unwrap(), b"theirs");
+    drop(locked);
     // What cannot be removed is emptied.
     store.update(&mut |_| Change::Remove).unwrap();
     assert_eq!((fs::read(&alone).unwrap(), store.load().unwrap()), (vec![], None));
