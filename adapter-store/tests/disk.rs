@@ -6,7 +6,7 @@
 use device_flow_store::{Change, FileStore, Store, StoreError};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -45,7 +45,7 @@ fn role() {
         "disk" => a_full_and_a_read_only_disk(&disk),
         "reserved" => room_on_a_full_disk(&disk),
         "mounted alone" => a_file_that_is_mounted_alone(&folder, &disk),
-        "immutable folder" => an_immutable_folder(&path),
+        "folder that takes nothing" => a_folder_that_takes_nothing(&path),
         "immutable file" => an_immutable_file(&path),
         "limit" => {
             let limit = rustix::process::Rlimit { current: Some(10_000), maximum: Some(10_000) };
@@ -68,7 +68,7 @@ fn a_full_and_a_read_only_disk(disk: &Path) {
     // The space is free again.
     save(&path, &b"canary".repeat(5_000)).unwrap();
 
-    mount(&["-o", "remount,ro"], &[disk]);
+    mount(&["-o", "remount,bind,ro"], &[disk]);
     assert_eq!(kind(save(&path, b"new")), io::ErrorKind::ReadOnlyFilesystem);
     assert_eq!(kind(save(&disk.join("sub").join("tokens.json"), b"new")), io::ErrorKind::ReadOnlyFilesystem);
     // To read, no lock is needed.
@@ -98,7 +98,10 @@ fn room_on_a_full_disk(disk: &Path) {
     save(&path, &old).unwrap();
     let store = FileStore::new(&path).unwrap();
     let (mut ada, mut bob) = (store.lease("ada", NOW).unwrap(), store.lease("bob", NOW).unwrap());
-    ada.reserve(new.len()).unwrap();
+    // What is reserved first counts as room for what is reserved instead.
+    for bytes in [40_000, 45_000, new.len()] {
+        ada.reserve(bytes).unwrap();
+    }
     fill(disk);
     // Nothing fits any more, and whoever asks before a request is told so.
     assert_eq!(kind(bob.reserve(new.len())), io::ErrorKind::StorageFull);
@@ -159,17 +162,23 @@ fn a_file_that_is_mounted_alone(folder: &Path, disk: &Path) {
 
     // Nothing but the file can be written.
     fs::remove_file(disk.join("tokens.json.flock")).unwrap();
-    mount(&["-o", "remount,ro"], &[disk]);
+    mount(&["-o", "remount,bind,ro"], &[disk]);
     refresh(&b"a read-only folder ".repeat(200));
     // There are no names for leases beside it, so they are among the temporary files of this user.
     let places = names(folder);
     assert!(places.iter().any(|name| name.starts_with("device-flow-store-")), "{places:?}");
+    // What a program that takes no lock has written is not lost.
+    let mut locked = store.lock().unwrap();
+    fs::write(&alone, b"theirs").unwrap();
+    assert!(matches!(locked.save(b"ours".to_vec().into()), Err(StoreError::Changed { .. })));
+    assert_eq!(fs::read(&alone).unwrap(), b"theirs");
+    drop(locked);
     // What cannot be removed is emptied.
     store.update(&mut |_| Change::Remove).unwrap();
     assert_eq!((fs::read(&alone).unwrap(), store.load().unwrap()), (vec![], None));
 }
 
-fn an_immutable_folder(path: &Path) {
+fn a_folder_that_takes_nothing(path: &Path) {
     let store = FileStore::new(path).unwrap().lock_timeout(NOW);
     let mut lease = store.lease("ada", NOW).unwrap();
     lease.reserve(100_000).unwrap();
@@ -236,7 +245,7 @@ fn k09_a_folder_and_a_file_that_are_marked_immutable() {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut again = Command::new(env::current_exe().unwrap());
     again.args(["--exact", "role", "--ignored", "--nocapture"]).env("TMPDIR", elsewhere.path());
-    let of_folder = child("immutable folder", folder.path(), &mut again);
+    let of_folder = child("folder that takes nothing", folder.path(), &mut again);
     mark("-i", folder.path()).unwrap();
     mark("+i", &path).unwrap();
     let of_file = child("immutable file", folder.path(), &mut again);
@@ -245,6 +254,34 @@ fn k09_a_folder_and_a_file_that_are_marked_immutable() {
         assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("done"), "{output:?}");
     }
     assert_eq!(names(folder.path()), ["tokens.json", "tokens.json.flock"]);
+}
+
+/// Root may write everywhere, so it becomes somebody else for this.
+#[test]
+fn k09_a_file_in_a_folder_that_this_user_may_not_write_to() {
+    let outer = tempfile::tempdir().unwrap();
+    let (exe, folder) = (outer.path().join("exe"), outer.path().join("folder"));
+    let path = folder.join("tokens.json");
+    fs::copy(env::current_exe().unwrap(), &exe).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(&path, b"the old canary").unwrap();
+    let rights = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mut again = Command::new(exe);
+    again.args(["--exact", "role", "--ignored", "--nocapture"]).env("TMPDIR", outer.path()).current_dir("/");
+    if rustix::process::geteuid().is_root() {
+        let nobody = 65_534;
+        for path in [&folder, &path] {
+            std::os::unix::fs::chown(path, Some(nobody), Some(nobody)).unwrap();
+        }
+        again.uid(nobody).gid(nobody);
+    }
+    for (path, mode) in [(outer.path(), 0o777), (&path, 0o600), (&folder, 0o555)] {
+        rights(path, mode);
+    }
+    let output = child("folder that takes nothing", &folder, &mut again);
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("done"), "{output:?}");
+    assert_eq!(names(&folder), ["tokens.json"]);
+    rights(&folder, 0o755);
 }
 
 /// The system kills the process during a write, with SIGXFSZ.

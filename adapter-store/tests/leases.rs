@@ -14,7 +14,7 @@ use std::{env, fs, thread};
 const NOW: Duration = Duration::ZERO;
 
 /// Longer than any test takes.
-const LONG: Duration = Duration::from_secs(300);
+const LONG: Duration = Duration::from_secs(120);
 
 fn each_store(test: impl Fn(Arc<dyn Store>)) {
     test(Arc::new(MemoryStore::new()));
@@ -248,6 +248,18 @@ mod on_unix {
         assert!(is_busy(&store, "ada"));
         drop(second);
         assert!(!is_busy(&store, "ada"));
+    }
+
+    /// The locks of some network file systems are those of one host: only that it is touched shows that it is alive.
+    #[test]
+    fn k07_the_lease_of_another_host_is_taken_over_when_nobody_touches_it() {
+        let (folder, _, store) = store();
+        let lease = folder.path().join("tokens.json.lease-af63dc4c8601ec8c");
+        fs::write(&lease, "1 device-flow-store another.host").unwrap();
+        let Err(error) = store.lease("a", Duration::from_secs(4)) else { panic!("taken over too soon") };
+        assert!(error.to_string().contains("another.host"), "{error}");
+        drop(store.lease("a", Duration::from_secs(20)).unwrap());
+        assert!(!lease.exists());
     }
 
     /// Held: locked, whatever its age. Left behind: removed by the next save, but not at once, because its maker may not

@@ -24,7 +24,7 @@ const BEAT: Duration = Duration::from_secs(1);
 pub(crate) struct Lock {
     /// `None` where the folder takes no lock file, and so none of MSAL's either.
     shared: Option<SharedLock>,
-    /// Our own locks, closed last. None on a file system without locks.
+    /// Our own locks, released last. None on a file system without locks.
     own: Vec<File>,
     timeout: Duration,
 }
@@ -69,6 +69,16 @@ impl Lock {
             *shared = SharedLock::take(&dir, name, Rule::Shared { own_held: !self.own.is_empty() }, &mut wait)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.shared = None;
+        // Closing does not unlock what a process that was just started has open, too.
+        for file in &self.own {
+            let _ = rustix::fs::flock(file, FlockOperation::Unlock);
+        }
     }
 }
 
@@ -175,11 +185,13 @@ impl SharedLock {
             let _ = file.write_all(Author::of_this_process().as_bytes());
         }
         let (ended, end) = mpsc::channel::<()>();
-        let touched = Arc::clone(&self.file);
+        // Not held open by the thread, which ends a little later.
+        let touched = Arc::downgrade(&self.file);
         let beat = thread::Builder::new().name("device-flow-store lock".to_owned()).spawn(move || {
             while end.recv_timeout(BEAT) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let Some(touched) = touched.upgrade() else { return };
                 let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
-                let _ = rustix::fs::futimens(&touched, &Timestamps { last_access: now, last_modification: now });
+                let _ = rustix::fs::futimens(&*touched, &Timestamps { last_access: now, last_modification: now });
             }
         });
         // Without the thread only those who see our process or our flock know that it is alive.
@@ -206,7 +218,7 @@ impl Drop for SharedLock {
         if !self.name.is_empty() && self.is_ours() {
             let _ = self.dir.remove(&self.name);
         }
-        // The thread may still have the file open.
+        // The thread may be about to touch it, or a process that was just started have it open.
         let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
     }
 }
