@@ -135,6 +135,7 @@ pub(crate) async fn logout(
     if !args.all {
         let selection = Selection::with_or_without_server(global, flags, Purpose::SignOut)?;
         if !selection.settings().names_server() {
+            selection.require_places()?;
             let nobody = SignedOut { profile: None, account: None, revoked: None, reason: None };
             return terminal.result("signed_out", &nobody, "Nobody was signed in: there is no profile yet\n");
         }
@@ -142,7 +143,11 @@ pub(crate) async fn logout(
     }
     // After a profile that cannot be signed out the others still are.
     let (mut outcome, mut profiles) = (Ok(()), 0);
-    for selection in Selection::all(global)? {
+    let all = Selection::all(global)?;
+    if all.is_empty() {
+        Selection::with_or_without_server(global, flags, Purpose::SignOut)?.require_places()?;
+    }
+    for selection in all {
         let Err(error) = sign_out(&selection, args.no_revoke, terminal).await else {
             profiles += 1;
             continue;

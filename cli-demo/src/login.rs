@@ -91,6 +91,7 @@ async fn begin(
         return Err(RunError::Usage(text.to_owned()));
     }
     let (request, named) = (session.request(), global.profile.is_some());
+    selection.require_place_if(named && session.storage != Storage::Memory)?;
     let random = || entropy().map_err(SignInError::from);
     let mut flow = if args.force {
         request.device_flow(random()?)
@@ -201,6 +202,7 @@ async fn resume(
 
 /// The one of the current profile, if it has one; else the only one that there is.
 fn only_resumable(global: &Global) -> Result<Id, RunError> {
+    pending::require_place()?;
     let current = match &global.profile {
         Some(name) => {
             check_name(name)?;
@@ -303,6 +305,12 @@ fn signed_in(
     })?;
     if selection.has_proxy_password() {
         terminal.note("The proxy address contains a password, so it was not saved: set it in HTTPS_PROXY.");
+    }
+    if profile.is_none() && session.storage != Storage::Memory {
+        terminal.note(
+            "No home folder is known (HOME), so the options were not saved as a profile: give other commands the same options, \
+             or name a file of profiles with --config.",
+        );
     }
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
     terminal.signed_in(&session.client, signed_in, account.as_deref(), session.storage.name(), profile.as_deref())

@@ -1,5 +1,6 @@
 //! Owns the errors that end a run: one table from a cause to its exit code, its name in JSON and its message.
 
+use crate::config::no_place_for;
 use device_flow_tokio::{
     ConfigError, Failure, HttpError, ProtocolFault, SignInError, SignInReason, Stopped, StoreError, TransportErrorKind,
 };
@@ -124,6 +125,7 @@ impl From<SignInError> for RunError {
         match error {
             SignInError::Stopped(stopped) => stopped.into(),
             SignInError::Entropy(_) => Self::Internal(error.to_string()),
+            SignInError::Store(error) if matches!(*error, StoreError::NoHome) => no_place_for("tokens"),
             // And what this version does not know.
             SignInError::Store(_) | SignInError::Cache(_) | SignInError::NotKept { .. } | _ => {
                 Self::Storage(error.advice().map_or_else(|| error.to_string(), |advice| format!("{error}. {advice}")))

@@ -303,6 +303,11 @@ fn remove_lock(id: &Id) {
     }
 }
 
+/// An error where no folder for pending sign-ins is known.
+pub(crate) fn require_place() -> Result<(), StoreError> {
+    folder().map(drop)
+}
+
 fn folder() -> Result<PathBuf, StoreError> {
     default_path("device-flow", "pending")
 }
