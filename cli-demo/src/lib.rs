@@ -20,6 +20,7 @@ mod run_error;
 mod selection;
 mod session;
 mod settings;
+mod shell;
 mod signals;
 mod terminal;
 mod token;

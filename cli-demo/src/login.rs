@@ -6,13 +6,13 @@ use crate::config::check_name;
 use crate::pending::{self, Id, Invocation, Pending, RecordedFlow, Resumable, UntilShown};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session, Storage};
+use crate::session::{Purpose, Session, Storage, Wanted, is_refusal};
 use crate::settings::{Key, Settings};
 use crate::signals::signal;
 use crate::terminal::{Terminal, local, today};
 use device_flow_tokio::{
-    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource, WaitReason,
-    entropy, now, run,
+    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, TokenSource, WaitReason, entropy, now,
+    run,
 };
 use serde::Serialize;
 use std::cell::OnceCell;
@@ -90,35 +90,46 @@ async fn begin(
         let text = "--no-wait stores the sign-in for another run, but --store memory stores nothing";
         return Err(RunError::Usage(text.to_owned()));
     }
-    let (request, named) = (session.request(), global.profile.is_some());
+    let named = global.profile.is_some();
     selection.require_place_if(named && session.storage != Storage::Memory)?;
-    let random = || entropy().map_err(SignInError::from);
-    let mut flow = if args.force {
-        request.device_flow(random()?)
-    } else {
-        match session.accounts()?.silent(&request).await {
-            Err(SignInError::Stopped(Stopped::Failed(Failure::SignInNeeded(reason)))) => {
-                info!("a code is needed: {reason}");
-                terminal.sign_in_needed(&reason)?;
-                request.device_flow_after(&reason, random()?)
+    let mut reason = None;
+    if !args.force {
+        match session.silent(Wanted::Valid).await {
+            Ok(silent) => return signed_in(&selection, &session, &silent, named, terminal),
+            Err(RunError::Failed(Failure::SignInNeeded(why))) => reason = Some(why),
+            // Else nobody could sign in again without knowing of --force.
+            Err(RunError::Failed(failure)) if is_refusal(&failure) => {
+                info!("a code is needed: {failure}");
+                terminal.refresh_refused(&failure)?;
             }
-            outcome => return signed_in(&selection, &session, &outcome?, named, terminal),
+            Err(error) => return Err(error),
         }
-    };
+    }
+    if let Some(reason) = &reason {
+        info!("a code is needed: {reason}");
+        terminal.sign_in_needed(reason)?;
+    }
+    session.confirm_endpoints().await;
+    let invocation = invocation(&selection, named, global);
     note_earlier_sign_ins(&selection, terminal);
     // Without a token store, the sign-in has no use after this run either.
     if session.storage != Storage::Memory {
-        match Pending::new(invocation(&selection, named, global)) {
+        match Pending::new(invocation) {
             Ok(new) => drop(place.set(new)),
             Err(error) if args.no_wait => return Err(cannot_leave(&error)),
             Err(error) => terminal.note(&cannot_be_resumed(&error)),
         }
     }
+    let (request, random) = (session.request(), entropy().map_err(SignInError::from)?);
+    let mut flow = match &reason {
+        Some(reason) => request.device_flow_after(reason, random),
+        None => request.device_flow(random),
+    };
     let mut flow = RecordedFlow::new(&mut flow, place.get(), session.request_limit());
     match place.get() {
         Some(pending) if args.no_wait => show_code_and_leave(&session, &mut flow, pending, terminal).await,
-        pending => {
-            let outcome = wait(&session, &request, &mut flow, pending, terminal).await?;
+        _ => {
+            let outcome = wait(&session, &request, &mut flow, place.get(), terminal).await?;
             signed_in(&selection, &session, &outcome, named, terminal)
         }
     }
@@ -187,7 +198,7 @@ async fn resume(
     // The file of profiles of the run that began it.
     let selection = Selection::resumed(config.as_deref().map(Path::new), profile, flags.over(settings))?;
     let session = selection.open(Purpose::SignIn, terminal).await?;
-    let (mut flow, deadline) = match stored_flow.resume(&session.client, now()) {
+    let (mut flow, deadline) = match stored_flow.resume(&session.client(), now()) {
         Ok(resumed) => resumed,
         Err(error @ SnapshotError::OtherClient) => return Err(RunError::Usage(error.to_string())),
         Err(error) => {
@@ -262,7 +273,7 @@ async fn show_code_and_leave(
     }
     let lifetime = prompt.expires_in(now());
     let (resume_id, how) = (pending.id().unwrap_or_default(), pending.how_to_resume().unwrap_or_default());
-    terminal.show_code(&session.client, &prompt, lifetime, Some(resume_id), false)?;
+    terminal.show_code(&session.client(), &prompt, lifetime, Some(resume_id), false)?;
     terminal.settle().await;
     let begun = Begun { resume_id, profile: pending.invocation().profile.as_deref() };
     let end = local(today().saturating_add(lifetime));
@@ -289,7 +300,7 @@ async fn wait(
         let response = run(http, flow, |event| drop(events.send(event))).await?;
         accounts.keep(request, response).await
     };
-    show_sign_in(&session.client, terminal, resume_id, sign_in).await
+    show_sign_in(&session.client(), terminal, resume_id, sign_in).await
 }
 
 fn signed_in(
@@ -300,7 +311,7 @@ fn signed_in(
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
     info!("the token is from {}", source(signed_in));
-    let profile = selection.remember(&session.storage, &session.client, signed_in, named).map_err(|error| {
+    let profile = selection.remember(&session.storage, &session.client(), signed_in, named).map_err(|error| {
         RunError::Storage(format!("signed in, and the tokens are stored; but the profile could not be saved: {error}"))
     })?;
     if selection.has_proxy_password() {
@@ -313,7 +324,7 @@ fn signed_in(
         );
     }
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-    terminal.signed_in(&session.client, signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
+    terminal.signed_in(&session.client(), signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
 }
 
 fn cannot_leave(error: &dyn std::error::Error) -> RunError {

@@ -19,6 +19,15 @@ pub(crate) enum RunError {
     /// Only a person can help, and this sub-command shows no code.
     #[error("{failure} (to sign in: {how})")]
     SignInNeeded { failure: Box<Failure>, how: String },
+    /// Somebody is signed in, but the access token cannot be replaced without them.
+    #[error(
+        "there is no refresh token, so {access_token} (to sign in again: {how}; some servers issue a refresh token only for \
+         the scope offline_access)"
+    )]
+    NoRefreshToken { access_token: String, how: String },
+    /// The server refuses the refresh, and not only for now.
+    #[error("{failure} (to sign in again, with a code: {how})")]
+    RefreshRefused { failure: Box<Failure>, how: String },
     /// Tokens could not be read or stored.
     #[error("{0}")]
     Storage(String),
@@ -83,7 +92,8 @@ impl RunError {
             Self::Terminated => (143, "terminated", false),
             Self::Internal(_) | Self::Output(_) => (1, "internal", false),
             Self::Failed(failure) => row_of_failure(failure),
-            Self::SignInNeeded { failure, .. } => row_of_failure(failure),
+            Self::SignInNeeded { failure, .. } | Self::RefreshRefused { failure, .. } => row_of_failure(failure),
+            Self::NoRefreshToken { .. } => (4, "no_refresh_token", false),
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::args::{Global, SignInOptions};
 use crate::config::{Config, DEFAULT, check_name};
 use crate::run_error::RunError;
-use crate::session::{NO_SERVER, Purpose, Session, Storage, is_stdin};
+use crate::session::{HowToSignIn, NO_SERVER, Purpose, Session, Storage, is_stdin};
 use crate::settings::{Key, Settings};
+use crate::shell::word;
 use crate::terminal::Terminal;
 use device_flow_tokio::{Client, Failure, SignInReason, SignedIn};
 use std::path::Path;
@@ -225,12 +226,12 @@ impl Selection {
     }
 
     /// What a person types to sign in.
-    fn how_to_sign_in(&self) -> String {
-        match &self.profile {
-            Some(name) if self.config.current() != Some(name) => format!("device-flow login --profile {name}"),
-            Some(_) => "device-flow login".to_owned(),
-            None => "device-flow login with the same options".to_owned(),
-        }
+    pub(crate) fn how_to_sign_in(&self) -> HowToSignIn {
+        let command = match &self.profile {
+            Some(name) if self.config.current() != Some(name) => format!("device-flow login --profile {}", word(name)),
+            Some(_) | None => "device-flow login".to_owned(),
+        };
+        HowToSignIn { command, with_the_same_options: self.profile.is_none() }
     }
 }
 

@@ -132,7 +132,7 @@ async fn server(
         return skip(report, &["discovery", "grant", "interval"], "the server was not reached");
     }
     let provider = match (&target.issuer, known) {
-        (Some(issuer), _) => network::discovery(report, http, issuer, allow_http_loopback).await?,
+        (Some(issuer), _) => network::discovery(report, http, issuer, target).await?,
         (None, Some((_, provider))) => {
             skip(report, &["discovery"], "the endpoints are known without metadata")?;
             Some(provider)

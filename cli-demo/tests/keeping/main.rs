@@ -9,8 +9,10 @@
     reason = "tests panic to report"
 )]
 
+mod moved;
 #[path = "../support/program.rs"]
 mod program;
+mod refused;
 mod site;
 
 use program::ended;
@@ -117,4 +119,69 @@ fn k14_what_needs_no_place_works_without_a_home() {
     // Where there is a place, nobody is signed in.
     assert_eq!(person.types("token").0, 4);
     assert_eq!(person.types("logout").0, 0);
+}
+
+#[test]
+fn k16_without_a_refresh_token_that_is_what_is_missing() {
+    let (person, server) = (Person::new(), site::Server::start());
+    server.set(|state| state.refresh_tokens = false);
+    person.signs_in(&server, "");
+    let missing = |line: &str, how: &str| {
+        let mut command = person.command(line);
+        let (exit, stdout, stderr) = match line.starts_with("credential git") {
+            true => person.as_git(&mut command, &server),
+            false => ended(&mut command),
+        };
+        assert_eq!(exit, 4, "{line}: {stderr}");
+        assert!(!stdout.contains("canary") && stderr.contains("there is no refresh token"), "{line}: {stderr}");
+        assert!(stderr.contains(&format!("to sign in again: {how}")), "{line}: {stderr}");
+        assert!(!stderr.contains("nobody"), "{line}: {stderr}");
+    };
+    // While the access token is valid.
+    for line in ["refresh", "token --min-ttl 2h", "credential kubernetes --min-ttl 2h"] {
+        missing(line, "device-flow login --force");
+    }
+    assert_eq!(person.types("token").1, "AT-canary-1\n");
+    assert_eq!(person.types("status").0, 0);
+    let error = json(&person.types("refresh --json").1);
+    assert_eq!((&error["code"], &error["exit"]), (&"no_refresh_token".into(), &4.into()));
+    // And after its end.
+    person.set_of_access_tokens("expires_on", "1");
+    for line in [
+        "token",
+        "status",
+        "refresh",
+        "token --no-refresh",
+        "token --min-ttl 1h",
+        "credential kubernetes",
+        "credential git get",
+    ] {
+        missing(line, "device-flow login --force");
+    }
+    // Another client has never had any token, although the account may be known.
+    for line in ["token --client-id other", "status --client-id other", "refresh --client-id other"] {
+        let (exit, _, stderr) = person.types(line);
+        assert!(exit == 4 && stderr.contains("nobody is signed in"), "{line}: {stderr}");
+    }
+    // A sign-in needs no flag then.
+    person.signs_in(&server, "");
+    assert_eq!(person.types("token").1, "AT-canary-2\n");
+
+    // With the profile, when it is not the current one.
+    person.signs_in(&server, "--profile work");
+    missing("refresh --profile work", "device-flow login --profile work --force");
+}
+
+// A person may have written the name of a profile into the file.
+#[test]
+fn k16_k17_a_suggested_command_quotes_the_profile() {
+    let (person, server) = (Person::new(), site::Server::start());
+    server.set(|state| state.refresh_tokens = false);
+    person.signs_in(&server, "");
+    let path = person.home.path().join(".config/device-flow/config.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let config = config.replace("[profile.default]", "[profile.\"a;$(id)\"]").replace("\"default\"", "\"a;$(id)\"");
+    std::fs::write(&path, config + "[profile.other]\n").unwrap();
+    let (exit, _, stderr) = person.types("refresh");
+    assert!(exit == 4 && stderr.contains("to sign in again: device-flow login --force"), "{stderr}");
 }
