@@ -3,7 +3,7 @@
 
 use crate::args::{Global, Login};
 use crate::config::check_name;
-use crate::pending::{self, Id, Invocation, Pending, RecordedFlow, Resumable, UntilShown};
+use crate::pending::{self, AlreadyWaiting, Id, Invocation, Pending, RecordedFlow, Resumable, Turn, UntilShown};
 use crate::run_error::RunError;
 use crate::selection::Selection;
 use crate::session::{Purpose, Session, Storage, Wanted, is_refusal};
@@ -156,6 +156,10 @@ async fn begin(
     }
     session.confirm_endpoints().await;
     let invocation = invocation(&selection, named, global);
+    let _turn = match args.force || session.storage == Storage::Memory {
+        true => None,
+        false => Some(Turn::take(&invocation).await.map_err(|waiting| already_waiting(waiting, &selection))?),
+    };
     note_earlier_sign_ins(&selection, terminal);
     // Without a token store, the sign-in has no use after this run either.
     if session.storage != Storage::Memory {
@@ -178,6 +182,25 @@ async fn begin(
             signed_in(&selection, &session, &outcome, named, progress, terminal)
         }
     }
+}
+
+/// The error of a run that would show a second code for the same sign-in.
+fn already_waiting(waiting: AlreadyWaiting, selection: &Selection) -> RunError {
+    let AlreadyWaiting { holder, pending } = waiting;
+    let of = selection.profile().map_or_else(String::new, |profile| format!(" of profile {profile}"));
+    let force = selection.how_to_sign_in().forced();
+    RunError::AlreadyWaiting(match pending {
+        Some(pending) => format!(
+            "a sign-in{of} is already waiting to be approved, until {} ({holder} shows its code): approve that one. To go on \
+             with it here, end that process first, then: {}. To show another code all the same: {force}",
+            local(pending.expires()),
+            pending.how_to_resume(),
+        ),
+        None => format!(
+            "{holder} is beginning a sign-in{of} and has no code yet: finish that one, or end it and try again. To show another \
+             code all the same: {force}"
+        ),
+    })
 }
 
 /// Other sign-ins of the same client that could still be finished.

@@ -28,6 +28,9 @@ pub(crate) enum RunError {
     /// The server refuses the refresh, and not only for now.
     #[error("{failure} (to sign in again, with a code: {how})")]
     RefreshRefused { failure: Box<Failure>, how: String },
+    /// Another run shows a code for the same sign-in.
+    #[error("{0}")]
+    AlreadyWaiting(String),
     /// The run was ended while it stored the tokens of a sign-in, and has stored them.
     #[error("{0}; but the sign-in was complete, and its tokens are stored")]
     EndedSignedIn(Box<RunError>),
@@ -97,6 +100,7 @@ impl RunError {
             Self::Failed(failure) => row_of_failure(failure),
             Self::SignInNeeded { failure, .. } | Self::RefreshRefused { failure, .. } => row_of_failure(failure),
             Self::NoRefreshToken { .. } => (4, "no_refresh_token", false),
+            Self::AlreadyWaiting(_) => (4, "already_waiting", true),
             Self::EndedSignedIn(error) => error.row(),
         }
     }
