@@ -3,9 +3,10 @@
 use crate::args::{Global, Logout, TargetArgs};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session, Storage};
+use crate::session::{Purpose, Session, Storage, Wanted};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, left, local, today, when};
+use crate::token::refreshed;
 use device_flow_tokio::{Failure, SignInReason, TokenCache, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
@@ -37,7 +38,7 @@ impl Status {
         let token = request.cached(cache, today());
         let label = account.map(|account| account.label()).filter(|label| !label.is_empty());
         let expires_on = token.as_ref().and_then(|token| token.expires_on());
-        let client = &session.client;
+        let client = session.client();
         Ok(Self {
             profile: profile.map(str::to_owned),
             signed_in: token.is_some() || refreshable,
@@ -97,7 +98,7 @@ pub(crate) async fn status(
     let cache = session.cache().await?;
     let status = Status::of(&session, selection.profile(), &cache)?;
     if !status.signed_in {
-        return Err(session.error(Failure::SignInNeeded(SignInReason::NotSignedIn)));
+        return Err(session.error(Failure::SignInNeeded(SignInReason::NotSignedIn)).await);
     }
     terminal.result("status", &status, &status.text())
 }
@@ -109,10 +110,9 @@ pub(crate) async fn refresh(
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
     let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
-    let request = session.request().force_refresh();
-    let signed_in = session.accounts()?.silent(&request).await.map_err(|error| session.error(error))?;
+    let signed_in = refreshed(&session, Wanted::New).await?;
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-    terminal.signed_in(&session.client, &signed_in, account.as_deref(), session.storage.name(), selection.profile())
+    terminal.signed_in(&session.client(), &signed_in, account.as_deref(), session.storage.name(), selection.profile())
 }
 
 /// The result for one account.
@@ -135,6 +135,7 @@ pub(crate) async fn logout(
     if !args.all {
         let selection = Selection::with_or_without_server(global, flags, Purpose::SignOut)?;
         if !selection.settings().names_server() {
+            selection.require_places()?;
             let nobody = SignedOut { profile: None, account: None, revoked: None, reason: None };
             return terminal.result("signed_out", &nobody, "Nobody was signed in: there is no profile yet\n");
         }
@@ -142,7 +143,11 @@ pub(crate) async fn logout(
     }
     // After a profile that cannot be signed out the others still are.
     let (mut outcome, mut profiles) = (Ok(()), 0);
-    for selection in Selection::all(global)? {
+    let all = Selection::all(global)?;
+    if all.is_empty() {
+        Selection::with_or_without_server(global, flags, Purpose::SignOut)?.require_places()?;
+    }
+    for selection in all {
         let Err(error) = sign_out(&selection, args.no_revoke, terminal).await else {
             profiles += 1;
             continue;
@@ -170,11 +175,10 @@ struct AllSignedOut {
 
 async fn sign_out(selection: &Selection, no_revoke: bool, terminal: &mut Terminal) -> Result<(), RunError> {
     let session = selection.open(Purpose::SignOut, terminal).await?;
-    let request = session.request();
     let (account, not_revoked) = if no_revoke {
-        (session.accounts()?.forget(&request).await?, Some("--no-revoke".to_owned()))
+        (session.accounts()?.forget(&session.request()).await?, Some("--no-revoke".to_owned()))
     } else {
-        match session.accounts()?.sign_out(&request).await? {
+        match session.sign_out().await? {
             None => (None, None),
             Some(out) => (Some(out.account), out.not_revoked.map(|why| why.to_string())),
         }

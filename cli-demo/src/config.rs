@@ -23,6 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// The name of the first profile, if the person names none.
 pub(crate) const DEFAULT: &str = "default";
 
+/// What a person can do where the environment names no folder for a file.
+const SET_HOME: &str = "no home folder is known, since HOME is unset or not an absolute path. Set HOME to your home folder, or \
+    name the files with --config and --token-file";
+
+/// The error of what needs a file, where no folder for it is known.
+pub(crate) fn no_place_for(what: &str) -> RunError {
+    RunError::Storage(format!("there is no place for {what}: {SET_HOME}"))
+}
+
 /// The contents of the file. A missing file counts as empty.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -33,12 +42,21 @@ pub(crate) struct Config {
 
 impl Config {
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, RunError> {
+        let is_default = path.is_none();
         let Some(path) = path.map(Path::to_owned).or_else(default_path) else {
             return Ok(Self { path: None, document: DocumentMut::new() });
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            // As with HOME=/dev/null.
+            Err(_) if is_default && base_folder().is_some_and(|base| !base.is_dir()) => {
+                return Err(RunError::Storage(format!(
+                    "there is no place for tokens and profiles: {} cannot be read, since the home folder is not a folder. \
+                     Set HOME to your home folder, or name the files with --config and --token-file",
+                    path.display()
+                )));
+            }
             Err(error) => {
                 return Err(RunError::Usage(format!("the profiles in {} cannot be read: {error}", path.display())));
             }
@@ -65,8 +83,22 @@ impl Config {
             .map_or_else(|| "no file: no home folder is known".to_owned(), |path| path.display().to_string())
     }
 
+    /// Whether a folder for the file is known. Without one there are no profiles, and none can be saved.
+    pub(crate) fn has_place(&self) -> bool {
+        self.path.is_some()
+    }
+
+    /// An error where there is no place for the file.
+    pub(crate) fn require_place(&self) -> Result<(), RunError> {
+        if self.has_place() { Ok(()) } else { Err(no_place_for("tokens and profiles")) }
+    }
+
     /// The error for the name of a profile that does not exist.
     pub(crate) fn no_such(&self, name: &str) -> RunError {
+        // Nobody knows which there are.
+        if let Err(error) = self.require_place() {
+            return error;
+        }
         let known = self.names().collect::<Vec<_>>().join(", ");
         let known = if known.is_empty() { "there are none yet".to_owned() } else { format!("existing: {known}") };
         RunError::Usage(format!("there is no profile {name:?} ({known})"))
@@ -134,10 +166,7 @@ impl Config {
     /// Under a lock, since another process may store a profile at the same time; and through a symbolic link, since
     /// many people keep their configuration elsewhere.
     fn change(&self, change: impl Fn(&mut DocumentMut)) -> Result<(), RunError> {
-        let Some(named) = &self.path else {
-            let text = "no home folder is known: set HOME, or name the file of profiles with --config";
-            return Err(RunError::Usage(text.to_owned()));
-        };
+        let Some(named) = &self.path else { return Err(no_place_for("profiles")) };
         let mut as_read = self.document.clone();
         change(&mut as_read);
         if as_read.to_string() == self.document.to_string() {
@@ -214,13 +243,20 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut, RunError> {
     Ok(document)
 }
 
-/// As the XDG Base Directory Specification says, which also has relative paths in the environment ignored.
+/// As the XDG Base Directory Specification says.
 fn default_path() -> Option<PathBuf> {
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || {
-        absolute("HOME")
-            .map(|home| home.join(if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" }))
-    };
-    let folder = if cfg!(windows) { absolute("APPDATA") } else { absolute("XDG_CONFIG_HOME").or_else(home) };
-    Some(folder?.join("device-flow").join("config.toml"))
+    let base = base_folder()?;
+    let of_home = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".config" };
+    let folder = if cfg!(windows) || absolute("XDG_CONFIG_HOME").is_some() { base } else { base.join(of_home) };
+    Some(folder.join("device-flow").join("config.toml"))
+}
+
+/// The folder that the environment names.
+fn base_folder() -> Option<PathBuf> {
+    if cfg!(windows) { absolute("APPDATA") } else { absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME")) }
+}
+
+/// A relative path in the environment is ignored, as the specification says, too.
+fn absolute(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }

@@ -20,6 +20,7 @@ mod run_error;
 mod selection;
 mod session;
 mod settings;
+mod shell;
 mod signals;
 mod terminal;
 mod token;
@@ -65,6 +66,8 @@ pub fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(async {
         let signal = signals::signal();
+        // It has to clean up, which may take a moment.
+        let listens_itself = matches!(command, Command::Login(_));
         let work = async {
             let flags = || Settings::from_flags(innermost(&matches));
             match command {
@@ -85,9 +88,8 @@ pub fn main() -> ExitCode {
         };
         tokio::select! {
             biased;
-            // First: `login` listens for signals itself and has to clean up.
             outcome = work => outcome,
-            error = signal => Err(error),
+            error = signal, if !listens_itself => Err(error),
         }
     });
     // A name look-up that hangs on a thread of its own must not delay the exit.

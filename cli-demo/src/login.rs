@@ -3,24 +3,28 @@
 
 use crate::args::{Global, Login};
 use crate::config::check_name;
-use crate::pending::{self, Id, Invocation, Pending, RecordedFlow, Resumable, UntilShown};
+use crate::pending::{self, AlreadyWaiting, Id, Invocation, Pending, RecordedFlow, Resumable, Turn, UntilShown};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session, Storage};
+use crate::session::{Purpose, Session, Storage, Wanted, is_refusal};
 use crate::settings::{Key, Settings};
 use crate::signals::signal;
-use crate::terminal::{Terminal, local, today};
+use crate::terminal::{Terminal, local, today, warn};
 use device_flow_tokio::{
-    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, Stopped, TokenSource, WaitReason,
-    entropy, now, run,
+    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, TokenSource, WaitReason, entropy, now,
+    run,
 };
 use serde::Serialize;
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::convert::Infallible;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::info;
+
+/// How long a run that is told to end may take to store tokens that were issued.
+const TIME_TO_SAVE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn login(
     args: Login,
@@ -32,34 +36,75 @@ pub(crate) async fn login(
     if !terminal.can_be_seen() {
         return Err(RunError::NobodyCanSee);
     }
-    // Outside of the work, which may be dropped at any point.
-    let pending = OnceCell::new();
-    let signal = signal();
+    let progress = Progress::default();
     let work = async {
         match &args.resume {
-            None => begin(&args, flags, global, terminal, &pending).await,
-            Some(id) => resume(&args, id.as_deref(), flags, global, terminal, &pending).await,
+            None => begin(&args, flags, global, terminal, &progress).await,
+            Some(id) => resume(&args, id.as_deref(), flags, global, terminal, &progress).await,
         }
     };
-    let outcome = tokio::select! {
-        biased;
-        outcome = work => outcome,
-        error = signal => Err(error),
-        never = time_limit(args.timeout) => never.map(|never| match never {}),
-    };
+    let outcome = until_ended(work, args.timeout, &progress).await;
     let outcome = match outcome {
         Err(RunError::TimedOut(limit)) if !terminal.has_shown_code() => Err(RunError::NoCode(limit)),
         outcome => outcome,
     };
-    let Some(pending) = pending.get() else { return outcome };
+    let Some(pending) = progress.pending.get() else { return outcome };
     match (outcome, pending.how_to_resume()) {
-        (Err(RunError::Interrupted), _) => {
+        (Err(RunError::Interrupted), _) if !progress.has_unsaved_tokens.get() => {
             pending.forget();
             Err(RunError::Interrupted)
         }
         (Err(error @ RunError::Output(_)), _) => Err(error),
         (Err(error), Some(how)) => Err(RunError::Resumable { error: Box::new(error), how }),
         (outcome, _) => outcome,
+    }
+}
+
+/// What a run has reached: outside of its work, which may be dropped at any point.
+#[derive(Default)]
+struct Progress {
+    pending: OnceCell<Pending>,
+    /// The server has issued tokens that are not stored yet. The code is spent, so it issues them only once.
+    has_unsaved_tokens: Cell<bool>,
+    /// Why the run ends, once the tokens are stored.
+    ending: RefCell<Option<RunError>>,
+}
+
+/// Does the work until it is done, the time is up, or a signal comes. Tokens that were issued by then are stored first.
+async fn until_ended(
+    work: impl Future<Output = Result<(), RunError>>,
+    limit: Option<Duration>,
+    progress: &Progress,
+) -> Result<(), RunError> {
+    let (mut work, mut signalled) = (pin!(work), pin!(signal()));
+    let (mut limit, mut is_approved_in_time) = (pin!(time_limit(limit)), false);
+    loop {
+        let error = tokio::select! {
+            biased;
+            outcome = &mut work => return outcome,
+            error = &mut signalled => error,
+            never = &mut limit, if !is_approved_in_time => match never {
+                Err(error) => error,
+                Ok(never) => match never {},
+            },
+        };
+        if !progress.has_unsaved_tokens.get() {
+            return Err(error);
+        }
+        if matches!(error, RunError::TimedOut(_)) {
+            is_approved_in_time = true;
+            continue;
+        }
+        warn(&format!("{error}, but the sign-in is approved: its tokens are stored first"));
+        progress.ending.replace(Some(error));
+        let late = || Err(progress.ending.take().unwrap_or(RunError::Terminated));
+        return tokio::select! {
+            biased;
+            outcome = &mut work => outcome,
+            // The second signal.
+            error = signal() => Err(error),
+            () = tokio::time::sleep(TIME_TO_SAVE) => late(),
+        };
     }
 }
 
@@ -74,7 +119,7 @@ async fn begin(
     flags: Settings,
     global: &Global,
     terminal: &mut Terminal,
-    place: &OnceCell<Pending>,
+    progress: &Progress,
 ) -> Result<(), RunError> {
     pending::sweep();
     let mut selection = Selection::new(global, flags, Purpose::SignIn)?;
@@ -90,37 +135,72 @@ async fn begin(
         let text = "--no-wait stores the sign-in for another run, but --store memory stores nothing";
         return Err(RunError::Usage(text.to_owned()));
     }
-    let (request, named) = (session.request(), global.profile.is_some());
-    let random = || entropy().map_err(SignInError::from);
-    let mut flow = if args.force {
-        request.device_flow(random()?)
-    } else {
-        match session.accounts()?.silent(&request).await {
-            Err(SignInError::Stopped(Stopped::Failed(Failure::SignInNeeded(reason)))) => {
-                info!("a code is needed: {reason}");
-                terminal.sign_in_needed(&reason)?;
-                request.device_flow_after(&reason, random()?)
+    let named = global.profile.is_some();
+    selection.require_place_if(named && session.storage != Storage::Memory)?;
+    let mut reason = None;
+    if !args.force {
+        match session.silent(Wanted::Valid).await {
+            Ok(silent) => return signed_in(&selection, &session, &silent, named, progress, terminal),
+            Err(RunError::Failed(Failure::SignInNeeded(why))) => reason = Some(why),
+            // Else nobody could sign in again without knowing of --force.
+            Err(RunError::Failed(failure)) if is_refusal(&failure) => {
+                info!("a code is needed: {failure}");
+                terminal.refresh_refused(&failure)?;
             }
-            outcome => return signed_in(&selection, &session, &outcome?, named, terminal),
+            Err(error) => return Err(error),
         }
+    }
+    if let Some(reason) = &reason {
+        info!("a code is needed: {reason}");
+        terminal.sign_in_needed(reason)?;
+    }
+    session.confirm_endpoints().await;
+    let invocation = invocation(&selection, named, global);
+    let _turn = match args.force || session.storage == Storage::Memory {
+        true => None,
+        false => Some(Turn::take(&invocation).await.map_err(|waiting| already_waiting(waiting, &selection))?),
     };
     note_earlier_sign_ins(&selection, terminal);
     // Without a token store, the sign-in has no use after this run either.
     if session.storage != Storage::Memory {
-        match Pending::new(invocation(&selection, named, global)) {
-            Ok(new) => drop(place.set(new)),
+        match Pending::new(invocation) {
+            Ok(new) => drop(progress.pending.set(new)),
             Err(error) if args.no_wait => return Err(cannot_leave(&error)),
             Err(error) => terminal.note(&cannot_be_resumed(&error)),
         }
     }
-    let mut flow = RecordedFlow::new(&mut flow, place.get(), session.request_limit());
-    match place.get() {
+    let (request, random) = (session.request(), entropy().map_err(SignInError::from)?);
+    let mut flow = match &reason {
+        Some(reason) => request.device_flow_after(reason, random),
+        None => request.device_flow(random),
+    };
+    let mut flow = RecordedFlow::new(&mut flow, progress.pending.get(), session.request_limit());
+    match progress.pending.get() {
         Some(pending) if args.no_wait => show_code_and_leave(&session, &mut flow, pending, terminal).await,
-        pending => {
-            let outcome = wait(&session, &request, &mut flow, pending, terminal).await?;
-            signed_in(&selection, &session, &outcome, named, terminal)
+        _ => {
+            let outcome = wait(&session, &request, &mut flow, progress, terminal).await?;
+            signed_in(&selection, &session, &outcome, named, progress, terminal)
         }
     }
+}
+
+/// The error of a run that would show a second code for the same sign-in.
+fn already_waiting(waiting: AlreadyWaiting, selection: &Selection) -> RunError {
+    let AlreadyWaiting { holder, pending } = waiting;
+    let of = selection.profile().map_or_else(String::new, |profile| format!(" of profile {profile}"));
+    let force = selection.how_to_sign_in().forced();
+    RunError::AlreadyWaiting(match pending {
+        Some(pending) => format!(
+            "a sign-in{of} is already waiting to be approved, until {} ({holder} shows its code): approve that one. To go on \
+             with it here, end that process first, then: {}. To show another code all the same: {force}",
+            local(pending.expires()),
+            pending.how_to_resume(),
+        ),
+        None => format!(
+            "{holder} is beginning a sign-in{of} and has no code yet: finish that one, or end it and try again. To show another \
+             code all the same: {force}"
+        ),
+    })
 }
 
 /// Other sign-ins of the same client that could still be finished.
@@ -157,7 +237,7 @@ async fn resume(
     mut flags: Settings,
     global: &Global,
     terminal: &mut Terminal,
-    place: &OnceCell<Pending>,
+    progress: &Progress,
 ) -> Result<(), RunError> {
     if let Some(key) = flags.fixed_by_the_sign_in() {
         return Err(RunError::Usage(format!(
@@ -172,7 +252,7 @@ async fn resume(
         None => only_resumable(global)?,
     };
     let (taken_over, stored_flow) = Pending::take_over(id)?;
-    let pending = place.get_or_init(|| taken_over);
+    let pending = progress.pending.get_or_init(|| taken_over);
     pending::sweep();
     let Invocation { profile, named, config, settings, secret_from_stdin } = pending.invocation().clone();
     if let (Some(asked), true) = (&global.profile, global.profile != profile) {
@@ -186,7 +266,7 @@ async fn resume(
     // The file of profiles of the run that began it.
     let selection = Selection::resumed(config.as_deref().map(Path::new), profile, flags.over(settings))?;
     let session = selection.open(Purpose::SignIn, terminal).await?;
-    let (mut flow, deadline) = match stored_flow.resume(&session.client, now()) {
+    let (mut flow, deadline) = match stored_flow.resume(&session.client(), now()) {
         Ok(resumed) => resumed,
         Err(error @ SnapshotError::OtherClient) => return Err(RunError::Usage(error.to_string())),
         Err(error) => {
@@ -195,12 +275,13 @@ async fn resume(
         }
     };
     let mut flow = RecordedFlow::new(&mut flow, Some(pending), session.request_limit()).deadline(deadline);
-    let outcome = wait(&session, &session.request(), &mut flow, Some(pending), terminal).await?;
-    signed_in(&selection, &session, &outcome, named, terminal)
+    let outcome = wait(&session, &session.request(), &mut flow, progress, terminal).await?;
+    signed_in(&selection, &session, &outcome, named, progress, terminal)
 }
 
 /// The one of the current profile, if it has one; else the only one that there is.
 fn only_resumable(global: &Global) -> Result<Id, RunError> {
+    pending::require_place()?;
     let current = match &global.profile {
         Some(name) => {
             check_name(name)?;
@@ -260,7 +341,7 @@ async fn show_code_and_leave(
     }
     let lifetime = prompt.expires_in(now());
     let (resume_id, how) = (pending.id().unwrap_or_default(), pending.how_to_resume().unwrap_or_default());
-    terminal.show_code(&session.client, &prompt, lifetime, Some(resume_id), false)?;
+    terminal.show_code(&session.client(), &prompt, lifetime, Some(resume_id), false)?;
     terminal.settle().await;
     let begun = Begun { resume_id, profile: pending.invocation().profile.as_deref() };
     let end = local(today().saturating_add(lifetime));
@@ -271,9 +352,10 @@ async fn wait(
     session: &Session,
     request: &SignInRequest,
     flow: &mut RecordedFlow<'_>,
-    pending: Option<&Pending>,
+    progress: &Progress,
     terminal: &mut Terminal,
 ) -> Result<SignedIn, RunError> {
+    let pending = progress.pending.get();
     let resume_id = |_: &Event, terminal: &mut Terminal| {
         let pending = pending?;
         if let Some(error) = pending.take_store_error() {
@@ -285,9 +367,17 @@ async fn wait(
     let sign_in = |events: mpsc::UnboundedSender<Event>| async move {
         // The receiver lives as long as this future.
         let response = run(http, flow, |event| drop(events.send(event))).await?;
-        accounts.keep(request, response).await
+        progress.has_unsaved_tokens.set(true);
+        let kept = accounts.keep(request, response).await;
+        // Only now: until the tokens are stored, nothing else remembers this sign-in. Those that may not be used are
+        // not stored.
+        if matches!(kept, Ok(_) | Err(SignInError::Stopped(_))) {
+            progress.has_unsaved_tokens.set(false);
+            pending.into_iter().for_each(Pending::forget);
+        }
+        kept
     };
-    show_sign_in(&session.client, terminal, resume_id, sign_in).await
+    show_sign_in(&session.client(), terminal, resume_id, sign_in).await
 }
 
 fn signed_in(
@@ -295,17 +385,27 @@ fn signed_in(
     session: &Session,
     signed_in: &SignedIn,
     named: bool,
+    progress: &Progress,
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
     info!("the token is from {}", source(signed_in));
-    let profile = selection.remember(&session.storage, &session.client, signed_in, named).map_err(|error| {
+    let profile = selection.remember(&session.storage, &session.client(), signed_in, named).map_err(|error| {
         RunError::Storage(format!("signed in, and the tokens are stored; but the profile could not be saved: {error}"))
     })?;
     if selection.has_proxy_password() {
         terminal.note("The proxy address contains a password, so it was not saved: set it in HTTPS_PROXY.");
     }
+    if let Some(error) = progress.ending.take() {
+        return Err(RunError::EndedSignedIn(Box::new(error)));
+    }
+    if profile.is_none() && session.storage != Storage::Memory {
+        terminal.note(
+            "No home folder is known (HOME), so the options were not saved as a profile: give other commands the same options, \
+             or name a file of profiles with --config.",
+        );
+    }
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-    terminal.signed_in(&session.client, signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
+    terminal.signed_in(&session.client(), signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
 }
 
 fn cannot_leave(error: &dyn std::error::Error) -> RunError {

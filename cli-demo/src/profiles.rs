@@ -23,6 +23,7 @@ struct Profile {
 
 pub(crate) fn list(global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {
     let config = Config::load(global.config.as_deref())?;
+    config.require_place()?;
     let mut listed = Listed { profiles: Vec::new() };
     for name in config.names() {
         let settings = config.profile(name)?.unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Owns the errors that end a run: one table from a cause to its exit code, its name in JSON and its message.
 
+use crate::config::no_place_for;
 use device_flow_tokio::{
     ConfigError, Failure, HttpError, ProtocolFault, SignInError, SignInReason, Stopped, StoreError, TransportErrorKind,
 };
@@ -18,6 +19,21 @@ pub(crate) enum RunError {
     /// Only a person can help, and this sub-command shows no code.
     #[error("{failure} (to sign in: {how})")]
     SignInNeeded { failure: Box<Failure>, how: String },
+    /// Somebody is signed in, but the access token cannot be replaced without them.
+    #[error(
+        "there is no refresh token, so {access_token} (to sign in again: {how}; some servers issue a refresh token only for \
+         the scope offline_access)"
+    )]
+    NoRefreshToken { access_token: String, how: String },
+    /// The server refuses the refresh, and not only for now.
+    #[error("{failure} (to sign in again, with a code: {how})")]
+    RefreshRefused { failure: Box<Failure>, how: String },
+    /// Another run shows a code for the same sign-in.
+    #[error("{0}")]
+    AlreadyWaiting(String),
+    /// The run was ended while it stored the tokens of a sign-in, and has stored them.
+    #[error("{0}; but the sign-in was complete, and its tokens are stored")]
+    EndedSignedIn(Box<RunError>),
     /// Tokens could not be read or stored.
     #[error("{0}")]
     Storage(String),
@@ -82,7 +98,10 @@ impl RunError {
             Self::Terminated => (143, "terminated", false),
             Self::Internal(_) | Self::Output(_) => (1, "internal", false),
             Self::Failed(failure) => row_of_failure(failure),
-            Self::SignInNeeded { failure, .. } => row_of_failure(failure),
+            Self::SignInNeeded { failure, .. } | Self::RefreshRefused { failure, .. } => row_of_failure(failure),
+            Self::NoRefreshToken { .. } => (4, "no_refresh_token", false),
+            Self::AlreadyWaiting(_) => (4, "already_waiting", true),
+            Self::EndedSignedIn(error) => error.row(),
         }
     }
 }
@@ -124,6 +143,7 @@ impl From<SignInError> for RunError {
         match error {
             SignInError::Stopped(stopped) => stopped.into(),
             SignInError::Entropy(_) => Self::Internal(error.to_string()),
+            SignInError::Store(error) if matches!(*error, StoreError::NoHome) => no_place_for("tokens"),
             // And what this version does not know.
             SignInError::Store(_) | SignInError::Cache(_) | SignInError::NotKept { .. } | _ => {
                 Self::Storage(error.advice().map_or_else(|| error.to_string(), |advice| format!("{error}. {advice}")))

@@ -3,8 +3,9 @@
 use crate::args::{Global, SignInOptions};
 use crate::config::{Config, DEFAULT, check_name};
 use crate::run_error::RunError;
-use crate::session::{NO_SERVER, Purpose, Session, Storage, is_stdin};
+use crate::session::{HowToSignIn, NO_SERVER, Purpose, Session, Storage, is_stdin};
 use crate::settings::{Key, Settings};
+use crate::shell::word;
 use crate::terminal::Terminal;
 use device_flow_tokio::{Client, Failure, SignInReason, SignedIn};
 use std::path::Path;
@@ -27,12 +28,21 @@ impl Selection {
             return Ok(selection);
         }
         Err(match purpose {
-            Purpose::UseTokens | Purpose::SignOut => RunError::SignInNeeded {
-                failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
-                how: "device-flow login".to_owned(),
-            },
+            Purpose::UseTokens | Purpose::SignOut => {
+                selection.require_places()?;
+                RunError::SignInNeeded {
+                    failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
+                    how: "device-flow login".to_owned(),
+                }
+            }
             Purpose::SignIn => RunError::Usage(NO_SERVER.to_owned()),
         })
+    }
+
+    /// An error where profiles or tokens cannot be stored at all: nobody knows whether somebody is signed in then.
+    pub(crate) fn require_places(&self) -> Result<(), RunError> {
+        self.config.require_place()?;
+        Ok(Storage::of(&self.options()?.target)?.require_place()?)
     }
 
     pub(crate) fn with_or_without_server(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, RunError> {
@@ -49,7 +59,9 @@ impl Selection {
         };
         let stored = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
         match (&global.profile, &stored) {
-            (Some(name), None) if purpose != Purpose::SignIn && !server_by_flags => return Err(config.no_such(name)),
+            (Some(name), None) if !server_by_flags && (purpose != Purpose::SignIn || !config.has_place()) => {
+                return Err(config.no_such(name));
+            }
             // A profile that is named on the command line takes precedence over a server in the environment. If the two
             // differ, a token could reach the wrong server, so neither is used.
             (Some(name), Some(stored)) if !server_by_flags && !given.agrees_on_server(stored) => {
@@ -92,7 +104,9 @@ impl Selection {
 
     /// Every profile of the file.
     pub(crate) fn all(global: &Global) -> Result<Vec<Self>, RunError> {
-        let names: Vec<_> = Config::load(global.config.as_deref())?.names().map(str::to_owned).collect();
+        let config = Config::load(global.config.as_deref())?;
+        config.require_place()?;
+        let names: Vec<_> = config.names().map(str::to_owned).collect();
         let one = |name: String| {
             let config = Config::load(global.config.as_deref())?;
             let settings = config.profile(&name)?.unwrap_or_default();
@@ -119,6 +133,16 @@ impl Selection {
 
     pub(crate) fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
+    }
+
+    /// Whether a sign-in can be saved as a profile.
+    pub(crate) fn can_be_saved(&self) -> bool {
+        self.config.has_place()
+    }
+
+    /// An error where it cannot, although the person has named the profile.
+    pub(crate) fn require_place_if(&self, named: bool) -> Result<(), RunError> {
+        if named { self.config.require_place() } else { Ok(()) }
     }
 
     /// Where the profiles are stored, for a message.
@@ -150,7 +174,8 @@ impl Selection {
         signed_in: &SignedIn,
         named: bool,
     ) -> Result<Option<String>, RunError> {
-        if *storage == Storage::Memory {
+        // Without a place for profiles none was named: the options must be repeated.
+        if *storage == Storage::Memory || !self.config.has_place() {
             return Ok(None);
         }
         let name = match &self.profile {
@@ -201,12 +226,12 @@ impl Selection {
     }
 
     /// What a person types to sign in.
-    fn how_to_sign_in(&self) -> String {
-        match &self.profile {
-            Some(name) if self.config.current() != Some(name) => format!("device-flow login --profile {name}"),
-            Some(_) => "device-flow login".to_owned(),
-            None => "device-flow login with the same options".to_owned(),
-        }
+    pub(crate) fn how_to_sign_in(&self) -> HowToSignIn {
+        let command = match &self.profile {
+            Some(name) if self.config.current() != Some(name) => format!("device-flow login --profile {}", word(name)),
+            Some(_) | None => "device-flow login".to_owned(),
+        };
+        HowToSignIn { command, with_the_same_options: self.profile.is_none() }
     }
 }
 

@@ -4,8 +4,9 @@ use crate::args::{Format, Global, Token, TokenRequirements};
 use crate::login::source;
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session};
+use crate::session::{Purpose, Session, Wanted};
 use crate::settings::Settings;
+use crate::shell::quoted;
 use crate::terminal::{Terminal, today, when};
 use device_flow_tokio::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
 use serde::Serialize;
@@ -62,22 +63,24 @@ pub(crate) async fn valid_token(
     wanted: TokenRequirements,
     terminal: &mut Terminal,
 ) -> Result<ValidToken, RunError> {
-    let mut request = session.request();
-    if let Some(least) = wanted.min_ttl.or(wanted.no_refresh.then_some(Duration::ZERO)) {
-        request = request.min_life(least);
-    }
+    let life = wanted.min_ttl.or(wanted.no_refresh.then_some(Duration::ZERO)).map_or(Wanted::Valid, Wanted::ValidFor);
+    let request = session.request_for(life);
     let cache = session.cache().await?;
     let signed_in = match request.cached(&cache, today()) {
         Some(stored) => stored,
         None if wanted.no_refresh => {
-            let whose = request.find_account(&cache).map_err(|failure| session.error(failure))?;
+            let whose = match request.find_account(&cache) {
+                Ok(whose) => whose,
+                Err(failure) => return Err(session.error(failure).await),
+            };
+            let refreshable = whose.is_some_and(|account| cache.is_refreshable(request.owner(&account)));
             let text = "no stored token is valid for long enough, and --no-refresh forbids a new one".to_owned();
-            return Err(match whose {
-                Some(_) => RunError::NoToken { exit: 4, text },
-                None => session.error(Failure::SignInNeeded(SignInReason::NotSignedIn)),
+            return Err(match refreshable {
+                true => RunError::NoToken { exit: 4, text },
+                false => session.error(Failure::SignInNeeded(SignInReason::NotSignedIn)).await,
             });
         }
-        None => session.accounts()?.silent(&request).await.map_err(|error| session.error(error))?,
+        None => refreshed(session, life).await?,
     };
     info!("the token is from {}", source(&signed_in));
     if !wanted.id_token {
@@ -90,14 +93,13 @@ pub(crate) async fn valid_token(
     if let Some(valid) = with_id_token(signed_in, least) {
         return Ok(valid);
     }
-    if !wanted.no_refresh {
-        let refreshed = session.accounts()?.silent(&session.request().force_refresh()).await;
-        if let Some(valid) = with_id_token(refreshed.map_err(|error| session.error(error))?, Duration::ZERO) {
-            warn_if_short(wanted.min_ttl, valid.expires_on, terminal);
-            return Ok(valid);
-        }
+    if !wanted.no_refresh
+        && let Some(valid) = with_id_token(refreshed(session, Wanted::New).await?, Duration::ZERO)
+    {
+        warn_if_short(wanted.min_ttl, valid.expires_on, terminal);
+        return Ok(valid);
     }
-    let asked = session.client.scope().split(' ').any(|scope| scope == "openid");
+    let asked = session.client().scope().split(' ').any(|scope| scope == "openid");
     Err(if asked && !wanted.no_refresh {
         RunError::NoToken {
             exit: 7,
@@ -107,6 +109,14 @@ pub(crate) async fn valid_token(
         let text = "there is no valid ID token: sign in with the scope openid (device-flow login --force)";
         RunError::NoToken { exit: 4, text: text.to_owned() }
     })
+}
+
+/// A token without the person, or the error with what they can do.
+pub(crate) async fn refreshed(session: &Session, wanted: Wanted) -> Result<SignedIn, RunError> {
+    match session.silent(wanted).await {
+        Ok(signed_in) => Ok(signed_in),
+        Err(error) => Err(session.error(error).await),
+    }
 }
 
 fn with_id_token(signed_in: SignedIn, least: Duration) -> Option<ValidToken> {
@@ -162,20 +172,4 @@ fn printed(format: Format, valid: &ValidToken, is_id_token: bool, profile: Optio
             serde_json::to_string(&printed).map_err(|error| RunError::Internal(error.to_string()))? + "\n"
         }
     })
-}
-
-/// Quoted for shells of the Bourne family.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_quoted_token_is_one_word_to_a_shell() {
-        assert_eq!(quoted("a$b`c\"d e"), "'a$b`c\"d e'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
 }

@@ -402,6 +402,11 @@ pub enum ProtocolFault {
     /// The server kept answering that it cannot serve the request now.
     #[error("HTTP status {0}, repeatedly: the server is overloaded or down, try again later")]
     Unavailable(u16),
+    /// A token and an error in one answer of success, so that neither can be believed (RFC 6749 §5.1, §5.2).
+    #[error(
+        "it holds an access token and the error {0} at once, so neither is used: report this to the operator of the server"
+    )]
+    TokenAndError(Box<str>),
     /// A token of a type that this client did not request and cannot use (RFC 6749 §7.1).
     #[error("the token is of type {0}, which was not requested; only Bearer is usable")]
     TokenType(Box<str>),

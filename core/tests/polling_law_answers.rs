@@ -3,7 +3,9 @@
 
 mod support;
 
-use device_flow_core::{DeviceFlow, Failure, Machine, Response, Timestamp, TransportError, TransportErrorKind};
+use device_flow_core::{
+    DeviceFlow, Failure, Machine, ProtocolFault, Response, Timestamp, TransportError, TransportErrorKind,
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use support::*;
@@ -86,6 +88,43 @@ fn rule_10_invalid_grant_says_that_the_code_is_no_longer_known() {
     let failure = run.failure();
     assert!(failure.to_string().contains("no longer knows this code"), "{failure}");
     assert!(failure.to_string().contains("grant request is invalid"), "{failure}");
+}
+
+// Rule 10. RFC 6749 §5.1, §5.2: one of the two is wrong, and which one nobody knows.
+#[test]
+fn rule_10_k19_a_token_beside_an_error_is_a_protocol_error_and_final() {
+    for code in ["authorization_pending", "slow_down", "access_denied", "expired_token", "invalid_grant", "weird"] {
+        for status in [200, 201, 299] {
+            for body in [
+                json!({"access_token": "AT-canary", "token_type": "Bearer", "error": code}),
+                json!({"error": code, "expires_in": 60, "access_token": "AT-canary", "refresh_token": "RT-canary"}),
+                json!({"error": code, "access_token": 5}),
+            ] {
+                let mut run = Run::granted(json!({}));
+                run.script(&[(status, &body.to_string())]);
+                let failure = run.failure();
+                let Failure::Protocol(error) = &failure else { panic!("{status} {code}: {failure}") };
+                assert_eq!(error.fault, ProtocolFault::TokenAndError(code.into()), "{status}");
+                assert!(failure.to_string().contains(code) && !failure.to_string().contains("canary"), "{failure}");
+                assert_eq!(run.requests.len(), 2, "final: {status} {code}");
+            }
+        }
+    }
+    // The other side: neither nothing called access_token nor nothing called error counts, and an error status decides.
+    for (status, body) in [
+        (200, r#"{"error":"authorization_pending","access_token":null}"#),
+        (200, r#"{"error":"authorization_pending","access_token":""}"#),
+        (400, r#"{"error":"authorization_pending","access_token":"AT-canary"}"#),
+    ] {
+        let mut run = Run::granted(json!({}));
+        run.script(&[(status, body), (200, TOKEN)]);
+        token(run.outcome());
+    }
+    for error in ["null", "\"\""] {
+        let mut run = Run::granted(json!({}));
+        run.script(&[(200, &format!(r#"{{"access_token":"AT-canary","token_type":"Bearer","error":{error}}}"#))]);
+        token(run.outcome());
+    }
 }
 
 // Rule 10, rule 5: an error that only a gateway can have written does not end a sign-in.

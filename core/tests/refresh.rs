@@ -471,3 +471,18 @@ fn a_refresh_is_send_and_sync() {
     anywhere::<Refresh>();
     assert_eq!(refresh().client().client_id(), "my-app");
 }
+
+// RFC 6749 §5.1, §5.2: nothing of an answer that contradicts itself is used, and the old token may still be good.
+#[test]
+fn k19_a_refresh_answered_with_a_token_and_an_error_uses_neither() {
+    for code in ["invalid_grant", "slow_down", "authorization_pending", "weird"] {
+        let mut run = run();
+        let body = json!({"access_token": "AT-canary", "token_type": "Bearer", "refresh_token": NEW, "error": code});
+        run.answer(200, &body.to_string());
+        let failure = run.failure();
+        let Failure::Protocol(error) = &failure else { panic!("{code}: {failure}") };
+        assert_eq!(error.fault, ProtocolFault::TokenAndError(code.into()));
+        assert!(failure.keeps_refresh_token() && !failure.is_retryable(), "{code}");
+        assert_eq!((run.machine.rotated().is_none(), run.requests.len()), (true, 1), "{code}");
+    }
+}

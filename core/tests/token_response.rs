@@ -353,10 +353,9 @@ fn a_token_with_an_error_status_is_not_taken() {
     for status in [301, 302, 307, 308] {
         assert_eq!(fault_of(polled(builder(), status, TOKEN)), ProtocolFault::Redirect(status));
     }
-    // An error beside a token is an error.
-    let mut run =
-        polled(builder(), 200, r#"{"access_token":"AT-canary","token_type":"bearer","error":"access_denied"}"#);
-    assert!(matches!(run.failure(), Failure::Denied(_)));
+    // K19: an error beside a token makes both unusable.
+    let run = polled(builder(), 200, r#"{"access_token":"AT-canary","token_type":"bearer","error":"access_denied"}"#);
+    assert_eq!(fault_of(run), ProtocolFault::TokenAndError("access_denied".into()));
 }
 
 // G11, P07, RFC 6749 §10.3, §10.4, RFC 6750 §5.3: no token in any Debug or Display, whether the answer is used or

@@ -134,7 +134,7 @@ pub(crate) enum Progress {
 pub(crate) struct Login {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Show a code even if you are signed in.
+    /// Show a code even if you are signed in, or another run waits for the same sign-in.
     #[arg(long, conflicts_with = "account")]
     pub(crate) force: bool,
     /// Show the code and exit: `login --resume` finishes the sign-in.

@@ -4,11 +4,11 @@ use super::trust::Trust;
 use crate::args::{Git, Global, ProviderName, TokenRequirements};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session};
+use crate::session::{Purpose, Session, Wanted};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, today};
 use crate::token::{ValidToken, valid_token};
-use device_flow_tokio::{Failure, SignInError, Stopped};
+use device_flow_tokio::Failure;
 use std::io::Read as _;
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -113,14 +113,14 @@ async fn erase(session: &Session, request: &Request) -> Result<(), RunError> {
     if !is_current {
         return Ok(());
     }
-    match session.accounts()?.silent(&session.request().force_refresh()).await {
-        Ok(_) => Ok(()),
-        Err(SignInError::Stopped(Stopped::Failed(failure @ Failure::SignInNeeded(_)))) => {
-            session.accounts()?.forget(&session.request()).await.map_err(|error| session.error(error))?;
-            Err(session.error(failure))
-        }
-        Err(error) => Err(session.error(error)),
+    let Err(error) = session.silent(Wanted::New).await else { return Ok(()) };
+    let needs_person = matches!(error, RunError::Failed(Failure::SignInNeeded(_)));
+    // Before the tokens are gone: it says what was missing.
+    let error = session.error(error).await;
+    if needs_person {
+        session.accounts()?.forget(&session.request()).await?;
     }
+    Err(error)
 }
 
 /// Reads the request: on another thread, so that a person who started this by hand can end it.

@@ -66,6 +66,13 @@ fn profile(report: &mut Report<'_>, flags: &Settings, global: &Global) -> Result
         }
     };
     let file = selection.config_place();
+    if !selection.can_be_saved() && !selection.settings().names_server() {
+        let text =
+            "there is no place for profiles: no home folder is known, since HOME is unset or not an absolute path";
+        let remedy = "Set HOME to your home folder, or name the file of profiles with --config.";
+        report.add(Finding::fail("profile", 8, text, remedy))?;
+        return Ok(Some(options));
+    }
     report.add(Finding::ok(
         "profile",
         match (selection.profile(), selection.settings().names_server()) {
@@ -125,7 +132,7 @@ async fn server(
         return skip(report, &["discovery", "grant", "interval"], "the server was not reached");
     }
     let provider = match (&target.issuer, known) {
-        (Some(issuer), _) => network::discovery(report, http, issuer, allow_http_loopback).await?,
+        (Some(issuer), _) => network::discovery(report, http, issuer, target).await?,
         (None, Some((_, provider))) => {
             skip(report, &["discovery"], "the endpoints are known without metadata")?;
             Some(provider)

@@ -6,7 +6,8 @@ use crate::args::{Network, Target};
 use crate::discover::request_metadata;
 use crate::probe::{AnswerHeaders, FirstAnswer, ObservedDiscovery, UntilCode};
 use crate::run_error::RunError;
-use crate::session::{client, http_builder, secret};
+use crate::session::{Remembered, client, http_builder, remembered, secret};
+use crate::shell::word;
 use crate::terminal::today;
 use device_flow_tokio::{
     DeviceFlow, Failure, Http, HttpError, Metadata, Prompt, Provider, Stopped, TransportErrorKind, UnixTime, entropy,
@@ -275,14 +276,17 @@ pub(super) async fn discovery(
     report: &mut Report<'_>,
     http: &Http,
     issuer: &str,
-    allow_http_loopback: bool,
+    target: &Target,
 ) -> Result<Option<Provider>, RunError> {
-    let found = match ObservedDiscovery::new(issuer, allow_http_loopback) {
+    let found = match ObservedDiscovery::new(issuer, target.allow_http_loopback == Some(true)) {
         Ok(mut discovery) => request_metadata(&mut discovery, http).await,
         Err(error) => Err(error.into()),
     };
     let finding = match &found {
-        Ok(metadata) => described(metadata),
+        Ok(metadata) => match remembered(issuer, target).and_then(|old| outdated(metadata, &old)) {
+            Some(finding) if metadata.device_authorization_endpoint().is_some() => finding,
+            _ => described(metadata),
+        },
         Err(error) => Finding::fail(
             "discovery",
             error.exit_status(),
@@ -293,6 +297,33 @@ pub(super) async fn discovery(
     };
     let is_usable = report.add(finding)?;
     Ok(found.ok().filter(|_| is_usable).map(Provider::from))
+}
+
+/// What other commands remember of the metadata, where the server says something else now.
+fn outdated(now: &Metadata, remembered: &Remembered) -> Option<Finding> {
+    let before = &remembered.metadata;
+    let members = [
+        ("token endpoint", Some(now.token_endpoint()), Some(before.token_endpoint())),
+        ("device authorization endpoint", now.device_authorization_endpoint(), before.device_authorization_endpoint()),
+        ("revocation endpoint", now.revocation_endpoint(), before.revocation_endpoint()),
+    ];
+    let changed = members.into_iter().filter(|(_, now, before)| now != before);
+    let mut changed: Vec<_> = changed
+        .map(|(what, now, before)| {
+            format!("the {what} is now {}, and {} is remembered", now.unwrap_or("gone"), before.unwrap_or("none"))
+        })
+        .collect();
+    if !now.token_endpoint_auth_methods().eq(before.token_endpoint_auth_methods()) {
+        changed.push("it lists other ways for a client to authenticate".to_owned());
+    }
+    if changed.is_empty() {
+        return None;
+    }
+    let remedy = format!(
+        "Commands look it up again when an endpoint is gone, and after a day. To have it done at the next command: rm {}",
+        word(&remembered.path.to_string_lossy())
+    );
+    Some(Finding::warn("discovery", format!("the server's metadata has changed: {}", changed.join("; ")), remedy))
 }
 
 fn described(metadata: &Metadata) -> Finding {

@@ -8,9 +8,11 @@
 mod clocks;
 mod id;
 mod recorded_flow;
+mod turn;
 
 pub(crate) use id::Id;
 pub(crate) use recorded_flow::{RecordedFlow, UntilShown};
+pub(crate) use turn::{AlreadyWaiting, Turn};
 
 use crate::run_error::RunError;
 use crate::settings::Settings;
@@ -35,6 +37,9 @@ const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Long enough for a process that is ending to release its lock.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Long enough for a process that only looks whether a lock is free.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// More than any file needs, so that the buffer never grows and leaves a copy of the device code behind.
 const ROOM: usize = 16 * 1024;
@@ -246,6 +251,15 @@ impl Resumable {
         store(&self.id).and_then(|store| store.lock_timeout(Duration::ZERO).lock()).is_ok()
     }
 
+    /// The process that polls for it, if one does.
+    fn holder(&self) -> Option<LockHolder> {
+        // A run that only looks, as this one does, is gone in an instant.
+        match store(&self.id).and_then(|store| store.lock_timeout(LOOK).lock()) {
+            Err(StoreError::Busy { holder, .. }) => Some(holder),
+            Err(_) | Ok(_) => None,
+        }
+    }
+
     pub(crate) fn expires(&self) -> UnixTime {
         self.expires
     }
@@ -301,6 +315,11 @@ fn remove_lock(id: &Id) {
     if let Ok(folder) = folder() {
         let _ = std::fs::remove_file(folder.join(format!("{}.json.flock", &**id)));
     }
+}
+
+/// An error where no folder for pending sign-ins is known.
+pub(crate) fn require_place() -> Result<(), StoreError> {
+    folder().map(drop)
 }
 
 fn folder() -> Result<PathBuf, StoreError> {

@@ -71,8 +71,10 @@ impl Machine for RecordedFlow<'_> {
                     self.store(now, Duration::ZERO);
                 }
             }
-            Action::Done(_) | Action::Ended => self.pending.into_iter().for_each(Pending::forget),
-            Action::AwaitResponse => {}
+            // The code is dead.
+            Action::Done(Err(_)) => self.pending.into_iter().for_each(Pending::forget),
+            // After a success it is forgotten once the tokens are stored, which is not decided here.
+            Action::Done(_) | Action::Ended | Action::AwaitResponse => {}
         }
         action
     }

@@ -2,8 +2,9 @@
 
 use crate::args::Network;
 use crate::run_error::RunError;
-use device_flow_tokio::{Http, HttpBuilder};
+use device_flow_tokio::{Http, HttpBuilder, TransportErrorKind};
 use std::cell::OnceCell;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::info;
 
@@ -12,19 +13,33 @@ use tracing::info;
 pub(super) struct LazyHttp {
     network: Network,
     http: OnceCell<Http>,
+    last: Arc<Mutex<Option<Outcome>>>,
 }
+
+/// The status of an answer, or why there was none.
+type Outcome = Result<u16, TransportErrorKind>;
 
 impl LazyHttp {
     pub(super) fn new(network: Network) -> Self {
-        Self { network, http: OnceCell::new() }
+        Self { network, http: OnceCell::new(), last: Arc::default() }
     }
 
     pub(super) fn get(&self) -> Result<&Http, RunError> {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let built = http(&self.network)?;
+        let last = Arc::clone(&self.last);
+        let builder = http_builder(&self.network)?.on_exchange(move |exchange| {
+            info!("{exchange}");
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange.outcome());
+        });
+        let built = builder.build()?;
         Ok(self.http.get_or_init(|| built))
+    }
+
+    /// How the last request ended.
+    pub(super) fn last_outcome(&self) -> Option<Outcome> {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn request_limit(&self) -> Duration {

@@ -8,9 +8,10 @@ use device_flow_tokio::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-/// A sign-in requests metadata again when what is cached is older than this.
+/// What is cached is used for no request when it is older than this.
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// At most this many servers are cached.
@@ -46,6 +47,10 @@ impl MetadataCache {
             Storage::Memory => None,
         };
         Self(path.and_then(|path| FileStore::new(path).ok()))
+    }
+
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.0.as_ref().map(FileStore::path)
     }
 
     /// The last metadata of this issuer, and whether it is less than a day old.

@@ -1,20 +1,25 @@
 //! Owns a session: the client that the settings describe, with its endpoints, its HTTP client and its token store.
 
 mod client;
+mod endpoints;
 mod http;
 mod metadata_cache;
 mod storage;
+mod tokens;
 
 pub(crate) use client::{NO_SERVER, client, discovery, is_stdin, known_provider, secret};
+pub(crate) use endpoints::{Remembered, remembered};
 pub(crate) use http::{http, http_builder};
 pub(crate) use storage::{NO_KEYRING, Storage, open_keyring};
+pub(crate) use tokens::{Wanted, is_refusal};
 
 use crate::args::{SignInOptions, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Accounts, Client, Event, Failure, Http, Provider, SignInRequest, Store as _, TokenCache, run};
+use device_flow_tokio::{Accounts, Client, Http, Secret, SignInRequest, Store as _, TokenCache};
+use endpoints::Endpoints;
 use http::LazyHttp;
-use metadata_cache::MetadataCache;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::AnyStore;
@@ -31,21 +36,48 @@ pub(crate) enum Purpose {
     SignOut,
 }
 
+/// The command that signs in, for messages.
+pub(crate) struct HowToSignIn {
+    /// With the profile, if it must be named.
+    pub(crate) command: String,
+    /// Whether the person must repeat the options, because no profile has them.
+    pub(crate) with_the_same_options: bool,
+}
+
+impl HowToSignIn {
+    /// Silently while stored tokens are good, else with a code.
+    pub(crate) fn plain(&self) -> String {
+        self.with("")
+    }
+
+    /// With a code, whatever is stored.
+    pub(crate) fn forced(&self) -> String {
+        self.with(" --force")
+    }
+
+    fn with(&self, flag: &str) -> String {
+        let options = if self.with_the_same_options { " with the same options" } else { "" };
+        format!("{}{flag}{options}", self.command)
+    }
+}
+
 /// A client, and where its tokens are stored.
 pub(crate) struct Session {
     http: LazyHttp,
-    pub(crate) client: Arc<Client>,
+    /// Replaced when the server is asked again where its endpoints are.
+    client: RefCell<Arc<Client>>,
+    endpoints: Cell<Endpoints>,
+    target: Target,
+    secret: Option<Secret>,
     store: AnyStore,
     pub(crate) storage: Storage,
-    account: Option<String>,
-    /// The command that signs this client in, for messages.
-    how_to_sign_in: String,
+    how_to_sign_in: HowToSignIn,
 }
 
 impl Session {
     pub(crate) async fn open(
         options: SignInOptions,
-        how_to_sign_in: String,
+        how_to_sign_in: HowToSignIn,
         purpose: Purpose,
         terminal: &mut Terminal,
     ) -> Result<Self, RunError> {
@@ -62,17 +94,23 @@ impl Session {
         let secret = secret(&target, terminal).await?;
         let storage = Storage::of(&target)?;
         let store = storage.open()?;
-        let provider = match &target.issuer {
-            Some(issuer) => discovered(issuer, &target, purpose, &http, &storage, terminal).await?,
-            None => known_provider(&target)?,
+        let (provider, endpoints) = match &target.issuer {
+            Some(issuer) => endpoints::found(issuer, &target, purpose, &http, &storage, terminal).await?,
+            None => (known_provider(&target)?, Endpoints::Certain),
         };
-        let client = Arc::new(client(&target, client_id, provider, secret).build()?);
+        let client = Arc::new(client(&target, client_id, provider, secret.clone()).build()?);
         info!("client {} of {}", client.client_id(), client.issuer().unwrap_or_else(|| client.token_endpoint()));
         match &storage {
             Storage::File(path) => info!("tokens are stored in {}", path.display()),
             Storage::Keyring | Storage::Memory => info!("tokens are stored in the {}", storage.name()),
         }
-        Ok(Self { http, client, store, storage, account: target.account, how_to_sign_in })
+        let (client, endpoints) = (RefCell::new(client), Cell::new(endpoints));
+        Ok(Self { http, client, endpoints, target, secret, store, storage, how_to_sign_in })
+    }
+
+    /// The client, with the endpoints that are known now.
+    pub(crate) fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client.borrow())
     }
 
     pub(crate) fn http(&self) -> Result<&Http, RunError> {
@@ -102,51 +140,10 @@ impl Session {
 
     /// The request for a token of the account that the options name, if they name one.
     pub(crate) fn request(&self) -> SignInRequest {
-        let request = SignInRequest::new(Arc::clone(&self.client));
-        match &self.account {
+        let request = SignInRequest::new(self.client());
+        match &self.target.account {
             Some(account) => request.account(account),
             None => request,
         }
     }
-
-    /// The error of a run that may not show a code: if a sign-in is needed, it names the command.
-    pub(crate) fn error(&self, error: impl Into<RunError>) -> RunError {
-        let error = error.into();
-        if let RunError::Failed(failure @ Failure::SignInNeeded(_)) = error {
-            return RunError::SignInNeeded { failure: Box::new(failure), how: self.how_to_sign_in.clone() };
-        }
-        error
-    }
-}
-
-/// The endpoints that the issuer's metadata names: cached, or requested.
-async fn discovered(
-    issuer: &str,
-    target: &Target,
-    purpose: Purpose,
-    http: &LazyHttp,
-    storage: &Storage,
-    terminal: &mut Terminal,
-) -> Result<Provider, RunError> {
-    let allow_http_loopback = target.allow_http_loopback == Some(true);
-    let cache = MetadataCache::beside(storage);
-    let cached = cache.get(issuer, allow_http_loopback);
-    if let Some((metadata, _)) = cached.filter(|(_, is_fresh)| *is_fresh || purpose != Purpose::SignIn) {
-        info!("the server's metadata is cached");
-        return Ok(Provider::from(metadata));
-    }
-    let mut discovery = discovery(issuer, allow_http_loopback)?;
-    let found = run(http.get()?, &mut discovery, |event| {
-        if let Event::Waiting { wait, reason, .. } = event {
-            // Only a progress message: if it cannot be written, neither can the result, and that is reported.
-            let _ = terminal.waiting(wait, reason);
-        }
-    });
-    let metadata = match found.await {
-        // The issuer alone is enough to find the tokens that must go.
-        Err(_) if purpose == Purpose::SignOut => return Ok(Provider::endpoints(issuer, issuer)),
-        found => found?,
-    };
-    cache.put(&metadata);
-    Ok(Provider::from(metadata))
 }

@@ -32,6 +32,15 @@ impl Storage {
         })
     }
 
+    /// An error where no folder for it is known.
+    pub(crate) fn require_place(&self) -> Result<(), StoreError> {
+        match self {
+            // It has a file beside it, for its lock.
+            Self::Keyring => default_path("device-flow", "keyring").map(drop),
+            Self::File(_) | Self::Memory => Ok(()),
+        }
+    }
+
     /// As `--store` calls it.
     pub(crate) fn name(&self) -> &'static str {
         match self {

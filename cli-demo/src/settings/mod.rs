@@ -184,6 +184,15 @@ impl Settings {
         self.agrees_on_server(profile) && self.agrees(profile, &[Key::ClientId, Key::Tenant])
     }
 
+    /// What tells apart sign-ins whose tokens would replace each other.
+    pub(crate) fn of_client_and_store(&self) -> Vec<(Key, &[String])> {
+        let counts = |key: Key| {
+            matches!(key.group(), Group::Server | Group::Place)
+                || [Key::ClientId, Key::Store, Key::TokenFile].contains(&key)
+        };
+        self.0.iter().filter(|(key, _)| counts(**key)).map(|(key, values)| (*key, &**values)).collect()
+    }
+
     /// Whether both mean the same tenant and host.
     pub(crate) fn has_same_place(&self, other: &Self) -> bool {
         let is_place = |key: &Key| key.group() == Group::Place;

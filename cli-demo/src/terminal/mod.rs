@@ -4,7 +4,7 @@ use crate::args::{Global, Progress, PromptOptions};
 use crate::run_error::RunError;
 use clipboard::Clipboard;
 use countdown::{Countdown, Display};
-use device_flow_tokio::{Client, Prompt, SignInReason, SignedIn, WaitReason};
+use device_flow_tokio::{Client, Failure, Prompt, SignInReason, SignedIn, WaitReason};
 use json::{CustomLine, JsonEvent, Line, cause_name, source_name};
 use screen::Screen;
 use serde::Serialize;
@@ -292,7 +292,15 @@ impl Terminal {
         if *reason == SignInReason::NotSignedIn {
             return Ok(());
         }
-        let text = reason.to_string();
+        self.code_needed(reason.to_string())
+    }
+
+    /// The same after a refresh that the server refuses.
+    pub(crate) fn refresh_refused(&mut self, failure: &Failure) -> Result<(), RunError> {
+        self.code_needed(format!("sign in again: {failure}"))
+    }
+
+    fn code_needed(&mut self, text: String) -> Result<(), RunError> {
         if self.json {
             return self.event(JsonEvent::SignInNeeded { reason: text });
         }

@@ -9,6 +9,7 @@
     reason = "tests panic to report"
 )]
 
+mod keeping;
 #[path = "../support/program.rs"]
 mod program;
 mod site;
@@ -225,7 +226,7 @@ fn a_second_run_cannot_poll_for_the_same_sign_in() {
     assert!(site.gaps().iter().all(|gap| *gap >= SECOND), "{:?}", site.gaps());
 
     // A sign-in that no run polls for comes first.
-    let other = site.begin(&[]);
+    let other = site.begin(&["--force"]);
     let mut second = Running::start(&mut site.run(&["login", "--resume", "--json"]));
     assert_eq!(second.until("device_code")["resume_id"], other);
     second.kill();

@@ -45,6 +45,10 @@ fn meaning<'a>(response: &Response<'a>, max: usize, object: &mut Object<'a>) -> 
     let error =
         read(response, max, object).and_then(|()| ErrorCode::find(object, status, not_now).map_err(NoObject::Fault));
     match error {
+        // One of the two is wrong. Polling on would drop a token that was approved, and taking it would pass over an error.
+        Ok(Some(error)) if (200..300).contains(&status) && object.holds("access_token") => {
+            Meaning::Broken(ProtocolFault::TokenAndError(error.printable()))
+        }
         Ok(Some(error)) => Meaning::Error(error),
         _ if not_now => Meaning::Unavailable(status),
         Ok(None) if (200..300).contains(&status) => Meaning::Object,

@@ -106,6 +106,11 @@ impl<'a> Object<'a> {
         (self.encoding == Encoding::Form || value != "null").then_some(value)
     }
 
+    /// Whether a member is there, of whatever type; null and an empty text are the same as absent.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.value(name).is_some_and(|value| !matches!(value, "" | "\"\""))
+    }
+
     /// A text member; absent and null are the same.
     pub(crate) fn text(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, ProtocolFault> {
         self.value(name).map(|value| self.encoding.text(value).ok_or(ProtocolFault::Invalid(name))).transpose()

@@ -180,6 +180,11 @@ impl<'a> ErrorCode<'a> {
         }))
     }
 
+    /// The code, safe to print.
+    pub(crate) fn printable(&self) -> Box<str> {
+        verbatim(&self.code)
+    }
+
     pub(crate) fn consequence(&self) -> Consequence {
         self.row.map_or(Consequence::Stop, |row| row.consequence)
     }

@@ -245,6 +245,14 @@ impl SignInRequest {
         Ok(matching.pop())
     }
 
+    /// Whether the cache has any token of the account and the client of this request, valid or expired. If not, nobody
+    /// has signed in to this client here, although the account may be known through another one.
+    #[must_use]
+    pub fn has_tokens(&self, cache: &TokenCache) -> bool {
+        let account = self.find_account(cache).ok().flatten();
+        account.is_some_and(|account| cache.has_tokens(self.owner(&account)))
+    }
+
     /// The owner of the tokens of this account, for lookups in a cache.
     #[must_use]
     pub fn owner<'a>(&'a self, account: &'a Account) -> Owner<'a> {

@@ -218,3 +218,22 @@ fn an_account_gets_its_name_with_the_refresh_when_the_sign_in_brought_none() {
     assert_eq!((cache.accounts().len(), refresh_tokens(&cache)), (1, vec!["RT-canary-3".to_owned()]));
     assert_eq!(token(silent(request(), cache, later(HOUR)).outcome()), ("AT-canary-3".to_owned(), TokenSource::Cache));
 }
+
+// Without a refresh token, a sign-in that has expired is one all the same.
+#[test]
+fn k16_whether_somebody_has_signed_in_is_told_apart_from_whether_a_token_is_left() {
+    let cache = cache(&[grant(1, json!({"refresh_token": null}))]);
+    for now in [THEN, later(2 * HOUR)] {
+        assert_eq!(request().cached(&cache, now).is_some(), now == THEN);
+        assert!(request().has_tokens(&cache) && request().account("ada@example.test").has_tokens(&cache));
+    }
+    // The account alone is known through another client.
+    let other = Client::builder(Provider::endpoints("https://as/device", "https://as/token"), "other-app");
+    let other = SignInRequest::new(other.scope("mail").build().unwrap());
+    assert!(other.find_account(&cache).unwrap().is_some() && !other.has_tokens(&cache));
+    assert!(!request().account("eve@example.test").has_tokens(&cache));
+    assert!(!request().has_tokens(&device_flow_core::TokenCache::new()));
+    // A refresh token alone is enough.
+    let expired = grant(1, json!({"expires_in": 0}));
+    assert!(request().has_tokens(&cache_of(&request(), &[expired])));
+}

@@ -1,0 +1,182 @@
+//! Owns the server and the person of these tests.
+
+use crate::program::{self, ended};
+use device_flow_testkit::loopback::{Asked, JSON, Loopback, Next, answer};
+use device_flow_testkit::rotating::Rotating;
+use serde_json::Value;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+/// What the server does.
+pub(crate) struct State {
+    /// Whether it issues refresh tokens.
+    pub(crate) refresh_tokens: bool,
+    /// Status, further headers and body of its answers to refreshes; `None`: new tokens.
+    pub(crate) refusal: Option<(u16, &'static str, &'static str)>,
+    /// The first part of the paths of its endpoints.
+    pub(crate) version: &'static str,
+    /// Whether there is no metadata any more.
+    pub(crate) hides_metadata: bool,
+    /// How it answers at any other path.
+    pub(crate) elsewhere: (u16, &'static str, &'static str),
+    grants: u32,
+    /// The tokens that it was asked to revoke.
+    pub(crate) revoked: Vec<String>,
+}
+
+/// An authorization server that publishes metadata, and whose endpoints may move.
+pub(crate) struct Server {
+    pub(crate) server: Loopback,
+    state: Arc<Mutex<State>>,
+}
+
+pub(crate) const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let state = State {
+            refresh_tokens: true,
+            refusal: None,
+            version: "/v1",
+            hides_metadata: false,
+            elsewhere: (404, "Content-Type: text/plain\r\n", "404 page not found\n"),
+            grants: 0,
+            revoked: vec![],
+        };
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        Self { server: Loopback::http(move |asked, wire| serve(&mut shared.lock().unwrap(), asked, wire)), state }
+    }
+
+    pub(crate) fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+    }
+
+    pub(crate) fn revoked(&self) -> Vec<String> {
+        self.state.lock().unwrap().revoked.clone()
+    }
+
+    /// The paths that were requested from this number on.
+    pub(crate) fn paths_from(&self, number: usize) -> Vec<String> {
+        self.server.requests().into_iter().skip(number).map(|asked| asked.target).collect()
+    }
+}
+
+fn serve(state: &mut State, asked: &Asked, wire: &mut dyn Write) -> Next {
+    let host = asked.head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let version = state.version;
+    if asked.target == METADATA && !state.hides_metadata {
+        let at = |path: &str| format!("http://{host}{version}{path}");
+        let document = serde_json::json!({
+            "issuer": format!("http://{host}"),
+            "device_authorization_endpoint": at("/device"),
+            "token_endpoint": at("/token"),
+            "revocation_endpoint": at("/revoke"),
+            "grant_types_supported": ["urn:ietf:params:oauth:grant-type:device_code"],
+            "token_endpoint_auth_methods_supported": ["none"],
+        });
+        return answer(wire, 200, JSON, &document.to_string());
+    }
+    match asked.target.strip_prefix(version) {
+        Some("/device") => {
+            let code = r#"{"device_code":"device-code-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":600,"interval":1}"#;
+            answer(wire, 200, JSON, code)
+        }
+        Some("/revoke") => {
+            state.revoked.push(asked.body.clone());
+            answer(wire, 200, "", "")
+        }
+        Some("/token") => {
+            if let (true, Some((status, headers, body))) =
+                (asked.body.contains("grant_type=refresh_token"), state.refusal)
+            {
+                return answer(wire, status, headers, body);
+            }
+            state.grants += 1;
+            let mut tokens = serde_json::json!({
+                "access_token": format!("AT-canary-{}", state.grants), "token_type": "Bearer", "expires_in": 3_600,
+            });
+            if state.refresh_tokens {
+                tokens["refresh_token"] = format!("RT-canary-{}", state.grants).into();
+            }
+            answer(wire, 200, JSON, &tokens.to_string())
+        }
+        _ => answer(wire, state.elsewhere.0, state.elsewhere.1, state.elsewhere.2),
+    }
+}
+
+/// A person: a home, and what they type there.
+pub(crate) struct Person {
+    pub(crate) home: tempfile::TempDir,
+}
+
+impl Person {
+    pub(crate) fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    pub(crate) fn command(&self, line: &str) -> Command {
+        let mut command = program::program("device-flow", self.home.path());
+        command.args(line.split_whitespace());
+        command
+    }
+
+    /// Exit code, stdout, stderr.
+    pub(crate) fn types(&self, line: &str) -> (i32, String, String) {
+        ended(&mut self.command(line))
+    }
+
+    /// Signs in to this server, with more options.
+    pub(crate) fn signs_in(&self, server: &Server, more: &str) {
+        let issuer = server.server.url("");
+        let line = format!("login --issuer {issuer} --client-id my-app --allow-http-loopback --store file {more}");
+        let (exit, stdout, stderr) = self.types(&line);
+        assert_eq!(exit, 0, "{stderr}{stdout}");
+    }
+
+    /// The helper of git, asked for a repository on the server.
+    pub(crate) fn as_git(&self, command: &mut Command, server: &Server) -> (i32, String, String) {
+        let host = server.server.url("");
+        let asked = format!("protocol=http\nhost={}\n\n", host.trim_start_matches("http://"));
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+        let end = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (end.status.code().unwrap(), text(end.stdout), text(end.stderr))
+    }
+
+    fn state(&self, name: &str) -> PathBuf {
+        self.home.path().join(".local/state/device-flow").join(name)
+    }
+
+    /// Changes a member of every stored access token.
+    pub(crate) fn set_of_access_tokens(&self, member: &str, value: &str) {
+        self.tamper("tokens.json", |cache| {
+            cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token[member] = value.into());
+        });
+    }
+
+    /// Changes what is remembered of every server.
+    pub(crate) fn set_of_servers(&self, change: impl Fn(&mut Value)) {
+        self.tamper("tokens.servers.json", |servers| servers.as_object_mut().unwrap().values_mut().for_each(change));
+    }
+
+    fn tamper(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let path = self.state(name);
+        let mut stored: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        change(&mut stored);
+        std::fs::write(&path, stored.to_string()).unwrap();
+    }
+}
+
+/// The options that name a server without metadata, and a client of it.
+pub(crate) fn at(server: &Rotating) -> String {
+    let (device, token) = (server.server.url("/device"), server.server.url("/token"));
+    format!("--device-endpoint {device} --token-endpoint {token} --client-id my-app --allow-http-loopback")
+}
+
+pub(crate) fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
