@@ -338,43 +338,37 @@ pub fn revocation_of(request: &SignInRequest, response: &TokenResponse) -> Optio
     Some(Revocation::new(request.client().clone(), token.clone()).ok()?.kind(kind))
 }
 
-/// What is left to do at the server after a sign-out.
-#[derive(Debug)]
-pub struct Removed {
-    /// What to return, once the revocations have run; the last failure of one belongs in it. `None` when nobody was signed
-    /// in.
-    pub signed_out: Option<SignedOut>,
-    /// Of its refresh tokens, or of the access token where there is none; and of those that an interrupted sign-out has
-    /// left. [Forget](forget_revocation) each when it has succeeded.
-    pub revocations: Vec<(Secret, Revocation)>,
-}
-
-/// Removes an account from the store. What is to be revoked is remembered in the same step.
+/// Removes an account from the store, and remembers in the same step what is to be [revoked](revocations). `None` when
+/// nobody was signed in.
 ///
 /// # Errors
 /// [`SignInError`] when the store cannot be changed.
-pub fn remove(store: &dyn Store, request: &SignInRequest) -> Result<Removed, SignInError> {
-    let client = request.client();
+pub fn remove(store: &dyn Store, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
     let (locked, mut cache) = Home::of(store, request)?.lock()?;
-    let mut not_revoked = None;
-    let account = request.find_account(&cache)?;
-    if let Some(account) = &account {
-        let owner = request.owner(account);
-        for (token, kind) in tokens_of(request, &cache, account) {
-            match Revocation::new(client.clone(), token.clone()) {
-                Ok(_) => cache.remember_revocation(owner, &token, kind),
-                Err(error) => not_revoked = Some(NotRevoked::NoEndpoint(error)),
-            }
+    let Some(account) = request.find_account(&cache)? else { return Ok(None) };
+    let (owner, mut not_revoked) = (request.owner(&account), None);
+    for (token, kind) in tokens_of(request, &cache, &account) {
+        match Revocation::new(request.client().clone(), token.clone()) {
+            Ok(_) => cache.remember_revocation(owner, &token, kind),
+            Err(error) => not_revoked = Some(NotRevoked::NoEndpoint(error)),
         }
-        cache.remove_account(owner);
     }
-    let to_revoke = cache.revocations(client.client_id(), client.authority()).into_iter();
+    cache.remove_account(owner);
+    locked.save(cache)?;
+    Ok(Some(SignedOut { account, not_revoked }))
+}
+
+/// What sign-outs of this client at this server have left to revoke. [Forget](forget_revocation) each that has succeeded.
+///
+/// # Errors
+/// [`SignInError`] when the store cannot be read.
+pub fn revocations(store: &dyn Store, request: &SignInRequest) -> Result<Vec<(Secret, Revocation)>, SignInError> {
+    let client = request.client();
+    let remembered = load_for(store, request)?.revocations(client.client_id(), client.authority());
     let revocation = |(token, kind): (Secret, TokenKind)| {
         Some((token.clone(), Revocation::new(client.clone(), token).ok()?.kind(kind)))
     };
-    let revocations = to_revoke.filter_map(revocation).collect();
-    locked.save(cache)?;
-    Ok(Removed { signed_out: account.map(|account| SignedOut { account, not_revoked }), revocations })
+    Ok(remembered.into_iter().filter_map(revocation).collect())
 }
 
 /// Removes an account from the store, and leaves its tokens to the server.

@@ -1,8 +1,8 @@
 //! Owns the accounts of a program: silent sign-in, sign-in, sign-out, on one store, with one refresh at a time for all callers.
 
 use crate::{Http, Transport, run};
-use device_flow_adapter::account_store::{self, Begun, Removed};
-use device_flow_adapter::{SignInError, SignedOut, entropy};
+use device_flow_adapter::account_store::{self, Begun};
+use device_flow_adapter::{NotRevoked, SignInError, SignedOut, entropy};
 use device_flow_core::{
     Account, DeviceFlow, Event, Failure, SignInRequest, SignedIn, Stopped, TokenCache, TokenResponse,
 };
@@ -215,28 +215,34 @@ impl<T: Transport + 'static> Accounts<T> {
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
     ///
     /// What is to be revoked is remembered until it is: after an interruption or a failure the next call for this client
-    /// and server tries it again, whoever is signed in.
+    /// and server, or [`finish_sign_outs`](Self::finish_sign_outs), tries it again.
     ///
     /// # Errors
     /// [`SignInError`] when the store cannot be changed. [`SignedOut`] says what the server did not do.
     pub async fn sign_out(&self, request: &SignInRequest) -> Result<Option<SignedOut>, SignInError> {
         let asked = request.clone();
         let removed = self.with_store(move |store| account_store::remove(store, &asked)).await?;
-        let Removed { mut signed_out, revocations } = removed;
-        for (token, mut revocation) in revocations {
+        let not_revoked = self.finish_sign_outs(request).await?;
+        Ok(removed.map(|out| SignedOut { not_revoked: out.not_revoked.or(not_revoked), ..out }))
+    }
+
+    /// Revokes what sign-outs of this client at this server have left: they were interrupted, or the server did not answer.
+    /// Returns why something is still left.
+    ///
+    /// # Errors
+    /// [`SignInError`] when the store cannot be read or changed.
+    pub async fn finish_sign_outs(&self, request: &SignInRequest) -> Result<Option<NotRevoked>, SignInError> {
+        let (asked, mut not_revoked) = (request.clone(), None);
+        for (token, mut revocation) in self.with_store(move |store| account_store::revocations(store, &asked)).await? {
             match run(&self.shared.transport, &mut revocation, |_| {}).await {
                 Ok(()) => {
                     let asked = request.clone();
                     self.with_store(move |store| account_store::forget_revocation(store, &asked, &token)).await?;
                 }
-                Err(stopped) => {
-                    if let Some(signed_out) = &mut signed_out {
-                        signed_out.not_revoked = Some(stopped.into());
-                    }
-                }
+                Err(stopped) => not_revoked = Some(stopped.into()),
             }
         }
-        Ok(signed_out)
+        Ok(not_revoked)
     }
 
     /// Joins the refresh that goes on for the same request, or starts one that no caller can stop.

@@ -89,9 +89,14 @@ pub fn main() -> ExitCode {
         tokio::select! {
             biased;
             outcome = work => outcome,
-            error = signal, if !listens_itself => Err(error),
+            error = signal, if !listens_itself => Err(match session::unfinished::is_revoking() {
+                true => RunError::NotYetRevoked(Box::new(error)),
+                false => error,
+            }),
         }
     });
+    // A refresh whose answer is not stored yet would cost the refresh token.
+    runtime.block_on(session::unfinished::finish());
     // A name look-up that hangs on a thread of its own must not delay the exit.
     runtime.shutdown_background();
     match outcome {

@@ -170,6 +170,8 @@ async fn begin(
         }
     }
     let (request, random) = (session.request(), entropy().map_err(SignInError::from)?);
+    // Nobody approves a sign-in whose tokens have no place.
+    session.accounts()?.try_store(&request).await?;
     let mut flow = match &reason {
         Some(reason) => request.device_flow_after(reason, random),
         None => request.device_flow(random),

@@ -34,6 +34,12 @@ pub(crate) enum RunError {
     /// The run was ended while it stored the tokens of a sign-in, and has stored them.
     #[error("{0}; but the sign-in was complete, and its tokens are stored")]
     EndedSignedIn(Box<RunError>),
+    /// The run was ended after a sign-out here, before the server had revoked the tokens.
+    #[error(
+        "{0}: the tokens are removed here, but the server has not revoked them yet. They are remembered until it has: run \
+         `device-flow logout` again"
+    )]
+    NotYetRevoked(Box<RunError>),
     /// Tokens could not be read or stored.
     #[error("{0}")]
     Storage(String),
@@ -101,7 +107,7 @@ impl RunError {
             Self::SignInNeeded { failure, .. } | Self::RefreshRefused { failure, .. } => row_of_failure(failure),
             Self::NoRefreshToken { .. } => (4, "no_refresh_token", false),
             Self::AlreadyWaiting(_) => (4, "already_waiting", true),
-            Self::EndedSignedIn(error) => error.row(),
+            Self::EndedSignedIn(error) | Self::NotYetRevoked(error) => error.row(),
         }
     }
 }

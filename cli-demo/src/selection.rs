@@ -128,7 +128,20 @@ impl Selection {
     }
 
     pub(crate) async fn open(&self, purpose: Purpose, terminal: &mut Terminal) -> Result<Session, RunError> {
-        Session::open(self.options()?, self.how_to_sign_in(), purpose, terminal).await
+        let session = Session::open(self.options()?, self.how_to_sign_in(), purpose, terminal).await?;
+        match &self.profile {
+            Some(profile) => session.use_slot(profile),
+            None if purpose == Purpose::SignIn && self.can_be_saved() => {
+                session.use_slot(&self.new_name(&self.config, &session.client())?);
+            }
+            None => {}
+        }
+        Ok(session)
+    }
+
+    /// The profile that a sign-in without one becomes.
+    fn new_name(&self, config: &Config, client: &Client) -> Result<String, RunError> {
+        Ok(matching_profile(config, &self.settings)?.unwrap_or_else(|| free_name(config, client)))
     }
 
     pub(crate) fn profile(&self) -> Option<&str> {
@@ -181,10 +194,7 @@ impl Selection {
         let name = match &self.profile {
             Some(name) => name.clone(),
             // Another first sign-in may have been stored while this one waited.
-            None => {
-                let now = self.config.reload()?;
-                matching_profile(&now, &self.settings)?.unwrap_or_else(|| free_name(&now, client))
-            }
+            None => self.new_name(&self.config.reload()?, client)?,
         };
         let mut settings = self.settings_for_later();
         if self.reads_secret_from_stdin() {

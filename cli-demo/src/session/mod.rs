@@ -6,6 +6,7 @@ mod http;
 mod metadata_cache;
 mod storage;
 mod tokens;
+pub(crate) mod unfinished;
 
 pub(crate) use client::{NO_SERVER, client, discovery, is_stdin, known_provider, secret};
 pub(crate) use endpoints::{Remembered, remembered};
@@ -16,7 +17,7 @@ pub(crate) use tokens::{Wanted, is_refusal};
 use crate::args::{SignInOptions, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Accounts, Client, Http, Secret, SignInRequest, Store as _, TokenCache};
+use device_flow_tokio::{Accounts, Client, Http, Secret, SignInRequest, TokenCache};
 use endpoints::Endpoints;
 use http::LazyHttp;
 use std::cell::{Cell, RefCell};
@@ -71,6 +72,8 @@ pub(crate) struct Session {
     secret: Option<Secret>,
     store: AnyStore,
     pub(crate) storage: Storage,
+    /// Where the tokens of a person are whom the server does not name: the profile.
+    slot: RefCell<String>,
     how_to_sign_in: HowToSignIn,
 }
 
@@ -105,7 +108,13 @@ impl Session {
             Storage::Keyring | Storage::Memory => info!("tokens are stored in the {}", storage.name()),
         }
         let (client, endpoints) = (RefCell::new(client), Cell::new(endpoints));
-        Ok(Self { http, client, endpoints, target, secret, store, storage, how_to_sign_in })
+        let slot = RefCell::default();
+        Ok(Self { http, client, endpoints, target, secret, store, storage, slot, how_to_sign_in })
+    }
+
+    /// Names the profile that this is about, or that a sign-in will become.
+    pub(crate) fn use_slot(&self, profile: &str) {
+        profile.clone_into(&mut self.slot.borrow_mut());
     }
 
     /// The client, with the endpoints that are known now.
@@ -123,24 +132,19 @@ impl Session {
     }
 
     pub(crate) fn accounts(&self) -> Result<Accounts, RunError> {
-        Ok(Accounts::new(self.http()?.clone(), self.store.clone()))
+        let accounts = Accounts::new(self.http()?.clone(), self.store.clone());
+        unfinished::watch(&accounts);
+        Ok(accounts)
     }
 
     /// What is stored now. Most runs need no more than that, so they build no HTTP client.
     pub(crate) async fn cache(&self) -> Result<TokenCache, RunError> {
-        let store = self.store.clone();
-        let stored = tokio::task::spawn_blocking(move || store.load()).await;
-        let stored = stored.map_err(|error| RunError::Internal(error.to_string()))??;
-        match TokenCache::from_json(stored.as_deref().unwrap_or_default()) {
-            Ok(cache) => Ok(cache),
-            // Another program may be writing it at this moment: this waits for the lock.
-            Err(_) => Ok(self.accounts()?.cache().await?),
-        }
+        self.store.cache().await
     }
 
     /// The request for a token of the account that the options name, if they name one.
     pub(crate) fn request(&self) -> SignInRequest {
-        let request = SignInRequest::new(self.client());
+        let request = SignInRequest::new(self.client()).slot(&self.slot.borrow());
         match &self.target.account {
             Some(account) => request.account(account),
             None => request,

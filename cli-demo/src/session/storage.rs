@@ -3,8 +3,9 @@
 use crate::args::{StoreName, Target};
 use crate::run_error::RunError;
 use crate::terminal::warn;
+use device_flow_adapter::account_store;
 use device_flow_tokio::{
-    Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, Store, StoreError, default_path,
+    Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, Store, StoreError, TokenCache, default_path,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +64,15 @@ impl Storage {
 /// Any of the stores, as one type.
 #[derive(Clone)]
 pub(super) struct AnyStore(Arc<dyn Store>);
+
+impl AnyStore {
+    /// What is stored now.
+    pub(super) async fn cache(&self) -> Result<TokenCache, RunError> {
+        let store = self.clone();
+        let loaded = tokio::task::spawn_blocking(move || account_store::load(&store)).await;
+        Ok(loaded.map_err(|error| RunError::Internal(error.to_string()))??)
+    }
+}
 
 impl Store for AnyStore {
     fn load(&self) -> Result<Option<Contents>, StoreError> {

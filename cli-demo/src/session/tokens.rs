@@ -2,11 +2,12 @@
 //! not work.
 
 use super::Session;
+use super::unfinished::Revoking;
 use crate::run_error::RunError;
-use crate::terminal::{local, today};
+use crate::terminal::{local, today, warn};
 use device_flow_tokio::{
-    Endpoint, Failure, NotRevoked, ProtocolFault, Revocation, SignInReason, SignInRequest, SignedIn, SignedOut,
-    Stopped, TokenKind, run,
+    Endpoint, Failure, NotRevoked, ProtocolFault, SignInError, SignInReason, SignInRequest, SignedIn, SignedOut,
+    Stopped,
 };
 use std::time::Duration;
 
@@ -55,7 +56,17 @@ impl Session {
     }
 
     async fn silent_once(&self, wanted: Wanted) -> Result<SignedIn, RunError> {
-        Ok(self.accounts()?.silent(&self.request_for(wanted)).await?)
+        match self.accounts()?.silent(&self.request_for(wanted)).await {
+            // The token is as good as any other; only the next run will not find it.
+            Err(SignInError::NotKept { signed_in, error, revoked: false }) => {
+                let advice = error.advice().map_or_else(String::new, |advice| format!(" {advice}"));
+                warn(&format!(
+                    "the new tokens could not be stored, so the next run may have to sign in again: {error}.{advice}"
+                ));
+                Ok(*signed_in)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// Whether a request would be made for it.
@@ -70,31 +81,30 @@ impl Session {
 
     /// Signs out: here at once, then at the server. `None`: nobody was signed in.
     pub(crate) async fn sign_out(&self) -> Result<Option<SignedOut>, RunError> {
-        let (cache, request) = (self.cache().await?, self.request());
-        let Some(account) = request.find_account(&cache)? else { return Ok(None) };
+        self.sign_out_of(&self.request()).await
+    }
+
+    /// The same for the account of this request. What an earlier sign-out has left to revoke is revoked, too.
+    pub(crate) async fn sign_out_of(&self, request: &SignInRequest) -> Result<Option<SignedOut>, RunError> {
+        let cache = self.cache().await?;
+        let client = self.client();
+        let is_signed_in = request.find_account(&cache)?.is_some();
+        if !is_signed_in && cache.revocations(client.client_id(), client.authority()).is_empty() {
+            return Ok(None);
+        }
         self.refresh_or_drop_endpoints().await?;
-        let request = self.request();
-        // A token that another client of the family was given is that client's to revoke.
-        let own = cache.refresh_tokens(request.owner(&account)).into_iter().filter(|token| !token.is_of_family());
-        let tokens: Vec<_> = own.map(|token| token.secret()).collect();
-        let Some(mut out) = self.accounts()?.sign_out(&request).await? else { return Ok(None) };
-        let moved = if let Some(NotRevoked::Stopped(Stopped::Failed(failure))) = &out.not_revoked {
-            self.has_found_endpoints_again(failure).await
-        } else {
-            false
-        };
-        if moved && !tokens.is_empty() {
-            out.not_revoked = None;
-            for token in tokens {
-                let why = match Revocation::new(self.client(), token) {
-                    Ok(revocation) => {
-                        let mut revocation = revocation.kind(TokenKind::RefreshToken);
-                        run(self.http()?, &mut revocation, |_| {}).await.err().map(NotRevoked::from)
-                    }
-                    Err(error) => Some(NotRevoked::NoEndpoint(error)),
-                };
-                out.not_revoked = why.or(out.not_revoked);
-            }
+        let revoking = Revoking::begin();
+        let outcome = self.sign_out_once(&request.clone().at(self.client())).await;
+        revoking.end();
+        outcome
+    }
+
+    async fn sign_out_once(&self, request: &SignInRequest) -> Result<Option<SignedOut>, RunError> {
+        let Some(mut out) = self.accounts()?.sign_out(request).await? else { return Ok(None) };
+        if let Some(NotRevoked::Stopped(Stopped::Failed(failure))) = &out.not_revoked
+            && self.has_found_endpoints_again(failure).await
+        {
+            out.not_revoked = self.accounts()?.finish_sign_outs(&request.clone().at(self.client())).await?;
         }
         Ok(Some(out))
     }

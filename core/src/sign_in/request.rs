@@ -117,6 +117,12 @@ impl SignInRequest {
         Ok(self)
     }
 
+    /// The same for another client object, such as one that has looked the endpoints of its server up again.
+    #[must_use]
+    pub fn at(self, client: impl Into<Arc<Client>>) -> Self {
+        Self { client: client.into(), ..self }
+    }
+
     /// The client that the token is for.
     #[must_use]
     pub fn client(&self) -> &Arc<Client> {
