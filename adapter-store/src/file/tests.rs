@@ -30,7 +30,12 @@ fn child() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(&umask, 8).unwrap()));
     let store = FileStore::new(path).unwrap();
     let role = std::env::var("DEVICE_FLOW_STORE_ROLE").unwrap_or_default();
-    match if role == "lease" { save_under_a_lease(&store) } else { save(&store, &new()) } {
+    let outcome = match role.as_str() {
+        "lease" => save_under_a_lease(&store),
+        "reserve" => reserve(&store),
+        _ => save(&store, &new()),
+    };
+    match outcome {
         Ok(()) => println!("saved"),
         Err(error) => println!("error {error} | {} | {error:?}", error.advice()),
     }
@@ -45,6 +50,16 @@ fn save_under_a_lease(store: &FileStore) -> Result<(), StoreError> {
     let mut lease = store.lease(OWNER, NOW)?;
     lease.reserve(new().len())?;
     lease.lock()?.save(new().into())
+}
+
+fn reserve(store: &FileStore) -> Result<(), StoreError> {
+    let mut lease = store.lease(OWNER, NOW)?;
+    lease.reserve(new().len())?;
+    let folder = &store.place.folder;
+    let reserved = names(folder).into_iter().find(|name| name.contains("tmp")).unwrap();
+    let about = fs::metadata(folder.join(reserved)).unwrap();
+    assert!(about.blocks() * 512 >= about.len() && about.len() == u64::try_from(new().len()).unwrap());
+    Ok(())
 }
 
 fn run_child(path: &Path, fault: &str, umask: &str) -> Output {
@@ -246,6 +261,21 @@ fn k07_without_locks_of_the_file_system_a_lease_is_its_file() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
     assert!(lease.exists());
+}
+
+/// K09: then the blocks are taken by writing zeros, and in place it is asked whether there are enough.
+#[test]
+fn k09_a_file_system_that_cannot_allocate_reserves_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for errno in [95, 38] {
+        for (role, fault) in [("reserve", ""), ("lease", ""), ("lease", ", fail allocate 28"), ("", ", fail rename 16")] {
+            let path = prepare(folder.path(), Before::Stored);
+            let output = run_role(role, &path, &format!("fail fallocate {errno}{fault}"), "022");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.contains("saved"), "{role} {fault} {output:?}");
+            assert!(fs::read(&path).unwrap() == if role == "reserve" { OLD.to_vec() } else { new() });
+        }
+    }
 }
 
 /// F05.
