@@ -244,7 +244,8 @@ fn k09_killed_at_any_point_of_a_write_in_place_the_file_stays_private_and_the_ne
     assert!(points >= 20 && saw_old >= 10 && saw_both >= 2 && saw_new >= 3, "{points} {saw_old} {saw_both} {saw_new}");
 }
 
-/// K07, F10: on a file system without locks, a lease is known to be held by its file, its process, and its being touched.
+/// K07, F10: on a file system without locks, a lease is known to be held by its file, its process, and its being
+/// touched.
 #[test]
 fn k07_without_locks_of_the_file_system_a_lease_is_its_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -268,7 +269,8 @@ fn k07_without_locks_of_the_file_system_a_lease_is_its_file() {
 fn k09_a_file_system_that_cannot_allocate_reserves_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     for errno in [95, 38] {
-        for (role, fault) in [("reserve", ""), ("lease", ""), ("lease", ", fail allocate 28"), ("", ", fail rename 16")] {
+        for (role, fault) in [("reserve", ""), ("lease", ""), ("lease", ", fail allocate 28"), ("", ", fail rename 16")]
+        {
             let path = prepare(folder.path(), Before::Stored);
             let output = run_role(role, &path, &format!("fail fallocate {errno}{fault}"), "022");
             let text = String::from_utf8_lossy(&output.stdout);
