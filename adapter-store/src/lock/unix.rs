@@ -1,4 +1,5 @@
-//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all, and the leases.
+//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all, and the
+//! leases.
 
 use super::author::Author;
 use super::{Wait, beside};
