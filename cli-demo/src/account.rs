@@ -3,7 +3,7 @@
 use crate::args::{Global, Logout, TargetArgs};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session, Storage, Wanted};
+use crate::session::{Purpose, Session, Wanted};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, left, local, today, when};
 use crate::token::refreshed;
@@ -49,10 +49,7 @@ impl Status {
             expires_at: expires_on.map(when),
             refreshable,
             storage: session.storage.name(),
-            path: match &session.storage {
-                Storage::File(path) => Some(path.display().to_string()),
-                Storage::Keyring | Storage::Memory => None,
-            },
+            path: session.token_file().map(|path| path.display().to_string()),
             expires_on,
         })
     }

@@ -192,7 +192,7 @@ impl Desk {
     }
 
     fn tokens(&self) -> PathBuf {
-        self.home.path().join(".local/state/device-flow/tokens.json")
+        self.home.path().join(".local/state/device-flow/tokens.json.unshared")
     }
 
     /// Lets the stored access token expire.

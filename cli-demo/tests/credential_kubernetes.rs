@@ -70,7 +70,7 @@ fn sign_in(home: &Path, server: &Loopback, scope: &str) {
 
 /// Lets the stored access token expire.
 fn expire(home: &Path) {
-    let file = home.join(".local/state/device-flow/tokens.json");
+    let file = home.join(".local/state/device-flow/tokens.json.unshared");
     let mut cache: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token["expires_on"] = "1".into());
     fs::write(&file, cache.to_string()).unwrap();
@@ -133,7 +133,7 @@ fn the_answer_is_what_client_go_reads() {
     let (exit, stdout, stderr) = asked(Some(V1));
     assert_eq!((exit, &*stdout), (4, ""));
     assert!(stderr.contains("device-flow login"), "{stderr}");
-    fs::write(home.path().join(".local/state/device-flow/tokens.json"), "[]").unwrap();
+    fs::write(home.path().join(".local/state/device-flow/tokens.json.unshared"), "[]").unwrap();
     assert_eq!(asked(Some(V1)).0, 8);
 }
 

@@ -178,15 +178,13 @@ impl World {
         Ended { exit: child.wait().unwrap().code().unwrap(), stdout: String::new(), stderr: told }
     }
 
-    /// Signs in, and adds a second profile `work` that is the same.
+    /// Signs in, and once more as the profile `work`.
     fn sign_in(&self, home: &Path) {
         let line = "device-flow login --issuer https://login.example.com --client-id my-app --scope 'openid profile offline_access'";
-        let ended = self.approved(home, line);
-        assert_eq!(ended.exit, 0, "{ended:?}");
-        let config = home.join(".config/device-flow/config.toml");
-        let text = fs::read_to_string(&config).unwrap();
-        let profile = text.split_once("[profile.default]").unwrap().1;
-        fs::write(&config, format!("{text}\n[profile.work]{profile}")).unwrap();
+        for line in [line.to_owned(), format!("{line} --profile work")] {
+            let ended = self.approved(home, &line);
+            assert_eq!(ended.exit, 0, "{ended:?}");
+        }
         // The folders in which shells look for completions.
         for folder in [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"] {
             fs::create_dir_all(home.join(folder)).unwrap();
@@ -232,7 +230,7 @@ impl World {
                 return "not at all";
             }
         }
-        let tokens = home.join(".local/state/device-flow/tokens.json");
+        let tokens = home.join(".local/state/device-flow/tokens.json.unshared");
         let before = fs::read_to_string(&tokens).unwrap();
         let ended = self.run(home, line);
         assert_eq!(ended.exit, 0, "{line}: {ended:?}");
@@ -242,7 +240,7 @@ impl World {
 
     /// Checks that a line did what it is for.
     fn check_effect(&self, line: &str, home: &Path, ended: &Ended, before: &str) {
-        let now = fs::read_to_string(home.join(".local/state/device-flow/tokens.json")).unwrap();
+        let now = fs::read_to_string(home.join(".local/state/device-flow/tokens.json.unshared")).unwrap();
         let says = |text: &str| assert!(ended.stdout.contains(text), "{line}: {ended:?}");
         let is_token = |text: &str| before.contains(text) && text.len() == 43;
         let first = line.split(['|', '>']).next().unwrap().trim();
@@ -278,7 +276,13 @@ impl World {
             ["device-flow", "refresh", ..] => {
                 assert!(now != before && ended.stdout.contains("(refreshed)"), "{line}: {ended:?}")
             }
-            ["device-flow", "logout", ..] => assert!(!now.contains("\"secret\""), "{line}: {now}"),
+            ["device-flow", "logout", "--all"] => assert!(!now.contains("\"secret\""), "{line}: {now}"),
+            ["device-flow", "logout", ..] => {
+                // The demo names nobody, so the profile says whose tokens they are.
+                let (gone, left) = if line.contains("work") { ("work", "default") } else { ("default", "work") };
+                let of = |profile| format!("slot {profile}");
+                assert!(!now.contains(&of(gone)) && now.contains(&of(left)), "{line}: {now}");
+            }
             ["device-flow", "list", ..] => says("work"),
             ["device-flow", "use", name] => {
                 let config = fs::read_to_string(home.join(".config/device-flow/config.toml")).unwrap();

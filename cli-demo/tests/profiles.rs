@@ -58,7 +58,7 @@ impl Person {
 
     /// Changes a member of every stored access token.
     fn set_of_access_tokens(&self, member: &str, value: &str) {
-        let path = self.path(".local/state/device-flow/tokens.json");
+        let path = self.path(".local/state/device-flow/tokens.json.unshared");
         let mut cache: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token[member] = value.into());
         std::fs::write(&path, cache.to_string()).unwrap();
@@ -118,7 +118,7 @@ fn login_saves_its_options_as_a_profile_and_the_others_need_none() {
         exit == 0 && status.contains("profile        default") && status.contains("refresh token  stored"),
         "{status}"
     );
-    assert!(status.contains(".local/state/device-flow/tokens.json") && !status.contains("canary"), "{status}");
+    assert!(status.contains(".local/state/device-flow/tokens.json.unshared") && !status.contains("canary"), "{status}");
     let status = json(&person.types("status --json").1);
     assert_eq!(
         (&status["signed_in"], &status["refreshable"], &status["storage"]),
@@ -313,7 +313,7 @@ fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed
     assert_eq!(exit, 0);
     assert_eq!(stdout, "Signed out (profile default): the tokens are removed here and revoked at the server\n");
     assert_eq!(server.live(), None);
-    let tokens = std::fs::read_to_string(person.path(".local/state/device-flow/tokens.json")).unwrap();
+    let tokens = std::fs::read_to_string(person.path(".local/state/device-flow/tokens.json.unshared")).unwrap();
     assert!(!tokens.contains("canary"), "{tokens}");
     // A second time is no error; the profile is still there.
     assert_eq!(person.types("logout"), (0, "Nobody was signed in (profile default)\n".into(), String::new()));
@@ -348,7 +348,7 @@ fn f12_logout_needs_no_metadata() {
     let closed = ClosedPort::new();
     person.signs_in(&server, "");
     // The same tokens, with an issuer that cannot be reached.
-    let path = person.path(".local/state/device-flow/tokens.json");
+    let path = person.path(".local/state/device-flow/tokens.json.unshared");
     let host = |url: &str| url.strip_prefix("http://").unwrap().to_owned();
     let tokens = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, tokens.replace(&host(&server.server.url("")), &host(&closed.base()))).unwrap();
@@ -403,7 +403,7 @@ fn f07_without_a_keyring_it_ends_with_8_and_names_the_alternatives() {
     let (exit, stdout, stderr) = ended(login.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere"));
     assert_eq!((exit, &*stdout, server.requests()), (8, "", 0), "{stderr}");
     assert!(stderr.contains("no keyring can be used here") && stderr.contains("--store file"), "{stderr}");
-    assert!(!person.path(".local").join("state/device-flow/tokens.json").exists());
+    assert!(!person.path(".local").join("state/device-flow/tokens.json.unshared").exists());
     // A file has to be chosen only once.
     let (exit, _, stderr) = person.types(&format!("login --insecure-storage {}", at(&server)));
     assert_eq!(exit, 0, "{stderr}");

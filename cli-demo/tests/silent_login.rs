@@ -50,7 +50,7 @@ fn a_code_then_silence_then_a_refresh_then_after_a_revocation_another_code() {
         stdout.starts_with("Signed in to http://") && stdout.contains("refresh token  ... (11 characters)"),
         "{stdout}"
     );
-    let file = home.path().join(".local/state/device-flow/tokens.json");
+    let file = home.path().join(".local/state/device-flow/tokens.json.unshared");
     assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
     // While the token is valid: no request.

@@ -56,7 +56,12 @@ fn file(path: &Path) -> Vec<Finding> {
     let mut found = match store {
         Ok(store) => {
             let tightened = || warning.lock().unwrap_or_else(PoisonError::into_inner).take();
-            contents(&store, &path.display().to_string(), tightened)
+            let mut found = contents(&store, &path.display().to_string(), tightened);
+            // Accounts of servers that are not Microsoft's.
+            if let Some(unshared) = store.unshared().filter(|unshared| !matches!(unshared.load(), Ok(None))) {
+                found.extend(contents(&*unshared, &format!("{}.unshared", path.display()), tightened));
+            }
+            found
         }
         Err(error) => vec![failed("storage", &error), Finding::skipped("lock", "the place for tokens is unknown")],
     };

@@ -17,10 +17,11 @@ pub(crate) use tokens::{Wanted, is_refusal};
 use crate::args::{SignInOptions, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Accounts, Client, Http, Secret, SignInRequest, TokenCache};
+use device_flow_tokio::{Accounts, AuthorityKind, Client, Http, Secret, SignInRequest, TokenCache};
 use endpoints::Endpoints;
 use http::LazyHttp;
 use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::AnyStore;
@@ -110,6 +111,17 @@ impl Session {
         let (client, endpoints) = (RefCell::new(client), Cell::new(endpoints));
         let slot = RefCell::default();
         Ok(Self { http, client, endpoints, target, secret, store, storage, slot, how_to_sign_in })
+    }
+
+    /// The file that holds the tokens of this server, if it is a file.
+    pub(crate) fn token_file(&self) -> Option<PathBuf> {
+        let Storage::File(path) = &self.storage else { return None };
+        let mut file = path.clone().into_os_string();
+        if self.client().authority().kind() == AuthorityKind::Generic {
+            // No MSAL that shares the file may see them.
+            file.push(".unshared");
+        }
+        Some(file.into())
     }
 
     /// Names the profile that this is about, or that a sign-in will become.

@@ -9,6 +9,7 @@
     reason = "tests panic to report"
 )]
 
+mod lost;
 mod moved;
 #[path = "../support/program.rs"]
 mod program;
@@ -179,9 +180,13 @@ fn k16_k17_a_suggested_command_quotes_the_profile() {
     server.set(|state| state.refresh_tokens = false);
     person.signs_in(&server, "");
     let path = person.home.path().join(".config/device-flow/config.toml");
-    let config = std::fs::read_to_string(&path).unwrap();
-    let config = config.replace("[profile.default]", "[profile.\"a;$(id)\"]").replace("\"default\"", "\"a;$(id)\"");
-    std::fs::write(&path, config + "[profile.other]\n").unwrap();
+    let tokens = person.home.path().join(".local/state/device-flow/tokens.json.unshared");
+    // The server names nobody, so the profile is whose tokens they are.
+    for (path, more) in [(path, "[profile.other]\n"), (tokens, "")] {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let text = text.replace("[profile.default]", "[profile.\"a;$(id)\"]").replace("\"default\"", "\"a;$(id)\"");
+        std::fs::write(&path, text + more).unwrap();
+    }
     let (exit, _, stderr) = person.types("refresh");
     assert!(exit == 4 && stderr.contains("to sign in again: device-flow login --force"), "{stderr}");
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 /// What the server does.
@@ -22,8 +23,33 @@ pub(crate) struct State {
     /// How it answers at any other path.
     pub(crate) elsewhere: (u16, &'static str, &'static str),
     grants: u32,
+    /// Where requests wait before they are answered.
+    pub(crate) gate: Option<Gate>,
     /// The tokens that it was asked to revoke.
     pub(crate) revoked: Vec<String>,
+}
+
+/// Holds the answers to requests of one path: says that one has come, and waits until it may go on.
+pub(crate) struct Gate {
+    path: &'static str,
+    arrived: Sender<()>,
+    open: Receiver<()>,
+}
+
+/// The test's side of a [`Gate`].
+pub(crate) struct Keeper {
+    arrived: Receiver<()>,
+    open: Sender<()>,
+}
+
+impl Keeper {
+    pub(crate) fn wait_for_a_request(&self) {
+        self.arrived.recv().unwrap();
+    }
+
+    pub(crate) fn open(&self) {
+        self.open.send(()).unwrap();
+    }
 }
 
 /// An authorization server that publishes metadata, and whose endpoints may move.
@@ -43,6 +69,7 @@ impl Server {
             hides_metadata: false,
             elsewhere: (404, "Content-Type: text/plain\r\n", "404 page not found\n"),
             grants: 0,
+            gate: None,
             revoked: vec![],
         };
         let state = Arc::new(Mutex::new(state));
@@ -52,6 +79,13 @@ impl Server {
 
     pub(crate) fn set(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock().unwrap());
+    }
+
+    /// From now on refreshes, or requests of another path, wait until the gate is opened, each time.
+    pub(crate) fn close_gate(&self, path: &'static str) -> Keeper {
+        let ((arrived, arrivals), (open, opened)) = (channel(), channel());
+        self.set(|state| state.gate = Some(Gate { path, arrived, open: opened }));
+        Keeper { arrived: arrivals, open }
     }
 
     pub(crate) fn revoked(&self) -> Vec<String> {
@@ -79,7 +113,13 @@ fn serve(state: &mut State, asked: &Asked, wire: &mut dyn Write) -> Next {
         });
         return answer(wire, 200, JSON, &document.to_string());
     }
-    match asked.target.strip_prefix(version) {
+    let path = asked.target.strip_prefix(version);
+    if let Some(gate) = state.gate.as_ref().filter(|gate| Some(gate.path) == path) {
+        gate.arrived.send(()).unwrap();
+        // The test has ended when it is gone.
+        let _ = gate.open.recv();
+    }
+    match path {
         Some("/device") => {
             let code = r#"{"device_code":"device-code-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":600,"interval":1}"#;
             answer(wire, 200, JSON, code)
@@ -153,7 +193,7 @@ impl Person {
 
     /// Changes a member of every stored access token.
     pub(crate) fn set_of_access_tokens(&self, member: &str, value: &str) {
-        self.tamper("tokens.json", |cache| {
+        self.tamper("tokens.json.unshared", |cache| {
             cache["AccessToken"].as_object_mut().unwrap().values_mut().for_each(|token| token[member] = value.into());
         });
     }

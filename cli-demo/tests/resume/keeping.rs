@@ -46,7 +46,8 @@ impl Logged {
 /// A run whose sign-in is approved, while another program has the lock of the store; and that lock.
 fn approved_and_waiting(site: &Site) -> (Logged, Box<dyn device_flow_tokio::Locked>) {
     let id = site.begin(&["--force"]);
-    let locked = FileStore::new(site.home().join(".local/state/device-flow/tokens.json")).unwrap().lock().unwrap();
+    let locked =
+        FileStore::new(site.home().join(".local/state/device-flow/tokens.json.unshared")).unwrap().lock().unwrap();
     site.approve();
     let mut run = Logged::start(site, &["login", "--resume", &id]);
     run.until("/token: HTTP status 200");

@@ -407,7 +407,7 @@ fn the_options_of_the_run_that_began_it_stay() {
         text.contains("[profile.work]") && text.contains(place) && text.contains(r#"client-id = "my-app""#),
         "{text}"
     );
-    assert!(elsewhere.exists() && site.left().is_empty());
+    assert!(site.home().join("tokens/mine.json.unshared").exists() && site.left().is_empty());
 }
 
 // RFC 6749 §2.3.1: a secret is never stored, so it must be given again.

@@ -61,11 +61,10 @@ impl Account {
         self.part(self.ends[1], self.ends[2])
     }
 
-    /// A name to show, safe to print: the user name, else the home account id, else the slot; empty when there is none.
+    /// A name to show, safe to print: the user name, else the home account id; empty when there is neither.
     #[must_use]
     pub fn label(&self) -> Box<str> {
-        let names = [self.username(), self.home_account_id(), self.slot()];
-        crate::prompt::printable(names.into_iter().find(|name| !name.is_empty()).unwrap_or_default())
+        crate::prompt::printable(if self.username().is_empty() { self.home_account_id() } else { self.username() })
     }
 
     /// Who it is, for an [`Owner`](super::Owner).

@@ -244,6 +244,7 @@ impl SignInRequest {
         if matching.len() > 1 {
             let names = matching.iter().map(|account| match account.home_account_id() {
                 id if name.is_some() && !id.is_empty() => printable(id),
+                _ if account.label().is_empty() => printable(account.slot()),
                 _ => account.label(),
             });
             return Err(Failure::WhichAccount(names.collect()));

@@ -79,7 +79,7 @@ fn k03_somebody_whom_the_server_does_not_name_is_the_slot_that_the_caller_names(
     for (number, slot) in ["work", "home", ""].into_iter().enumerate() {
         let account = cache.save(&answer(number, None), &origin("app", &github, Person::Slot(slot)), at(WRITTEN));
         let account = account.unwrap();
-        assert_eq!((account.slot(), account.person(), &*account.label()), (slot, Person::Slot(slot), slot));
+        assert_eq!((account.slot(), account.person(), &*account.label()), (slot, Person::Slot(slot), ""));
     }
     let owner = |slot| Owner { person: Person::Slot(slot), client_id: "app", authority: &github };
     assert_eq!(secrets(&cache, owner("work")).1, ["RT-canary-0"]);

@@ -1,0 +1,177 @@
+//! Owns the tests that no token is lost and none is mixed up: signals, full disks, people whom the server does not name.
+
+use super::site::{Person, Server};
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::{Child, Command, Stdio};
+
+fn started(command: &mut Command) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+fn ended(child: Child) -> (i32, String, String) {
+    let end = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (end.status.code().unwrap(), text(end.stdout), text(end.stderr))
+}
+
+fn stored(person: &Person) -> String {
+    std::fs::read_to_string(person.home.path().join(".local/state/device-flow/tokens.json.unshared")).unwrap()
+}
+
+const EXPIRED: &str = "1795000000";
+
+// From the request for new tokens to their place on the disk only a second signal ends a run.
+#[test]
+fn k01_the_first_signal_lets_a_refresh_finish() {
+    for (line, told, exit) in [
+        ("token", Signal::INT, 130),
+        ("token", Signal::TERM, 143),
+        ("refresh", Signal::HUP, 143),
+        ("credential kubernetes", Signal::TERM, 143),
+        ("login", Signal::INT, 130),
+    ] {
+        let (person, server) = (Person::new(), Server::start());
+        person.signs_in(&server, "");
+        person.set_of_access_tokens("expires_on", EXPIRED);
+        let keeper = server.close_gate("/token");
+        let run = started(&mut person.command(line));
+        keeper.wait_for_a_request();
+        signal(&run, told);
+        keeper.open();
+        let (code, stdout, stderr) = ended(run);
+        assert_eq!((code, &*stdout), (exit, ""), "{line}: {stderr}");
+        assert!(stored(&person).contains("RT-canary-2") && !stored(&person).contains("RT-canary-1"), "{line}");
+        assert_eq!(person.types("token").1, "AT-canary-2\n", "{line}");
+    }
+}
+
+#[test]
+fn k01_the_time_limit_of_a_login_lets_a_refresh_finish() {
+    let (person, server) = (Person::new(), Server::start());
+    person.signs_in(&server, "");
+    person.set_of_access_tokens("expires_on", EXPIRED);
+    let keeper = server.close_gate("/token");
+    let run = started(&mut person.command("login --timeout 1"));
+    keeper.wait_for_a_request();
+    // Longer than the limit.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    keeper.open();
+    let (exit, _, stderr) = ended(run);
+    assert_eq!(exit, 6, "{stderr}");
+    assert!(stored(&person).contains("RT-canary-2"), "{stderr}");
+}
+
+#[test]
+fn k01_the_second_signal_ends_it_at_once() {
+    for (told, exit) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let (person, server) = (Person::new(), Server::start());
+        person.signs_in(&server, "");
+        person.set_of_access_tokens("expires_on", EXPIRED);
+        let keeper = server.close_gate("/token");
+        let mut run = started(&mut person.command("token"));
+        keeper.wait_for_a_request();
+        // The gate stays closed: without the second signal it would take ten seconds.
+        let began = std::time::Instant::now();
+        signal(&run, told);
+        while run.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            let _ = kill_process(Pid::from_child(&run), told);
+        }
+        assert!(began.elapsed() < std::time::Duration::from_secs(8));
+        assert_eq!(ended(run).0, exit);
+        drop(keeper);
+    }
+}
+
+// A server without ID tokens: nobody but the profile says who it is.
+#[test]
+fn k03_each_profile_has_its_own_person() {
+    let (person, server) = (Person::new(), Server::start());
+    person.signs_in(&server, "--profile work");
+    person.signs_in(&server, "--profile home --force");
+    let token = |profile: &str| person.types(&format!("token --profile {profile}")).1;
+    assert_eq!((&*token("work"), &*token("home")), ("AT-canary-1\n", "AT-canary-2\n"));
+    assert_eq!(person.types("logout --profile home").0, 0);
+    assert_eq!(server.revoked().len(), 1);
+    assert!(server.revoked()[0].contains("RT-canary-2"), "{:?}", server.revoked());
+    assert_eq!((&*token("work"), &*token("home")), ("AT-canary-1\n", ""));
+    // Without a profile: the one that the sign-in becomes.
+    let (person, server) = (Person::new(), Server::start());
+    person.signs_in(&server, "");
+    assert_eq!(person.types("token").1, "AT-canary-1\n");
+    assert_eq!(person.types("token --profile default").1, "AT-canary-1\n");
+}
+
+#[test]
+fn k12_a_sign_out_that_is_interrupted_is_told_and_finished_later() {
+    let (person, server) = (Person::new(), Server::start());
+    person.signs_in(&server, "");
+    let keeper = server.close_gate("/revoke");
+    let run = started(&mut person.command("logout"));
+    keeper.wait_for_a_request();
+    signal(&run, Signal::INT);
+    let (exit, _, stderr) = ended(run);
+    assert_eq!(exit, 130, "{stderr}");
+    let told: String = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("removed here, but the server has not revoked them yet"), "{stderr}");
+    keeper.open();
+    drop(keeper);
+    server.set(|state| state.gate = None);
+    // Here it is gone already, and the server hears of it.
+    assert_eq!(person.types("token").0, 4);
+    let before = server.revoked().len();
+    assert_eq!(person.types("logout").0, 0);
+    assert_eq!(server.revoked().len(), before + 1);
+    assert!(server.revoked().last().unwrap().contains("RT-canary-1"));
+    assert!(!stored(&person).contains("canary"), "{}", stored(&person));
+    assert_eq!(person.types("logout").0, 0);
+    assert_eq!(server.revoked().len(), before + 1, "it is not revoked again");
+}
+
+/// The command where no file can grow, as on a full disk.
+fn on_a_full_disk(person: &Person, line: &str) -> (i32, String, String) {
+    let command = person.command(line);
+    let mut shell = Command::new("bash");
+    shell.args(["--norc", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_device-flow")]);
+    shell.args(command.get_args()).env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    shell.env("PATH", std::env::var_os("PATH").unwrap());
+    ended(started(shell.current_dir(person.home.path())))
+}
+
+#[test]
+fn k08_nobody_approves_a_sign_in_whose_tokens_have_no_place() {
+    let (person, server) = (Person::new(), Server::start());
+    let issuer = server.server.url("");
+    let line = format!("login --issuer {issuer} --client-id my-app --allow-http-loopback --store file");
+    let (exit, stdout, stderr) = on_a_full_disk(&person, &line);
+    assert_eq!((exit, &*stdout), (8, ""), "{stderr}");
+    assert!(!server.paths_from(0).iter().any(|path| path.ends_with("/device")), "{:?}", server.paths_from(0));
+    // A damaged file, whatever is forced.
+    person.signs_in(&server, "");
+    let file = person.home.path().join(".local/state/device-flow/tokens.json.unshared");
+    std::fs::write(&file, "[").unwrap();
+    let asked = server.paths_from(0).len();
+    assert_eq!(person.types("login --force").0, 8);
+    assert!(!server.paths_from(asked).iter().any(|path| path.ends_with("/device")));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "[");
+}
+
+#[test]
+fn k09_a_token_that_cannot_be_stored_is_printed_all_the_same() {
+    let (person, server) = (Person::new(), Server::start());
+    person.signs_in(&server, "");
+    person.set_of_access_tokens("expires_on", EXPIRED);
+    let (exit, stdout, stderr) = on_a_full_disk(&person, "token");
+    assert_eq!((exit, &*stdout), (0, "AT-canary-2\n"), "{stderr}");
+    let told: String = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("the new tokens could not be stored"), "{stderr}");
+}
