@@ -3,8 +3,8 @@
 
 use crate::{NotRevoked, SignInError, SignedOut};
 use device_flow_core::{
-    AccessTokenQuery, Action, AuthorityKind, CacheError, Failure, Machine as _, Revocation, Secret, SignIn,
-    SignInRequest, SignedIn, Stopped, Timestamp, TokenCache, TokenKind, TokenResponse, UnixTime,
+    AccessTokenQuery, Account, Action, Authority, AuthorityKind, CacheError, Failure, Machine as _, Owner, Revocation,
+    Secret, SignIn, SignInRequest, SignedIn, Stopped, Timestamp, TokenCache, TokenKind, TokenResponse, UnixTime,
 };
 use device_flow_store::{Contents, Lease, Locked, Store, StoreError};
 use std::fmt;
@@ -383,6 +383,24 @@ pub fn forget(store: &dyn Store, request: &SignInRequest) -> Result<Option<Signe
     Ok(Some(SignedOut { account, not_revoked: None }))
 }
 
+/// Removes an account of this crate's own, of whatever client and server. One of Microsoft's servers may be another
+/// program's, so it stays.
+///
+/// # Errors
+/// [`SignInError`] when the store cannot be changed.
+pub fn forget_account(store: &dyn Store, account: &Account) -> Result<(), SignInError> {
+    let Some(client_id) = account.client_id() else { return Ok(()) };
+    let authority = Authority::at(account.environment());
+    let unshared = store.unshared();
+    let (store, part) = match &unshared {
+        Some(unshared) => (&**unshared, Part::Unshared),
+        None => (store, Part::Whole),
+    };
+    let (locked, mut cache) = LockedCache::of(store.lock()?, part)?;
+    cache.remove_account(Owner { person: account.person(), client_id, authority: &authority });
+    locked.save(cache)
+}
+
 /// Forgets a token that the server has revoked.
 ///
 /// # Errors
@@ -394,11 +412,7 @@ pub fn forget_revocation(store: &dyn Store, request: &SignInRequest, token: &Sec
 }
 
 /// The tokens of an account that this client may revoke.
-fn tokens_of(
-    request: &SignInRequest,
-    cache: &TokenCache,
-    account: &device_flow_core::Account,
-) -> Vec<(Secret, TokenKind)> {
+fn tokens_of(request: &SignInRequest, cache: &TokenCache, account: &Account) -> Vec<(Secret, TokenKind)> {
     let (owner, client) = (request.owner(account), request.client());
     // A token that another client of the family was given is that client's to revoke.
     let refresh_tokens = cache.refresh_tokens(owner).into_iter().filter(|token| !token.is_of_family());

@@ -3,11 +3,11 @@
 use crate::args::{Global, Logout, TargetArgs};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session, Wanted};
+use crate::session::{Overview, Purpose, Session, Wanted};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, left, local, today, when};
 use crate::token::refreshed;
-use device_flow_tokio::{Failure, SignInReason, TokenCache, UnixTime};
+use device_flow_tokio::{Failure, SignInReason, SignInRequest, TokenCache, UnixTime};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -144,8 +144,8 @@ pub(crate) async fn logout(
     if all.is_empty() {
         Selection::with_or_without_server(global, flags, Purpose::SignOut)?.require_places()?;
     }
-    for selection in all {
-        let Err(error) = sign_out(&selection, args.no_revoke, terminal).await else {
+    for selection in &all {
+        let Err(error) = sign_out_everybody(selection, args.no_revoke, terminal).await else {
             profiles += 1;
             continue;
         };
@@ -153,6 +153,16 @@ pub(crate) async fn logout(
         terminal.note(&format!("Profile {profile} was not signed out: {message}"));
         terminal.result("not_signed_out", &NotSignedOut { profile, message }, "")?;
         outcome = outcome.and(Err(error));
+    }
+    for (storage, account) in Overview::of(&all, terminal).await.without_profile(&all) {
+        storage.forget(&account).await?;
+        let (label, why) = (account.label(), "no profile names its server");
+        let text = format!(
+            "Signed out {label} (no profile): the tokens are removed here, but the server may accept them until they expire: {why}\n"
+        );
+        let account = Some(&*label).filter(|label| !label.is_empty());
+        let out = SignedOut { profile: None, account, revoked: Some(false), reason: Some(why.to_owned()) };
+        terminal.result("signed_out", &out, &text)?;
     }
     outcome?;
     terminal.result("all_signed_out", &AllSignedOut { profiles }, "")
@@ -170,12 +180,38 @@ struct AllSignedOut {
     profiles: u32,
 }
 
+/// The account of a profile, and everybody else who has signed in to the same client.
+async fn sign_out_everybody(selection: &Selection, no_revoke: bool, terminal: &mut Terminal) -> Result<(), RunError> {
+    let session = selection.open(Purpose::SignOut, terminal).await?;
+    let request = session.request();
+    let cache = session.cache().await?;
+    let others = cache.accounts().into_iter().filter(|account| request.is_about(account)).collect::<Vec<_>>();
+    if others.len() < 2 {
+        return sign_out_of(selection, &session, &request, no_revoke, terminal).await;
+    }
+    for account in others {
+        let request = request.clone().known_account(account);
+        sign_out_of(selection, &session, &request, no_revoke, terminal).await?;
+    }
+    Ok(())
+}
+
 async fn sign_out(selection: &Selection, no_revoke: bool, terminal: &mut Terminal) -> Result<(), RunError> {
     let session = selection.open(Purpose::SignOut, terminal).await?;
+    sign_out_of(selection, &session, &session.request(), no_revoke, terminal).await
+}
+
+async fn sign_out_of(
+    selection: &Selection,
+    session: &Session,
+    request: &SignInRequest,
+    no_revoke: bool,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
     let (account, not_revoked) = if no_revoke {
-        (session.accounts()?.forget(&session.request()).await?, Some("--no-revoke".to_owned()))
+        (session.accounts()?.forget(request).await?, Some("--no-revoke".to_owned()))
     } else {
-        match session.sign_out().await? {
+        match session.sign_out_of(request).await? {
             None => (None, None),
             Some(out) => (Some(out.account), out.not_revoked.map(|why| why.to_string())),
         }

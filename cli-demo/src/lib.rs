@@ -76,7 +76,7 @@ pub fn main() -> ExitCode {
                 Command::Status(args) => account::status(*args, flags()?, &global, &mut terminal).await,
                 Command::Refresh(args) => account::refresh(*args, flags()?, &global, &mut terminal).await,
                 Command::Logout(args) => account::logout(*args, flags()?, &global, &mut terminal).await,
-                Command::List => profiles::list(&global, &mut terminal),
+                Command::List => profiles::list(&global, &mut terminal).await,
                 Command::Use(args) => profiles::make_current(&args, &global, &mut terminal),
                 Command::Discover(args) => discover::discover(*args, flags()?, &global, &mut terminal).await,
                 Command::Doctor(args) => doctor::doctor(*args, flags()?, &global, &mut terminal).await,

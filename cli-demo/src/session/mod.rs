@@ -4,6 +4,7 @@ mod client;
 mod endpoints;
 mod http;
 mod metadata_cache;
+mod overview;
 mod storage;
 mod tokens;
 pub(crate) mod unfinished;
@@ -11,6 +12,7 @@ pub(crate) mod unfinished;
 pub(crate) use client::{NO_SERVER, client, discovery, is_stdin, known_provider, secret};
 pub(crate) use endpoints::{Remembered, remembered};
 pub(crate) use http::{http, http_builder};
+pub(crate) use overview::Overview;
 pub(crate) use storage::{NO_KEYRING, Storage, open_keyring};
 pub(crate) use tokens::{Wanted, is_refusal};
 

@@ -5,7 +5,7 @@ use crate::run_error::RunError;
 use crate::terminal::warn;
 use device_flow_adapter::account_store;
 use device_flow_tokio::{
-    Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, Store, StoreError, TokenCache, default_path,
+    Account, Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, Store, StoreError, TokenCache, default_path,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +49,13 @@ impl Storage {
             Self::File(_) => "file",
             Self::Memory => "memory",
         }
+    }
+
+    /// Removes an account that no client is known for.
+    pub(crate) async fn forget(&self, account: &Account) -> Result<(), RunError> {
+        let (store, account) = (self.open()?, account.clone());
+        let forgotten = tokio::task::spawn_blocking(move || account_store::forget_account(&store, &account)).await;
+        Ok(forgotten.map_err(|error| RunError::Internal(error.to_string()))??)
     }
 
     /// A missing keyring is reported before anybody has to do anything. There is no silent fallback to another store.

@@ -79,12 +79,8 @@ impl Session {
         Ok(account.is_some_and(|account| cache.is_refreshable(request.owner(&account))))
     }
 
-    /// Signs out: here at once, then at the server. `None`: nobody was signed in.
-    pub(crate) async fn sign_out(&self) -> Result<Option<SignedOut>, RunError> {
-        self.sign_out_of(&self.request()).await
-    }
-
-    /// The same for the account of this request. What an earlier sign-out has left to revoke is revoked, too.
+    /// Signs out: here at once, then at the server. `None`: nobody was signed in. What an earlier sign-out has left to
+    /// revoke is revoked, too.
     pub(crate) async fn sign_out_of(&self, request: &SignInRequest) -> Result<Option<SignedOut>, RunError> {
         let cache = self.cache().await?;
         let client = self.client();

@@ -175,3 +175,35 @@ fn k09_a_token_that_cannot_be_stored_is_printed_all_the_same() {
     let told: String = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(told.contains("the new tokens could not be stored"), "{stderr}");
 }
+
+// Two people, one profile: the second has signed in with --force.
+#[test]
+fn k10_everybody_who_is_signed_in_can_be_seen_and_signed_out() {
+    let (person, server) = (Person::new(), Server::start());
+    server.set(|state| state.subject = Some("alice"));
+    person.signs_in(&server, "");
+    server.set(|state| state.subject = Some("bob"));
+    person.signs_in(&server, "--force");
+    let listed = super::json(&person.types("list --json").1);
+    assert_eq!(listed["profiles"][0]["accounts"], serde_json::json!(["alice", "bob"]));
+    let text = person.types("list").1;
+    assert!(text.contains("alice") && text.contains("bob"), "{text}");
+    assert_eq!(person.types("token").1, "AT-canary-2\n", "the second one is the profile's");
+    let out = person.types("logout --all").1;
+    assert!(out.contains("alice") && out.contains("bob"), "{out}");
+    assert_eq!(server.revoked().len(), 2);
+    assert!(!stored(&person).contains("canary"), "{}", stored(&person));
+
+    // The profile is gone: nobody knows the endpoints, but nothing is left here.
+    person.signs_in(&server, "");
+    std::fs::write(
+        person.home.path().join(".config/device-flow/config.toml"),
+        "[profile.other]\nprovider = \"github\"\nclient-id = \"x\"\nstore = \"file\"\n",
+    )
+    .unwrap();
+    let listed = super::json(&person.types("list --json").1);
+    assert_eq!(listed["accounts_without_profile"][0]["account"], "bob", "{listed}");
+    let out = person.types("logout --all").1;
+    assert!(out.contains("Signed out bob (no profile)"), "{out}");
+    assert!(!stored(&person).contains("canary"), "{}", stored(&person));
+}

@@ -1,6 +1,7 @@
 //! Owns the server and the person of these tests.
 
 use crate::program::{self, ended};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
 use device_flow_testkit::loopback::{Asked, JSON, Loopback, Next, answer};
 use device_flow_testkit::rotating::Rotating;
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub(crate) struct State {
     pub(crate) hides_metadata: bool,
     /// How it answers at any other path.
     pub(crate) elsewhere: (u16, &'static str, &'static str),
+    /// Whom its ID tokens name; `None`: it issues none.
+    pub(crate) subject: Option<&'static str>,
     grants: u32,
     /// Where requests wait before they are answered.
     pub(crate) gate: Option<Gate>,
@@ -68,6 +71,7 @@ impl Server {
             version: "/v1",
             hides_metadata: false,
             elsewhere: (404, "Content-Type: text/plain\r\n", "404 page not found\n"),
+            subject: None,
             grants: 0,
             gate: None,
             revoked: vec![],
@@ -141,10 +145,18 @@ fn serve(state: &mut State, asked: &Asked, wire: &mut dyn Write) -> Next {
             if state.refresh_tokens {
                 tokens["refresh_token"] = format!("RT-canary-{}", state.grants).into();
             }
+            if let Some(subject) = state.subject {
+                tokens["id_token"] = id_token(&format!("http://{host}"), subject).into();
+            }
             answer(wire, 200, JSON, &tokens.to_string())
         }
         _ => answer(wire, state.elsewhere.0, state.elsewhere.1, state.elsewhere.2),
     }
+}
+
+fn id_token(issuer: &str, subject: &str) -> String {
+    let claims = serde_json::json!({"iss": issuer, "sub": subject, "aud": "my-app", "exp": 4_000_000_000_u64});
+    format!("e30.{}.canary", Base64UrlUnpadded::encode_string(claims.to_string().as_bytes()))
 }
 
 /// A person: a home, and what they type there.

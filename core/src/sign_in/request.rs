@@ -221,7 +221,7 @@ impl SignInRequest {
             AccountChoice::Only => None,
         };
         let mut matching = cache.accounts();
-        matching.retain(|account| self.may_be_meant(account));
+        matching.retain(|account| self.is_about(account));
         if let Some(name) = name {
             self.keep_named(name, &mut matching);
         }
@@ -278,8 +278,10 @@ impl SignInRequest {
         }
     }
 
-    /// Whether an account is at this server, of this client and, when it is a slot, in the one that is meant.
-    fn may_be_meant(&self, account: &Account) -> bool {
+    /// Whether an account is at the server of this request, of its client and, when it is a slot, in its slot; whoever it
+    /// is.
+    #[must_use]
+    pub fn is_about(&self, account: &Account) -> bool {
         let slot = match account.person() {
             Person::Slot(slot) if account.client_id().is_some() => slot == &*self.slot,
             Person::Slot(_) | Person::Id(_) => true,
