@@ -4,7 +4,7 @@ use super::TokenCache;
 use super::account::Account;
 use super::authority::{Authority, AuthorityKind, preferred_cache, same_realm};
 use super::entry::{AUDIENCE, Entry, Kind, REQUESTED, encoded, hash, members};
-use super::lookup::{AccessTokenQuery, Owner, has_scope, is_reserved};
+use super::lookup::{AccessTokenQuery, OUR_ENDING, Owner, has_scope, is_reserved};
 use crate::message::claims::{ClientInfo, IdTokenClaims};
 use crate::message::json::Number;
 use crate::{Secret, TokenResponse, UnixTime};
@@ -39,6 +39,49 @@ struct Place<'a> {
     origin: &'a GrantOrigin<'a>,
     environment: &'a str,
     home: &'a str,
+}
+
+/// How the key of a refresh token ends, and which `target` makes Python compute the same key, which it does whenever it
+/// writes or removes.
+///
+/// Each MSAL replaces what is under its own key only, and appends its token otherwise. Then Node and Java send the first
+/// in the file, which is the replaced one, and Go any of the two; Python and .NET find the right one. No key suits
+/// Node, Java and Go at once: so what one of them has written keeps its key, and Node's is the one for a new token.
+enum Spelling<'a> {
+    Node,
+    /// .NET's, too.
+    Java,
+    /// The whole key, which has the host in it that Go was configured with.
+    Go(&'a str),
+}
+
+impl<'a> Spelling<'a> {
+    /// `None` for one that only Python writes, with the scopes at its end.
+    fn of(key: &'a str, name: &str) -> Option<Self> {
+        let stem = key.trim_end_matches('-');
+        let (rest, found) = stem.split_at_checked(stem.len().checked_sub(name.len())?)?;
+        let is_whole = found.eq_ignore_ascii_case(name) && rest.ends_with("-refreshtoken-");
+        match key.len().saturating_sub(stem.len()) {
+            _ if !is_whole => None,
+            0 => Some(Self::Go(key)),
+            2 => Some(Self::Java),
+            3 => Some(Self::Node),
+            _ => None,
+        }
+    }
+
+    fn key(&self, stem: &str) -> String {
+        let ending = match self {
+            Self::Node => OUR_ENDING,
+            Self::Java => "--",
+            Self::Go(key) => return String::from(*key),
+        };
+        [&stem.to_lowercase(), ending].concat()
+    }
+
+    fn target(&self) -> &'static str {
+        if matches!(self, Self::Node) { "-" } else { "" }
+    }
 }
 
 /// The person who signed in.
@@ -204,9 +247,8 @@ impl TokenCache {
         });
     }
 
-    /// Writes one entry per owner, under the key that Node uses, which has no time of writing and sends the first token
-    /// that it finds. Python computes its key from `target` whenever it writes or removes, so `target` is chosen to
-    /// give the same key. Then all of them replace the same entry, and no invalid token is left beside it.
+    /// Writes one entry per owner, under the key that the other programs replace, so that no invalid token is left
+    /// beside theirs: see [`Spelling`].
     fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
         let &Place { origin, environment, home } = place;
         let hash = hash(home);
@@ -218,7 +260,13 @@ impl TokenCache {
         };
         let owned = self.entries.iter().filter(|known| is_replaced(known));
         let older = owned.filter(|known| known.client().eq_ignore_ascii_case(origin.client_id) && !known.is_bound());
-        let older = older.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
+        let older: Vec<&Entry> = older.collect();
+        let name = family.unwrap_or(origin.client_id);
+        let spelling = older.iter().filter_map(|known| Some((self.freshness(known), Spelling::of(known.key(), name)?)));
+        let spelling =
+            spelling.max_by_key(|(freshness, _)| *freshness).map_or(Spelling::Node, |(_, spelling)| spelling);
+        let key = spelling.key(&[home, environment, "refreshtoken", name].join("-"));
+        let older = older.into_iter().max_by_key(|known| (known.key().ends_with(OUR_ENDING), known.written())).cloned();
         let mut object = Object::new("RefreshToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
@@ -227,11 +275,8 @@ impl TokenCache {
         match family {
             // Python's key always contains the client id, so no common key is possible here.
             Some(family) => object.text("family_id", family),
-            None => object.text("target", "-"),
+            None => object.text("target", spelling.target()),
         };
-        let key = [home, environment, "refreshtoken", family.unwrap_or(origin.client_id), "", "", ""]
-            .join("-")
-            .to_lowercase();
         let entry = match older {
             Some(older) => {
                 let value = object.over(older.value(), &["home_account_id", "client_id"]);

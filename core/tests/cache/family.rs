@@ -1,7 +1,8 @@
 //! Owns the proofs on files that the MSALs for Java, .NET and Go have written, alone and after this crate.
 
-use crate::grants::{at, written};
-use device_flow_core::{AccessTokenQuery, Authority, Owner, TokenCache};
+use crate::grants::{at, granted, keys, written};
+use device_flow_core::{AccessTokenQuery, Authority, GrantOrigin, Owner, TokenCache};
+use serde_json::json;
 
 const CLIENT: &str = "4b0db8c2-9f26-4417-8bde-3f0e3656f8e0";
 const TENANT: &str = "5a3c1f0e-8d24-4b6a-9c11-2f7be0a4d316";
@@ -50,5 +51,30 @@ fn msal_6_10_files_of_dotnet_java_and_go_are_listed_hit_and_their_newest_refresh
         // Nothing that was not changed is written differently.
         let before: serde_json::Value = serde_json::from_str(file.trim_start_matches('\u{feff}')).unwrap();
         assert_eq!(written(&cache), before, "{access}");
+    }
+}
+
+// One token is left, under the key that the other program goes on replacing. Python computes a key from `target`.
+#[test]
+fn msal_4_7_a_new_refresh_token_takes_the_key_of_the_program_that_wrote_the_newest() {
+    let stem = |host: &str| format!("{HOME}-{host}-refreshtoken-{CLIENT}");
+    let (preferred, of_go) = (stem("login.windows.net"), stem("login.microsoftonline.com"));
+    for (file, key, target) in [
+        (DOTNET, format!("{preferred}--"), ""),
+        (JAVA, format!("{preferred}--"), ""),
+        (OURS_THEN_DOTNET, format!("{preferred}--"), ""),
+        (OURS_THEN_JAVA, format!("{preferred}--"), ""),
+        (GO, of_go.clone(), ""),
+        (OURS_THEN_GO, of_go, ""),
+    ] {
+        let (mut cache, authority) = (read(file), authority());
+        let origin = GrantOrigin { client_id: CLIENT, authority: &authority, account: Some(HOME), grant_type: None };
+        for (secret, now) in [("RT-canary-1", 1_800_000_000), ("RT-canary-2", 1_800_003_600)] {
+            let nobody = json!({"refresh_token": secret, "client_info": null, "id_token": null});
+            cache.save(&granted("user.read", nobody), &origin, at(now));
+            let tokens = written(&cache)["RefreshToken"].clone();
+            assert_eq!(keys(&cache, "RefreshToken"), [&*key]);
+            assert_eq!((&tokens[&key]["secret"], &tokens[&key]["target"]), (&json!(secret), &json!(target)));
+        }
     }
 }
