@@ -1,7 +1,7 @@
 //! Owns the file store: it replaces a file as a whole, under a lock.
 
 use crate::lock::Lock;
-use crate::os::{Dir, Stamp};
+use crate::os::{Dir, Laxity, Stamp};
 use crate::{Contents, LOCK_TIMEOUT, Locked, Store, StoreError};
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -20,6 +20,7 @@ use std::time::Duration;
 pub struct FileStore {
     place: Arc<Place>,
     lock_timeout: Duration,
+    with_java: bool,
     on_warning: Arc<dyn Fn(&FileWarning) + Send + Sync>,
 }
 
@@ -30,6 +31,12 @@ pub enum FileWarning {
     /// Others could read the file. They no longer can, but may have.
     #[error("others could read {path:?}, which holds tokens; it is now readable by you alone")]
     Tightened {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The user's own group could write to the file, as under the umask 002 of some systems. It no longer can.
+    #[error("your group could write to {path:?}, which holds tokens; it is now yours alone")]
+    GroupCouldWrite {
         /// Which file.
         path: PathBuf,
     },
@@ -49,7 +56,7 @@ impl FileStore {
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let place = Arc::new(Place::of(&path).ok_or(StoreError::NoFileName(path))?);
-        Ok(Self { place, lock_timeout: LOCK_TIMEOUT, on_warning: Arc::new(|_| {}) })
+        Ok(Self { place, lock_timeout: LOCK_TIMEOUT, with_java: false, on_warning: Arc::new(|_| {}) })
     }
 
     /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that the holder of a lock
@@ -57,6 +64,17 @@ impl FileStore {
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// Says that a program with the extension of MSAL for Java uses the file, too.
+    ///
+    /// That extension does not lock the file: it locks the folder, with a file `.lockfile` in it that is there only while
+    /// the lock is held. This takes that lock, too, each time; all stores of this process in the folder then wait for each
+    /// other. Otherwise it is taken only when a Java program holds it at that moment. On Windows this changes nothing.
+    #[must_use]
+    pub fn shared_with_java(mut self) -> Self {
+        self.with_java = true;
         self
     }
 
@@ -74,9 +92,11 @@ impl FileStore {
     }
 
     fn read(&self, dir: &Dir) -> Result<(Option<Contents>, Option<Stamp>), StoreError> {
-        let Some((contents, stamp, tightened)) = dir.read(&self.place.name)? else { return Ok((None, None)) };
-        if tightened {
-            (self.on_warning)(&FileWarning::Tightened { path: self.path() });
+        let Some((contents, stamp, laxity)) = dir.read(&self.place.name)? else { return Ok((None, None)) };
+        match laxity {
+            Laxity::None => {}
+            Laxity::Readable => (self.on_warning)(&FileWarning::Tightened { path: self.path() }),
+            Laxity::GroupWritable => (self.on_warning)(&FileWarning::GroupCouldWrite { path: self.path() }),
         }
         Ok((contents, Some(stamp)))
     }
@@ -120,7 +140,7 @@ impl Store for FileStore {
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         let dir = Arc::new(Dir::create(&self.place.folder)?);
-        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout)?;
+        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout, self.with_java)?;
         let (current, stamp) = self.read(&dir)?;
         Ok(Box::new(LockedFile { store: self.clone(), dir, lock, current, stamp }))
     }

@@ -31,8 +31,9 @@
 //!
 //! A store never reads or writes anything but its own plain file. It refuses symbolic and hard links, pipes, devices,
 //! folders, files of other users, files that others may write to, and folders that everybody may write to. A file that
-//! others may read is tightened to 0600 and [reported](FileWarning). Every [`StoreError`] has
-//! [advice](StoreError::advice).
+//! others may read is tightened to 0600 and [reported](FileWarning); so is one that the user's own group may write to,
+//! as MSAL for Java makes it under the umask 002, when nobody else is in that group: it is the primary group of the
+//! process, and its number is that of the user, who is not root. Every [`StoreError`] has [advice](StoreError::advice).
 //!
 //! # Memory
 //!

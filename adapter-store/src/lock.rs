@@ -1,8 +1,10 @@
-//! Owns the lock of a file between processes: our own, and that of MSAL's extensions. The crate documentation explains
-//! both.
+//! Owns the lock of a file between processes: our own, and those of MSAL's extensions. The crate documentation explains
+//! them.
 
 #[cfg(unix)]
 mod author;
+#[cfg(unix)]
+mod folder;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]

@@ -17,6 +17,17 @@ use std::path::Path;
 /// Larger than any token cache: ten times the size of 10,000 accounts.
 pub(crate) const LARGEST: u64 = 512 << 20;
 
+/// What a file allowed that it should not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Laxity {
+    /// Nothing.
+    None,
+    /// Others could read it.
+    Readable,
+    /// The group of this user could write to it.
+    GroupWritable,
+}
+
 pub(crate) fn failed<E: Into<io::Error>>(step: &'static str, path: &Path) -> impl FnOnce(E) -> StoreError + use<E> {
     let path = path.to_owned();
     move |source| StoreError::Io { step, path, source: source.into() }

@@ -1,7 +1,8 @@
-//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all.
+//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all but Java's.
 
 use super::Wait;
 use super::author::Author;
+use super::folder::FolderLock;
 use crate::os::{Dir, Stamp, failed};
 use crate::{LockHolder, StoreError, fault};
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
@@ -21,19 +22,32 @@ const QUIET: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_secs(1);
 
 /// The errors of a file system without locks.
-const NO_LOCKS: [Errno; 6] = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
+pub(super) const NO_LOCKS: [Errno; 6] =
+    [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
 
-/// Both locks, held. Dropping it releases them, that of MSAL first.
+/// All locks, held. Dropping it releases them, in the reverse order.
+///
+/// The order is that of how long others wait: our processes first, then Java, and last Python, which goes on without
+/// the lock after five seconds. No program of another's takes two of them, so nobody can wait in a circle.
 #[derive(Debug)]
 pub(crate) struct Lock {
     shared: SharedLock,
+    /// `None` when no Java program shares the folder.
+    folder: Option<FolderLock>,
+    always_folder: bool,
     /// Our own lock, closed last. `None` on a file system without locks.
     own: Option<File>,
     timeout: Duration,
 }
 
 impl Lock {
-    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration) -> Result<Self, StoreError> {
+    /// With the lock of the folder, for Java, when `always_folder` or when it is there.
+    pub(crate) fn take(
+        dir: &Arc<Dir>,
+        name: &OsStr,
+        timeout: Duration,
+        always_folder: bool,
+    ) -> Result<Self, StoreError> {
         let mut wait = Wait::new(timeout);
         let beside = |extension| {
             let mut name = name.to_owned();
@@ -42,12 +56,18 @@ impl Lock {
         };
         let lockfile = beside(".lockfile");
         let own = take_own(dir, &beside(".flock"), &lockfile, &mut wait)?;
+        let folder = FolderLock::take(dir, always_folder, &mut wait)?;
         let shared = SharedLock::take(dir, lockfile, own.is_some(), &mut wait)?;
-        Ok(Self { shared, own, timeout })
+        Ok(Self { shared, folder, always_folder, own, timeout })
     }
 
-    /// Makes sure that it is still held: takes the lock file again if somebody has deleted ours.
+    /// Makes sure that it is still held: takes the lock files again if somebody has deleted ours.
     pub(crate) fn ensure_held(&mut self) -> Result<(), StoreError> {
+        if self.folder.as_ref().is_some_and(|folder| !folder.is_held()) {
+            // First let go, since this process may hold only one.
+            self.folder = None;
+            self.folder = FolderLock::take(&self.shared.dir, self.always_folder, &mut Wait::new(self.timeout))?;
+        }
         if !self.shared.is_ours() {
             let mut wait = Wait::new(self.timeout);
             let (dir, name) = (Arc::clone(&self.shared.dir), self.shared.name.clone());

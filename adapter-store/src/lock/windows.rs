@@ -23,7 +23,7 @@ pub(crate) struct Lock(#[allow(dead_code, reason = "closing it releases the lock
 
 impl Lock {
     /// Also takes over a file that a killed Node process has left, since no handle to it is open.
-    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration) -> Result<Self, StoreError> {
+    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration, _folder: bool) -> Result<Self, StoreError> {
         let mut wait = Wait::new(timeout);
         let mut lockfile = name.to_owned();
         lockfile.push(".lockfile");

@@ -1,6 +1,6 @@
 //! Owns file operations on Windows: plain files in a folder whose rights they inherit. Anything else is refused.
 
-use crate::os::{LARGEST, failed};
+use crate::os::{LARGEST, Laxity, failed};
 use crate::{Contents, FileKind, StoreError, fault};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -61,7 +61,7 @@ impl Dir {
     }
 
     /// Reads the whole file. An empty one counts as nothing: msal-node creates one before it first saves.
-    pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, bool)>, StoreError> {
+    pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, Laxity)>, StoreError> {
         let path = self.path(name);
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let about = file.metadata().map_err(failed("look at", &path))?;
@@ -72,7 +72,7 @@ impl Dir {
         let mut contents = zeroize::Zeroizing::new(Vec::with_capacity(usize::try_from(bytes).unwrap_or(0) + 1));
         (&file).take(bytes).read_to_end(&mut contents).map_err(failed("read", &path))?;
         let contents = Some(Contents::from(contents)).filter(|contents| !contents.is_empty());
-        Ok(Some((contents, Stamp::from(&about), false)))
+        Ok(Some((contents, Stamp::from(&about), Laxity::None)))
     }
 
     pub(crate) fn stamp(&self, name: &OsStr) -> Result<Option<Stamp>, StoreError> {
