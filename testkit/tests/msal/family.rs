@@ -1,10 +1,13 @@
 //! Owns the matrix: every program writes, every other reads, and one of the two is ours. What fails is named, and known
 //! failures are asserted, so that a release which changes one is noticed.
 
-use crate::room::{AN_HOUR, BLOCKING, GO, JAVA, NODE, Outcome, PYTHON, Room, Side, TOKIO};
+use crate::ours;
+use crate::room::{AN_HOUR, BLOCKING, GO, JAVA, NODE, Outcome, PYTHON, Room, SCOPES, Side, TOKIO, answer};
 use crate::sharing::caller;
 use device_flow_testkit::abreast::abreast;
-use device_flow_testkit::microsoft::{ADA, TokenState};
+use device_flow_testkit::microsoft::{ADA, GRACE, TokenState};
+use device_flow_testkit::msal::Language;
+use std::thread;
 
 /// How often what a program does at random is tried: Go looks at the entries of a cache in an order of its own.
 const TRIES: usize = 6;
@@ -95,6 +98,33 @@ fn cell(writer: Side, reader: Side) -> Vec<String> {
     wrong.sort();
     wrong.dedup();
     wrong
+}
+
+// Each refreshes for another person, so that no refresh token is sent by both; and each writes the whole file. Without a
+// common lock, what one has written is lost sooner or later, and the refresh token that comes back is a replaced one.
+#[test]
+fn f09_a_hundred_refreshes_of_java_and_of_ours_at_once_lose_nothing() {
+    const NUMBER: usize = 100;
+    let room = Room::new();
+    room.microsoft.script(|script| script.person = GRACE);
+    room.sign_in(JAVA).token();
+    room.microsoft.script(|script| script.person = ADA);
+    room.sign_in(JAVA).token();
+    let ((ours, java), seen) = room.during(|room| {
+        thread::scope(|scope| {
+            let java = room.driver(Language::Java, &["refreshes", GRACE.username, SCOPES, &NUMBER.to_string()]);
+            let java = scope.spawn(|| answer(java)["brought"].clone());
+            let ours = ours::refreshes_beside_java(room, ADA.username, NUMBER);
+            (ours, java.join().unwrap())
+        })
+    });
+    println!("{ours} and {java} refreshes at once, {} requests", seen.len());
+    assert_eq!((ours, java.as_u64()), (NUMBER, Some(NUMBER as u64)));
+    assert!(seen.iter().all(|seen| seen.token == Some(TokenState::Newest)));
+    for person in [ADA, GRACE] {
+        room.forced(TOKIO, person.username).token();
+        room.forced(JAVA, person.username).token();
+    }
 }
 
 #[test]

@@ -64,6 +64,15 @@ final class Driver {
         return told(app.acquireTokenSilently(SilentParameters.builder(scopes, chosen).forceRefresh(force).build()));
     }
 
+    /** How many of this many refreshes, one after the other, brought a token. */
+    private Map<String, Object> refreshes(String username, Set<String> scopes, int number) throws Exception {
+        int brought = 0;
+        for (int i = 0; i < number; i++) {
+            if (silent(username, scopes, true).containsKey("token")) brought++;
+        }
+        return Map.of("brought", brought);
+    }
+
     private Map<String, Object> signIn(Set<String> scopes) {
         return told(app.acquireToken(DeviceCodeFlowParameters.builder(scopes, code -> {}).build()));
     }
@@ -80,6 +89,9 @@ final class Driver {
             case "silent":
                 var silent = silent(line[1], Set.of(line[2].split(" ")), line[3].equals("force"));
                 return JSONObjectUtils.toJSONString(silent);
+            case "refreshes":
+                var refreshes = refreshes(line[1], Set.of(line[2].split(" ")), Integer.parseInt(line[3]));
+                return JSONObjectUtils.toJSONString(refreshes);
             case "sign_in":
                 return JSONObjectUtils.toJSONString(signIn(Set.of(line[1].split(" "))));
             case "remove":
