@@ -111,10 +111,11 @@ impl TokenCache {
         let family = member(response, "foci");
         let environment = self.environment(origin.authority, &identity.home);
         let place = Place { origin, environment: &environment, home: &identity.home };
-        self.save_access_token(response, &place, now);
+        // Before the access token, which replaces those that date the refresh tokens of others.
         if let Some(token) = response.refresh_token() {
             self.save_refresh_token(token, &place, family.as_deref(), now);
         }
+        self.save_access_token(response, &place, now);
         if let Some(token) = response.id_token() {
             self.save_id_token(token, &place);
         }

@@ -71,7 +71,7 @@ fn msal_4_7_a_new_refresh_token_takes_the_key_of_the_program_that_wrote_the_newe
         let origin = GrantOrigin { client_id: CLIENT, authority: &authority, account: Some(HOME), grant_type: None };
         for (secret, now) in [("RT-canary-1", 1_800_000_000), ("RT-canary-2", 1_800_003_600)] {
             let nobody = json!({"refresh_token": secret, "client_info": null, "id_token": null});
-            cache.save(&granted("user.read", nobody), &origin, at(now));
+            cache.save(&granted("user.read mail.read openid profile", nobody), &origin, at(now));
             let tokens = written(&cache)["RefreshToken"].clone();
             assert_eq!(keys(&cache, "RefreshToken"), [&*key]);
             assert_eq!((&tokens[&key]["secret"], &tokens[&key]["target"]), (&json!(secret), &json!(target)));
