@@ -69,9 +69,10 @@ impl FileStore {
 
     /// Says that a program with the extension of MSAL for Java uses the file, too.
     ///
-    /// That extension does not lock the file: it locks the folder, with a file `.lockfile` in it that is there only while
-    /// the lock is held. This takes that lock, too, each time; all stores of this process in the folder then wait for each
-    /// other. Otherwise it is taken only when a Java program holds it at that moment. On Windows this changes nothing.
+    /// That extension does not lock the file: it locks the folder, with a file `.lockfile` in it that is there only
+    /// while the lock is held. This takes that lock, too, each time; all stores of this process in the folder then wait
+    /// for each other. Otherwise it is taken only when a Java program holds it at that moment. On Windows this changes
+    /// nothing.
     #[must_use]
     pub fn shared_with_java(mut self) -> Self {
         self.with_java = true;

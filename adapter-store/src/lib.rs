@@ -66,8 +66,8 @@
 //! `<file>.lockfile`, since Python waits least; they are released in the reverse order. A record lock belongs to the
 //! process, so within one process a store that has it makes the others of that folder wait.
 //!
-//! MSAL writes `<file>` in place, so a [`load`](Store::load) without the lock may see half of it. If what you loaded does
-//! not parse, load again under the lock.
+//! MSAL writes `<file>` in place, so a [`load`](Store::load) without the lock may see half of it. If what you loaded
+//! does not parse, load again under the lock.
 //!
 //! Four problems cannot be solved from outside:
 //! - Node's plugin deletes the lock file at the end of *every* access, even one that never took the lock, and so

@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 /// The second word of our own lock files; the third is the host.
 const OURS: &str = "device-flow-store";
 
-/// The content of a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `{<pid>} {<argv0>}` (Go), the same without braces
-/// after a byte order mark (.NET), `<pid>@<host>` (Java), `<pid> device-flow-store <host>` (this crate), or nothing.
+/// The content of a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `{<pid>} {<argv0>}` (Go), the same without
+/// braces after a byte order mark (.NET), `<pid>@<host>` (Java), `<pid> device-flow-store <host>` (this crate), or
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Author {
     pub(super) pid: Option<Pid>,

@@ -1,9 +1,9 @@
 //! Owns the lock that the extension of MSAL for Java takes: `.lockfile` in the folder of the cache, whatever its files
 //! are called.
 //!
-//! Java creates the file, waits while it exists, then takes a record lock (fcntl) on it, and deletes it at the end. Such
-//! a lock belongs to a process and not to a file that is open, and a process loses it when it closes any file that it
-//! has opened under that name. So within a process a list says who has it, and nobody else opens the file meanwhile.
+//! Java creates the file, waits while it exists, then takes a record lock (fcntl) on it, and deletes it at the end.
+//! Such a lock belongs to a process and not to a file that is open, and a process loses it when it closes any file that
+//! it has opened under that name. So within a process a list says who has it, and nobody else opens the file meanwhile.
 
 use super::Wait;
 use super::author::Author;
@@ -71,7 +71,8 @@ impl FolderLock {
         }
     }
 
-    /// Whether others still see it: Java deletes the file after it has unlocked it, which may be after we have locked it.
+    /// Whether others still see it: Java deletes the file after it has unlocked it, which may be after we have locked
+    /// it.
     pub(super) fn is_held(&self) -> bool {
         self.dir.names_file(OsStr::new(NAME), &self.file)
     }
@@ -119,7 +120,9 @@ struct Place((i128, i128));
 
 impl Place {
     fn take(id: (i128, i128)) -> Option<Self> {
-        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).insert(id).then_some(Self(id))
+        let is_new = TAKEN.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        // Not `then_some`: one that is not needed would be dropped, and with it the right of another thread.
+        is_new.then(|| Self(id))
     }
 }
 

@@ -44,9 +44,10 @@ struct Place<'a> {
 /// How the key of a refresh token ends, and which `target` makes Python compute the same key, which it does whenever it
 /// writes or removes.
 ///
-/// Each MSAL replaces what is under its own key only, and appends its token otherwise. Then Node and Java send the first
-/// in the file, which is the replaced one, and Go any of the two; Python and .NET find the right one. No key suits
-/// Node, Java and Go at once: so what one of them has written keeps its key, and Node's is the one for a new token.
+/// Each MSAL replaces what is under its own key only, and appends its token otherwise. Then Node and Java send the
+/// first in the file, which is the replaced one, and Go any of the two; Python and .NET find the right one. No key
+/// suits Node, Java and Go at once: so what one of them has written keeps its key, and Node's is the one for a new
+/// token.
 enum Spelling<'a> {
     Node,
     /// .NET's, too.

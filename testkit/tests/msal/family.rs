@@ -100,8 +100,8 @@ fn cell(writer: Side, reader: Side) -> Vec<String> {
     wrong
 }
 
-// Each refreshes for another person, so that no refresh token is sent by both; and each writes the whole file. Without a
-// common lock, what one has written is lost sooner or later, and the refresh token that comes back is a replaced one.
+// Each refreshes for another person, so that no refresh token is sent by both; and each writes the whole file. Without
+// a common lock, what one has written is lost sooner or later, and the refresh token that comes back is a replaced one.
 #[test]
 fn f09_a_hundred_refreshes_of_java_and_of_ours_at_once_lose_nothing() {
     const NUMBER: usize = 100;
