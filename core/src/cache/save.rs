@@ -264,7 +264,13 @@ impl TokenCache {
         let older = owned.filter(|known| known.client().eq_ignore_ascii_case(origin.client_id) && !known.is_bound());
         let older: Vec<&Entry> = older.collect();
         let name = family.unwrap_or(origin.client_id);
-        let spelling = older.iter().filter_map(|known| Some((self.freshness(known), Spelling::of(known.key(), name)?)));
+        let beside_node = older.iter().any(|known| known.key().ends_with(OUR_ENDING));
+        let spelling = older.iter().filter_map(|known| {
+            let spelling = Spelling::of(known.key(), name)?;
+            // Node drops `target`, so that Python writes under Java's key. But Java and .NET write no time.
+            let of_python = beside_node && known.written().is_some() && matches!(spelling, Spelling::Java);
+            (!of_python).then(|| (self.freshness(known), spelling))
+        });
         let spelling =
             spelling.max_by_key(|(freshness, _)| *freshness).map_or(Spelling::Node, |(_, spelling)| spelling);
         let key = spelling.key(&[home, environment, "refreshtoken", name].join("-"));
