@@ -100,7 +100,7 @@ fn f10_we_wait_for_java() {
     theirs_is_respected(Java);
 }
 
-// Whoever does not say that Java shares the file still sees that Java has it now.
+// A program that does not say that Java shares the file still sees that Java has it now.
 #[test]
 fn f10_we_wait_for_java_that_is_there_without_being_told() {
     let (_folder, path) = place();
