@@ -252,7 +252,7 @@ impl Store for KeyringStore {
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         let name = self.lock.file_name().ok_or_else(|| StoreError::NoFileName(self.lock.clone()))?;
         let folder = self.lock.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let lock = Lock::take(&Arc::new(Dir::create(folder)?), name, LOCK_TIMEOUT)?;
+        let lock = Lock::take(&Arc::new(Dir::create(folder)?), name, LOCK_TIMEOUT, false)?;
         let (current, manifest) = self.read()?;
         Ok(Box::new(LockedKeyring { store: self.clone(), lock, current, manifest }))
     }
