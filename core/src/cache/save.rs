@@ -4,7 +4,7 @@ use super::TokenCache;
 use super::account::Account;
 use super::authority::{Authority, AuthorityKind, preferred_cache};
 use super::entry::{AUDIENCE, Entry, Kind, REQUESTED, SLOT, encoded, hash, members};
-use super::lookup::{AccessTokenQuery, has_scope, is_reserved};
+use super::lookup::{AccessTokenQuery, OUR_ENDING, has_scope, is_reserved};
 use super::owner::exact_key;
 use super::{Owner, Person};
 use crate::message::claims::{ClientInfo, IdTokenClaims};
@@ -59,6 +59,50 @@ impl Place<'_> {
     }
 }
 
+/// How the key of a refresh token ends, and which `target` makes Python compute the same key, which it does whenever it
+/// writes or removes.
+///
+/// Each MSAL replaces what is under its own key only, and appends its token otherwise. Then Node and Java send the
+/// first in the file, which is the replaced one, and Go any of the two; Python and .NET find the right one. No key
+/// suits Node, Java and Go at once: so what one of them has written keeps its key, and Node's is the one for a new
+/// token.
+enum Spelling<'a> {
+    Node,
+    /// .NET's, too.
+    Java,
+    /// The whole key, which has the host in it that Go was configured with.
+    Go(&'a str),
+}
+
+impl<'a> Spelling<'a> {
+    /// `None` for one that only Python writes, with the scopes at its end.
+    fn of(key: &'a str, name: &str) -> Option<Self> {
+        let stem = key.trim_end_matches('-');
+        let (rest, found) = stem.split_at_checked(stem.len().checked_sub(name.len())?)?;
+        let is_whole = found.eq_ignore_ascii_case(name) && rest.ends_with("-refreshtoken-");
+        match key.len().saturating_sub(stem.len()) {
+            _ if !is_whole => None,
+            0 => Some(Self::Go(key)),
+            2 => Some(Self::Java),
+            3 => Some(Self::Node),
+            _ => None,
+        }
+    }
+
+    fn key(&self, stem: &str) -> String {
+        let ending = match self {
+            Self::Node => OUR_ENDING,
+            Self::Java => "--",
+            Self::Go(key) => return String::from(*key),
+        };
+        [&stem.to_lowercase(), ending].concat()
+    }
+
+    fn target(&self) -> &'static str {
+        if matches!(self, Self::Node) { "-" } else { "" }
+    }
+}
+
 /// The person who signed in.
 struct Identity {
     home: String,
@@ -90,10 +134,11 @@ impl TokenCache {
         let owner = Owner { person, client_id: origin.client_id, authority: origin.authority };
         let place = Place { owner, environment: &environment };
         self.take_over(&place);
-        self.save_access_token(response, &place, now);
+        // Before the access token, which replaces those that date the refresh tokens of others.
         if let Some(token) = response.refresh_token() {
             self.save_refresh_token(token, &place, family.as_deref(), now);
         }
+        self.save_access_token(response, &place, now);
         if let Some(token) = response.id_token() {
             self.save_id_token(token, &place);
         }
@@ -235,9 +280,20 @@ impl TokenCache {
         });
     }
 
-    /// Writes one entry per owner, under the key that Node uses, which has no time of writing and sends the first token
-    /// that it finds. Python computes its key from `target` whenever it writes or removes, so `target` is chosen to
-    /// give the same key. Then all of them replace the same entry, and no invalid token is left beside it.
+    /// The one of the newest of these refresh tokens, whose client or family has this name.
+    fn spelling<'a>(&self, older: &[&'a Entry], name: &str) -> Spelling<'a> {
+        let beside_node = older.iter().any(|known| known.key().ends_with(OUR_ENDING));
+        let found = older.iter().filter_map(|known| {
+            let spelling = Spelling::of(known.key(), name)?;
+            // Node drops `target`, so that Python writes under Java's key. But Java and .NET write no time.
+            let of_python = beside_node && known.written().is_some() && matches!(spelling, Spelling::Java);
+            (!of_python).then(|| (self.freshness(known), spelling))
+        });
+        found.max_by_key(|(freshness, _)| *freshness).map_or(Spelling::Node, |(_, spelling)| spelling)
+    }
+
+    /// Writes one entry per owner, under the key that the other programs replace, so that no invalid token is left
+    /// beside theirs: see [`Spelling`].
     fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
         let &Place { owner, environment } = place;
         let home = owner.person.id();
@@ -250,7 +306,15 @@ impl TokenCache {
         };
         let owned = self.entries.iter().filter(|known| is_replaced(known));
         let older = owned.filter(|known| owner.is_client_of(known) && !known.is_bound());
-        let older = older.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
+        let older: Vec<&Entry> = older.collect();
+        let name = family.unwrap_or(owner.client_id);
+        let spelling = if owner.is_exact() { Spelling::Node } else { self.spelling(&older, name) };
+        let key = if owner.is_exact() {
+            place.exact_key(&[])
+        } else {
+            spelling.key(&[home, environment, "refreshtoken", name].join("-"))
+        };
+        let older = older.into_iter().max_by_key(|known| (known.key().ends_with(OUR_ENDING), known.written())).cloned();
         let mut object = Object::new("RefreshToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
@@ -260,14 +324,8 @@ impl TokenCache {
             // Python's key always contains the client id, so no common key is possible here.
             Some(family) => drop(object.text("family_id", family)),
             None if owner.is_exact() => {}
-            None => drop(object.text("target", "-")),
+            None => drop(object.text("target", spelling.target())),
         }
-        let key = if owner.is_exact() {
-            place.exact_key(&[])
-        } else {
-            let client = family.unwrap_or(owner.client_id);
-            [home, environment, "refreshtoken", client, "", "", ""].join("-").to_lowercase()
-        };
         let entry = match older {
             Some(older) => {
                 let spelling: &[&str] = if owner.is_exact() { &[] } else { &["home_account_id", "client_id"] };
