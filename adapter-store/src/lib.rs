@@ -121,9 +121,9 @@
 //!
 //! Java and the others do not see each other. This crate takes Java's lock, too, when it finds it, and always after
 //! [`FileStore::shared_with_java`]. The order is fixed: `<file>.flock`, then `.lockfile` of the folder, then
-//! `<file>.lockfile`, since Python waits least; they are released in the reverse order. A record lock belongs to the
-//! process, so within one process a store that has it makes the others of that folder wait. What no MSAL reads, the file
-//! of [`Store::unshared`] and a keyring, goes without it.
+//! `<file>.lockfile`, since its other takers wait least; they are released in the reverse order. A record lock belongs
+//! to the process, so within one process a store that has it makes the others of that folder wait. What no MSAL reads,
+//! the file of [`Store::unshared`] and a keyring, goes without it.
 //!
 //! MSAL writes `<file>` in place, so a [`load`](Store::load) without the lock may see half of it. If what you loaded
 //! does not parse, load again under the lock.

@@ -20,6 +20,7 @@ pub(crate) const LARGEST: u64 = 512 << 20;
 
 /// What a file allowed that it should not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(windows, allow(dead_code, reason = "files inherit the rights of their folder there"))]
 pub(crate) enum Laxity {
     /// Nothing.
     None,

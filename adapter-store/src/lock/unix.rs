@@ -23,8 +23,9 @@ const BEAT: Duration = Duration::from_secs(1);
 
 /// All locks, held. Dropping it releases them, in the reverse order.
 ///
-/// The order is that of how long others wait: our processes first, then Java, and last Python, which goes on without
-/// the lock after five seconds. No program of another's takes two of them, so nobody can wait in a circle.
+/// The order is that of how long others wait: our processes first, then Java, and last Go and Python, which give up or
+/// go on without the lock after five seconds. No program of another's takes two of them, so nobody can wait in a
+/// circle.
 #[derive(Debug)]
 pub(crate) struct Lock {
     /// `None` where the folder takes no lock file, and so none of MSAL's either.
