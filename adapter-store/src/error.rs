@@ -74,7 +74,8 @@ pub enum StoreError {
         /// How large.
         bytes: u64,
     },
-    /// Another process, or another thread of this one, has held the lock or the lease for the whole time that we waited.
+    /// Another process, or another thread of this one, has held the lock or the lease for the whole time that we
+    /// waited.
     ///
     /// Who cannot give up, because nothing else holds what is to save, calls the same function again.
     #[error("{holder} has held the lock {path:?} for more than {} s", .waited.as_secs())]
@@ -188,7 +189,7 @@ impl StoreError {
             }
             Self::TooLarge { .. } => "Move it away, or name another file.",
             Self::Busy { .. } => {
-                "Wait for that program to finish, or end it, and try again. A program that has ended holds nothing up: its lock is taken over."
+                "Wait for that program to finish, or end it, and try again. The lock of one that has ended is taken over."
             }
             Self::Changed { .. } => {
                 "Try again; if it happens often, close the other program or give it a file of its own."

@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Keeps the bytes in a file, which it replaces as a whole: a reader, or a computer that loses power, sees the old or
-/// the new one. Where no file can take its place, it writes in it; see [the crate documentation](crate#full-and-read-only-disks).
+/// the new one. Where no file can take its place, it writes in it; see [the crate
+/// documentation](crate#full-and-read-only-disks).
 ///
 /// Only this user can read or write the file (0600, and 0700 for a folder that it creates), from its first byte. See
 /// the [crate documentation](crate) for what is refused, and for the lock. Clones are the same store.

@@ -32,7 +32,8 @@ const ROUNDS: usize = 4;
 ///
 /// Contents that are longer than an entry are split: the entry of the user is a list of parts, which is written last,
 /// so that a reader sees the old or the new contents. Keyrings have no lock, so a file is used, `<lock>.lockfile`, as
-/// in MSAL's extensions; its leases are beside it. The entries themselves are not MSAL's, which have a different name in each of its languages.
+/// in MSAL's extensions; its leases are beside it. The entries themselves are not MSAL's, which have a different name
+/// in each of its languages.
 ///
 /// There is no fallback to a file.
 #[derive(Clone)]

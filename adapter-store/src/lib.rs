@@ -28,8 +28,8 @@
 //! waits for itself until the timeout.
 //!
 //! All users of a store wait for its lock, so nobody holds it during a request over the network. For that there are
-//! leases, one for each owner of contents: [`Store::lease`]. A refresh, whose new token is nowhere else until it is saved,
-//! goes like this:
+//! leases, one for each owner of contents: [`Store::lease`]. A refresh, whose new token is nowhere else until it is
+//! saved, goes like this:
 //!
 //! ```
 //! # use device_flow_store::{MemoryStore, Store, StoreError};
@@ -77,20 +77,20 @@
 //! beforehand and takes its blocks from the disk; where a file system cannot do that, by filling it with zeros, which
 //! reserves nothing on one that compresses. While it is held, no other process takes it for one that was left behind.
 //!
-//! Where no file can take the name (the file is mounted alone, as into a container; the folder is read-only or marked as
-//! immutable) or there is no room for a second one, the file is written in place: under the lock, after the same checks,
-//! once the blocks that it lacks have been taken from the disk, its end last. A write that fails is undone. But a reader
-//! may see some of both then, as with MSAL, and so may everybody after a crash in the midst of it. To remove is to empty
-//! such a file.
+//! Where no file can take the name (the file is mounted alone, as into a container; the folder is read-only or marked
+//! as immutable) or there is no room for a second one, the file is written in place: under the lock, after the same
+//! checks, once the blocks that it lacks have been taken from the disk, its end last. A write that fails is undone. But
+//! a reader may see some of both then, as with MSAL, and so may everybody after a crash in the midst of it. To remove
+//! is to empty such a file.
 //!
 //! Then the locks have less to stand on:
-//! - A folder that takes no lock file: the file itself is `flock`ed, which excludes all processes of this crate that find
-//!   the folder so. MSAL cannot make its lock file there either. A lease is a file in a folder of this user among the
-//!   system's temporary files, named after the file's number, and reaches as far as that folder is shared; if there is no
-//!   such place, [`Store::lease`] fails.
-//! - A file that is mounted alone: it is `flock`ed in addition to the lock files beside it, so that processes that see it
-//!   in another folder wait for the lock. They do not see each other's leases, though: two containers may refresh the
-//!   same token at the same time, unless they share the folder.
+//! - A folder that takes no lock file: the file itself is `flock`ed, which excludes all processes of this crate that
+//!   find the folder so. MSAL cannot make its lock file there either. A lease is a file in a folder of this user among
+//!   the system's temporary files, named after the file's number, and reaches as far as that folder is shared; if there
+//!   is no such place, [`Store::lease`] fails.
+//! - A file that is mounted alone: it is `flock`ed in addition to the lock files beside it, so that processes that see
+//!   it in another folder wait for the lock. They do not see each other's leases, though: two containers may refresh
+//!   the same token at the same time, unless they share the folder.
 //! - A folder that takes no lock file, on a file system without `flock`: [`Store::lock`] fails.
 //!
 //! # Memory
@@ -140,18 +140,18 @@
 //!   lock that long when Python uses the same file. The same goes for Go that has waited at all.
 //! - Go reads before it locks, and writes all that it has read: what was saved in between is lost.
 //!
-//! A lock file is dead, and is taken over in place, whatever its mode, when it is a plain file of this user, nobody has it
-//! `flock`ed, and one of these holds:
+//! A lock file is dead, and is taken over in place, whatever its mode, when it is a plain file of this user, nobody has
+//! it `flock`ed, and one of these holds:
 //! - it is ours, of this host, and `<file>.flock` is free: at once;
 //! - its process does not run here, is a zombie, or started after the file was written (its number was used again;
 //!   Linux only), or the file names another host or no process; and nobody has touched it for 5 s, which is as long as
 //!   Python waits. We touch ours every second, so this also works on a network file system without locks and between
 //!   containers that do not see each other's processes.
 //!
-//! The file of a lease is `<file>.lease-` and a hash of its owner; it is `flock`ed, touched and deleted in the same way. It
-//! is this crate's alone, so that a free one of this host is taken at once; the rule of 5 s is for those of another host and
-//! for file systems without locks. Two owners with the same hash wait for each other, which does no harm. What killed
-//! processes have left is removed by a save when nobody has touched it for 15 minutes.
+//! The file of a lease is `<file>.lease-` and a hash of its owner; it is `flock`ed, touched and deleted in the same
+//! way. It is this crate's alone, so that a free one of this host is taken at once; the rule of 5 s is for those of
+//! another host and for file systems without locks. Two owners with the same hash wait for each other, which does no
+//! harm. What killed processes have left is removed by a save when nobody has touched it for 15 minutes.
 //!
 //! A lock is never taken from a living process: [`StoreError::Busy`] names it. .NET's extensions hold `<file>.lockfile`
 //! open with `FileShare.None`, which is `flock` on Unix, and write a byte order mark and `<pid> <name>`, so they are
@@ -159,8 +159,8 @@
 //!
 //! # Windows
 //!
-//! The lock file, and that of a lease, is opened without sharing and deleted when its handle is closed, as in .NET, so it
-//! cannot be stale. Files inherit the rights of their folder; in the user's profile only the user has any.
+//! The lock file, and that of a lease, is opened without sharing and deleted when its handle is closed, as in .NET, so
+//! it cannot be stale. Files inherit the rights of their folder; in the user's profile only the user has any.
 
 mod contents;
 mod default_path;
@@ -347,7 +347,7 @@ pub enum Change {
 /// A [lease](Store::lease) of a [`Store`], held. Dropping it gives it back.
 #[must_use = "the lease is given back at once when this is dropped"]
 pub trait Lease: Send {
-    /// Reserves room for a save of that many bytes, in place of what was reserved before. It is kept until the next
+    /// Reserves room for a save of that many bytes, in place of what was reserved before. It stays until the next
     /// save through this lease, or until the lease is given back.
     ///
     /// # Errors

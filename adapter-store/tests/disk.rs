@@ -1,5 +1,5 @@
-//! F05, K09: a disk that is really full, one that is really read-only, a file that is really mounted alone. Other refusals
-//! of the system are in `src/file/tests.rs`.
+//! F05, K09: a disk that is really full, one that is really read-only, a file that is really mounted alone. Other
+//! refusals of the system are in `src/file/tests.rs`.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 

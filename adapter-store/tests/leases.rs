@@ -262,8 +262,8 @@ mod on_unix {
         assert!(!lease.exists());
     }
 
-    /// Held: locked, whatever its age. Left behind: removed by the next save, but not at once, because its maker may not
-    /// have locked it yet.
+    /// Held: locked, whatever its age. Left behind: removed by the next save, but not at once, because its maker may
+    /// not have locked it yet.
     #[test]
     fn k07_a_save_removes_old_leases_that_nobody_holds() {
         let (folder, _, store) = store();

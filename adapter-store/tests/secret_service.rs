@@ -24,6 +24,8 @@ fn role() {
                 store.update(&mut |_| Change::Save(contents.clone().into())).unwrap();
                 assert!(store.load().unwrap().unwrap().to_vec() == contents, "{length}");
             }
+            // K08.
+            store.lease("ada", Duration::ZERO).unwrap().reserve(8_192).unwrap();
             println!("saved");
         }
         "again" => {

@@ -44,8 +44,8 @@ impl FileLease {
     }
 }
 
-/// The lease where the file's folder takes no lock file: in the folder for temporary files, under the file's number, which
-/// stays the same because nothing can take its place. `None`: there is no such place.
+/// The lease where the file's folder takes no lock file: in the folder for temporary files, under the file's number,
+/// which stays the same because nothing can take its place. `None`: there is no such place.
 fn elsewhere(dir: &Dir, store: &FileStore, owner: &str, patience: Duration) -> Option<Result<LeaseFile, StoreError>> {
     let number = dir.number(&store.place.name)?;
     let folder = Arc::new(Dir::create(&os::temporary_folder()).ok()?);

@@ -30,7 +30,12 @@ fn child() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(&umask, 8).unwrap()));
     let store = FileStore::new(path).unwrap();
     let role = std::env::var("DEVICE_FLOW_STORE_ROLE").unwrap_or_default();
-    match if role == "lease" { save_under_a_lease(&store) } else { save(&store, &new()) } {
+    let outcome = match role.as_str() {
+        "lease" => save_under_a_lease(&store),
+        "reserve" => reserve(&store),
+        _ => save(&store, &new()),
+    };
+    match outcome {
         Ok(()) => println!("saved"),
         Err(error) => println!("error {error} | {} | {error:?}", error.advice()),
     }
@@ -45,6 +50,16 @@ fn save_under_a_lease(store: &FileStore) -> Result<(), StoreError> {
     let mut lease = store.lease(OWNER, NOW)?;
     lease.reserve(new().len())?;
     lease.lock()?.save(new().into())
+}
+
+fn reserve(store: &FileStore) -> Result<(), StoreError> {
+    let mut lease = store.lease(OWNER, NOW)?;
+    lease.reserve(new().len())?;
+    let folder = &store.place.folder;
+    let reserved = names(folder).into_iter().find(|name| name.contains("tmp")).unwrap();
+    let about = fs::metadata(folder.join(reserved)).unwrap();
+    assert!(about.blocks() * 512 >= about.len() && about.len() == u64::try_from(new().len()).unwrap());
+    Ok(())
 }
 
 fn run_child(path: &Path, fault: &str, umask: &str) -> Output {
@@ -229,7 +244,8 @@ fn k09_killed_at_any_point_of_a_write_in_place_the_file_stays_private_and_the_ne
     assert!(points >= 20 && saw_old >= 10 && saw_both >= 2 && saw_new >= 3, "{points} {saw_old} {saw_both} {saw_new}");
 }
 
-/// K07, F10: on a file system without locks, a lease is known to be held by its file, its process, and its being touched.
+/// K07, F10: on a file system without locks, a lease is known to be held by its file, its process, and its being
+/// touched.
 #[test]
 fn k07_without_locks_of_the_file_system_a_lease_is_its_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -246,6 +262,22 @@ fn k07_without_locks_of_the_file_system_a_lease_is_its_file() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains(&format!("process {}", std::process::id())), "{text}");
     assert!(lease.exists());
+}
+
+/// K09: then the blocks are taken by writing zeros, and in place it is asked whether there are enough.
+#[test]
+fn k09_a_file_system_that_cannot_allocate_reserves_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for errno in [95, 38] {
+        for (role, fault) in [("reserve", ""), ("lease", ""), ("lease", ", fail allocate 28"), ("", ", fail rename 16")]
+        {
+            let path = prepare(folder.path(), Before::Stored);
+            let output = run_role(role, &path, &format!("fail fallocate {errno}{fault}"), "022");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(text.contains("saved"), "{role} {fault} {output:?}");
+            assert!(fs::read(&path).unwrap() == if role == "reserve" { OLD.to_vec() } else { new() });
+        }
+    }
 }
 
 /// F05.

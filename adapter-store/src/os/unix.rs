@@ -44,7 +44,8 @@ pub(crate) fn try_flock(file: &File) -> io::Result<Option<bool>> {
     }
 }
 
-/// A folder of this user for files that a restart may remove. It is not there yet; [`Dir::create`] refuses that of another.
+/// A folder of this user for files that a restart may remove. It is not there yet; [`Dir::create`] refuses that of
+/// another.
 pub(crate) fn temporary_folder() -> PathBuf {
     std::env::temp_dir().join(format!("device-flow-store-{}", rustix::process::geteuid().as_raw()))
 }
