@@ -9,6 +9,7 @@ mod merge;
 mod owner;
 mod revocations;
 mod save;
+mod spelling;
 
 pub use account::Account;
 pub use authority::{Authority, AuthorityKind};
@@ -45,8 +46,8 @@ use owner::is_exact_key;
 ///
 /// What this crate writes works with every MSAL that was run on it (Python 1.39.0, Node 7.2.1, Java 1.26.1, Go 1.10.1),
 /// also with a server that invalidates a refresh token when it issues the next: an MSAL that refreshes after us needs
-/// one request. This crate never sends a refresh token that it knows to be replaced, whatever the others have left in the file. Some problems
-/// that the MSALs make for each other cannot be repaired from outside. They last until the next
+/// one request. This crate never sends a refresh token that it knows to be replaced, whatever the others have left in
+/// the file. Some problems that the MSALs make for each other cannot be repaired from outside. They last until the next
 /// [`save`](TokenCache::save) here, and they matter only where replaced refresh tokens are refused, which Microsoft
 /// does not do at once:
 /// - After Node has refreshed what Python wrote, or the reverse, there are two refresh tokens. Python tries the invalid
