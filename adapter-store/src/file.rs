@@ -2,8 +2,8 @@
 
 mod lease;
 
-use crate::lock::{Lock, lease_prefix};
-use crate::os::{self, Dir, Purpose, Stamp, Temporary};
+use crate::lock::{ForJava, Lock, lease_prefix};
+use crate::os::{self, Dir, Laxity, Purpose, Stamp, Temporary};
 use crate::{Contents, LOCK_TIMEOUT, Lease, Locked, Store, StoreError};
 use lease::{FileLease, Reserved, Room};
 use std::ffi::{OsStr, OsString};
@@ -24,6 +24,7 @@ use std::time::Duration;
 pub struct FileStore {
     place: Arc<Place>,
     lock_timeout: Duration,
+    java: ForJava,
     on_warning: Arc<dyn Fn(&FileWarning) + Send + Sync>,
 }
 
@@ -34,6 +35,12 @@ pub enum FileWarning {
     /// Others could read the file. They no longer can, but may have.
     #[error("others could read {path:?}, which holds tokens; it is now readable by you alone")]
     Tightened {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The user's own group could write to the file, as under the umask 002 of some systems. It no longer can.
+    #[error("your group could write to {path:?}, which holds tokens; it is now yours alone")]
+    GroupCouldWrite {
         /// Which file.
         path: PathBuf,
     },
@@ -56,7 +63,7 @@ impl FileStore {
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let place = Arc::new(Place::of(&path).ok_or(StoreError::NoFileName(path))?);
-        Ok(Self { place, lock_timeout: LOCK_TIMEOUT, on_warning: Arc::new(|_| {}) })
+        Ok(Self { place, lock_timeout: LOCK_TIMEOUT, java: ForJava::WhenThere, on_warning: Arc::new(|_| {}) })
     }
 
     /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that the holder of a lock
@@ -64,6 +71,18 @@ impl FileStore {
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
+        self
+    }
+
+    /// Says that a program with the extension of MSAL for Java uses the file, too.
+    ///
+    /// That extension does not lock the file: it locks the folder, with a file `.lockfile` in it that is there only
+    /// while the lock is held. This takes that lock, too, each time; all stores of this process in the folder then wait
+    /// for each other. Otherwise it is taken only when a Java program holds it at that moment. On Windows this changes
+    /// nothing.
+    #[must_use]
+    pub fn shared_with_java(mut self) -> Self {
+        self.java = ForJava::Always;
         self
     }
 
@@ -83,15 +102,17 @@ impl FileStore {
     /// As [`Store::lock`]; the first save uses the room.
     fn lock_with(&self, room: Room) -> Result<Box<dyn Locked>, StoreError> {
         let dir = Arc::new(Dir::create(&self.place.folder)?);
-        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout)?;
+        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout, self.java)?;
         let (current, stamp) = self.read(&dir)?;
         Ok(Box::new(LockedFile { store: self.clone(), dir, lock, current, stamp, room }))
     }
 
     fn read(&self, dir: &Dir) -> Result<(Option<Contents>, Option<Stamp>), StoreError> {
-        let Some((contents, stamp, tightened)) = dir.read(&self.place.name)? else { return Ok((None, None)) };
-        if tightened {
-            (self.on_warning)(&FileWarning::Tightened { path: self.path() });
+        let Some((contents, stamp, laxity)) = dir.read(&self.place.name)? else { return Ok((None, None)) };
+        match laxity {
+            Laxity::None => {}
+            Laxity::Readable => (self.on_warning)(&FileWarning::Tightened { path: self.path() }),
+            Laxity::GroupWritable => (self.on_warning)(&FileWarning::GroupCouldWrite { path: self.path() }),
         }
         Ok((contents, Some(stamp)))
     }
@@ -146,7 +167,7 @@ impl Store for FileStore {
         let mut name = self.place.name.clone();
         name.push(".unshared");
         let place = Arc::new(Place { folder: self.place.folder.clone(), name });
-        Some(Box::new(Self { place, ..self.clone() }))
+        Some(Box::new(Self { place, java: ForJava::Never, ..self.clone() }))
     }
 }
 

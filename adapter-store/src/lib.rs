@@ -67,8 +67,9 @@
 //!
 //! A store never reads or writes anything but its own plain file. It refuses symbolic and hard links, pipes, devices,
 //! folders, files of other users, files that others may write to, and folders that everybody may write to. A file that
-//! others may read is tightened to 0600 and [reported](FileWarning). Every [`StoreError`] has
-//! [advice](StoreError::advice).
+//! others may read is tightened to 0600 and [reported](FileWarning); so is one that the user's own group may write to,
+//! as MSAL for Java makes it under the umask 002, when nobody else is in that group: it is the primary group of the
+//! process, and its number is that of the user, who is not root. Every [`StoreError`] has [advice](StoreError::advice).
 //!
 //! # Full and read-only disks
 //!
@@ -100,22 +101,34 @@
 //! # MSAL
 //!
 //! There are two lock files beside `<file>`: `<file>.lockfile`, the lock of MSAL's extensions, and `<file>.flock`, our
-//! own. This is what each side does, from the source of `msal-extensions` 1.3.1 (Python, with portalocker 4.4.2) and
-//! `@azure/msal-node-extensions` 5.6.0, and tested against both:
+//! own. Java's extension alone locks the folder instead, with `.lockfile` in it. This is what each side does, from the
+//! source of `msal-extensions` 1.3.1 (Python, with portalocker 4.4.2), `@azure/msal-node-extensions` 5.6.0,
+//! `msal4j-persistence-extension` 1.3.0 and `microsoft-authentication-extensions-for-go/cache` 0.1.1, and tested
+//! against all of them:
 //!
-//! | | takes `.lockfile` | considers it dead | releases it |
+//! | | takes the lock file | considers it dead | releases it |
 //! |---|---|---|---|
 //! | Python | creates it (`x`) every 250 ms for 5 s, **then goes on without**; in both cases `flock`s it for 5 s at most, then fails; writes `<pid> <argv0>` | after 5 s, if no one has it `flock`ed | unlocks, closes, deletes |
 //! | Python without portalocker | creates it with `<pid> <argv0>` in it, for 5 s, then fails | never | deletes |
 //! | Node | creates it (`wx+`) every 100 ms, 500 times, then fails; writes `<pid>` | never | deletes |
+//! | Go | creates or opens it and `flock`s it every 10 ms for 5 s, then fails; writes `{<pid>} {<argv0>}`; **reads without it** | when no one has it `flock`ed | unlocks, closes, deletes |
+//! | Java, `.lockfile` | creates it (exclusively) as often as it is told to, then opens it; locks it by `fcntl`; writes `<pid>@<host>` | when it has existed for that long and no one has it locked | unlocks, closes, deletes |
 //! | this crate | creates it, `flock`s it, writes `<pid> device-flow-store <host>` | see below | deletes, then unlocks |
 //!
-//! So both sides wait for each other: Node because the file exists, Python because it exists and is locked. Python
-//! gives up after 10 s, Node after 50 s, this crate after 60 s ([`FileStore::lock_timeout`]). MSAL writes `<file>` in
-//! place, so a [`load`](Store::load) without the lock may see half of it. If what you loaded does not parse, load again
-//! under the lock.
+//! So all wait for each other: Node because the file exists, Python because it exists and is locked, Go because it is
+//! locked. Python gives up after 10 s, Node after 50 s, Go after 5 s, this crate after 60 s
+//! ([`FileStore::lock_timeout`]).
 //!
-//! Three problems cannot be solved from outside:
+//! Java and the others do not see each other. This crate takes Java's lock, too, when it finds it, and always after
+//! [`FileStore::shared_with_java`]. The order is fixed: `<file>.flock`, then `.lockfile` of the folder, then
+//! `<file>.lockfile`, since its other takers wait least; they are released in the reverse order. A record lock belongs
+//! to the process, so within one process a store that has it makes the others of that folder wait. What no MSAL reads,
+//! the file of [`Store::unshared`] and a keyring, goes without it.
+//!
+//! MSAL writes `<file>` in place, so a [`load`](Store::load) without the lock may see half of it. If what you loaded
+//! does not parse, load again under the lock.
+//!
+//! Four problems cannot be solved from outside:
 //! - Node's plugin deletes the lock file at the end of *every* access, even one that never took the lock, and so
 //!   deletes ours, too. This is why there is a second lock `<file>.flock`, which no MSAL knows: our own processes
 //!   exclude each other whatever happens to the first. Before each save we check that the lock file is still ours, take
@@ -124,7 +137,8 @@
 //! - A process that was killed leaves the lock file behind, and Node never gets past it. The next process of ours
 //!   removes it.
 //! - Python that has waited 5 s keeps the deleted file open and may believe that it holds the lock. Do not hold the
-//!   lock that long when Python uses the same file.
+//!   lock that long when Python uses the same file. The same goes for Go that has waited at all.
+//! - Go reads before it locks, and writes all that it has read: what was saved in between is lost.
 //!
 //! A lock file is dead, and is taken over in place, whatever its mode, when it is a plain file of this user, nobody has
 //! it `flock`ed, and one of these holds:
@@ -139,8 +153,9 @@
 //! another host and for file systems without locks. Two owners with the same hash wait for each other, which does no
 //! harm. What killed processes have left is removed by a save when nobody has touched it for 15 minutes.
 //!
-//! A lock is never taken from a living process: [`StoreError::Busy`] names it. .NET's extensions hold the file open
-//! with `FileShare.None`, which is `flock` on Unix, so they are respected, too; they were not tested.
+//! A lock is never taken from a living process: [`StoreError::Busy`] names it. .NET's extensions hold `<file>.lockfile`
+//! open with `FileShare.None`, which is `flock` on Unix, and write a byte order mark and `<pid> <name>`, so they are
+//! respected, too.
 //!
 //! # Windows
 //!

@@ -1,8 +1,10 @@
-//! Owns the lock of a file between processes: our own, and that of MSAL's extensions; and leases. The crate
+//! Owns the lock of a file between processes: our own, and those of MSAL's extensions; and leases. The crate
 //! documentation explains them.
 
 #[cfg(unix)]
 mod author;
+#[cfg(unix)]
+mod folder;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -18,6 +20,16 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// When the lock of the folder is taken, too, which is that of MSAL for Java.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ForJava {
+    /// For what no MSAL reads. It may be locked while this process holds the lock of the folder for another file.
+    Never,
+    /// When it is there: then a Java program has it, or has left it.
+    WhenThere,
+    Always,
+}
 
 /// The beginning of the names of the leases of this file's store.
 pub(crate) fn lease_prefix(file: &OsStr) -> OsString {

@@ -6,7 +6,7 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{Dir, Stamp, Temporary, make_room, overwrite, temporary_folder, try_flock};
+pub(crate) use unix::{Dir, NO_LOCKS, Stamp, Temporary, make_room, overwrite, temporary_folder, try_flock};
 #[cfg(windows)]
 pub(crate) use windows::{Dir, Stamp, Temporary, make_room, overwrite, temporary_folder};
 
@@ -17,6 +17,18 @@ use std::path::Path;
 
 /// Larger than any token cache: ten times the size of 10,000 accounts.
 pub(crate) const LARGEST: u64 = 512 << 20;
+
+/// What a file allowed that it should not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(windows, allow(dead_code, reason = "files inherit the rights of their folder there"))]
+pub(crate) enum Laxity {
+    /// Nothing.
+    None,
+    /// Others could read it.
+    Readable,
+    /// The group of this user could write to it.
+    GroupWritable,
+}
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

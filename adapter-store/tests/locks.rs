@@ -5,7 +5,7 @@
 use device_flow_store::{Change, FileStore, Store, StoreError};
 use rustix::fs::FlockOperation;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{self, Command};
@@ -225,4 +225,72 @@ fn f10_taken_twice_it_names_this_process() {
     assert!(took < Duration::from_secs(3));
     drop(locked);
     place.save(Duration::ZERO).0.unwrap();
+}
+
+// Java waits for as long as the file exists.
+#[test]
+fn f10_the_lock_of_the_folder_is_there_while_it_is_held_and_only_when_java_shares_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = |name: &str| {
+        FileStore::new(folder.path().join(name)).unwrap().lock_timeout(Duration::from_millis(10)).shared_with_java()
+    };
+    let lockfile = folder.path().join(".lockfile");
+    drop(FileStore::new(folder.path().join("a")).unwrap().lock().unwrap());
+    let mut held = FileStore::new(folder.path().join("a")).unwrap().lock().unwrap();
+    assert!(!lockfile.exists(), "nobody said that Java shares it");
+    held.save(b"ours".to_vec().into()).unwrap();
+    drop(held);
+
+    let mut held = store("a").lock().unwrap();
+    assert_eq!(fs::metadata(&lockfile).unwrap().mode() & 0o7777, 0o600);
+    // A record lock would let the same process in twice.
+    match store("b").lock().map(drop) {
+        Err(StoreError::Busy { holder, .. }) => assert_eq!(holder.pid, Some(process::id())),
+        other => panic!("{other:?}"),
+    }
+    held.save(b"ours".to_vec().into()).unwrap();
+    assert!(lockfile.exists());
+    // Java deletes the file after it has unlocked it, which may be after we have locked it: then it is made again.
+    fs::remove_file(&lockfile).unwrap();
+    held.save(b"ours again".to_vec().into()).unwrap();
+    assert!(lockfile.exists());
+    drop(held);
+    assert!(!lockfile.exists());
+    drop(store("b").lock().unwrap());
+}
+
+// What 0.1.0 had mixed is taken apart under both locks, and a record lock belongs to the whole process.
+#[test]
+fn f10_the_file_that_no_msal_reads_is_locked_while_the_lock_of_the_folder_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::new(folder.path().join("a")).unwrap().lock_timeout(Duration::from_millis(10));
+    for store in [store.clone(), store.shared_with_java()] {
+        fs::write(folder.path().join(".lockfile"), "4711@host").unwrap();
+        let mut held = store.lock().unwrap();
+        let unshared = store.unshared().unwrap();
+        let mut beside = unshared.lock().unwrap();
+        beside.save(b"not Java's".to_vec().into()).unwrap();
+        held.save(b"Java's".to_vec().into()).unwrap();
+        drop((beside, held));
+        assert!(!folder.path().join(".lockfile").exists());
+    }
+}
+
+#[test]
+fn f10_what_no_msal_has_put_in_the_place_of_the_lock_of_the_folder_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = FileStore::new(folder.path().join("a")).unwrap();
+    let lockfile = folder.path().join(".lockfile");
+    let save = || store.update(&mut |_| Change::Save(b"ours".to_vec().into())).unwrap();
+    fs::write(&lockfile, "notes").unwrap();
+    save();
+    assert_eq!(fs::read(&lockfile).unwrap(), b"notes");
+    fs::remove_file(&lockfile).unwrap();
+    fs::create_dir(&lockfile).unwrap();
+    save();
+    fs::remove_dir(&lockfile).unwrap();
+    // Left by a Java program that was killed.
+    fs::write(&lockfile, "4711@host").unwrap();
+    save();
+    assert!(!lockfile.exists());
 }

@@ -1,9 +1,9 @@
-//! The real extensions of MSAL for Python and Node, and this crate, at one lock.
+//! The real extensions of MSAL for Python, Node, Java and Go, and this crate, at one lock.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, FileStore, Store, StoreError};
-use device_flow_testkit::msal::Language::{self, Node, Python};
+use device_flow_testkit::msal::Language::{self, Go, Java, Node, Python};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -49,8 +49,13 @@ fn place() -> (tempfile::TempDir, PathBuf) {
 
 fn save(path: &Path, patience: u64) -> (Result<(), StoreError>, Duration) {
     let start = Instant::now();
-    let store = FileStore::new(path).unwrap().lock_timeout(Duration::from_secs(patience));
+    let store = FileStore::new(path).unwrap().lock_timeout(Duration::from_secs(patience)).shared_with_java();
     (store.update(&mut |_| Change::Save(b"ours".to_vec().into())), start.elapsed())
+}
+
+/// Java locks the folder.
+fn lock_of(language: Language, path: &Path) -> PathBuf {
+    path.with_file_name(if language == Java { ".lockfile" } else { "tokens.json.lockfile" })
 }
 
 /// Longer than it takes to consider a lock dead.
@@ -60,9 +65,14 @@ fn theirs_is_respected(language: Language) {
     let (outcome, took) = save(&path, 7);
     let text = outcome.unwrap_err().to_string();
     assert!(text.contains(&format!("process {}", child.id())), "{text}");
-    assert!(language == Node || text.contains("lock.py"), "{text}");
+    let name = match language {
+        Python => "lock.py",
+        Go => "device-flow-msal",
+        _ => "",
+    };
+    assert!(text.contains(name), "{text}");
     assert!(took >= Duration::from_secs(7));
-    assert!(path.with_file_name("tokens.json.lockfile").exists());
+    assert!(lock_of(language, &path).exists());
     println!("{language:?}: {text}");
     go_on(child);
     let (outcome, took) = save(&path, 7);
@@ -80,9 +90,38 @@ fn f10_we_wait_for_node() {
     theirs_is_respected(Node);
 }
 
+#[test]
+fn f10_we_wait_for_go() {
+    theirs_is_respected(Go);
+}
+
+#[test]
+fn f10_we_wait_for_java() {
+    theirs_is_respected(Java);
+}
+
+// A program that does not say that Java shares the file still sees that Java has it now.
+#[test]
+fn f10_we_wait_for_java_that_is_there_without_being_told() {
+    let (_folder, path) = place();
+    let child = Java.holding(&path, "hold");
+    let store = FileStore::new(&path).unwrap();
+    let saved = |timeout| store.clone().lock_timeout(timeout).update(&mut |_| Change::Save(b"ours".to_vec().into()));
+    let error = saved(Duration::from_millis(10)).unwrap_err();
+    assert!(matches!(&error, StoreError::Busy { holder, .. } if holder.pid == Some(child.id())), "{error}");
+    // Another file in the folder has the same lock.
+    let beside = FileStore::new(path.with_file_name("other.json")).unwrap().lock_timeout(Duration::from_millis(10));
+    assert!(matches!(beside.lock().map(drop), Err(StoreError::Busy { .. })));
+    go_on(child);
+    saved(Duration::from_secs(1)).unwrap();
+    assert!(!lock_of(Java, &path).exists());
+}
+
 fn ours_is_respected(language: Language) {
     let (_folder, path) = place();
-    let mut locked = FileStore::new(&path).unwrap().lock().unwrap();
+    // Java creates a missing file before it takes its lock.
+    save(&path, 1).0.unwrap();
+    let mut locked = FileStore::new(&path).unwrap().shared_with_java().lock().unwrap();
     assert_eq!(language.tries(&path), "refused");
     locked.save(b"ours".to_vec().into()).unwrap();
     drop(locked);
@@ -98,6 +137,29 @@ fn f10_python_waits_for_us() {
 #[test]
 fn f10_node_waits_for_us() {
     ours_is_respected(Node);
+}
+
+#[test]
+fn f10_go_waits_for_us() {
+    ours_is_respected(Go);
+}
+
+#[test]
+fn f10_java_waits_for_us() {
+    ours_is_respected(Java);
+}
+
+#[test]
+fn f10_a_killed_java_blocks_nobody() {
+    let (_folder, path) = place();
+    let mut child = Java.holding(&path, "hold");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(lock_of(Java, &path).exists());
+    let (outcome, took) = save(&path, 7);
+    outcome.unwrap();
+    assert!(took < Duration::from_secs(1), "its lock ended with it: {took:?}");
+    assert!(!lock_of(Java, &path).exists(), "Java would wait for as long as it is there");
 }
 
 fn killed_it_is_taken_over_and_all_go_on(language: Language) {
@@ -125,11 +187,26 @@ fn f10_a_killed_node_blocks_nobody() {
 }
 
 #[test]
+fn f10_a_killed_go_blocks_nobody() {
+    killed_it_is_taken_over_and_all_go_on(Go);
+}
+
+#[test]
 fn f09_three_languages_lose_no_change() {
+    no_change_is_lost_beside([Python, Node]);
+}
+
+// Not Java beside Python: these two have no lock in common.
+#[test]
+fn f09_java_loses_no_change_and_neither_do_we() {
+    no_change_is_lost_beside([Java, Java]);
+}
+
+fn no_change_is_lost_beside(languages: [Language; 2]) {
     let (_folder, path) = place();
     fs::write(&path, "0").unwrap();
-    let others = [Python, Node].map(|language| language.start(&path, "count"));
-    let store = FileStore::new(&path).unwrap();
+    let others = languages.map(|language| language.start(&path, "count"));
+    let store = FileStore::new(&path).unwrap().shared_with_java();
     for _ in 0..20 {
         store
             .update(&mut |current| {

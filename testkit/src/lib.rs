@@ -10,7 +10,7 @@
 //!   for them.
 //! - `memory`: a driver without sockets and without waits.
 //! - `microsoft` (feature `loopback`, Unix): a server that looks like Microsoft Entra ID and follows a script.
-//! - `msal` (Unix): MSAL for Python and for Node, installed and run.
+//! - `msal` (Unix): MSAL for Python, Node, Java and Go, installed and run.
 //! - `recorder`: any machine on a timeline of its own, and a record of what it did.
 //! - `rotating` (feature `loopback`, Unix): an authorization server that accepts each refresh token once.
 //! - `scaled`: any machine on a faster timeline, or without waits.

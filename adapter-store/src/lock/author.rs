@@ -8,8 +8,9 @@ use std::time::{Duration, SystemTime};
 /// The second word of our own lock files; the third is the host.
 const OURS: &str = "device-flow-store";
 
-/// The content of a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `<pid> device-flow-store <host>` (this crate),
-/// or nothing.
+/// The content of a lock file: `<pid>` (Node), `<pid> <argv0>` (Python), `{<pid>} {<argv0>}` (Go), the same without
+/// braces after a byte order mark (.NET), `<pid>@<host>` (Java), `<pid> device-flow-store <host>` (this crate), or
+/// nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Author {
     pub(super) pid: Option<Pid>,
@@ -19,7 +20,13 @@ pub(super) struct Author {
 impl Author {
     pub(super) fn parse(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
-        let (pid, name) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
+        let text = text.trim_start_matches('\u{feff}').trim();
+        let in_braces = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let parts = match in_braces {
+            Some(inner) => inner.split_once("} {"),
+            None => text.split_once([' ', '@']),
+        };
+        let (pid, name) = parts.unwrap_or((in_braces.unwrap_or(text), ""));
         let pid = pid.parse::<i32>().ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
         Self { pid, name: name.trim().to_owned() }
     }
@@ -57,6 +64,10 @@ impl Author {
                     || written.elapsed().is_err()
             }
         })
+    }
+
+    pub(super) fn has_pid(&self) -> bool {
+        self.pid.is_some()
     }
 
     pub(super) fn holder(&self) -> LockHolder {

@@ -1,8 +1,9 @@
-//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all, and the
-//! leases.
+//! Owns the locks on Unix: `<file>.flock` between processes of this crate, `<file>.lockfile` between all but Java's; and
+//! the leases.
 
 use super::author::Author;
-use super::{Wait, beside};
+use super::folder::FolderLock;
+use super::{ForJava, Wait, beside};
 use crate::os::{Dir, Purpose, Stamp, failed, is_refused_by_folder, try_flock};
 use crate::{LockHolder, StoreError, fault};
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
@@ -20,18 +21,25 @@ const QUIET: Duration = Duration::from_secs(5);
 /// How often we touch ours, for those who see neither our process nor our `flock`.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Both locks, held. Dropping it releases them, that of MSAL first.
+/// All locks, held. Dropping it releases them, in the reverse order.
+///
+/// The order is that of how long others wait: our processes first, then Java, and last Go and Python, which give up or
+/// go on without the lock after five seconds. No program of another's takes two of them, so nobody can wait in a
+/// circle.
 #[derive(Debug)]
 pub(crate) struct Lock {
     /// `None` where the folder takes no lock file, and so none of MSAL's either.
     shared: Option<SharedLock>,
+    /// `None` when no Java program shares the folder, or where the folder takes no lock file.
+    folder: Option<FolderLock>,
+    java: ForJava,
     /// Our own locks, released last. None on a file system without locks.
     own: Vec<File>,
     timeout: Duration,
 }
 
 impl Lock {
-    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration) -> Result<Self, StoreError> {
+    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration, java: ForJava) -> Result<Self, StoreError> {
         let mut wait = Wait::new(timeout);
         let (flock, lockfile) = (beside(name, ".flock"), beside(name, ".lockfile"));
         // The holder has written its name into the other file.
@@ -53,17 +61,24 @@ impl Lock {
             let open = || open_to_lock(dir, name);
             own.extend(flocked(dir, name, open, holder, &mut wait)?);
         }
+        let folder = take_folder(dir, java, !own.is_empty(), &mut wait)?;
         let shared = match SharedLock::take(dir, lockfile, Rule::Shared { own_held: !own.is_empty() }, &mut wait) {
             Err(error @ StoreError::Io { step: "create", .. }) if is_refused_by_folder(&error) && !own.is_empty() => {
                 None
             }
             outcome => Some(outcome?),
         };
-        Ok(Self { shared, own, timeout })
+        Ok(Self { shared, folder, java, own, timeout })
     }
 
-    /// Makes sure that it is still held: takes the lock file again if somebody has deleted ours.
+    /// Makes sure that it is still held: takes the lock files again if somebody has deleted ours.
     pub(crate) fn ensure_held(&mut self) -> Result<(), StoreError> {
+        if let Some(folder) = self.folder.take_if(|folder| !folder.is_held()) {
+            let dir = folder.dir();
+            // First let go, since this process may hold only one.
+            drop(folder);
+            self.folder = take_folder(&dir, self.java, !self.own.is_empty(), &mut Wait::new(self.timeout))?;
+        }
         if let Some(shared) = self.shared.as_mut().filter(|shared| !shared.is_ours()) {
             let mut wait = Wait::new(self.timeout);
             let (dir, name) = (Arc::clone(&shared.dir), shared.name.clone());
@@ -76,10 +91,24 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         self.shared = None;
+        self.folder = None;
         // Closing does not unlock what a process that was just started has open, too.
         for file in &self.own {
             let _ = rustix::fs::flock(file, FlockOperation::Unlock);
         }
+    }
+}
+
+/// `None` when no Java program shares the folder, or where it takes no lock file and so none of Java's either.
+fn take_folder(
+    dir: &Arc<Dir>,
+    java: ForJava,
+    own_held: bool,
+    wait: &mut Wait,
+) -> Result<Option<FolderLock>, StoreError> {
+    match FolderLock::take(dir, java, wait) {
+        Err(error @ StoreError::Io { step: "create", .. }) if is_refused_by_folder(&error) && own_held => Ok(None),
+        outcome => outcome,
     }
 }
 

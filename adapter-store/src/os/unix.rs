@@ -5,7 +5,7 @@ mod temporary;
 
 pub(crate) use temporary::{Temporary, make_room, overwrite};
 
-use crate::os::{LARGEST, Purpose, failed};
+use crate::os::{LARGEST, Laxity, Purpose, failed};
 use crate::{Contents, FileKind, StoreError, fault};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -22,11 +22,13 @@ use std::time::Duration;
 
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 const OTHERS_READ: u32 = 0o077;
-const OTHERS_WRITE: u32 = 0o022;
+const GROUP_WRITES: u32 = 0o020;
+const ALL_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// The errors of a file system without locks.
-const NO_LOCKS: [Errno; 6] = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
+pub(crate) const NO_LOCKS: [Errno; 6] =
+    [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
 
 /// Whether we hold it now; `None` when the file system has no such lock, as some network file systems.
 pub(crate) fn try_flock(file: &File) -> io::Result<Option<bool>> {
@@ -46,6 +48,21 @@ pub(crate) fn try_flock(file: &File) -> io::Result<Option<bool>> {
 /// another.
 pub(crate) fn temporary_folder() -> PathBuf {
     std::env::temp_dir().join(format!("device-flow-store-{}", rustix::process::geteuid().as_raw()))
+}
+
+/// What this mode allows, in a file of this group; `None` when its content may be somebody else's.
+///
+/// A umask of 002, the default of some systems, makes files that the group may write to, for users whose group is
+/// theirs alone. `pam_umask` gives it to users whose name is that of their group, or whose number is; only the number
+/// can be known without asking the name service. Root's group has members on some systems.
+fn laxity(mode: u32, group: u32, me: u32, my_group: u32) -> Option<Laxity> {
+    let is_private = me != 0 && me == my_group && group == my_group;
+    match mode {
+        _ if mode & ALL_WRITE != 0 => None,
+        _ if mode & GROUP_WRITES != 0 => is_private.then_some(Laxity::GroupWritable),
+        _ if mode & OTHERS_READ != 0 => Some(Laxity::Readable),
+        _ => Some(Laxity::None),
+    }
 }
 
 /// Tells states of a file apart without keeping its bytes. A write that keeps the size, within one tick of the file
@@ -103,7 +120,7 @@ impl Dir {
         let mode = u32::from(about.st_mode) & 0o7777;
         // Write access for the group is accepted, because a umask of 002 is the default of some systems; a file that a
         // member of the group puts there is refused because of its owner.
-        if mode & 0o002 != 0 && mode & STICKY == 0 {
+        if mode & ALL_WRITE != 0 && mode & STICKY == 0 {
             return Err(StoreError::OthersMayWrite { path: path.to_owned(), mode });
         }
         Ok(Some(Self { fd, path: path.to_owned() }))
@@ -141,8 +158,9 @@ impl Dir {
     ///
     /// A file that others may *read* is tightened: it may have been read already, and older MSALs wrote 0644, so a
     /// refusal would only make people run chmod. A file that others may *write* is refused: its content may be theirs,
-    /// and such a cache would sign this person in as somebody else.
-    pub(crate) fn open_file(&self, name: &OsStr, purpose: Purpose) -> Result<Option<(File, bool)>, StoreError> {
+    /// and such a cache would sign this person in as somebody else. One that only the user's own group may write is
+    /// tightened, too.
+    pub(crate) fn open_file(&self, name: &OsStr, purpose: Purpose) -> Result<Option<(File, Laxity)>, StoreError> {
         let path = self.path(name);
         // Checked before, because opening a device may have an effect and opening a pipe may block; and checked again
         // after, because it may have been exchanged.
@@ -194,11 +212,11 @@ impl Dir {
         let mode = about.permissions().mode() & 0o7777;
         // A lock file holds no secret and nothing that is relied on; Python creates it with 0664 under the umask of
         // some systems.
-        if mode & OTHERS_WRITE != 0 && purpose != Purpose::Lock {
-            return Err(StoreError::OthersMayWrite { path, mode });
+        match laxity(mode, about.gid(), me, rustix::process::getegid().as_raw()) {
+            Some(laxity) => Ok(Some((file, laxity))),
+            None if purpose == Purpose::Lock => Ok(Some((file, Laxity::GroupWritable))),
+            None => Err(StoreError::OthersMayWrite { path, mode }),
         }
-        let tightened = mode & OTHERS_READ != 0;
-        Ok(Some((file, tightened)))
     }
 
     /// Gives this user the rights to a lock file back that the umask of its writer took away, if it is a file of this
@@ -220,7 +238,8 @@ impl Dir {
         rustix::fs::chmodat(&self.fd, name, PRIVATE, AtFlags::SYMLINK_NOFOLLOW)
     }
 
-    /// Whether the name still belongs to this file, whatever has been written to it.
+    /// Whether the name still belongs to this file, whatever has been written to it. Opens nothing: to close a file
+    /// releases all its record locks.
     pub(crate) fn is_still(&self, name: &OsStr, file: &File) -> io::Result<bool> {
         fault::point("stat")?;
         let there = match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -278,12 +297,12 @@ impl Dir {
     }
 
     /// Reads the whole file. An empty one counts as nothing: msal-node creates one before it first saves.
-    pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, bool)>, StoreError> {
+    pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, Laxity)>, StoreError> {
         let path = self.path(name);
         let mut attempts = 0..3;
         loop {
-            let Some((file, tightened)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
-            if tightened {
+            let Some((file, laxity)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
+            if laxity != Laxity::None {
                 fault::point("fchmod").map_err(failed("change the mode of", &path))?;
                 rustix::fs::fchmod(&file, PRIVATE).map_err(failed("change the mode of", &path))?;
             }
@@ -299,7 +318,7 @@ impl Dir {
             // MSAL truncates and rewrites the file; this notices some reads in between.
             if Stamp::of(&file).map_err(failed("look at", &path))? == before || attempts.next().is_none() {
                 let contents = Some(Contents::from(contents)).filter(|contents| !contents.is_empty());
-                return Ok(Some((contents, before, tightened)));
+                return Ok(Some((contents, before, laxity)));
             }
         }
     }
@@ -308,6 +327,21 @@ impl Dir {
     pub(crate) fn stamp(&self, name: &OsStr) -> Result<Option<Stamp>, StoreError> {
         let Some((file, _)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
         Ok(Some(Stamp::of(&file).map_err(failed("look at", &self.path(name)))?))
+    }
+
+    /// Whether the name is that of a plain file of this user.
+    pub(crate) fn has_file(&self, name: &OsStr) -> bool {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|about| {
+            FileType::from_raw_mode(about.st_mode) == FileType::RegularFile
+                && about.st_uid == rustix::process::geteuid().as_raw()
+        })
+    }
+
+    /// Tells folders apart, whatever their paths.
+    pub(crate) fn identity(&self) -> io::Result<(i128, i128)> {
+        let about = rustix::fs::fstat(&self.fd)?;
+        // The types of these numbers differ between Unix systems.
+        Ok((about.st_dev.into(), about.st_ino.into()))
     }
 
     /// Creates a new file that only this user can read from its first byte on, whatever the umask.
@@ -371,4 +405,31 @@ fn check_regular(kind: FileType, path: &Path) -> Result<(), StoreError> {
         FileType::Unknown => FileKind::Other,
     };
     Err(StoreError::NotAFile { path: path.to_owned(), kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // F02.
+    #[test]
+    fn f02_a_file_that_only_the_own_group_may_write_is_tightened() {
+        let (me, root, users) = (1_000, 0, 100);
+        for (mode, group, whose, my_group, expected) in [
+            (0o600, me, me, me, Some(Laxity::None)),
+            (0o644, users, me, users, Some(Laxity::Readable)),
+            // The umask 002 of a user whose group has the same number.
+            (0o664, me, me, me, Some(Laxity::GroupWritable)),
+            (0o660, me, me, me, Some(Laxity::GroupWritable)),
+            // A group that may have other members.
+            (0o664, users, me, me, None),
+            (0o664, users, me, users, None),
+            (0o660, root, root, root, None),
+            // Everybody.
+            (0o666, me, me, me, None),
+            (0o602, me, me, me, None),
+        ] {
+            assert_eq!(laxity(mode, group, whose, my_group), expected, "{mode:o} {group}");
+        }
+    }
 }

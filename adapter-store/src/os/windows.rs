@@ -1,7 +1,7 @@
 //! Owns file operations on Windows: plain files in a folder whose rights they inherit. Anything else is refused.
 
 use crate::error::OVERWRITE;
-use crate::os::{LARGEST, Purpose, failed};
+use crate::os::{LARGEST, Laxity, Purpose, failed};
 use crate::{Contents, FileKind, StoreError, fault};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -66,7 +66,7 @@ impl Dir {
     }
 
     /// Reads the whole file. An empty one counts as nothing: msal-node creates one before it first saves.
-    pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, bool)>, StoreError> {
+    pub(crate) fn read(&self, name: &OsStr) -> Result<Option<(Option<Contents>, Stamp, Laxity)>, StoreError> {
         let path = self.path(name);
         let Some((file, _)) = self.open_file(name, Purpose::Read)? else { return Ok(None) };
         let about = file.metadata().map_err(failed("look at", &path))?;
@@ -77,7 +77,7 @@ impl Dir {
         let mut contents = zeroize::Zeroizing::new(Vec::with_capacity(usize::try_from(bytes).unwrap_or(0) + 1));
         (&file).take(bytes).read_to_end(&mut contents).map_err(failed("read", &path))?;
         let contents = Some(Contents::from(contents)).filter(|contents| !contents.is_empty());
-        Ok(Some((contents, Stamp::from(&about), false)))
+        Ok(Some((contents, Stamp::from(&about), Laxity::None)))
     }
 
     pub(crate) fn stamp(&self, name: &OsStr) -> Result<Option<Stamp>, StoreError> {

@@ -17,6 +17,9 @@ const SKEW: Duration = Duration::from_secs(300);
 /// An access token from the same answer as a refresh token may have been written seconds later.
 const SAME_TIME: Duration = Duration::from_secs(5);
 
+/// How the key of a refresh token ends that this crate has written, or Node.
+pub(super) const OUR_ENDING: &str = "---";
+
 /// The family of Microsoft's own clients; no other family exists.
 const FIRST_FAMILY: &str = "1";
 
@@ -281,9 +284,13 @@ impl TokenCache {
 
     /// When a refresh token was written, and whether its writer said so. Otherwise it counts as written with the newest
     /// access token of its client, since a server that replaces refresh tokens does so in every answer.
-    fn freshness(&self, token: &Entry) -> (UnixTime, bool) {
+    ///
+    /// Of several without a time, one under the key that this crate writes is the oldest: Java removes our time when it
+    /// writes its own token beside it.
+    pub(super) fn freshness(&self, token: &Entry) -> (UnixTime, bool, bool) {
+        let is_foreign = !token.key().ends_with(OUR_ENDING);
         if let Some(written) = token.written() {
-            return (written.saturating_add(SAME_TIME), true);
+            return (written.saturating_add(SAME_TIME), true, is_foreign);
         }
         let beside = self.of_home(token.home()).filter(|entry| {
             entry.kind == Kind::AccessToken
@@ -291,7 +298,7 @@ impl TokenCache {
                 && same(token.is_exact(), entry.environment(), token.environment())
                 && entry.slot() == token.slot()
         });
-        (beside.filter_map(Entry::written).max().unwrap_or_default(), false)
+        (beside.filter_map(Entry::written).max().unwrap_or_default(), false, is_foreign)
     }
 }
 

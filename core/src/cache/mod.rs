@@ -9,6 +9,7 @@ mod merge;
 mod owner;
 mod revocations;
 mod save;
+mod spelling;
 
 pub use account::Account;
 pub use authority::{Authority, AuthorityKind};
@@ -43,10 +44,10 @@ use owner::is_exact_key;
 ///
 /// # Beside MSAL
 ///
-/// What this crate writes works with every MSAL that was run on it (Python 1.39.0, Node 7.2.1), also with a server that
-/// invalidates a refresh token when it issues the next: an MSAL that refreshes after us needs one request. This crate
-/// never sends a refresh token that it knows to be replaced, whatever the others have left in the file. Some problems
-/// that the MSALs make for each other cannot be repaired from outside. They last until the next
+/// What this crate writes works with every MSAL that was run on it (Python 1.39.0, Node 7.2.1, Java 1.26.1, Go 1.10.1),
+/// also with a server that invalidates a refresh token when it issues the next: an MSAL that refreshes after us needs
+/// one request. This crate never sends a refresh token that it knows to be replaced, whatever the others have left in
+/// the file. Some problems that the MSALs make for each other cannot be repaired from outside. They last until the next
 /// [`save`](TokenCache::save) here, and they matter only where replaced refresh tokens are refused, which Microsoft
 /// does not do at once:
 /// - After Node has refreshed what Python wrote, or the reverse, there are two refresh tokens. Python tries the invalid
@@ -55,6 +56,9 @@ use owner::is_exact_key;
 ///   Python there are two again.
 /// - Node finds no token at all while the application's metadata is there under two names of the cloud, as after a
 ///   sign-in by Python and a refresh by Python with a token of another MSAL.
+/// - Java and Go write a second refresh token beside the first that this crate has written; their next refresh may send
+///   the invalid one. The next [`save`](TokenCache::save) here puts its token where they have put theirs.
+/// - Go signs out under one name of the cloud only.
 /// - Python does not list an account under `login.windows.net`, where all other MSALs write, while it has one under the
 ///   name that it was configured with; and it signs out under one name only.
 ///

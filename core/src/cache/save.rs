@@ -4,8 +4,9 @@ use super::TokenCache;
 use super::account::Account;
 use super::authority::{Authority, AuthorityKind, preferred_cache};
 use super::entry::{AUDIENCE, Entry, Kind, REQUESTED, SLOT, encoded, hash, members};
-use super::lookup::{AccessTokenQuery, has_scope, is_reserved};
+use super::lookup::{AccessTokenQuery, OUR_ENDING, has_scope, is_reserved};
 use super::owner::exact_key;
+use super::spelling::Spelling;
 use super::{Owner, Person};
 use crate::message::claims::{ClientInfo, IdTokenClaims};
 use crate::message::json::Number;
@@ -90,10 +91,11 @@ impl TokenCache {
         let owner = Owner { person, client_id: origin.client_id, authority: origin.authority };
         let place = Place { owner, environment: &environment };
         self.take_over(&place);
-        self.save_access_token(response, &place, now);
+        // Before the access token, which replaces those that date the refresh tokens of others.
         if let Some(token) = response.refresh_token() {
             self.save_refresh_token(token, &place, family.as_deref(), now);
         }
+        self.save_access_token(response, &place, now);
         if let Some(token) = response.id_token() {
             self.save_id_token(token, &place);
         }
@@ -235,9 +237,8 @@ impl TokenCache {
         });
     }
 
-    /// Writes one entry per owner, under the key that Node uses, which has no time of writing and sends the first token
-    /// that it finds. Python computes its key from `target` whenever it writes or removes, so `target` is chosen to
-    /// give the same key. Then all of them replace the same entry, and no invalid token is left beside it.
+    /// Writes one entry per owner, under the key that the other programs replace, so that no invalid token is left
+    /// beside theirs: see [`Spelling`].
     fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
         let &Place { owner, environment } = place;
         let home = owner.person.id();
@@ -250,7 +251,15 @@ impl TokenCache {
         };
         let owned = self.entries.iter().filter(|known| is_replaced(known));
         let older = owned.filter(|known| owner.is_client_of(known) && !known.is_bound());
-        let older = older.max_by_key(|known| (known.key().ends_with("---"), known.written())).cloned();
+        let older: Vec<&Entry> = older.collect();
+        let name = family.unwrap_or(owner.client_id);
+        let spelling = if owner.is_exact() { Spelling::Node } else { self.spelling(&older, name) };
+        let key = if owner.is_exact() {
+            place.exact_key(&[])
+        } else {
+            spelling.key(&[home, environment, "refreshtoken", name].join("-"))
+        };
+        let older = older.into_iter().max_by_key(|known| (known.key().ends_with(OUR_ENDING), known.written())).cloned();
         let mut object = Object::new("RefreshToken");
         // Exposed to be written where only its owner reads.
         object.text("secret", token.expose());
@@ -260,14 +269,8 @@ impl TokenCache {
             // Python's key always contains the client id, so no common key is possible here.
             Some(family) => drop(object.text("family_id", family)),
             None if owner.is_exact() => {}
-            None => drop(object.text("target", "-")),
+            None => drop(object.text("target", spelling.target())),
         }
-        let key = if owner.is_exact() {
-            place.exact_key(&[])
-        } else {
-            let client = family.unwrap_or(owner.client_id);
-            [home, environment, "refreshtoken", client, "", "", ""].join("-").to_lowercase()
-        };
         let entry = match older {
             Some(older) => {
                 let spelling: &[&str] = if owner.is_exact() { &[] } else { &["home_account_id", "client_id"] };

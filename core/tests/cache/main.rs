@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod claims;
+mod family;
 mod grants;
 mod lookup;
 mod merging;

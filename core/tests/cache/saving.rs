@@ -56,12 +56,15 @@ fn msal_4_7_tokens_of_all_writers_side_by_side_become_one_and_others_stay() {
 #[test]
 fn msal_4_7_of_two_writers_keys_the_one_stays_whose_writer_knows_no_time() {
     let token = |time: Value| json!({"home_account_id": HOME, "environment": "localhost", "client_id": "my-client", "secret": "RT-canary", "last_modification_time": time});
-    let (node, python) =
-        (format!("{HOME}-localhost-refreshtoken-my-client---"), format!("{HOME}-localhost-refreshtoken-my-client--a"));
-    let file = json!({"RefreshToken": {(node.clone()): token(Value::Null), (python): token(json!("1800000000"))}});
-    let mut cache = read(&file);
-    sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
-    assert_eq!(keys(&cache, "RefreshToken"), [node]);
+    let node = format!("{HOME}-localhost-refreshtoken-my-client---");
+    // Without the scopes when Python refreshes what Node has written.
+    for scopes in ["a", ""] {
+        let python = format!("{HOME}-localhost-refreshtoken-my-client--{scopes}");
+        let file = json!({"RefreshToken": {(node.clone()): token(Value::Null), (python): token(json!("1800000000"))}});
+        let mut cache = read(&file);
+        sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
+        assert_eq!(keys(&cache, "RefreshToken"), [&*node]);
+    }
 }
 
 // Everything is under one name of the cloud, since Python signs out under one only, and it is the name of the other

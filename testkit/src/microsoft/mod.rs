@@ -121,6 +121,10 @@ pub enum Caller {
     Python,
     /// MSAL for Node.
     Node,
+    /// MSAL for Java.
+    Java,
+    /// MSAL for Go.
+    Go,
     /// Another program.
     Other,
 }
@@ -258,9 +262,9 @@ fn reply(wire: &mut dyn Write, status: u16, body: &Value) -> Next {
 impl Room {
     fn serve(&mut self, asked: &Asked) -> (u16, Value) {
         let header = |name: &str| asked.head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-        // Through a proxy some clients send the whole URL.
-        let target =
-            asked.target.split_once("://").map_or(&*asked.target, |(_, rest)| &rest[rest.find('/').unwrap()..]);
+        // Through a proxy some clients send the whole URL. Java's has another one in its query, and does not escape it.
+        let whole = asked.target.strip_prefix("https://");
+        let target = whole.map_or(&*asked.target, |rest| &rest[rest.find('/').unwrap()..]);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let parse = |text: &str| form_urlencoded::parse(text.as_bytes()).into_owned().collect::<Vec<_>>();
         let form = [parse(query), parse(&asked.body)].concat();
@@ -268,6 +272,9 @@ impl Room {
         let agent = header("user-agent: ");
         let mut seen = Seen {
             caller: match agent {
+                // These two say what they are, and their user agent is that of the platform.
+                _ if header("x-client-sku: ").eq_ignore_ascii_case("MSAL.Java") => Caller::Java,
+                _ if header("x-client-sku: ").eq_ignore_ascii_case("MSAL.Go") => Caller::Go,
                 agent if agent.starts_with("python-requests") => Caller::Python,
                 // What Node's fetch calls itself.
                 "node" | "undici" => Caller::Node,

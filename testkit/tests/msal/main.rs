@@ -1,5 +1,5 @@
-//! The real MSAL for Python and for Node and this project on one server and one cache file: what each wrote serves the
-//! others, after any number of refreshes, and the documented samples have the same results as our examples.
+//! The real MSAL for Python, Node, Java and Go and this project on one server and one cache file: what each wrote
+//! serves the others, after any number of refreshes, and the documented samples have the same results as our examples.
 #![cfg(unix)]
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,7 @@
     reason = "tests panic to report"
 )]
 
+mod family;
 mod leaving;
 mod names;
 mod ours;

@@ -131,6 +131,13 @@ pub(crate) fn silent(room: &Room, adapter: Adapter, username: &str, force: bool)
     as_outcome(Accounts::of(room, adapter).silent(&if force { request.force_refresh() } else { request }))
 }
 
+/// How many of this many refreshes, one after the other, brought a token, beside a program for Java.
+pub(crate) fn refreshes_beside_java(room: &Room, username: &str, number: usize) -> usize {
+    let accounts = Accounts::new(room, Adapter::Blocking, FileStore::new(room.path()).unwrap().shared_with_java());
+    let request = request(room).account(username).force_refresh();
+    (0..number).filter(|_| accounts.silent(&request).is_ok()).count()
+}
+
 pub(crate) fn remove(room: &Room, adapter: Adapter, username: &str) {
     Accounts::of(room, adapter).sign_out(&request(room).account(username));
 }

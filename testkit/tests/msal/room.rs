@@ -31,6 +31,8 @@ pub(crate) const TOKIO: Side = Side::Ours(ours::Adapter::Tokio);
 pub(crate) const BLOCKING: Side = Side::Ours(ours::Adapter::Blocking);
 pub(crate) const PYTHON: Side = Side::Msal(Language::Python);
 pub(crate) const NODE: Side = Side::Msal(Language::Node);
+pub(crate) const JAVA: Side = Side::Msal(Language::Java);
+pub(crate) const GO: Side = Side::Msal(Language::Go);
 
 /// What reads and writes the cache file for an MSAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,12 +141,14 @@ impl Room {
         match language {
             Language::Python => command.env("REQUESTS_CA_BUNDLE", roots),
             Language::Node => command.env("NODE_EXTRA_CA_CERTS", roots),
+            Language::Java => command.env("ROOTS", roots),
+            Language::Go => command.env("SSL_CERT_FILE", roots),
         };
         if self.is_local() {
             command.env("PRIVATE_AUTHORITY", "1");
         } else {
             match language {
-                Language::Python => command.env("HTTPS_PROXY", self.microsoft.proxy()),
+                Language::Python | Language::Java | Language::Go => command.env("HTTPS_PROXY", self.microsoft.proxy()),
                 Language::Node => command.env("SERVER_PORT", self.microsoft.port().to_string()),
             };
         }

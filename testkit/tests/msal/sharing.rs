@@ -1,6 +1,6 @@
 //! Owns the proofs that a cache serves programs that did not write it.
 
-use crate::room::{AN_HOUR, BLOCKING, Keeper, NODE, PYTHON, Room, Side, TOKIO};
+use crate::room::{AN_HOUR, BLOCKING, GO, JAVA, Keeper, NODE, PYTHON, Room, Side, TOKIO};
 use device_flow_testkit::microsoft::{ADA, Caller, Endpoint, Seen, TokenState};
 
 pub(crate) fn caller(side: Side) -> Caller {
@@ -8,6 +8,8 @@ pub(crate) fn caller(side: Side) -> Caller {
         Side::Ours(_) => Caller::Ours,
         Side::Msal(device_flow_testkit::msal::Language::Python) => Caller::Python,
         Side::Msal(device_flow_testkit::msal::Language::Node) => Caller::Node,
+        Side::Msal(device_flow_testkit::msal::Language::Java) => Caller::Java,
+        Side::Msal(device_flow_testkit::msal::Language::Go) => Caller::Go,
     }
 }
 
@@ -64,4 +66,28 @@ fn msal_6_we_use_what_python_wrote() {
 fn msal_6_we_use_what_node_wrote() {
     serves(NODE, TOKIO, Keeper::Extensions);
     serves(NODE, BLOCKING, Keeper::Plain);
+}
+
+#[test]
+fn msal_6_java_uses_what_we_wrote() {
+    serves(TOKIO, JAVA, Keeper::Extensions);
+    serves(BLOCKING, JAVA, Keeper::Plain);
+}
+
+#[test]
+fn msal_6_go_uses_what_we_wrote() {
+    serves(BLOCKING, GO, Keeper::Extensions);
+    serves(TOKIO, GO, Keeper::Plain);
+}
+
+#[test]
+fn msal_6_we_use_what_java_wrote() {
+    serves(JAVA, BLOCKING, Keeper::Extensions);
+    serves(JAVA, TOKIO, Keeper::Plain);
+}
+
+#[test]
+fn msal_6_we_use_what_go_wrote() {
+    serves(GO, TOKIO, Keeper::Extensions);
+    serves(GO, BLOCKING, Keeper::Plain);
 }

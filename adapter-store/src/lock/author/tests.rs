@@ -16,11 +16,16 @@ fn each_kind_of_lock_file_is_understood() {
         author("4711 /opt/my app.py").holder(),
         LockHolder { pid: Some(4711), name: "/opt/my app.py".to_owned() }
     );
+    for text in ["{4711} {/opt/my app}", "\u{feff}4711 /opt/my app", "4711@/opt/my app"] {
+        assert_eq!(author(text).holder(), LockHolder { pid: Some(4711), name: "/opt/my app".to_owned() }, "{text:?}");
+    }
     assert!(author(&Author::of_this_process()).is_ours_here());
     assert_eq!(author(&Author::of_this_process()).holder().pid, Some(me));
     assert!(!author(&format!("{me} device-flow-store another.host")).is_ours_here());
     // Nothing, nonsense, and numbers that would signal groups of processes.
-    for text in ["", " ", "x", "-1", "0", "-4711 x", "99999999999", "\u{1b}[2J"] {
+    for text in
+        ["", " ", "x", "{", "{}", "{} {}", "{x} {y}", "@", "{-1} {x}", "-1", "0", "-4711 x", "99999999999", "\u{1b}[2J"]
+    {
         assert_eq!(author(text).pid, None, "{text:?}");
     }
 }
