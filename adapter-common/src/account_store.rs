@@ -338,7 +338,7 @@ pub fn revocation_of(request: &SignInRequest, response: &TokenResponse) -> Optio
     Some(Revocation::new(request.client().clone(), token.clone()).ok()?.kind(kind))
 }
 
-/// Removes an account from the store, and remembers in the same step what is to be [revoked](revocations). `None` when
+/// Removes an account from the store, and remembers in the same step what must be [revoked](revocations). `None` when
 /// nobody was signed in.
 ///
 /// # Errors

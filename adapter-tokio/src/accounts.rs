@@ -214,7 +214,7 @@ impl<T: Transport + 'static> Accounts<T> {
 
     /// Signs an account out: here at once, then at the server, if it can revoke (RFC 7009). `None`: it was not signed in.
     ///
-    /// What is to be revoked is remembered until it is: after an interruption or a failure the next call for this client
+    /// What must be revoked is remembered until it is: after an interruption or a failure the next call for this client
     /// and server, or [`finish_sign_outs`](Self::finish_sign_outs), tries it again.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub(super) enum Kind {
     IdToken,
     Account,
     AppMetadata,
-    /// A token that is to be revoked.
+    /// A token that must be revoked.
     Revocation,
 }
 

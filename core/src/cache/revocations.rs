@@ -8,7 +8,7 @@ use crate::{Authority, AuthorityKind, Secret, TokenKind};
 use alloc::vec::Vec;
 
 impl TokenCache {
-    /// Remembers that a token is to be revoked, until [`forget_revocation`](Self::forget_revocation): a sign-out that is
+    /// Remembers that a token must be revoked, until [`forget_revocation`](Self::forget_revocation): a sign-out that is
     /// interrupted can be finished later. It is never found as a token again.
     pub fn remember_revocation(&mut self, owner: Owner<'_>, token: &Secret, kind: TokenKind) {
         // Exposed to be written where only its owner reads.
@@ -23,7 +23,7 @@ impl TokenCache {
         self.reindex();
     }
 
-    /// The tokens of a client that are to be revoked at a server.
+    /// The tokens of a client that must be revoked at a server.
     #[must_use]
     pub fn revocations(&self, client_id: &str, authority: &Authority) -> Vec<(Secret, TokenKind)> {
         let exact = authority.kind() == AuthorityKind::Generic;

@@ -47,12 +47,12 @@ fn m20_retry_after_is_kept_with_400_429_and_5xx() {
         assert!((30_000..31_000).contains(&gap), "{status}: {gap}");
         assert_eq!(run.waits.last().unwrap().1, WaitReason::RetryAfter, "{status}");
     }
-    // A silent sign-in does the same, but waits for a minute at most.
+    // A silent sign-in does the same, but takes half a minute at most.
     for status in [429, 503] {
         let mut run = silent(request(), signed_in_cache(), WRITTEN + 3_600);
         run.poll();
-        run.respond(Response::new(status, b"").header("Retry-After", b"30"));
-        assert_eq!(run.poll(), 30_000);
+        run.respond(Response::new(status, b"").header("Retry-After", b"20"));
+        assert_eq!(run.poll(), 20_000);
         run.answer(200, &tokens(json!({})));
         assert_eq!(run.outcome().unwrap().source(), TokenSource::Refresh);
     }
@@ -63,12 +63,12 @@ fn m20_retry_after_is_kept_with_400_429_and_5xx() {
 fn m21_retry_after_holds_the_request_that_it_answered_and_no_other() {
     let (mut told, mut other) = (refresh("user.read"), refresh("openid"));
     told.poll();
-    told.respond(Response::new(429, b"").header("Retry-After", b"30"));
+    told.respond(Response::new(429, b"").header("Retry-After", b"20"));
     assert!(matches!(told.machine.next_action(Timestamp::from_millis(told.now + 1)), Action::Wait { .. }));
     assert_eq!(other.poll(), 0);
     other.answer(200, &tokens(json!({})));
     token(other.outcome());
-    assert_eq!(told.poll(), 30_000);
+    assert_eq!(told.poll(), 20_000);
 }
 
 // For good and not for a minute: the invalid token is removed from the cache, so there is nothing to send. (Java and
