@@ -74,13 +74,10 @@ impl<'a> Home<'a> {
         let Some(unshared) = store.unshared() else {
             return Ok(Self { store: Lent::Theirs(store), part: Part::Whole });
         };
-        let is_generic = is_generic(request);
-        match Part::Shared.parse(store.load()?.as_deref()) {
-            Ok(shared) if shared.is_misplaced() => move_former(store, &*unshared)?,
-            // What is wrong with accounts of Microsoft's servers is no concern of the others.
-            Ok(_) | Err(_) => {}
+        if parsed_or_locked(store, |stored| Part::Shared.parse(stored))?.is_misplaced() {
+            move_former(store, &*unshared)?;
         }
-        Ok(match is_generic {
+        Ok(match request.client().authority().kind() == AuthorityKind::Generic {
             true => Self { store: Lent::Ours(unshared), part: Part::Unshared },
             false => Self { store: Lent::Theirs(store), part: Part::Shared },
         })
@@ -96,10 +93,6 @@ impl<'a> Home<'a> {
     fn lock(&self) -> Result<(LockedCache, TokenCache), SignInError> {
         LockedCache::of(self.store().lock()?, self.part)
     }
-}
-
-fn is_generic(request: &SignInRequest) -> bool {
-    request.client().authority().kind() == AuthorityKind::Generic
 }
 
 /// Moves what version 0.1.0 has written for accounts that no MSAL may see. The new place is written first: a crash between
@@ -128,35 +121,20 @@ fn move_former(store: &dyn Store, unshared: &dyn Store) -> Result<(), SignInErro
 /// # Errors
 /// [`SignInError`] when the store cannot be read, or holds something else than a cache.
 pub fn load(store: &dyn Store) -> Result<TokenCache, SignInError> {
-    let Some(unshared) = store.unshared() else {
-        return parsed_or_locked(store, Part::Whole, |stored| Part::Whole.parse(stored));
-    };
+    let Some(unshared) = store.unshared() else { return parsed_or_locked(store, |stored| Part::Whole.parse(stored)) };
     let others = unshared.load()?;
     let others = others.as_deref().unwrap_or_default();
-    parsed_or_locked(store, Part::Shared, |stored| TokenCache::from_parts(stored.unwrap_or_default(), others))
+    parsed_or_locked(store, |stored| TokenCache::from_parts(stored.unwrap_or_default(), others))
 }
 
 fn parsed_or_locked(
     store: &dyn Store,
-    part: Part,
     parse: impl Fn(Option<&[u8]>) -> Result<TokenCache, CacheError>,
 ) -> Result<TokenCache, SignInError> {
     let stored = store.load()?;
     match parse(stored.as_deref()) {
         Ok(cache) => Ok(cache),
-        // Where an MSAL may write.
-        Err(error) if part == Part::Unshared => Err(error.into()),
         Err(_) => Ok(parse(store.lock()?.current())?),
-    }
-}
-
-/// What is stored, for this request: a damaged file of Microsoft's accounts is no concern of the others.
-fn load_for(store: &dyn Store, request: &SignInRequest) -> Result<TokenCache, SignInError> {
-    match (load(store), store.unshared()) {
-        (Err(SignInError::Cache(_)), Some(unshared)) if is_generic(request) => {
-            Ok(Part::Unshared.parse(unshared.load()?.as_deref())?)
-        }
-        (loaded, _) => loaded,
     }
 }
 
@@ -168,7 +146,7 @@ pub fn silent_from_cache(
     store: &dyn Store,
     request: &SignInRequest,
 ) -> Result<Option<Result<SignedIn, Failure>>, SignInError> {
-    Ok(without_request(request, load_for(store, request)?))
+    Ok(without_request(request, load(store)?))
 }
 
 fn without_request(request: &SignInRequest, cache: TokenCache) -> Option<Result<SignedIn, Failure>> {
@@ -195,7 +173,7 @@ pub enum Begun {
 /// [`SignInError`] when the store cannot be locked or read, or when somebody else's refresh takes longer than that
 /// ([`is_busy`]).
 pub fn begin_refresh(store: &dyn Store, request: SignInRequest, patience: Duration) -> Result<Begun, SignInError> {
-    let cache = load_for(store, &request)?;
+    let cache = load(store)?;
     let account = request.find_account(&cache);
     let owner = account.ok().flatten().map(|account| request.owner(&account).key());
     if owner.is_none()
@@ -364,7 +342,7 @@ pub fn remove(store: &dyn Store, request: &SignInRequest) -> Result<Option<Signe
 /// [`SignInError`] when the store cannot be read.
 pub fn revocations(store: &dyn Store, request: &SignInRequest) -> Result<Vec<(Secret, Revocation)>, SignInError> {
     let client = request.client();
-    let remembered = load_for(store, request)?.revocations(client.client_id(), client.authority());
+    let remembered = load(store)?.revocations(client.client_id(), client.authority());
     let revocation = |(token, kind): (Secret, TokenKind)| {
         Some((token.clone(), Revocation::new(client.clone(), token).ok()?.kind(kind)))
     };

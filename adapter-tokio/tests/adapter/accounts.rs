@@ -174,6 +174,33 @@ fn f09_many_callers_make_one_refresh() {
     assert_eq!(kept_tokens(&store()), ["RT-canary-2"]);
 }
 
+// In one file: what a slow server holds up is the refresh of its own owner, and nothing else.
+#[test]
+fn k07_a_server_that_hangs_holds_up_only_its_own_owner() {
+    let (slow, quick) = (Rotating::new(NOTHING), Rotating::new(NOTHING));
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = || Accounts::new(FileStore::new(folder.path().join("tokens.json")).unwrap());
+    for server in [&slow, &quick] {
+        approved(server, &accounts(), &request(server)).unwrap();
+        server.set_lifetime(HOUR);
+    }
+    slow.set_slowness(Duration::from_secs(4));
+    std::thread::scope(|scope| {
+        let asked = slow.requests();
+        let held = scope.spawn(|| came_from(&accounts().silent(&request(&slow))));
+        while slow.requests() == asked {
+            std::thread::yield_now();
+        }
+        let refreshed = came_from(&accounts().silent(&request(&quick)));
+        assert_eq!(refreshed, (TokenSource::Refresh, "AT-canary-2".into()));
+        approved(&quick, &accounts(), &request(&quick)).unwrap();
+        assert!(!held.is_finished(), "all of that went by while the slow server was asked");
+        assert_eq!(held.join().unwrap(), (TokenSource::Refresh, "AT-canary-2".into()));
+    });
+    assert_eq!((slow.reuses(), quick.reuses()), (0, 0));
+    assert_eq!(kept_tokens(&FileStore::new(folder.path().join("tokens.json")).unwrap()).len(), 2);
+}
+
 // F05, F13: the token is not lost because the disk is full.
 #[test]
 fn f05_what_cannot_be_kept_is_handed_out_all_the_same() {

@@ -2,6 +2,7 @@
 
 use super::site::{Person, Server};
 use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, Stdio};
 
 fn started(command: &mut Command) -> Child {
@@ -155,14 +156,23 @@ fn k08_nobody_approves_a_sign_in_whose_tokens_have_no_place() {
     let (exit, stdout, stderr) = on_a_full_disk(&person, &line);
     assert_eq!((exit, &*stdout), (8, ""), "{stderr}");
     assert!(!server.paths_from(0).iter().any(|path| path.ends_with("/device")), "{:?}", server.paths_from(0));
-    // A damaged file, whatever is forced.
+    // A damaged file, whatever is forced: the one that an MSAL may share, too.
     person.signs_in(&server, "");
-    let file = person.home.path().join(".local/state/device-flow/tokens.json.unshared");
-    std::fs::write(&file, "[").unwrap();
-    let asked = server.paths_from(0).len();
-    assert_eq!(person.types("login --force").0, 8);
-    assert!(!server.paths_from(asked).iter().any(|path| path.ends_with("/device")));
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "[");
+    for name in ["tokens.json.unshared", "tokens.json"] {
+        let file = person.home.path().join(".local/state/device-flow").join(name);
+        let before = std::fs::read(&file).ok();
+        std::fs::write(&file, "[").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let asked = server.paths_from(0).len();
+        let (exit, _, stderr) = person.types("login --force");
+        assert!(exit == 8 && stderr.contains("not a JSON object"), "{name}: {stderr}");
+        assert!(!server.paths_from(asked).iter().any(|path| path.ends_with("/device")), "{name}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "[");
+        match before {
+            Some(before) => std::fs::write(&file, before).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+    }
 }
 
 #[test]

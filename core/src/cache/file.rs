@@ -85,6 +85,10 @@ impl TokenCache {
         let ((sections, mut entries), (unshared_sections, others)) = (read(shared)?, read(unshared)?);
         mark_former(&mut entries);
         let misplaced = entries.iter().any(|entry| entry.unshared);
+        // A move that was cut short has left it in both.
+        entries.retain(|entry| {
+            !entry.unshared || others.iter().all(|moved| !moved.has_key(entry.kind, entry.key(), entry.key_hash))
+        });
         entries.extend(others.into_iter().map(|mut entry| {
             entry.unshared = true;
             entry

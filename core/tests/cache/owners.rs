@@ -151,6 +151,10 @@ fn what_version_0_1_0_wrote_is_found_and_moved_and_nothing_is_lost() {
     let moved = TokenCache::from_parts(shared.expose().as_bytes(), unshared.expose().as_bytes()).unwrap();
     assert!(!moved.is_misplaced());
     assert_eq!((found(&moved), moved.accounts()), (found(&cache), cache.accounts()));
+    // A move that was cut short has left them in both places.
+    let both = TokenCache::from_parts(FORMER.as_bytes(), unshared.expose().as_bytes()).unwrap();
+    assert!(both.is_misplaced());
+    assert_eq!(both.to_unshared_json().unwrap().expose(), unshared.expose());
     // The next grant takes the owner's part over: one account, one refresh token, under the new name.
     cache.save(&answer(9, Some("42")), &origin("my-client", &gitlab, Person::Slot("")), at(WRITTEN + 1));
     assert_eq!(secrets(&cache, of(&gitlab, Person::Id("42"))).1, ["RT-canary-9"]);
