@@ -106,7 +106,7 @@ where
     let starts = [7_000_000, 0, 1 << 40, u64::MAX - 2_500, u64::MAX];
     // The time of the driver, and the latest time that the machine has been given.
     let mut now = starts[choose.pick(starts.len())];
-    let (mut due, mut failures, mut sent, mut meaning) = (0, 0_usize, vec![], None);
+    let (mut due, mut end, mut failures, mut sent, mut meaning) = (0, 0, 0_usize, vec![], None);
     let mut ticket = None;
     for _ in 0..64 {
         hides(&format!("{machine:?}"));
@@ -129,6 +129,11 @@ where
                 assert!(meaning.is_none() && ticket.is_none(), "an unexpected request");
                 assert!(now >= due, "a request at {now}, before {due}");
                 hides(&format!("{request:?}"));
+                if sent.is_empty() {
+                    end = now.saturating_add(30_000);
+                }
+                let left = request.time_limit().map(|left| left.as_millis());
+                assert_eq!(left, (!revokes).then(|| u128::from(end.saturating_sub(now))), "another time limit");
                 sent.push(request.body().to_vec());
                 assert!(sent.len() <= 4 && sent[0] == sent[sent.len() - 1], "too many requests, or a different one");
                 ticket = Some(issued);
@@ -138,6 +143,8 @@ where
                 now = now.saturating_add([0, 1, 30_000, 900_000][choose.pick(4)]);
                 let (found, delay) = answer(&mut machine, issued, revokes, choose, now);
                 let wait = [1, 2, 4].get(failures).filter(|_| delay <= 60).map(|wait| delay.max(*wait));
+                // A refresh as a whole takes half a minute.
+                let wait = wait.filter(|wait| revokes || now.saturating_add(wait * 1_000) < end);
                 meaning = match (found, wait) {
                     (Meaning::Again(_), Some(wait)) => {
                         due = now.saturating_add(wait * 1_000);

@@ -217,3 +217,35 @@ fn k10_everybody_who_is_signed_in_can_be_seen_and_signed_out() {
     assert!(out.contains("Signed out bob (no profile)"), "{out}");
     assert!(!stored(&person).contains("canary"), "{}", stored(&person));
 }
+
+// Fifty processes on one file: one server hangs, one asks to come back later, three are well.
+#[test]
+fn k07_fifty_processes_and_five_servers_hold_up_nobody_but_their_own() {
+    let (person, servers) = (Person::new(), [(); 5].map(|()| Server::start()));
+    for (number, server) in servers.iter().enumerate() {
+        person.signs_in(server, &format!("--profile p{number}"));
+    }
+    person.set_of_access_tokens("expires_on", EXPIRED);
+    let keeper = servers[0].close_gate("/token");
+    servers[1].set(|state| state.refusal = Some((429, "Retry-After: 120\r\n", "")));
+    let hanging: Vec<_> = (0..10).map(|_| started(&mut person.command("token --profile p0"))).collect();
+    keeper.wait_for_a_request();
+    let others = (0..40).map(|process| 1 + process % 4);
+    let others: Vec<_> =
+        others.map(|number| (number, started(&mut person.command(&format!("token --profile p{number}"))))).collect();
+    for (number, run) in others {
+        let (exit, stdout, stderr) = ended(run);
+        match number {
+            // Told at once, not after two minutes.
+            1 => assert_eq!((exit, &*stdout), (6, ""), "{stderr}"),
+            // One of ten has refreshed, and all have what it got.
+            _ => assert_eq!((exit, &*stdout), (0, "AT-canary-2\n"), "{stderr}"),
+        }
+    }
+    // All of that while the first server was silent.
+    for mut run in hanging {
+        assert!(run.try_wait().unwrap().is_none());
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+}

@@ -315,7 +315,8 @@ impl TokenCache {
         let mut same = self.entries.iter().filter(|known| is_same(known));
         let first = same.clone().next();
         let known = same.find(|known| known.environment().eq_ignore_ascii_case(environment)).or(first).cloned();
-        if !identity.is_named && grant_type.is_none() {
+        let is_former = known.as_ref().is_some_and(|known| owner.is_exact() && !known.is_exact());
+        if !identity.is_named && grant_type.is_none() && !is_former {
             // A refresh that does not name the person leaves what is known.
             return known.as_ref().map(Account::of);
         }

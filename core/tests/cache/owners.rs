@@ -155,6 +155,13 @@ fn what_version_0_1_0_wrote_is_found_and_moved_and_nothing_is_lost() {
     let both = TokenCache::from_parts(FORMER.as_bytes(), unshared.expose().as_bytes()).unwrap();
     assert!(both.is_misplaced());
     assert_eq!(both.to_unshared_json().unwrap().expose(), unshared.expose());
+    // So does a refresh that names nobody, for one slot alone.
+    let (mut refreshed, work) = (both, Person::Slot("work"));
+    let refresh = GrantOrigin { grant_type: None, ..origin("my-client", &github, work) };
+    let account = refreshed.save(&answer(7, None), &refresh, at(WRITTEN + 1)).unwrap();
+    assert_eq!((account.environment(), account.person()), ("https://github.com/login/oauth", work));
+    assert_eq!(secrets(&refreshed, of(&github, work)).1, ["RT-canary-7"]);
+    assert_eq!(secrets(&refreshed, of(&github, Person::Slot("home"))), (None, vec![]));
     // The next grant takes the owner's part over: one account, one refresh token, under the new name.
     cache.save(&answer(9, Some("42")), &origin("my-client", &gitlab, Person::Slot("")), at(WRITTEN + 1));
     assert_eq!(secrets(&cache, of(&gitlab, Person::Id("42"))).1, ["RT-canary-9"]);

@@ -227,10 +227,10 @@ fn k16_whether_somebody_has_signed_in_is_told_apart_from_whether_a_token_is_left
         assert_eq!(request().cached(&cache, now).is_some(), now == THEN);
         assert!(request().has_tokens(&cache) && request().account("ada@example.test").has_tokens(&cache));
     }
-    // The account alone is known through another client.
+    // Another client has nothing.
     let other = Client::builder(Provider::endpoints("https://as/device", "https://as/token"), "other-app");
     let other = SignInRequest::new(other.scope("mail").build().unwrap());
-    assert!(other.find_account(&cache).unwrap().is_some() && !other.has_tokens(&cache));
+    assert!(other.find_account(&cache).unwrap().is_none() && !other.has_tokens(&cache));
     assert!(!request().account("eve@example.test").has_tokens(&cache));
     assert!(!request().has_tokens(&device_flow_core::TokenCache::new()));
     // A refresh token alone is enough.
