@@ -27,6 +27,8 @@ pub(crate) struct Status {
     path: Option<String>,
     #[serde(skip)]
     expires_on: Option<UnixTime>,
+    #[serde(skip)]
+    has_token: bool,
 }
 
 impl Status {
@@ -40,6 +42,7 @@ impl Status {
         let expires_on = token.as_ref().and_then(|token| token.expires_on());
         let client = session.client();
         Ok(Self {
+            has_token: token.is_some(),
             profile: profile.map(str::to_owned),
             signed_in: token.is_some() || refreshable,
             server: client.issuer().unwrap_or_else(|| client.token_endpoint()).to_owned(),
@@ -70,10 +73,8 @@ impl Status {
             "access token",
             &match self.expires_on {
                 Some(end) => format!("expires at {} (in {})", local(end), left(end.saturating_since(today()))),
-                _ if self.signed_in && !self.scope.is_empty() => {
-                    "valid; the server did not say for how long".to_owned()
-                }
-                _ => "none that is valid".to_owned(),
+                None if self.has_token => "valid; the server did not say for how long".to_owned(),
+                None => "none that is valid".to_owned(),
             },
         );
         line("refresh token", if self.refreshable { "stored" } else { "none" });

@@ -249,3 +249,26 @@ fn k07_fifty_processes_and_five_servers_hold_up_nobody_but_their_own() {
         run.wait().unwrap();
     }
 }
+
+// What the server did not say is said nowhere, and the token is used until an API refuses it.
+#[test]
+fn k15_a_life_that_is_unknown_is_unknown_everywhere() {
+    let (person, server) = (Person::new(), Server::start());
+    server.set(|state| state.lifetime = None);
+    person.signs_in(&server, "");
+    let token = super::json(&person.types("token --format json").1);
+    assert_eq!(token["access_token"], "AT-canary-1");
+    assert!(token["expires_at"].is_null() && token["expires_in"].is_null(), "{token}");
+    assert!(super::json(&person.types("status --json").1)["expires_at"].is_null());
+    assert!(person.types("status").1.contains("the server did not say for how long"));
+    let kubernetes = super::json(&person.types("credential kubernetes").1);
+    assert_eq!(kubernetes["status"]["token"], "AT-canary-1");
+    assert_eq!(kubernetes["status"].get("expirationTimestamp"), None);
+    let (exit, git, stderr) = person.as_git(&mut person.command("credential git get"), &server);
+    assert!(exit == 0 && git.contains("password=AT-canary-1") && !git.contains("expiry"), "{git}{stderr}");
+    // However long it must live: nothing is known against it.
+    assert_eq!(person.types("token --min-ttl 1h").1, "AT-canary-1\n");
+    // The API has refused it.
+    assert_eq!(person.types("refresh").0, 0);
+    assert_eq!(person.types("token").1, "AT-canary-2\n");
+}

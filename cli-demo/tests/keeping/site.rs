@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) hides_metadata: bool,
     /// How it answers at any other path.
     pub(crate) elsewhere: (u16, &'static str, &'static str),
+    /// How long access tokens live, in seconds; `None`: it does not say.
+    pub(crate) lifetime: Option<u64>,
     /// Whom its ID tokens name; `None`: it issues none.
     pub(crate) subject: Option<&'static str>,
     grants: u32,
@@ -71,6 +73,7 @@ impl Server {
             version: "/v1",
             hides_metadata: false,
             elsewhere: (404, "Content-Type: text/plain\r\n", "404 page not found\n"),
+            lifetime: Some(3_600),
             subject: None,
             grants: 0,
             gate: None,
@@ -140,8 +143,11 @@ fn serve(state: &mut State, asked: &Asked, wire: &mut dyn Write) -> Next {
             }
             state.grants += 1;
             let mut tokens = serde_json::json!({
-                "access_token": format!("AT-canary-{}", state.grants), "token_type": "Bearer", "expires_in": 3_600,
+                "access_token": format!("AT-canary-{}", state.grants), "token_type": "Bearer",
             });
+            if let Some(lifetime) = state.lifetime {
+                tokens["expires_in"] = lifetime.into();
+            }
             if state.refresh_tokens {
                 tokens["refresh_token"] = format!("RT-canary-{}", state.grants).into();
             }
