@@ -361,6 +361,21 @@ pub fn forget(store: &dyn Store, request: &SignInRequest) -> Result<Option<Signe
     Ok(Some(SignedOut { account, not_revoked: None }))
 }
 
+/// Moves a person whom the server does not name to another slot.
+///
+/// # Errors
+/// [`SignInError`] when the store cannot be changed.
+pub fn move_to_slot(
+    store: &dyn Store,
+    request: &SignInRequest,
+    account: &Account,
+    slot: &str,
+) -> Result<(), SignInError> {
+    let (locked, mut cache) = Home::of(store, request)?.lock()?;
+    cache.move_to_slot(request.owner(account), slot);
+    locked.save(cache)
+}
+
 /// Removes an account of this crate's own, of whatever client and server. One of Microsoft's servers may be another
 /// program's, so it stays.
 ///

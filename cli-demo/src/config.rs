@@ -13,6 +13,7 @@
 use crate::run_error::RunError;
 use crate::settings::{Settings, text};
 use device_flow_tokio::{Change, FileStore, Store as _};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
@@ -68,14 +69,6 @@ impl Config {
         Ok(config)
     }
 
-    /// The file as it is now.
-    pub(crate) fn reload(&self) -> Result<Self, RunError> {
-        match &self.path {
-            Some(path) => Self::load(Some(path)),
-            None => Ok(Self { path: None, document: self.document.clone() }),
-        }
-    }
-
     /// Where it is, for a message.
     pub(crate) fn place(&self) -> String {
         self.path
@@ -126,9 +119,20 @@ impl Config {
         self.document.get("profile").and_then(Item::as_table_like)
     }
 
-    /// Stores a profile in the file as it is now, and perhaps makes it the current one.
-    pub(crate) fn remember(&self, name: &str, settings: &Settings, make_current: bool) -> Result<(), RunError> {
+    /// Stores a profile in the file as it is now, under the name that `choose` finds in it, and perhaps makes it the
+    /// current one. Returns the name.
+    pub(crate) fn remember(
+        &self,
+        choose: impl Fn(&Self) -> Result<String, RunError>,
+        settings: &Settings,
+        make_current: bool,
+    ) -> Result<String, RunError> {
+        // Another process may store one at the same time, so the name is chosen under the lock.
+        let chosen = RefCell::new(Ok(String::new()));
         self.change(|document| {
+            *chosen.borrow_mut() = choose(&Self { path: self.path.clone(), document: document.clone() });
+            let chosen = chosen.borrow();
+            let Ok(name) = &*chosen else { return };
             let root = document.as_table_mut();
             let profiles = root.entry("profile").or_insert_with(|| {
                 let mut table = Table::new();
@@ -156,7 +160,8 @@ impl Config {
             if make_current || !document.contains_key("current") {
                 set_current(document, name);
             }
-        })
+        })?;
+        chosen.into_inner()
     }
 
     pub(crate) fn make_current(&self, name: &str) -> Result<(), RunError> {

@@ -140,7 +140,7 @@ async fn begin(
     let mut reason = None;
     if !args.force {
         match session.silent(Wanted::Valid).await {
-            Ok(silent) => return signed_in(&selection, &session, &silent, named, progress, terminal),
+            Ok(silent) => return signed_in(&selection, &session, &silent, named, progress, terminal).await,
             Err(RunError::Failed(Failure::SignInNeeded(why))) => reason = Some(why),
             // Else nobody could sign in again without knowing of --force.
             Err(RunError::Failed(failure)) if is_refusal(&failure) => {
@@ -181,7 +181,7 @@ async fn begin(
         Some(pending) if args.no_wait => show_code_and_leave(&session, &mut flow, pending, terminal).await,
         _ => {
             let outcome = wait(&session, &request, &mut flow, progress, terminal).await?;
-            signed_in(&selection, &session, &outcome, named, progress, terminal)
+            signed_in(&selection, &session, &outcome, named, progress, terminal).await
         }
     }
 }
@@ -278,7 +278,7 @@ async fn resume(
     };
     let mut flow = RecordedFlow::new(&mut flow, Some(pending), session.request_limit()).deadline(deadline);
     let outcome = wait(&session, &session.request(), &mut flow, progress, terminal).await?;
-    signed_in(&selection, &session, &outcome, named, progress, terminal)
+    signed_in(&selection, &session, &outcome, named, progress, terminal).await
 }
 
 /// The one of the current profile, if it has one; else the only one that there is.
@@ -382,7 +382,7 @@ async fn wait(
     show_sign_in(&session.client(), terminal, resume_id, sign_in).await
 }
 
-fn signed_in(
+async fn signed_in(
     selection: &Selection,
     session: &Session,
     signed_in: &SignedIn,
@@ -394,6 +394,9 @@ fn signed_in(
     let profile = selection.remember(&session.storage, &session.client(), signed_in, named).map_err(|error| {
         RunError::Storage(format!("signed in, and the tokens are stored; but the profile could not be saved: {error}"))
     })?;
+    if let (Some(profile), Some(account)) = (&profile, signed_in.account()) {
+        session.move_to_slot(account, profile).await?;
+    }
     if selection.has_proxy_password() {
         terminal.note("The proxy address contains a password, so it was not saved: set it in HTTPS_PROXY.");
     }

@@ -191,11 +191,6 @@ impl Selection {
         if *storage == Storage::Memory || !self.config.has_place() {
             return Ok(None);
         }
-        let name = match &self.profile {
-            Some(name) => name.clone(),
-            // Another first sign-in may have been stored while this one waited.
-            None => self.new_name(&self.config.reload()?, client)?,
-        };
         let mut settings = self.settings_for_later();
         if self.reads_secret_from_stdin() {
             // Without a secret these are usage errors.
@@ -204,8 +199,12 @@ impl Selection {
         settings.set(Key::Store, [storage.name()]);
         let account = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty());
         settings.set(Key::Account, account);
-        self.config.remember(&name, &settings, !named)?;
-        Ok(Some(name))
+        let choose = |now: &Config| match &self.profile {
+            Some(name) => Ok(name.clone()),
+            // Another first sign-in may have been stored while this one waited.
+            None => self.new_name(now, client),
+        };
+        Ok(Some(self.config.remember(choose, &settings, !named)?))
     }
 
     /// The settings as another run can use them: it has another stdin, and may start in another folder.

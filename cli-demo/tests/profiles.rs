@@ -446,6 +446,11 @@ fn another_client_is_another_profile_and_two_first_sign_ins_at_once_are_two() {
         listed["profiles"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
     };
     assert_eq!(names(), ["my-app", "my-app"]);
+    // The servers name nobody: each profile finds what its own sign-in brought.
+    for profile in json(&person.types("list --json").1)["profiles"].as_array().unwrap() {
+        let line = format!("token --profile {}", profile["profile"].as_str().unwrap());
+        assert_eq!(person.types(&line), (0, "AT-canary-1\n".into(), String::new()), "{line}");
+    }
     let (exit, _, stderr) = person.types("login --client-id another");
     assert_eq!(exit, 0, "{stderr}");
     assert_eq!(names(), ["my-app", "my-app", "another"]);

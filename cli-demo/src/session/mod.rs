@@ -19,7 +19,7 @@ pub(crate) use tokens::{Wanted, is_refusal};
 use crate::args::{SignInOptions, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Accounts, AuthorityKind, Client, Http, Secret, SignInRequest, TokenCache};
+use device_flow_tokio::{Account, Accounts, AuthorityKind, Client, Http, Person, Secret, SignInRequest, TokenCache};
 use endpoints::Endpoints;
 use http::LazyHttp;
 use std::cell::{Cell, RefCell};
@@ -138,6 +138,18 @@ impl Session {
 
     pub(crate) fn http(&self) -> Result<&Http, RunError> {
         self.http.get()
+    }
+
+    /// Gives a person whom the server does not name the profile that the sign-in has become, if another sign-in was faster
+    /// to take the one that it would have become.
+    pub(crate) async fn move_to_slot(&self, account: &Account, profile: &str) -> Result<(), RunError> {
+        let Person::Slot(slot) = account.person() else { return Ok(()) };
+        if slot == profile || account.client_id().is_none() {
+            return Ok(());
+        }
+        self.store.move_to_slot(self.request(), account.clone(), profile.to_owned()).await?;
+        self.use_slot(profile);
+        Ok(())
     }
 
     /// The longest that a request takes.

@@ -5,7 +5,8 @@ use crate::run_error::RunError;
 use crate::terminal::warn;
 use device_flow_adapter::account_store;
 use device_flow_tokio::{
-    Account, Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, Store, StoreError, TokenCache, default_path,
+    Account, Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, SignInError, SignInRequest, Store,
+    StoreError, TokenCache, default_path,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,9 +54,8 @@ impl Storage {
 
     /// Removes an account that no client is known for.
     pub(crate) async fn forget(&self, account: &Account) -> Result<(), RunError> {
-        let (store, account) = (self.open()?, account.clone());
-        let forgotten = tokio::task::spawn_blocking(move || account_store::forget_account(&store, &account)).await;
-        Ok(forgotten.map_err(|error| RunError::Internal(error.to_string()))??)
+        let account = account.clone();
+        self.open()?.with(move |store| account_store::forget_account(store, &account)).await
     }
 
     /// A missing keyring is reported before anybody has to do anything. There is no silent fallback to another store.
@@ -75,9 +75,27 @@ pub(super) struct AnyStore(Arc<dyn Store>);
 impl AnyStore {
     /// What is stored now.
     pub(super) async fn cache(&self) -> Result<TokenCache, RunError> {
+        self.with(account_store::load).await
+    }
+
+    /// Moves a person whom the server does not name.
+    pub(super) async fn move_to_slot(
+        &self,
+        request: SignInRequest,
+        account: Account,
+        slot: String,
+    ) -> Result<(), RunError> {
+        self.with(move |store| account_store::move_to_slot(store, &request, &account, &slot)).await
+    }
+
+    /// Stores block their thread.
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&dyn Store) -> Result<T, SignInError> + Send + 'static,
+    ) -> Result<T, RunError> {
         let store = self.clone();
-        let loaded = tokio::task::spawn_blocking(move || account_store::load(&store)).await;
-        Ok(loaded.map_err(|error| RunError::Internal(error.to_string()))??)
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        Ok(done.map_err(|error| RunError::Internal(error.to_string()))??)
     }
 }
 

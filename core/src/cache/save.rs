@@ -361,7 +361,29 @@ impl TokenCache {
         let owner = place.owner;
         let is_former = |entry: &&Entry| !entry.is_exact() && owner.is_exact() && owner.is_client_of(entry);
         let former: Vec<Entry> = self.owned_by(&owner).filter(is_former).cloned().collect();
-        for entry in former {
+        self.rewrite(former, place);
+    }
+
+    /// Moves a person whom the server does not name to another [slot](Person::Slot), in place of whoever was there.
+    /// `true` when there was something to move.
+    pub fn move_to_slot(&mut self, owner: Owner<'_>, slot: &str) -> bool {
+        let to = Owner { person: Person::Slot(slot), ..owner };
+        let is_own = |entry: &&Entry| {
+            entry.is_exact() && entry.kind != Kind::Revocation && owner.is_exact() && owner.is_client_of(entry)
+        };
+        let own: Vec<Entry> = self.owned_by(&owner).filter(is_own).cloned().collect();
+        if own.is_empty() || !matches!(owner.person, Person::Slot(from) if from != slot) {
+            return false;
+        }
+        self.remove_account(to);
+        self.rewrite(own, &Place { owner: to, environment: owner.authority.environment() });
+        self.reindex();
+        true
+    }
+
+    /// Writes entries as those of this owner, in place of what they were.
+    fn rewrite(&mut self, entries: Vec<Entry>, place: &Place<'_>) {
+        for entry in entries {
             let mut object = Object::default();
             place.start(&mut object);
             let key = match entry.kind {

@@ -90,6 +90,24 @@ fn k03_somebody_whom_the_server_does_not_name_is_the_slot_that_the_caller_names(
     assert_eq!(secrets(&cache, owner("elsewhere")), (None, vec![]));
 }
 
+// The caller has another name for the slot.
+#[test]
+fn k03_a_slot_is_moved_as_a_whole() {
+    let (mut cache, github) = (TokenCache::new(), Authority::at("https://github.com/login/oauth"));
+    for (number, slot) in ["default", "home"].into_iter().enumerate() {
+        cache.save(&answer(number, None), &origin("app", &github, Person::Slot(slot)), at(WRITTEN));
+    }
+    let owner = |slot| Owner { person: Person::Slot(slot), client_id: "app", authority: &github };
+    assert!(!cache.move_to_slot(owner("nobody"), "work") && !cache.move_to_slot(owner("home"), "home"));
+    let before = secrets(&cache, owner("default"));
+    assert!(cache.move_to_slot(owner("default"), "work"));
+    assert_eq!((secrets(&cache, owner("default")), secrets(&cache, owner("work"))), ((None, vec![]), before.clone()));
+    assert_eq!(cache.accounts().iter().map(Account::slot).collect::<Vec<_>>(), ["work", "home"]);
+    // Whoever was there is gone.
+    assert!(cache.move_to_slot(owner("work"), "home"));
+    assert_eq!((secrets(&cache, owner("home")), cache.accounts().len()), (before, 1));
+}
+
 // Microsoft's servers fold as every MSAL does.
 #[test]
 fn k05_at_microsoft_letter_case_and_the_name_of_the_cloud_do_not_matter() {
