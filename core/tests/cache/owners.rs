@@ -1,7 +1,7 @@
 //! Whose tokens are whose: server, client and person, where OAuth tells them apart and where Microsoft does not.
 
 use crate::grants::*;
-use device_flow_core::{Account, Authority, GrantOrigin, Owner, Person, TokenCache, TokenResponse};
+use device_flow_core::{Account, Authority, GrantOrigin, Owner, Person, TokenCache, TokenKind, TokenResponse};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -88,6 +88,40 @@ fn k03_somebody_whom_the_server_does_not_name_is_the_slot_that_the_caller_names(
     assert_eq!(secrets(&cache, owner("")).1, ["RT-canary-2"]);
     assert_eq!(secrets(&cache, owner("home")), (None, vec![]));
     assert_eq!(secrets(&cache, owner("elsewhere")), (None, vec![]));
+}
+
+#[test]
+fn k12_what_must_be_revoked_is_remembered_until_it_is_and_is_no_token_any_more() {
+    let (gitlab, other) = (Authority::at("https://gitlab.example"), Authority::at("https://gitlab.example/Other"));
+    let mut cache = TokenCache::new();
+    cache.save(&answer(1, Some("ada")), &origin("app", &gitlab, Person::Slot("")), at(WRITTEN));
+    let owner = Owner { person: Person::Id("ada"), client_id: "app", authority: &gitlab };
+    let stored = TokenCache::from_parts(b"", cache.to_unshared_json().unwrap().expose().as_bytes()).unwrap();
+    for (token, kind) in [("RT-canary-1", TokenKind::RefreshToken), ("rt-CANARY-1", TokenKind::AccessToken)] {
+        cache.remember_revocation(owner, &secret(token), kind);
+    }
+    cache.remove_account(owner);
+    let remembered = |cache: &TokenCache| {
+        let found = cache.revocations("app", &gitlab).into_iter();
+        found.map(|(token, kind)| (token.expose().to_owned(), kind)).collect::<Vec<_>>()
+    };
+    let both =
+        [("RT-canary-1".to_owned(), TokenKind::RefreshToken), ("rt-CANARY-1".to_owned(), TokenKind::AccessToken)];
+    assert_eq!((remembered(&cache), secrets(&cache, owner)), (both.to_vec(), (None, vec![])));
+    assert!(cache.revocations("App", &gitlab).is_empty() && cache.revocations("app", &other).is_empty());
+    // It outlives the way through a store on which somebody else has written; no MSAL sees it.
+    cache.merge(stored);
+    assert!(cache.to_shared_json().is_none() && cache.accounts().is_empty());
+    let mut cache = TokenCache::from_parts(b"", cache.to_unshared_json().unwrap().expose().as_bytes()).unwrap();
+    assert_eq!(remembered(&cache), both);
+    assert!(cache.forget_revocation(&secret("RT-canary-1")) && !cache.forget_revocation(&secret("RT-canary-1")));
+    assert_eq!(remembered(&cache), both[1..]);
+    // At Microsoft's servers, too, should one have an endpoint for it.
+    let (entra, alias) = (public(), Authority::entra("sts.windows.net", TENANT));
+    let grace = Owner { person: Person::Id(HOME), client_id: "my-client", authority: &entra };
+    cache.remember_revocation(grace, &secret("RT-canary-2"), TokenKind::RefreshToken);
+    assert_eq!(cache.revocations("MY-CLIENT", &alias).len(), 1);
+    assert!(cache.to_shared_json().is_none());
 }
 
 // The caller has another name for the slot.

@@ -87,6 +87,27 @@ fn k03_each_slot_has_the_token_of_its_own_sign_in() {
     assert!(matches!(run.failure(), Failure::Protocol(_)));
 }
 
+// Somebody whom the server named, and somebody in the slot that is meant.
+#[test]
+fn k03_the_slot_that_is_named_goes_before_somebody_else_s_account() {
+    let work = request().slot("work");
+    let mut cache = cache_of(&work, &[grant(1, json!({"id_token": null})), grant(2, json!({}))]);
+    assert_eq!(cache.accounts().len(), 2);
+    assert_eq!(token(silent(work.clone(), copy(&cache), THEN).outcome()).0, "AT-canary-1");
+    assert_eq!(token(silent(work.account("sub-ada"), copy(&cache), THEN).outcome()).0, "AT-canary-2");
+    // Without a slot there is only one that is meant; with the slot without a name there are two.
+    assert_eq!(token(silent(request(), copy(&cache), THEN).outcome()).0, "AT-canary-2");
+    let nobody = cache_of(&request(), &[grant(3, json!({"id_token": null}))]);
+    cache.merge(nobody);
+    let mut run = crate::support::Run::of(request().device_flow([7; 32]));
+    run.script(&[(200, &crate::support::device_answer(json!({}))), (200, &grant(4, json!({})))]);
+    request().keep(&run.outcome().unwrap(), &mut cache, THEN).unwrap();
+    let failure = silent(request(), cache, THEN).failure();
+    assert_eq!(failure, Failure::WhichAccount(["".into(), "ada@example.test".into()].into()));
+    // The same request at a client that has looked its endpoints up again.
+    assert!(!request().at(client()).is_same(&request()));
+}
+
 fn copy(cache: &device_flow_core::TokenCache) -> device_flow_core::TokenCache {
     device_flow_core::TokenCache::from_json(cache.to_json().expose().as_bytes()).unwrap()
 }
