@@ -1,10 +1,9 @@
 //! Owns the turn of a sign-in: of two runs that begin the same one at once, only the first shows a code.
 //!
-//! The pending file tells of a sign-in that has a code. Until then the runs know of each other by a lock.
+//! The pending file tells of a sign-in that has a code. Until then the runs know of each other by a lease.
 
 use super::{Invocation, LOOK, Resumable};
-use device_flow_tokio::{FileStore, LockHolder, Locked, Store as _, StoreError, default_path};
-use sha2::{Digest as _, Sha256};
+use device_flow_tokio::{FileStore, Lease, LockHolder, Store as _, StoreError, default_path};
 use std::time::{Duration, Instant};
 
 /// How long a run that has the turn may take until it has a code, and the other can say how to resume it.
@@ -12,8 +11,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The turn of this run, until it is dropped.
 pub(crate) struct Turn {
-    /// `None`: the lock cannot be used here, so another run shows up only once it has a code.
-    _locked: Option<Box<dyn Locked>>,
+    /// `None`: there can be none here, so another run shows up only once it has a code.
+    _lease: Option<Box<dyn Lease>>,
 }
 
 /// Another run waits for the approval of the same sign-in.
@@ -28,17 +27,17 @@ impl Turn {
     pub(crate) async fn take(invocation: &Invocation) -> Result<Self, AlreadyWaiting> {
         let since = Instant::now();
         loop {
-            let locked = lock(invocation);
+            let lease = lease(invocation);
             if let Some(waiting) = waiting(invocation) {
                 return Err(waiting);
             }
-            match locked {
-                Ok(locked) => return Ok(Self { _locked: Some(locked) }),
+            match lease {
+                Ok(lease) => return Ok(Self { _lease: Some(lease) }),
                 Err(StoreError::Busy { holder, .. }) if since.elapsed() >= PATIENCE => {
                     return Err(AlreadyWaiting { holder, pending: None });
                 }
                 Err(StoreError::Busy { .. }) => tokio::time::sleep(LOOK).await,
-                Err(_) => return Ok(Self { _locked: None }),
+                Err(_) => return Ok(Self { _lease: None }),
             }
         }
     }
@@ -53,10 +52,8 @@ fn waiting(invocation: &Invocation) -> Option<AlreadyWaiting> {
     })
 }
 
-fn lock(invocation: &Invocation) -> Result<Box<dyn Locked>, StoreError> {
-    let digest = Sha256::digest(key(invocation));
-    let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    FileStore::new(default_path("device-flow", "logins")?.join(name))?.lock_timeout(Duration::ZERO).lock()
+fn lease(invocation: &Invocation) -> Result<Box<dyn Lease>, StoreError> {
+    FileStore::new(default_path("device-flow", "logins")?)?.lease(&key(invocation), Duration::ZERO)
 }
 
 /// The same text for the same profile and client, with tokens in the same place.
