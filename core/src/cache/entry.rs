@@ -215,6 +215,7 @@ pub(super) struct Entry {
     pub(super) kind: Kind,
     /// Whether it must be stored where no MSAL sees it.
     pub(super) unshared: bool,
+    exact: bool,
     /// Hash of the home account id; compare it before the text.
     pub(super) home_hash: u64,
     /// Hash of the key.
@@ -235,10 +236,10 @@ impl Entry {
         let Draft { kind, key, value, member, fields } = draft;
         let hash = |span| source.get(span).map_or(0, hash);
         let (home_hash, key_hash) = (hash(fields.home), hash(key));
-        let mut entry =
-            Self { kind, unshared: false, home_hash, key_hash, source: Arc::clone(source), key, value, member, fields };
-        entry.unshared = entry.is_exact() || kind == Kind::Revocation;
-        entry
+        // A URL, where MSAL has a host.
+        let exact = source.get(fields.environment).is_some_and(|environment| environment.contains("://"));
+        let (unshared, source) = (exact || kind == Kind::Revocation, Arc::clone(source));
+        Self { kind, unshared, exact, home_hash, key_hash, source, key, value, member, fields }
     }
 
     /// A new entry, from its key and its object as JSON text.
@@ -334,10 +335,9 @@ impl Entry {
         self.get(self.fields.slot)
     }
 
-    /// Whether server, client and person are compared code point by code point: the environment is a URL, where MSAL has
-    /// a host.
+    /// Whether server, client and person are compared code point by code point.
     pub(super) fn is_exact(&self) -> bool {
-        self.environment().contains("://")
+        self.exact
     }
 
     /// Whether both are about the same person at the same server, whatever the client.

@@ -279,7 +279,10 @@ impl TokenCache {
     }
 
     pub(super) fn owned_by<'a, 'b>(&'a self, owner: &'b Owner<'b>) -> impl Iterator<Item = &'a Entry> + use<'a, 'b> {
-        self.of_home(owner.person.id()).filter(|entry| owner.is_person_of(entry))
+        // Without regard to letter case the home is compared already.
+        let is_person = |entry: &Entry| !owner.is_exact() || owner.is_person_of(entry);
+        self.of_home(owner.person.id())
+            .filter(move |entry| (owner.is_exact() || owner.authority.knows(entry.environment())) && is_person(entry))
     }
 
     /// When a refresh token was written, and whether its writer said so. Otherwise it counts as written with the newest
