@@ -165,6 +165,12 @@ fn span(start: usize, len: usize) -> Span {
     }
 }
 
+/// Whether an environment is a URL, where MSAL has a host.
+fn is_url(environment: &str) -> bool {
+    let scheme = memchr(b':', environment.as_bytes());
+    scheme.and_then(|end| environment.get(end..)).is_some_and(|rest| rest.starts_with("://"))
+}
+
 /// Seconds since 1970 as a text or a number.
 fn time(json: &str) -> Option<UnixTime> {
     let number = Number::read(json.trim_matches('"'))?;
@@ -236,8 +242,7 @@ impl Entry {
         let Draft { kind, key, value, member, fields } = draft;
         let hash = |span| source.get(span).map_or(0, hash);
         let (home_hash, key_hash) = (hash(fields.home), hash(key));
-        // A URL, where MSAL has a host.
-        let exact = source.get(fields.environment).is_some_and(|environment| environment.contains("://"));
+        let exact = source.get(fields.environment).is_some_and(is_url);
         let (unshared, source) = (exact || kind == Kind::Revocation, Arc::clone(source));
         Self { kind, unshared, exact, home_hash, key_hash, source, key, value, member, fields }
     }
