@@ -137,7 +137,7 @@ fn k03_a_slot_is_moved_as_a_whole() {
     assert!(cache.move_to_slot(owner("default"), "work"));
     assert_eq!((secrets(&cache, owner("default")), secrets(&cache, owner("work"))), ((None, vec![]), before.clone()));
     assert_eq!(cache.accounts().iter().map(Account::slot).collect::<Vec<_>>(), ["work", "home"]);
-    // Whoever was there is gone.
+    // The one who was there is gone.
     assert!(cache.move_to_slot(owner("work"), "home"));
     assert_eq!((secrets(&cache, owner("home")), cache.accounts().len()), (before, 1));
 }
