@@ -1,9 +1,8 @@
 //! Owns the account: what a program may know and show about a person who is signed in.
 
-use super::Person;
-use super::TokenCache;
 use super::authority::home_tenant;
 use super::entry::{Entry, Kind};
+use super::{Person, TokenCache};
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;

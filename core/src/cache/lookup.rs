@@ -1,10 +1,9 @@
 //! Owns lookups in a cache: which tokens an owner has, and whether they are still valid.
 
-use super::Owner;
-use super::TokenCache;
 use super::authority::{Authority, AuthorityKind};
 use super::entry::{Entry, Kind};
 use super::owner::same;
+use super::{Owner, TokenCache};
 use crate::{Secret, UnixTime};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -279,10 +278,10 @@ impl TokenCache {
     }
 
     pub(super) fn owned_by<'a, 'b>(&'a self, owner: &'b Owner<'b>) -> impl Iterator<Item = &'a Entry> + use<'a, 'b> {
-        // Without regard to letter case the home is compared already.
-        let is_person = |entry: &Entry| !owner.is_exact() || owner.is_person_of(entry);
-        self.of_home(owner.person.id())
-            .filter(move |entry| (owner.is_exact() || owner.authority.knows(entry.environment())) && is_person(entry))
+        self.of_home(owner.person.id()).filter(|entry| {
+            // `of_home` has compared the home already, without regard to letter case.
+            if owner.is_exact() { owner.is_person_of(entry) } else { owner.authority.knows(entry.environment()) }
+        })
     }
 
     /// When a refresh token was written, and whether its writer said so. Otherwise it counts as written with the newest
