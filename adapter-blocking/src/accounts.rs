@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Who is signed in, kept in a [`Store`]: gets a token silently when it can, else shows a code.
 ///
 /// Cheap to clone; clones are the same accounts. Any number of threads and processes may ask at once: one of them refreshes, the
-/// rest wait for the store's lock and find what it got.
+/// rest wait for its lease and find what it got.
 ///
 /// Only callers who want the token of the same owner wait for each other's refresh; the store's lock is held to load, merge
 /// and save alone.
