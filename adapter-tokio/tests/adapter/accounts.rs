@@ -232,6 +232,21 @@ fn f05_what_cannot_be_kept_is_handed_out_all_the_same() {
     assert!(accounts.list().is_err());
 }
 
+// The store is tried before a code is requested; what it does not take all the same is revoked.
+#[test]
+fn k08_no_code_for_tokens_without_a_place_and_what_has_none_is_revoked() {
+    let (server, store) = (Rotating::new(HOUR), Broken::default());
+    let accounts = Accounts::new(store.clone());
+    *store.fault.lock().unwrap() = Some("lock");
+    assert!(matches!(accounts.sign_in(&request(&server)).0, Err(SignInError::Store(_))));
+    assert_eq!(server.requests(), 0);
+    *store.fault.lock().unwrap() = Some("save");
+    let error = approved(&server, &accounts, &request(&server)).unwrap_err();
+    assert!(matches!(error, SignInError::NotKept { revoked: true, .. }), "{error}");
+    assert!(error.to_string().ends_with("they were revoked"), "{error}");
+    assert_eq!(server.live(), None);
+}
+
 /// Fails at one kind of access.
 #[derive(Clone, Default)]
 struct Broken {
