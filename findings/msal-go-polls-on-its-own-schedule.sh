@@ -17,13 +17,13 @@
 # docs/polling-law.md; rows 3.2 and 3.3 of docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
+cp "$common/entra.go" "$work"
 cat >"$work/main.go" <<'END_OF_PROGRAM'
 package main
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -31,43 +31,30 @@ import (
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/public"
 )
 
-// entra answers inside the process; nothing is sent.
-type entra struct {
+// Waits are asked for, and nobody approves.
+type slow struct {
+	entra
 	polls []time.Time
 }
 
-const authority = "https://login.microsoftonline.com/organizations"
-
-func (e *entra) CloseIdleConnections() {}
-
-func (e *entra) Do(r *http.Request) (*http.Response, error) {
-	path := r.URL.Path
+func (s *slow) Do(r *http.Request) (*http.Response, error) {
 	switch {
-	case strings.Contains(path, "/discovery/instance"):
-		return answer(r, 200, `{"metadata":[],
-			"tenant_discovery_endpoint":"`+authority+`/v2.0/.well-known/openid-configuration"}`)
-	case strings.HasSuffix(path, "openid-configuration"):
-		return answer(r, 200, `{"issuer":"`+authority+`/v2.0","authorization_endpoint":"`+authority+`/oauth2/v2.0/authorize",
-			"token_endpoint":"`+authority+`/oauth2/v2.0/token"}`)
-	case strings.HasSuffix(path, "/devicecode"):
+	case strings.HasSuffix(r.URL.Path, "/devicecode"):
 		return answer(r, 200, `{"device_code":"DC","user_code":"ABCD-EFGH",
 			"verification_uri":"https://login.example.test/device","expires_in":300,"interval":10,"message":"Go there."}`)
+	case strings.HasSuffix(r.URL.Path, "/token"):
+		s.polls = append(s.polls, time.Now())
+		if len(s.polls) == 3 {
+			return answer(r, 400, `{"error":"slow_down"}`)
+		}
+		return answer(r, 400, `{"error":"authorization_pending"}`)
 	}
-	e.polls = append(e.polls, time.Now())
-	if len(e.polls) == 3 {
-		return answer(r, 400, `{"error":"slow_down"}`)
-	}
-	return answer(r, 400, `{"error":"authorization_pending"}`)
-}
-
-func answer(r *http.Request, status int, body string) (*http.Response, error) {
-	header := http.Header{"Content-Type": {"application/json"}}
-	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+	return s.entra.Do(r)
 }
 
 func main() {
-	server := &entra{}
-	client, err := public.New("tv", public.WithAuthority(authority), public.WithHTTPClient(server))
+	server := &slow{}
+	client, err := public.New("tv", public.WithAuthority(tenants), public.WithHTTPClient(server))
 	if err != nil {
 		fmt.Println(err)
 		return
