@@ -17,7 +17,15 @@ export const tokens = (number, change = {}) => [200, {
   client_info: encoded({ uid: 'o', utid: 't' }), ...change,
 }];
 
-// A client whose polls and refreshes are answered in turn; `asked` has the form of each and `at` its time in seconds.
+// The answers of a server that takes each refresh token once and gives the next: RT-canary-1, RT-canary-2, ...
+export function rotation() {
+  let number = 1;
+  return ({ refresh_token: sent }) =>
+    (sent === `RT-canary-${number}` ? tokens(`canary-${++number}`) : [400, { error: 'invalid_grant' }]);
+}
+
+// A client whose polls and refreshes are answered in turn, each by a pair or by a function of its form that gives one;
+// `asked` has the form of each and `at` its time in seconds.
 export function application(answers, more = {}) {
   const asked = [];
   const networkClient = {
@@ -30,7 +38,8 @@ export function application(answers, more = {}) {
         } };
       }
       asked.push({ at: Date.now() / 1000, ...Object.fromEntries(new URLSearchParams(body)) });
-      const [status, answer] = answers.shift() ?? pending;
+      const next = answers.shift() ?? pending;
+      const [status, answer] = typeof next === 'function' ? next(asked.at(-1)) : next;
       return { status, headers: {}, body: structuredClone(answer) };
     },
   };

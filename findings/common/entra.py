@@ -1,7 +1,8 @@
 """Owns a Microsoft Entra for MSAL Python, inside the process: an HTTP client that answers from a list, sending nothing.
 
 `Entra(poll, poll, ...)` answers the device request with a code of 30 s and an interval of 1 s, each request to the
-token endpoint with the next of the given (status, body) pairs, and keeps what it was asked in `.asked`.
+token endpoint with the next of the given (status, body) pairs, each given as such or as a function of the form, and
+keeps what it was asked in `.asked`.
 """
 import base64
 import json
@@ -24,6 +25,19 @@ def tokens(number, **change):
               "id_token": f"{encoded({'alg': 'none'})}.{encoded(claims)}.x",
               "client_info": encoded({"uid": "o", "utid": "t"}), **change}
     return 200, {name: value for name, value in answer.items() if value is not None}
+
+
+def rotation():
+    """The answers of a server that takes each refresh token once and gives the next: RT-canary-1, RT-canary-2, ..."""
+    number = 1
+
+    def answer(form):
+        nonlocal number
+        if form["refresh_token"] != f"RT-canary-{number}":
+            return 400, {"error": "invalid_grant"}
+        number += 1
+        return tokens(f"canary-{number}")
+    return answer
 
 
 class Response:
@@ -53,7 +67,8 @@ class Entra:
                                   "verification_uri": "https://login.example.test/device",
                                   "interval": 1, "expires_in": self.expires_in})
         self.asked.append(data)
-        return Response(*(self.polls.pop(0) if self.polls else PENDING))
+        answer = self.polls.pop(0) if self.polls else PENDING
+        return Response(*(answer(data) if callable(answer) else answer))
 
     def close(self):
         pass
