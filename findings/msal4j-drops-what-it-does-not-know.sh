@@ -16,8 +16,9 @@
 # Python sorts by: after msal4j has written, "newest first" sees tokens without an age.
 #
 # What ours does: it keeps what it does not know (core/tests/cache) and takes its own members for hints that may be
-# missing. Which of two refresh tokens without an age is the newer one it cannot tell; it then tries one after the
-# other.
+# missing. A refresh token without an age counts as written with the newest access token of its client; of several, the
+# one under the key that ours writes is the oldest. If the first is refused, the others are tried (rows 4.6 and 6.11 of
+# docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 java_packages com.microsoft.azure:msal4j:1.26.1

@@ -14,8 +14,9 @@
 # rotates tokens the person is signed out. A client must know which libraries share the file and take the lock of
 # each, always in the same order.
 #
-# What ours does: it takes `<file>.lockfile`, as MSAL Python, Node and .NET do, and respects it both ways (row 6.22 of
-# docs/msal.md). It does not take msal4j's: a file that msal4j writes, too, is not protected yet.
+# What ours does: it takes `<file>.lockfile`, as MSAL Python, Node and .NET do, and respects it both ways. It takes
+# msal4j's, too, each time when it is told that Java shares the file, and else when a Java program holds it (row 6.22 of
+# docs/msal.md).
 source "$(dirname "$0")/common/script.sh"
 
 python_packages msal-extensions==1.3.1 msal==1.39.0 portalocker==2.10.1
