@@ -14,9 +14,8 @@ cargo "+$toolchain" miri setup || exit 77
 
 # The scripts of whole sign-ins. The other files try sizes and thousands of inputs, which would take hours under Miri.
 # Miri has one thread, so half of them run beside the other half.
-miri() { cargo "+$toolchain" miri test -q -p device-flow-core --all-features "${@/#/--test=}"; }
-longest=(polling_law) others=(machine snapshot error_text)
-cargo "+$toolchain" miri test -q -p device-flow-core --all-features --no-run "${longest[@]/#/--test=}" "${others[@]/#/--test=}" || exit 1
-miri "${longest[@]}" & one=$!
-miri "${others[@]}" || failed=1
+miri() { cargo "+$toolchain" miri test -q -p device-flow-core --all-features --test core_tests "$@"; }
+miri --no-run || exit 1
+miri -- polling_law:: & one=$!
+miri -- machine:: snapshot:: error_text:: || failed=1
 wait "$one" && [ -z "${failed:-}" ]

@@ -1,7 +1,6 @@
 //! F05, K09: a disk that is really full, one that is really read-only, a file that is really mounted alone. Other
 //! refusals of the system are in `src/file/tests.rs`.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, FileStore, Store, StoreError};
 use std::io::Write;
@@ -201,7 +200,7 @@ fn on_a_small_disk(role: &str) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let script = "mkdir \"$DEVICE_FLOW_STORE_CHILD/disk\" && cd \"$DEVICE_FLOW_STORE_CHILD\" || exit 1; \
                   mount -t tmpfs -o size=64k,mode=0700 tmpfs disk || exit 77; \
-                  exec \"$0\" --exact role --ignored --nocapture";
+                  exec \"$0\" --exact disk::role --ignored --nocapture";
     let mut unshare = Command::new("unshare");
     unshare.arg(if rustix::process::geteuid().is_root() { "-m" } else { "-rm" });
     unshare.args(["sh", "-c", script]).arg(env::current_exe().unwrap());
@@ -244,7 +243,7 @@ fn k09_a_folder_and_a_file_that_are_marked_immutable() {
     }
     let elsewhere = tempfile::tempdir().unwrap();
     let mut again = Command::new(env::current_exe().unwrap());
-    again.args(["--exact", "role", "--ignored", "--nocapture"]).env("TMPDIR", elsewhere.path());
+    again.args(["--exact", "disk::role", "--ignored", "--nocapture"]).env("TMPDIR", elsewhere.path());
     let of_folder = child("folder that takes nothing", folder.path(), &mut again);
     mark("-i", folder.path()).unwrap();
     mark("+i", &path).unwrap();
@@ -262,12 +261,14 @@ fn k09_a_file_in_a_folder_that_this_user_may_not_write_to() {
     let outer = tempfile::tempdir().unwrap();
     let (exe, folder) = (outer.path().join("exe"), outer.path().join("folder"));
     let path = folder.join("tokens.json");
-    fs::copy(env::current_exe().unwrap(), &exe).unwrap();
+    // Not by this process: one that another test starts meanwhile would have the copy open for writing, and nothing runs
+    // such a file.
+    assert!(Command::new("cp").arg(env::current_exe().unwrap()).arg(&exe).status().unwrap().success());
     fs::create_dir(&folder).unwrap();
     fs::write(&path, b"the old canary").unwrap();
     let rights = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let mut again = Command::new(exe);
-    again.args(["--exact", "role", "--ignored", "--nocapture"]).env("TMPDIR", outer.path()).current_dir("/");
+    again.args(["--exact", "disk::role", "--ignored", "--nocapture"]).env("TMPDIR", outer.path()).current_dir("/");
     if rustix::process::geteuid().is_root() {
         let nobody = 65_534;
         for path in [&folder, &path] {
@@ -291,7 +292,7 @@ fn f04_killed_by_the_system_in_the_midst_of_a_write() {
     let path = folder.path().join("tokens.json");
     save(&path, b"the old canary").unwrap();
     let mut again = Command::new(env::current_exe().unwrap());
-    let output = child("limit", folder.path(), again.args(["--exact", "role", "--ignored", "--nocapture"]));
+    let output = child("limit", folder.path(), again.args(["--exact", "disk::role", "--ignored", "--nocapture"]));
     assert_eq!(output.status.signal(), Some(25), "{output:?}");
     assert_eq!(fs::read(&path).unwrap(), b"the old canary");
     assert!(names(folder.path()).len() > 2, "it has left something");

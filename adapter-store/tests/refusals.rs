@@ -1,6 +1,5 @@
 //! F02, F03: what may be in the place of the file, and is neither read nor written.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, Contents, FileKind, FileStore, FileWarning, Store, StoreError};
 use rustix::fs::{AtFlags, CWD, FileType, Mode};

@@ -1,6 +1,5 @@
 //! What all stores do in the same way, and what only the file can show: no change is lost, across threads and
 //! processes.
-#![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests panic to report")]
 
 use device_flow_store::{Change, Contents, FileStore, Lease, Locked, MemoryStore, Store, StoreError};
 use std::path::Path;
@@ -114,7 +113,7 @@ fn thirty_two_processes_count(path: &Path) {
     let children: Vec<_> = (0..32)
         .map(|_| {
             let mut command = Command::new(env::current_exe().unwrap());
-            command.args(["--exact", "child", "--ignored"]).env("DEVICE_FLOW_STORE_CHILD", path);
+            command.args(["--exact", "stores::child", "--ignored"]).env("DEVICE_FLOW_STORE_CHILD", path);
             command.stdout(std::process::Stdio::null()).spawn().unwrap()
         })
         .collect();

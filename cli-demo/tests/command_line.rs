@@ -1,12 +1,5 @@
 //! The binary as people and scripts run it, with the demo server: exit codes, output, signals.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
 use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options, Server};
 use device_flow_testkit::black_hole::ClosedPort;

@@ -1,17 +1,8 @@
 //! `credential git` with a real git, which clones from and pushes to a smart-HTTP server on loopback (git http-backend)
 //! that requires the token; and the protocol by hand, for what git never writes.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::program;
 use base64ct::{Base64, Encoding as _};
 use device_flow_testkit::loopback::{Asked, Authority, JSON, Loopback, Next, answer, device_answer, token_answer};
 use device_flow_testkit::rotating::Rotating;

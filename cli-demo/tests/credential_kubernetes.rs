@@ -1,21 +1,11 @@
 //! `credential kubernetes` with a real kubectl and an API server on loopback that requires the token; and the answer
 //! compared with the type that client-go reads.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::program::{self, program};
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use device_flow_testkit::loopback::{Authority, JSON, Loopback, answer, device_answer};
 use device_flow_testkit::rotating::Rotating;
-use program::program;
 use serde::Deserialize;
 use serde_json::Value;
 use std::fs;

@@ -1,24 +1,13 @@
 //! The live pages on the wire: the events that they get, and how both real clients react to a server that misbehaves.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
 use std::time::Duration;
 
+use crate::stage::{Adapter, ClientEvent, Stage};
 use device_flow_cli::demo::{Options, Server};
 use device_flow_tokio::{Failure, Stopped, TokenResponse, WaitReason};
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use reqwest::{Client, Response};
 use serde_json::Value;
-use stage::{Adapter, ClientEvent, Stage};
-
-#[path = "support/stage.rs"]
-mod stage;
-mod support;
 
 const BOTH: [Adapter; 2] = [Adapter::Tokio, Adapter::Blocking];
 
@@ -146,7 +135,7 @@ struct Demo {
 impl Demo {
     async fn start() -> Self {
         let server = Server::start(Options { interval: s(1), ..Options::default() }).await.unwrap();
-        Self { server, http: support::http_client() }
+        Self { server, http: crate::support::http_client() }
     }
 
     async fn get(&self, path: &str) -> Response {

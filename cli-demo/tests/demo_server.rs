@@ -1,5 +1,4 @@
 //! The demo server on the wire, as clients and browsers see it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use std::time::Duration;
 
@@ -7,8 +6,6 @@ use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, Options, Server};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-
-mod support;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const A_SECOND: Duration = Duration::from_secs(1);
@@ -25,7 +22,7 @@ impl Demo {
     }
 
     async fn with(options: Options) -> Self {
-        Self { server: Server::start(options).await.unwrap(), http: support::http_client() }
+        Self { server: Server::start(options).await.unwrap(), http: crate::support::http_client() }
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -1,17 +1,8 @@
 //! `discover` and `doctor` with the metadata of real servers, and with everything that can be wrong: the findings, the
 //! remedies, and the exit codes.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::program;
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use device_flow_testkit::secrets::none_in;

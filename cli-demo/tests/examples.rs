@@ -1,13 +1,6 @@
 //! The examples of both adapters, run as a newcomer runs them, with the demo server: approved, denied, left alone,
 //! cancelled, and with a callback that fails.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
 use device_flow_cli::demo::{Options, Server};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,12 +1,5 @@
 //! Completion scripts in real shells, and manual pages in real formatters.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
 use serde_json::Value;
 use std::fs;

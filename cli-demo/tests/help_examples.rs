@@ -4,13 +4,6 @@
 //! servers (GitHub, Entra) are behind a closed proxy: such a command must get as far as the network and exit with 6.
 //! Every other command must succeed, and its effect is checked.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
 use device_flow_cli::demo::{Options, Server};
 use device_flow_testkit::black_hole::ClosedPort;

@@ -1,16 +1,7 @@
 //! `-v` and `-vv`: a log on stderr, line by line, that never contains a secret.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::program;
 use device_flow_testkit::loopback::{self, Authority, JSON, Loopback};
 use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::secrets::none_in;

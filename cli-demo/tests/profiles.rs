@@ -1,19 +1,9 @@
 //! The binary after a `login`: profiles, `token`, `status`, `refresh`, `logout`, `list`, `use`.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::program::{ended, program};
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::rotating::Rotating;
-use program::{ended, program};
 use serde_json::Value;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,17 +1,8 @@
 //! The binary with stored tokens: a second `login` is silent while the token is valid, refreshes it afterwards, and
 //! says why it shows a code.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
-#[path = "support/program.rs"]
-mod program;
-
+use crate::program;
 use device_flow_cli::demo::{Options, Server};
 use device_flow_testkit::rotating::Rotating;
 use serde_json::Value;

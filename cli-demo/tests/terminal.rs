@@ -1,11 +1,8 @@
 //! The binary at a real terminal: what a person sees, what keys do, and what happens beside the sign-in.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests panic to report")]
 
-mod pty;
-
+use crate::pty::Terminal;
 use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options, Server};
-use pty::Terminal;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::tcgetattr;
 use std::fs;

@@ -1,12 +1,9 @@
 //! All members of an error, with those of Microsoft, each bounded and safe to print; and the sentence of advice.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{Failure, OAuthError};
 use serde_json::{Value, json};
 use std::collections::HashSet;
-use support::*;
 
 fn end(members: &Value) -> Failure {
     let mut run = Run::new(builder().max_answer(16 << 20).build().unwrap());

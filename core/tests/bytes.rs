@@ -1,13 +1,10 @@
 //! Any bytes, any status, any headers, at every endpoint: never a panic, always a next action, never a secret shown.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{Discovery, Failure, Machine, ProtocolFault, Response, Timestamp};
 use proptest::prelude::*;
 use serde_json::json;
 use std::fmt::Debug;
-use support::*;
 
 /// Good answers of every kind. In each the secrets come before everything that may be shown.
 const SAMPLES: [&str; 6] = [

@@ -1,8 +1,6 @@
 //! The client: authentication, parameters, PKCE, every check of the configuration from both sides, and what is printed.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use base64ct::{Base64, Base64UrlUnpadded, Encoding as _};
 use device_flow_core::{
     Action, Client, ClientBuilder, ConfigError, DeviceFlow, Discovery, Machine, Metadata, Provider, Response, Secret,
@@ -10,7 +8,6 @@ use device_flow_core::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use support::*;
 
 const DEVICE: &str = "https://as/device";
 const TOKEN_URL: &str = "https://as/token";

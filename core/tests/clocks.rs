@@ -1,12 +1,9 @@
 //! Wrong clocks: the server's date, a device that sleeps, a clock that runs faster or slower than the server's.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp, TransportError, TransportErrorKind};
 use proptest::prelude::*;
 use serde_json::json;
-use support::*;
 
 const NOW: &str = "Sun, 22 Nov 2026 20:00:31 GMT";
 

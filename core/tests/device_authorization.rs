@@ -1,14 +1,11 @@
 //! The device authorization request and response (RFC 8628 §3.1 to §3.3): what is sent, accepted, refused and repeated.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     Cause, DeviceFlow, Endpoint, Failure, OAuthError, PromptWarning, ProtocolFault, Response, TransportErrorKind,
     WaitReason,
 };
 use serde_json::json;
-use support::*;
 
 /// A flow whose request was answered so, once.
 fn answered(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Run<DeviceFlow> {

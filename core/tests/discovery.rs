@@ -1,15 +1,12 @@
 //! Discovery (RFC 8414, OpenID Connect Discovery 1.0): where it asks, what it accepts, when it asks again, what it
 //! never does.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     Cause, Client, ConfigError, Discovery, Endpoint, Failure, Machine, Metadata, ProtocolFault, Response, TextFault,
     Timestamp, TransportError, TransportErrorKind, WaitReason,
 };
 use serde_json::{Value, json};
-use support::*;
 
 const ISSUER: &str = "https://as";
 const INSERTED: &str = "https://as/.well-known/oauth-authorization-server";

@@ -1,14 +1,11 @@
 //! What the errors and the trail of a sign-in say: what went wrong on the way, in whose words.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     Cause, Client, ConfigError, Discovery, Failure, Machine, Provider, Secret, Timestamp, TransportError,
     TransportErrorKind, WaitReason,
 };
 use serde_json::json;
-use support::*;
 
 // C08, C09, C20: each kind of failure with its own text, in the trail and wherever the trail is shown.
 #[test]

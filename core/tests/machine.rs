@@ -1,13 +1,10 @@
 //! The contract between machine and driver: tickets, misuse, cancelling, outcomes, and what a request prints.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     Action, DeviceFlow, Discovery, Failure, Machine, Misuse, Response, Timestamp, TransportError, TransportErrorKind,
 };
 use serde_json::json;
-use support::*;
 
 fn polling() -> Run<DeviceFlow> {
     let mut run = Run::granted(json!({}));

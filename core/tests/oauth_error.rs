@@ -1,12 +1,9 @@
 //! Error responses (RFC 6749 §5.2, RFC 8628 §3.5): the consequence of each code, codes in other members, and the
 //! message.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{Failure, OAuthError, ProtocolFault};
 use serde_json::{Value, json};
-use support::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum End {

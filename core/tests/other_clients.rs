@@ -1,12 +1,9 @@
 //! What other clients get wrong, replayed: the answers that broke each of them, the waits that were due, and the right
 //! outcome.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{DeviceFlow, Failure, ProtocolFault, Response, Timestamp, TransportErrorKind};
 use serde_json::{Value, json};
-use support::*;
 
 /// An answer to a poll.
 #[derive(Clone, Copy)]

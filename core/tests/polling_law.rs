@@ -1,14 +1,11 @@
 //! Rules 1 to 9 of docs/polling-law.md in virtual time: when to poll and when to stop; and the cases B, D and P about
 //! them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     Cause, DeviceFlow, Failure, Machine, ProtocolFault, Response, Timestamp, TransportErrorKind, WaitReason,
 };
 use serde_json::json;
-use support::*;
 
 const HTML: &str = "<html><body>Please log in to the hotel network</body></html>";
 

@@ -1,14 +1,11 @@
 //! Rules 10 to 14 of docs/polling-law.md in virtual time: what answers mean, crowds, clocks and huge numbers.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     DeviceFlow, Failure, Machine, ProtocolFault, Response, Timestamp, TransportError, TransportErrorKind,
 };
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use support::*;
 
 // Rule 10. B02, P04, P38, P45, RFC 8628 §3.5, §3.4.
 #[test]

@@ -1,6 +1,5 @@
 //! Holds docs/polling-law.md and the tests together: every rule has tests, every test that it names is there, and no
 //! test of a rule is left out.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,13 +1,10 @@
 //! The prompt (RFC 8628 §3.3): what may reach a person's terminal or browser, what is refused, what is left out.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use core::time::Duration;
 use device_flow_core::{DeviceFlow, Failure, Prompt, PromptWarning, ProtocolFault, TextFault, Timestamp, Unshowable};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::*;
 
 fn flow(change: Value, allow_http_loopback: bool) -> Run<DeviceFlow> {
     let client = if allow_http_loopback { builder().allow_http_loopback() } else { builder() };

@@ -1,12 +1,9 @@
 //! Real servers: the presets' endpoints, and what each provider documents to send, as one table of bodies and outcomes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use core::time::Duration;
 use device_flow_core::{Client, ConfigError, DeviceFlow, EntraCloud, Failure, PromptWarning, Provider, Response};
 use serde_json::json;
-use support::*;
 
 // What the providers document; the metadata of GitLab and GitHub is not enough.
 #[test]

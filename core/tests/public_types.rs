@@ -1,14 +1,11 @@
 //! What every public type offers: errors that `?` takes anywhere, a `Debug` that helps and shows no secret, calendar
 //! time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::{Run, builder};
 use device_flow_core::*;
 use serde_json::json;
 use std::error::Error;
 use std::time::{Duration, SystemTime};
-use support::{Run, builder};
 
 #[test]
 fn every_error_is_an_error_that_threads_can_hand_on() {

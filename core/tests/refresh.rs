@@ -1,15 +1,12 @@
 //! The refresh (RFC 6749 §6): what is sent, which token is kept, who must act when it fails, and how long an outage is
 //! tolerated.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     Action, Cause, Client, ClientBuilder, ConfigError, Endpoint, Failure, Machine, Misuse, OAuthError, ProtocolFault,
     Provider, Refresh, Response, SignInReason, Timestamp, TransportError, TransportErrorKind, WaitReason,
 };
 use serde_json::json;
-use support::*;
 
 const OLD: &str = "RT-canary-old";
 const NEW: &str = "RT-canary-new";

@@ -1,12 +1,9 @@
 //! Any `Retry-After` and `Date`: never a panic, never an earlier poll, never a lost poll.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::Response;
 use proptest::prelude::*;
 use serde_json::json;
-use support::*;
 
 /// Dates, numbers, and random changes of them.
 fn value() -> impl Strategy<Value = Vec<u8>> {

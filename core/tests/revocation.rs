@@ -1,15 +1,12 @@
 //! The revocation (RFC 7009): where it goes, what is sent, what counts as success, and what is reported otherwise.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{
     Action, Client, ClientBuilder, ConfigError, Discovery, Endpoint, EntraCloud, Failure, Machine, Metadata, Misuse,
     ProtocolFault, Provider, Response, Revocation, TextFault, Timestamp, TokenKind, TransportError, TransportErrorKind,
     WaitReason,
 };
 use serde_json::{Value, json};
-use support::*;
 
 const TOKEN_TO_REVOKE: &str = "RT-canary";
 

@@ -1,13 +1,10 @@
 //! Snapshots: what one keeps, what a resumed flow does, and what does not load.
 #![cfg(feature = "serde")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use core::time::Duration;
 use device_flow_core::{Action, DeviceFlow, Failure, Machine, Snapshot, SnapshotError, Timestamp, TransportErrorKind};
 use serde_json::{Value, json};
-use support::*;
 
 fn stored(flow: &DeviceFlow, now: u64) -> Value {
     serde_json::to_value(flow.snapshot(Timestamp::from_millis(now)).expect("a code lives")).unwrap()

@@ -1,11 +1,8 @@
 //! Holds the state diagram of docs/design.md against the transitions that really happen.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp, TransportError, TransportErrorKind};
 use std::collections::BTreeSet;
-use support::*;
 
 type Arrow = (String, String);
 

@@ -1,12 +1,9 @@
 //! The token response (RFC 6749 §5.1): what is accepted, refused, kept, and never shown.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-mod support;
-
+use crate::support::*;
 use core::time::Duration;
 use device_flow_core::{ClientBuilder, DeviceFlow, Endpoint, Failure, ProtocolFault, Response, TokenResponse};
 use serde_json::{Value, json};
-use support::*;
 
 /// The base answer, with `change` members replacing or joining its own; `"ABSENT"` removes.
 fn answer(change: Value) -> String {
@@ -240,7 +237,7 @@ fn rfc6749_3_3_scopes_as_servers_write_them() {
         device_flow_core::Provider::endpoints("https://as/device", "https://as/token"),
         "my-app",
     );
-    let token = support::token(polled(client, 200, &answer(json!({"scope": ""}))).outcome());
+    let token = crate::support::token(polled(client, 200, &answer(json!({"scope": ""}))).outcome());
     assert_eq!((token.scopes().count(), token.missing_scopes().count(), token.added_scopes().count()), (0, 0, 0));
 }
 

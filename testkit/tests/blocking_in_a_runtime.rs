@@ -1,6 +1,5 @@
 //! Both adapters in one program: the blocking driver inside an async runtime, where it does not belong, and the one
 //! timeline.
-#![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use device_flow_blocking::{Cancel, DeviceFlow, Http, entropy, run};
 use device_flow_testkit::loopback::{Loopback, sign_in};

@@ -1,12 +1,8 @@
 //! The table of cases, `docs/cases.md`: every bad input and fault that this project knows, and the tests that prove it.
 //! It is made from `testkit/cases.txt` and from the tests; `UPDATE_CASES=1 cargo test -p device-flow-testkit --test
-//! cases_table` writes it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
+//! repository cases_table` writes it.
 
-#[path = "support/files.rs"]
-mod files;
-
-use files::{members, root, rust_files};
+use crate::files::{members, root, rust_files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
@@ -14,7 +10,7 @@ const TABLE: &str = "docs/cases.md";
 const INTRODUCTION: &str = "# Cases
 
 Bad inputs and faults, their consequences, and the tests that prove them. A test belongs to a case when its name, or a comment on it or
-in it, has the number of the case. `UPDATE_CASES=1 cargo test -p device-flow-testkit --test cases_table` makes this file from
+in it, has the number of the case. `UPDATE_CASES=1 cargo test -p device-flow-testkit --test repository cases_table` makes this file from
 `testkit/cases.txt` and the tests; without the variable it fails when the file is out of date or a case has no test. The tests in
 adapter-tokio/tests/adapter run with both adapters, except those in `stopping.rs`.
 ";
@@ -176,7 +172,7 @@ fn every_case_has_its_tests_and_the_table_says_which() {
     let stale = text.lines().find(|line| !committed.lines().any(|known| known == *line));
     assert!(
         committed == text,
-        "{TABLE} is out of date: run UPDATE_CASES=1 cargo test -p device-flow-testkit --test cases_table\nfirst new line: {stale:?}"
+        "{TABLE} is out of date: run UPDATE_CASES=1 cargo test -p device-flow-testkit --test repository cases_table\nfirst new line: {stale:?}"
     );
     let rows = |letters: &str| {
         text.lines().filter(|row| row.starts_with("| ") && row[2..].starts_with(|c| letters.contains(c))).count()

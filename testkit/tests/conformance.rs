@@ -1,6 +1,5 @@
 //! The suite for transports sees the duties that an HTTP client with its default settings does not meet.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
 use device_flow_adapter::Answer;
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};

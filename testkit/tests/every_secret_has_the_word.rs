@@ -1,6 +1,5 @@
 //! Every secret that a test invents contains the word that `testkit/secrets.sh` searches for: otherwise a leak of it
 //! would go unnoticed.
-#![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use device_flow_testkit::secrets::CANARY;
 use std::fs;

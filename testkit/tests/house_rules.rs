@@ -1,10 +1,6 @@
 //! The rules of the house that a search can check: which words may be in which files, and how long a file may be.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests panic to report")]
 
-#[path = "support/files.rs"]
-mod files;
-
-use files::{members, root, rust_files, texts};
+use crate::files::{members, root, rust_files, texts};
 use std::collections::BTreeSet;
 use std::fs;
 
@@ -175,6 +171,27 @@ fn every_workspace_crate_forbids_unsafe_code() {
         let manifest = fs::read_to_string(root().join(&member).join("Cargo.toml")).unwrap();
         assert!(manifest.contains("[lints]\nworkspace = true"), "{member}");
     }
+}
+
+/// Where `autotests` is off, a file that nothing names is not compiled, and none of its tests runs.
+#[test]
+fn every_test_file_is_part_of_a_program() {
+    let mut left_out = vec![];
+    for member in members().into_iter().filter(|member| root().join(member).join("tests").is_dir()) {
+        let manifest = fs::read_to_string(root().join(&member).join("Cargo.toml")).unwrap();
+        let files = rust_files(&format!("{member}/tests"));
+        let texts = files.iter().map(|(_, text)| &**text).chain([&*manifest]).collect::<Vec<_>>().concat();
+        for (name, _) in &files {
+            let (folder, file) = name.trim_end_matches("/mod.rs").trim_end_matches(".rs").rsplit_once('/').unwrap();
+            let found_by_cargo = file == "main" || folder == format!("{member}/tests");
+            let named = [format!("mod {file};"), format!("/{file}.rs\""), format!("name = \"{file}\"")];
+            let is_part = named.iter().any(|named| texts.contains(named));
+            if !is_part && (manifest.contains("autotests = false") || !found_by_cargo) {
+                left_out.push(name.clone());
+            }
+        }
+    }
+    assert_eq!(left_out, Vec::<String>::new());
 }
 
 /// Turns of phrase that make a sentence a riddle. What they mean can be said plainly.

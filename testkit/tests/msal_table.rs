@@ -1,11 +1,7 @@
 //! The feature table of the MSALs, `docs/msal.md`: no row is missing, each has a test or a reason, and every test that
 //! it names exists.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
-#[path = "support/files.rs"]
-mod files;
-
-use files::{members, root, rust_files};
+use crate::files::{members, root, rust_files};
 use std::collections::BTreeSet;
 use std::fs;
 

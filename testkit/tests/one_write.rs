@@ -1,5 +1,4 @@
 //! How often a sign-in writes to its store: once, however much it stores (row 6.23 of `docs/msal.md`).
-#![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use device_flow_blocking::{
     Accounts, Cancel, Contents, Http, Lease, Locked, MemoryStore, SignInRequest, Store, StoreError, run,

@@ -1,6 +1,6 @@
 //! Owns the tests of endpoints that have moved since they were remembered.
 
-use crate::site::{METADATA, Person, Server, json};
+use super::site::{METADATA, Person, Server, json};
 use device_flow_testkit::loopback::{Authority, Loopback, Next};
 
 /// What stands where an endpoint was.

@@ -1,6 +1,6 @@
 //! Owns the tests of refreshes that the server refuses.
 
-use crate::site::{Person, Server, json};
+use super::site::{Person, Server, json};
 
 const JSON: &str = "Content-Type: application/json\r\n";
 const HTML: &str = "Content-Type: text/html\r\n";

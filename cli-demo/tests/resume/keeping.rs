@@ -69,7 +69,7 @@ fn k02_a_signal_after_the_approval_waits_until_the_tokens_are_stored() {
         assert_eq!(exit, code);
         assert!(last.contains(&format!("{text}; but the sign-in was complete, and its tokens are stored")), "{last}");
         assert_eq!(site.left(), [""; 0], "now it is forgotten");
-        let (exit, token, _) = super::program::ended(&mut site.run(&["token"]));
+        let (exit, token, _) = crate::program::ended(&mut site.run(&["token"]));
         assert_eq!((exit, &*token), (0, "token-1-canary\n"));
     }
 }

@@ -1,6 +1,6 @@
 //! Claims: whom they name, whom they are meant for, and what cannot be read.
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::{ClaimsError, ClientInfo, IdTokenClaims};
 use proptest::prelude::*;
 use serde_json::json;

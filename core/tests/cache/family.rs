@@ -1,6 +1,6 @@
 //! Owns the proofs on files that the MSALs for Java, .NET and Go have written, alone and after this crate.
 
-use crate::grants::{at, granted, keys, written};
+use super::grants::{at, granted, keys, written};
 use device_flow_core::{AccessTokenQuery, Authority, GrantOrigin, Owner, Person, TokenCache};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Silent acquisition, the cache's part: which token is found (rows 4.1 to 4.16 of docs/msal.md).
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::{AccessTokenQuery, Authority, Owner, TokenCache};
 use serde_json::{Value, json};
 

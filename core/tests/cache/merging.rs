@@ -1,6 +1,6 @@
 //! Two writers of one store: the changes of both survive.
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::TokenCache;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Random operations on a cache and on a naive model without index, keys and shared text.
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::{Authority, Owner, TokenCache, TokenResponse};
 use proptest::prelude::*;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Whose tokens are whose: server, client and person, where OAuth tells them apart and where Microsoft does not.
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::{Account, Authority, GrantOrigin, Owner, Person, TokenCache, TokenKind, TokenResponse};
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Saving a grant and signing out (rows 4.7, 4.8 and 5, the hazards of row 6).
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::{Authority, Owner, TokenCache};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The file (rows of the unified schema): whatever program wrote it, it is written as it was read.
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::{Authority, CacheError, TokenCache};
 use proptest::prelude::*;
 use serde_json::{Value, json};

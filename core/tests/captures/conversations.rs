@@ -1,8 +1,8 @@
 //! Whole sign-ins from captured answers, in virtual time: every poll comes when the answers before it require, no
 //! sooner and no later than its jitter, and the last answer decides.
 
-use crate::meaning::client;
-use crate::reader::{Server, servers};
+use super::meaning::client;
+use super::reader::{Server, servers};
 use crate::support::{Run, START, assert_gap, expired, token};
 use device_flow_core::{DeviceFlow, Failure, TransportErrorKind};
 

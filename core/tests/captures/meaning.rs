@@ -1,6 +1,6 @@
 //! Owns what one answer can mean, as seen from outside: what a machine does next after it.
 
-use crate::reader::Capture;
+use super::reader::Capture;
 use crate::support::{PENDING, Run, START, assert_gap, device_answer};
 use device_flow_core::{
     Cause, Client, DeviceFlow, Discovery, Failure, OAuthError, ProtocolFault, Provider, Refresh, Revocation,

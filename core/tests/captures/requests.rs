@@ -1,6 +1,6 @@
 //! Our requests and those that the real servers accepted: same method, same path, same parameters, same credentials.
 
-use crate::reader::{Capture, CapturedRequest, servers};
+use super::reader::{Capture, CapturedRequest, servers};
 use crate::support::{Run, Sent, device_answer};
 use base64ct::{Base64, Encoding as _};
 use device_flow_core::{Client, ClientBuilder, Provider};

@@ -1,12 +1,12 @@
 //! Owns the table: every captured answer, where it comes from, and what it means.
 
-use crate::meaning::Meaning::{
+use super::meaning::Meaning::{
     Code, DeadCode, Denied, Expired, IntervalTooLong, Metadata, Missing, NoAnswer, Outage, Page, Pending, Rejected,
     Revoked, SignIn, SlowDown, Token, TokenType,
 };
-use crate::meaning::Of::{Device, Metadata as Document, Refresh, Revocation, Token as Poll};
-use crate::meaning::{Meaning, Of, observe};
-use crate::reader::servers;
+use super::meaning::Of::{Device, Metadata as Document, Refresh, Revocation, Token as Poll};
+use super::meaning::{Meaning, Of, observe};
+use super::reader::servers;
 
 type Row = (&'static str, Of, Meaning<'static>);
 

@@ -1,7 +1,7 @@
 //! The cache suites of MSAL .NET, Node, Python and Go, except what the tests of the cache cover.
 
-use crate::entra::*;
-use crate::grants::*;
+use super::entra::*;
+use crate::cache::grants::*;
 use crate::support::*;
 use device_flow_core::{Authority, Failure, GrantOrigin, Owner, Refresh, SignInReason, TokenCache};
 use serde_json::{Value, json};

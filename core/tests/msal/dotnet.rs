@@ -1,7 +1,7 @@
 //! M01 to M08: `DeviceCodeRequestTests` and `DeviceCodeResponseTests` of MSAL.NET.
 
-use crate::entra::*;
-use crate::grants::{HOME, WRITTEN, at, keys, refresh_tokens, signed_in, written};
+use super::entra::*;
+use crate::cache::grants::{HOME, WRITTEN, at, keys, refresh_tokens, signed_in, written};
 use crate::support::*;
 use device_flow_core::{
     AuthorityKind, Client, Failure, Machine as _, Owner, ProtocolFault, Provider, TokenCache, WaitReason,

@@ -1,6 +1,6 @@
 //! Owns the data of these tests: a client of Microsoft Entra, and the answers of its two endpoints.
 
-use crate::grants::{OID, TENANT, WRITTEN, at, claims, encoded, jwt, merge};
+use crate::cache::grants::{OID, TENANT, WRITTEN, at, claims, encoded, jwt, merge};
 use crate::support::Run;
 use device_flow_core::{Client, ClientBuilder, DeviceFlow, EntraCloud, Provider, SignIn, SignInRequest, TokenCache};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! M28 to M31: `oauth_test`, `accesstokens_test` and `public_test` of MSAL Go.
 
-use crate::entra::*;
-use crate::grants::TENANT;
+use super::entra::*;
+use crate::cache::grants::TENANT;
 use crate::support::*;
 use device_flow_core::{
     Action, Client, Discovery, Failure, Machine as _, Outgoing, Provider, Timestamp, TransportErrorKind,

@@ -1,6 +1,6 @@
 //! M09 to M18: `DeviceCodeClient.spec` of msal-node.
 
-use crate::entra::*;
+use super::entra::*;
 use crate::support::*;
 use device_flow_core::{
     Action, Cause, DeviceFlow, Endpoint, Failure, Machine as _, ProtocolFault, Timestamp, Trail, WaitReason,

@@ -3,8 +3,8 @@
 //!
 //! Theirs stores answers and replays them for a while; here a machine that must wait waits, and no answer is replayed.
 
-use crate::entra::*;
-use crate::grants::{WRITTEN, written};
+use super::entra::*;
+use crate::cache::grants::{WRITTEN, written};
 use crate::support::*;
 use device_flow_core::{
     Action, Client, Discovery, Failure, Machine as _, Provider, Refresh, Response, SignInReason, Timestamp, TokenCache,

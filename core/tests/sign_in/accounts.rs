@@ -1,6 +1,6 @@
 //! The account of a sign-in: the only one, the named one, or an error that lists them.
 
-use crate::grants::*;
+use super::grants::*;
 use device_flow_core::{Client, Failure, Provider, SignInReason, SignInRequest, TokenSource};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! What is special with Microsoft's servers: scopes, client_info, language, correlation, tenants, families of clients.
 
-use crate::grants::*;
+use super::grants::*;
 use crate::support::{Run, device_answer};
 use device_flow_core::{
     Authority, Client, ClientBuilder, ConfigError, EntraCloud, Failure, Provider, SignInReason, SignInRequest,

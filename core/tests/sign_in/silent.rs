@@ -1,6 +1,6 @@
 //! The cache and the refresh: what is used, requested, kept and removed.
 
-use crate::grants::*;
+use super::grants::*;
 use crate::support::{Run, device_answer};
 use device_flow_core::{
     ClaimsError, Failure, Machine as _, ProtocolFault, Response, SignIn, SignInReason, SignInRequest, Timestamp,

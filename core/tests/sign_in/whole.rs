@@ -1,6 +1,6 @@
 //! All three steps in one machine, and the last one alone.
 
-use crate::grants::*;
+use super::grants::*;
 use crate::support::{PENDING, Run, device_answer};
 use device_flow_core::{
     Action, ClaimsError, Client, Failure, Machine as _, Misuse, ProtocolFault, Provider, Response, SignIn,

@@ -1,22 +1,13 @@
 //! The binary where tokens cannot be kept, cannot be replaced, or are refused; and where a server's endpoints have
 //! moved since they were remembered.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
 mod lost;
 mod moved;
-#[path = "../support/program.rs"]
-mod program;
 mod refused;
 mod site;
 
-use program::ended;
+use crate::program::ended;
 use site::{Person, json};
 use std::process::Command;
 

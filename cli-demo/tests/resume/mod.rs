@@ -1,19 +1,11 @@
 //! The binary on sign-ins that one run begins and another finishes: `--no-wait`, `--resume`, and runs that are killed;
 //! always within the polling law, as the server sees it.
 #![cfg(unix)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests panic to report"
-)]
 
 mod keeping;
-#[path = "../support/program.rs"]
-mod program;
 mod site;
 
+use crate::program;
 use rustix::process::Signal;
 use serde_json::Value;
 use site::{Running, Site, ended, events};

@@ -1,0 +1,27 @@
+//! Owns the list of the tests of the command line that share one program: it is linked once. A file that stands in neither
+//! this list nor cli-demo/Cargo.toml would not run; `every_test_file_is_part_of_a_program` of the testkit looks for those.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
+
+mod command_line;
+mod credential_git;
+mod credential_kubernetes;
+mod demo_live;
+mod demo_server;
+mod doctor;
+mod examples;
+mod generated;
+mod help_examples;
+mod keeping;
+mod log;
+mod profiles;
+#[cfg(unix)]
+#[path = "support/program.rs"]
+mod program;
+#[cfg(target_os = "linux")]
+mod pty;
+mod resume;
+mod silent_login;
+#[path = "support/stage.rs"]
+mod stage;
+mod support;
+mod terminal;
