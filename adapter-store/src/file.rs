@@ -86,6 +86,16 @@ impl FileStore {
         self
     }
 
+    /// Says that no MSAL knows the file: it is of programs with this crate alone.
+    ///
+    /// A lock file of a killed process is then never taken for that of an MSAL that has not yet written into it, and is
+    /// taken over at once, not after 5 s.
+    #[must_use]
+    pub fn not_shared(mut self) -> Self {
+        self.java = ForJava::Never;
+        self
+    }
+
     /// Called with each repair, on the thread that loads.
     #[must_use]
     pub fn on_warning(mut self, on_warning: impl Fn(&FileWarning) + Send + Sync + 'static) -> Self {

@@ -143,6 +143,8 @@
 //! A lock file is dead, and is taken over in place, whatever its mode, when it is a plain file of this user, nobody has
 //! it `flock`ed, and one of these holds:
 //! - it is ours, of this host, and `<file>.flock` is free: at once;
+//! - no MSAL knows the store ([`FileStore::not_shared`], [`Store::unshared`], the keyring), and it does not name another
+//!   host: at once, although its process was killed before it had written its name;
 //! - its process does not run here, is a zombie, or started after the file was written (its number was used again;
 //!   Linux only), or the file names another host or no process; and nobody has touched it for 5 s, which is as long as
 //!   Python waits. We touch ours every second, so this also works on a network file system without locks and between

@@ -77,6 +77,30 @@ fn f10_a_lock_that_names_nobody_is_taken_over() {
     Place::with("").is_taken_over_after_five_seconds();
 }
 
+// What an MSAL makes it writes into a moment later; nobody else makes that of a file that no MSAL knows.
+#[test]
+fn f10_a_lock_that_names_nobody_is_free_at_once_where_no_msal_knows_the_file() {
+    let nothing = |_: Option<&[u8]>| Change::Save(b"ours".to_vec().into());
+    for text in ["", &format!("{} device-flow-store", process::id())] {
+        let place = Place::with(text);
+        let store = FileStore::new(&place.path).unwrap().not_shared().lock_timeout(Duration::ZERO);
+        store.update(&mut |stored| nothing(stored)).unwrap();
+        assert!(!place.lockfile.exists());
+    }
+    // Of the two parts of a store that an MSAL shares, the one that it does not see.
+    let place = Place::with("");
+    let unshared = place.path.with_file_name("tokens.json.unshared");
+    fs::rename(&place.lockfile, unshared.with_file_name("tokens.json.unshared.lockfile")).unwrap();
+    let store = FileStore::new(&place.path).unwrap().lock_timeout(Duration::ZERO);
+    store.unshared().unwrap().update(&mut |stored| nothing(stored)).unwrap();
+    assert_eq!(fs::read(&unshared).unwrap(), b"ours");
+    // The lock of another host can be held unseen.
+    let place = Place::with("1 device-flow-store another.host");
+    let store = FileStore::new(&place.path).unwrap().not_shared().lock_timeout(Duration::ZERO);
+    let error = store.update(&mut |stored| nothing(stored)).unwrap_err();
+    assert!(matches!(error, StoreError::Busy { .. }), "{error}");
+}
+
 /// After a reboot, say: process 1 always runs.
 #[cfg(target_os = "linux")]
 #[test]

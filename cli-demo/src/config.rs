@@ -180,7 +180,7 @@ impl Config {
         }
         let path = std::fs::canonicalize(named).unwrap_or_else(|_| named.clone());
         let mut mistake = None;
-        FileStore::new(&path)?.lock_timeout(PATIENCE).update(&mut |stored| {
+        FileStore::new(&path)?.not_shared().lock_timeout(PATIENCE).update(&mut |stored| {
             let text = String::from_utf8_lossy(stored.unwrap_or_default());
             match parse(named, &text) {
                 Ok(mut document) => {

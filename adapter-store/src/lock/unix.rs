@@ -62,7 +62,7 @@ impl Lock {
             own.extend(flocked(dir, name, open, holder, &mut wait)?);
         }
         let folder = take_folder(dir, java, !own.is_empty(), &mut wait)?;
-        let shared = match SharedLock::take(dir, lockfile, Rule::Shared { own_held: !own.is_empty() }, &mut wait) {
+        let shared = match SharedLock::take(dir, lockfile, Rule::of(java, &own), &mut wait) {
             Err(error @ StoreError::Io { step: "create", .. }) if is_refused_by_folder(&error) && !own.is_empty() => {
                 None
             }
@@ -82,7 +82,7 @@ impl Lock {
         if let Some(shared) = self.shared.as_mut().filter(|shared| !shared.is_ours()) {
             let mut wait = Wait::new(self.timeout);
             let (dir, name) = (Arc::clone(&shared.dir), shared.name.clone());
-            *shared = SharedLock::take(&dir, name, Rule::Shared { own_held: !self.own.is_empty() }, &mut wait)?;
+            *shared = SharedLock::take(&dir, name, Rule::of(self.java, &self.own), &mut wait)?;
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ pub(crate) struct LeaseFile(#[allow(dead_code, reason = "dropping it gives the l
 
 impl LeaseFile {
     pub(crate) fn take(dir: &Arc<Dir>, name: OsString, patience: Duration) -> Result<Self, StoreError> {
-        SharedLock::take(dir, name, Rule::Lease, &mut Wait::new(patience)).map(Self)
+        SharedLock::take(dir, name, Rule::Ours, &mut Wait::new(patience)).map(Self)
     }
 }
 
@@ -152,7 +152,16 @@ enum Rule {
     /// It may be of a program that takes no `flock`. `own_held`: no process of ours on this host holds it.
     Shared { own_held: bool },
     /// It is of this crate alone.
-    Lease,
+    Ours,
+}
+
+impl Rule {
+    fn of(java: ForJava, own: &[File]) -> Self {
+        match java {
+            ForJava::Never => Self::Ours,
+            ForJava::WhenThere | ForJava::Always => Self::Shared { own_held: !own.is_empty() },
+        }
+    }
 }
 
 /// A lock file that is there as long as it is held: the one that MSAL's extensions know, or that of a lease.
@@ -282,7 +291,7 @@ impl LockFile {
     fn may_be_dead(&self, rule: Rule, watched: Duration) -> bool {
         match rule {
             Rule::Shared { own_held } => (own_held && self.author.is_ours_here()) || self.is_quiet(watched),
-            Rule::Lease => true,
+            Rule::Ours => true,
         }
     }
 
@@ -292,8 +301,8 @@ impl LockFile {
             (_, Some(false)) => false,
             (Rule::Shared { .. }, _) => true,
             // The locks of some network file systems are those of one host.
-            (Rule::Lease, Some(true)) if !self.author.is_elsewhere() => true,
-            (Rule::Lease, _) => self.is_quiet(watched),
+            (Rule::Ours, Some(true)) if !self.author.is_elsewhere() => true,
+            (Rule::Ours, _) => self.is_quiet(watched),
         }
     }
 

@@ -327,7 +327,7 @@ fn folder() -> Result<PathBuf, StoreError> {
 }
 
 fn store(id: &Id) -> Result<FileStore, StoreError> {
-    FileStore::new(folder()?.join(format!("{}.json", &**id)))
+    Ok(FileStore::new(folder()?.join(format!("{}.json", &**id)))?.not_shared())
 }
 
 /// The ids of all files: sign-ins, locks, half-written files.

@@ -46,7 +46,7 @@ impl MetadataCache {
             Storage::File(tokens) => Some(tokens.with_extension("servers.json")),
             Storage::Memory => None,
         };
-        Self(path.and_then(|path| FileStore::new(path).ok()))
+        Self(path.and_then(|path| Some(FileStore::new(path).ok()?.not_shared())))
     }
 
     pub(super) fn path(&self) -> Option<PathBuf> {
