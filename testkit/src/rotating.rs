@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
-/// Every code is approved at the first poll. The tokens of the nth grant are `AT-canary-n` and `RT-canary-n`; there is
+/// Every code is approved at the first poll, and redeemed once. The tokens of the nth grant are `AT-canary-n` and `RT-canary-n`; there is
 /// no ID token. A refresh token is valid once.
 pub struct Rotating {
     /// The server below, which records the requests.
@@ -18,6 +18,8 @@ pub struct Rotating {
 
 struct State {
     grants: u32,
+    /// How many codes were issued and not redeemed.
+    codes: u32,
     /// The refresh token that is valid.
     live: Option<String>,
     reuses: u32,
@@ -29,7 +31,7 @@ impl Rotating {
     /// A server whose access tokens live this long, in seconds.
     #[must_use]
     pub fn new(lifetime: u64) -> Self {
-        let state = State { grants: 0, live: None, reuses: 0, lifetime, slowness: Duration::ZERO };
+        let state = State { grants: 0, codes: 0, live: None, reuses: 0, lifetime, slowness: Duration::ZERO };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let server = Loopback::http(move |asked, wire| serve(&shared, asked, wire));
@@ -62,6 +64,17 @@ impl Rotating {
         self.state().live = None;
     }
 
+    /// Makes this refresh token the valid one again, for a test that goes back to an earlier state.
+    pub fn revive(&self, refresh_token: &str) {
+        self.state().live = Some(refresh_token.to_owned());
+    }
+
+    /// Makes one code valid again that was redeemed, and no refresh token, for the same.
+    pub fn revive_code(&self) {
+        let mut state = self.state();
+        (state.codes, state.live) = (1, None);
+    }
+
     /// The refresh token that is valid.
     #[must_use]
     pub fn live(&self) -> Option<String> {
@@ -78,6 +91,12 @@ impl Rotating {
     #[must_use]
     pub fn refreshes(&self) -> usize {
         self.server.polls().iter().filter(|asked| asked.body.contains("grant_type=refresh_token")).count()
+    }
+
+    /// How many codes were issued so far.
+    #[must_use]
+    pub fn codes(&self) -> usize {
+        self.server.requests().iter().filter(|asked| asked.target == "/device").count()
     }
 
     /// How many requests there were so far, of any kind.
@@ -99,7 +118,10 @@ fn serve(state: &Mutex<State>, asked: &Asked, wire: &mut dyn Write) -> Next {
     }
     let mut state = state.lock().unwrap();
     match asked.target.as_str() {
-        "/device" => return device_answer(wire),
+        "/device" => {
+            state.codes += 1;
+            return device_answer(wire);
+        }
         "/revoke" => {
             if parameter("token") == state.live {
                 state.live = None;
@@ -113,6 +135,10 @@ fn serve(state: &Mutex<State>, asked: &Asked, wire: &mut dyn Write) -> Next {
     {
         state.reuses += 1;
         return error_answer(wire, "invalid_grant");
+    }
+    if parameter("device_code").is_some() {
+        let Some(left) = state.codes.checked_sub(1) else { return error_answer(wire, "invalid_grant") };
+        state.codes = left;
     }
     state.grants += 1;
     let (number, lifetime) = (state.grants, state.lifetime);
