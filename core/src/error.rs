@@ -105,10 +105,17 @@ impl fmt::Display for Expired {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trail {
     pub(crate) polls: u32,
+    /// Of its own, since most flows have none.
+    pub(crate) trouble: Option<Box<Trouble>>,
+}
+
+/// What a flow has met besides pending answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trouble {
     pub(crate) slow_downs: u32,
     pub(crate) failures: u32,
     pub(crate) drift_suspected: bool,
-    pub(crate) last_error: Option<Box<LastError>>,
+    pub(crate) last_error: Option<LastError>,
 }
 
 impl Trail {
@@ -121,36 +128,40 @@ impl Trail {
     /// `slow_down` answers among them.
     #[must_use]
     pub fn slow_downs(&self) -> u32 {
-        self.slow_downs
+        self.trouble.as_ref().map_or(0, |trouble| trouble.slow_downs)
     }
 
     /// Polls that brought no usable answer.
     #[must_use]
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.trouble.as_ref().map_or(0, |trouble| trouble.failures)
     }
 
     /// Three `slow_down` answers came in a row although every wait was kept: the clock of this computer probably runs
     /// fast, as it does in some virtual machines.
     #[must_use]
     pub fn clock_drift_suspected(&self) -> bool {
-        self.drift_suspected
+        self.trouble.as_ref().is_some_and(|trouble| trouble.drift_suspected)
     }
 
     /// The last thing that went wrong.
     #[must_use]
     pub fn last_error(&self) -> Option<&LastError> {
-        self.last_error.as_deref()
+        self.trouble.as_ref()?.last_error.as_ref()
+    }
+
+    pub(crate) fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
     }
 }
 
 impl fmt::Display for Trail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} polls, {} slow_down answers, {} failures", self.polls, self.slow_downs, self.failures)?;
-        if let Some(last) = &self.last_error {
+        write!(f, "{} polls, {} slow_down answers, {} failures", self.polls, self.slow_downs(), self.failures())?;
+        if let Some(last) = self.last_error() {
             write!(f, ", the last one: {last}")?;
         }
-        if self.drift_suspected {
+        if self.clock_drift_suspected() {
             f.write_str("; the server kept asking to slow down: does the clock of this machine run fast?")?;
         }
         Ok(())

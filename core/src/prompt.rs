@@ -123,13 +123,14 @@ impl PromptWarning {
     }
 }
 
-/// The four texts of a prompt, checked and in one allocation. A waiting flow keeps this.
+/// The four texts of a prompt, checked and in one allocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PromptTexts {
-    text: Box<str>,
+    pub(crate) text: Box<str>,
     /// Where the user code, the URI and the complete URI end; the message is the rest.
-    ends: [u16; 3],
-    warnings: u8,
+    pub(crate) ends: [u16; 3],
+    /// One bit each.
+    pub(crate) warnings: u8,
 }
 
 /// The texts as the server sent them, unchecked.
@@ -234,12 +235,6 @@ impl PromptTexts {
 
     pub(crate) fn warn(&mut self, warning: PromptWarning) {
         self.warnings |= warning.bit();
-    }
-
-    /// The warnings in their stored form, one bit each.
-    #[cfg(feature = "serde")]
-    pub(crate) fn warnings(&self) -> u8 {
-        self.warnings
     }
 
     #[cfg(feature = "serde")]

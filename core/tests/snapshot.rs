@@ -232,3 +232,37 @@ fn resuming_at_the_end_of_time_does_not_spin() {
     assert!(matches!(run.failure(), Failure::Expired(_)));
     assert!(matches!(run.machine.next_action(Timestamp::MAX), Action::Ended));
 }
+
+// Stored without what it has shown: a person sees the code once.
+#[test]
+fn a_flow_that_shows_its_code_once_is_stored_and_resumed_without_it() {
+    let mut run = Run::of(DeviceFlow::new(builder().build().unwrap(), [7; 32]).show_once());
+    run.go();
+    run.answer(200, &device_answer(json!({ "verification_uri_complete": "https://as/x?c=1", "message": "hello" })));
+    // Not shown yet.
+    let before = stored(&run.machine, 0);
+    assert!(run.machine.prompt().is_some() && before["v1"]["user_code"] == "WDJB-MJHT");
+    let Action::ShowCode(prompt) = run.machine.next_action(Timestamp::ZERO) else { panic!() };
+    assert_eq!((prompt.user_code(), prompt.message(), run.machine.prompt()), ("WDJB-MJHT", Some("hello"), None));
+
+    let Action::Wait { until: due, .. } = run.machine.next_action(Timestamp::ZERO) else { panic!() };
+    let value = stored(&run.machine, due.as_millis() - 4_000);
+    for name in ["user_code", "verification_uri", "verification_uri_complete", "message"] {
+        assert!(value["v1"].get(name).is_none_or(Value::is_null), "{value}");
+    }
+    let mut later = resumed(value.clone(), Duration::from_secs(2), 9).unwrap();
+    let Action::Wait { until, .. } = later.machine.next_action(Timestamp::from_millis(9)) else { panic!() };
+    assert_eq!(until.as_millis(), 9 + 2_000);
+
+    // Half a prompt is damage.
+    for (name, text) in [
+        ("user_code", "WDJB-MJHT"),
+        ("verification_uri", "https://as/x"),
+        ("message", "hello"),
+        ("verification_uri_complete", "https://as/x"),
+    ] {
+        let mut damaged = value.clone();
+        damaged["v1"][name] = json!(text);
+        assert_eq!(resumed(damaged, Duration::ZERO, 0).err(), Some(SnapshotError::Damaged("prompt")), "{name}");
+    }
+}

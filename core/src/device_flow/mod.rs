@@ -1,5 +1,7 @@
 //! Owns the device flow (RFC 8628): its states, and the only code that changes them.
 
+mod grant;
+mod kept;
 mod schedule;
 #[cfg(feature = "serde")]
 mod snapshot;
@@ -12,19 +14,20 @@ use crate::message::answer::{Answer, Meaning};
 use crate::message::device_authorization::DeviceAuthorization;
 use crate::message::form::encode;
 use crate::message::json::Object;
-use crate::message::oauth_error::{Consequence, ErrorCode, interval_hint};
-use crate::prompt::PromptTexts;
+use crate::message::oauth_error::Consequence;
 use crate::retry::Retry;
 use crate::{
-    Action, Cause, Client, ConfigError, Endpoint, Expired, Failure, LastError, Machine, Misuse, OAuthError, Outgoing,
-    Prompt, ProtocolError, ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail,
-    TransportError, TransportErrorKind,
+    Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, Outgoing, Prompt, ProtocolError,
+    ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail, TransportError,
+    TransportErrorKind,
 };
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use core::fmt;
 use core::time::Duration;
+use grant::{Grant, Outcome};
+use kept::Kept;
 use schedule::Schedule;
 use sha2::{Digest as _, Sha256};
 
@@ -51,7 +54,7 @@ use sha2::{Digest as _, Sha256};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A waiting flow is 64 bytes, one block of at most 96 and its texts; a poll costs one allocation. Keep it in any
+/// A waiting flow is 96 bytes and one block of memory with its texts; a poll costs one allocation. Keep it in any
 /// collection or, with the feature `serde`, store it as a `Snapshot` and resume it elsewhere. It cannot be cloned,
 /// because two copies would poll twice as often.
 ///
@@ -73,14 +76,10 @@ enum State {
     Opening(Box<Opening>),
     /// The device authorization request is in flight.
     Requesting(Box<Opening>),
-    /// There is a code that was not shown to the person.
-    Showing(Box<Grant>),
-    /// The next poll is not due.
-    Waiting(Box<Grant>),
-    /// A poll is in flight.
-    Polling(Box<Grant>),
+    /// There is a code.
+    Granted(Phase, Grant),
     /// The outcome was not handed out.
-    Finished(Box<Result<TokenResponse, Failure>>),
+    Finished(Outcome),
     /// The outcome was handed out.
     Ended,
 }
@@ -92,20 +91,19 @@ struct Opening {
     /// A JSON object; may be empty.
     claims: Box<str>,
     jitter: u64,
+    show_once: bool,
 }
 
-/// What a flow holds while a code lives.
-struct Grant {
-    schedule: Schedule,
-    texts: PromptTexts,
-    /// The device code, form-encoded, with the PKCE verifier behind it when there is one: the end of every poll's body.
-    tail: Secret,
+/// What a flow does while a code lives. Beside the grant, so that a poll moves nothing but this.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// The code was not shown to the person.
+    Showing,
+    /// The next poll is not due.
+    Waiting,
+    /// A poll is in flight.
+    Polling,
 }
-
-/// How many pages in a row may come instead of JSON, as from a captive portal or a firewall.
-const PAGES_TOLERATED: u8 = 3;
-/// How many empty objects may come in a row.
-const EMPTY_OBJECTS_TOLERATED: u8 = 1;
 
 impl DeviceFlow {
     /// A new sign-in. Start one only when a person asked for it (RFC 8628 §3.1).
@@ -120,12 +118,12 @@ impl DeviceFlow {
         // Hashed separately, so that the timing of polls reveals nothing about the verifier.
         let digest = Sha256::new().chain_update(b"jitter").chain_update(entropy).finalize();
         let jitter = digest.iter().take(8).fold(0, |seed: u64, byte| seed << 8 | u64::from(*byte));
-        let opening = Opening { retry: Retry::new(), verifier, claims: client.claims(""), jitter };
+        let opening = Opening { retry: Retry::new(), verifier, claims: client.claims(""), jitter, show_once: false };
         Self::at(client, Timestamp::ZERO, State::Opening(Box::new(opening)))
     }
 
     /// Requests these claims (OpenID Connect Core §5.5), such as the claims challenge of an API or of an
-    /// [error](OAuthError::claims). An empty text or object requests nothing. Call it before the first action.
+    /// [error](crate::OAuthError::claims). An empty text or object requests nothing. Call it before the first action.
     ///
     /// # Errors
     /// [`ConfigError::Claims`] when it is not a JSON object.
@@ -153,17 +151,28 @@ impl DeviceFlow {
         &self.trail
     }
 
-    /// What to show while a code lives: the same as in [`Action::ShowCode`].
+    /// What to show while a code lives: the same as in [`Action::ShowCode`]. `None` when it was to be shown
+    /// [once](Self::show_once), and was.
     #[must_use]
     pub fn prompt(&self) -> Option<Prompt> {
-        self.grant().map(Grant::prompt)
+        self.grant()?.prompt()
+    }
+
+    /// Keeps the prompt no longer than until [`Action::ShowCode`] hands it out, for a program that has thousands of flows
+    /// and keeps what it shows: then a waiting flow holds its device code alone, and a later snapshot of it shows no code
+    /// when it is resumed.
+    #[must_use]
+    pub fn show_once(mut self) -> Self {
+        match &mut self.state {
+            State::Opening(opening) | State::Requesting(opening) => opening.show_once = true,
+            State::Granted(Phase::Showing, grant) => grant.kept.show_once(),
+            State::Granted(..) | State::Finished(_) | State::Ended => {}
+        }
+        self
     }
 
     fn grant(&self) -> Option<&Grant> {
-        match &self.state {
-            State::Showing(grant) | State::Waiting(grant) | State::Polling(grant) => Some(grant),
-            State::Opening(_) | State::Requesting(_) | State::Finished(_) | State::Ended => None,
-        }
+        if let State::Granted(_, grant) = &self.state { Some(grant) } else { None }
     }
 
     fn send(&mut self, request: Request) -> Action<TokenResponse> {
@@ -181,8 +190,8 @@ impl DeviceFlow {
             Meaning::Object => {
                 let read = DeviceAuthorization::read(&object, self.client.strict(), self.client.allow_http_loopback());
                 return match read {
-                    Ok(answer) => self.granted(&opening, answer, now),
-                    Err(fault) => broken(Endpoint::DeviceAuthorization, fault),
+                    Ok(answer) => granted(&opening, answer, now),
+                    Err(fault) => broken(fault),
                 };
             }
             Meaning::Error(error) => {
@@ -193,111 +202,21 @@ impl DeviceFlow {
                 }
                 (Cause::Status(response.status()), State::failed(failure))
             }
-            Meaning::Unavailable(status) => {
-                (Cause::Status(status), broken(Endpoint::DeviceAuthorization, ProtocolFault::Unavailable(status)))
-            }
-            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => return broken(Endpoint::DeviceAuthorization, fault),
+            Meaning::Unavailable(status) => (Cause::Status(status), broken(ProtocolFault::Unavailable(status))),
+            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => return broken(fault),
         };
         if opening.retry.again(cause, retry_after, now) { State::Opening(opening) } else { given_up }
     }
 
-    fn granted(&self, opening: &Opening, answer: DeviceAuthorization<'_>, now: Timestamp) -> State {
-        // Exposed because RFC 7636 §4.5 sends it with each token request. base64url needs no encoding.
-        let verifier = opening.verifier.as_ref().map_or("", Secret::expose);
-        let joint = if verifier.is_empty() { "" } else { "&code_verifier=" };
-        let claims = if opening.claims.is_empty() { "" } else { "&claims=" };
-        let tail = [&*encode(&answer.device_code), joint, verifier, claims, &*encode(&opening.claims)];
-        let tail = Secret::from(tail.concat());
-        let schedule = Schedule::start(now, answer.interval, answer.lifetime, opening.jitter);
-        self.if_poll_left(Grant { schedule, texts: answer.texts, tail }, State::Showing)
-    }
-
-    fn token_answered(&mut self, mut grant: Box<Grant>, response: &Response<'_>, now: Timestamp) -> State {
-        let mut object = Object::default();
-        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
-        match meaning {
-            Meaning::Object if object.is_empty() => {
-                let fault = ProtocolFault::Missing("access_token");
-                self.page(grant, EMPTY_OBJECTS_TOLERATED, fault, response.status(), retry_after, now)
-            }
-            Meaning::Object => match TokenResponse::read(&object, self.client.scope(), &self.client) {
-                Ok(token) => State::Finished(Box::new(Ok(token))),
-                Err(fault) => broken(Endpoint::Token, fault),
-            },
-            Meaning::Error(error) => self.refused(grant, &error, &object, retry_after, now),
-            Meaning::Unavailable(status) => {
-                self.setback(&mut grant, Cause::Status(status), "", retry_after, now);
-                self.waiting(grant)
-            }
-            Meaning::NotJson(fault, status) => self.page(grant, PAGES_TOLERATED, fault, status, retry_after, now),
-            Meaning::Broken(fault) => broken(Endpoint::Token, fault),
+    /// After something happened to the grant. Ends when it is over, or when no poll fits before the deadline, so that nobody
+    /// waits for nothing.
+    #[inline]
+    fn settle(&mut self, over: Option<Outcome>) {
+        if let Some(outcome) = over {
+            self.state = State::Finished(outcome);
+        } else if self.grant().is_some_and(|grant| !grant.schedule.has_poll_left()) {
+            self.state = State::failed(grant::expired(&self.trail, None));
         }
-    }
-
-    fn refused(
-        &mut self,
-        mut grant: Box<Grant>,
-        error: &ErrorCode<'_>,
-        object: &Object<'_>,
-        retry_after: Duration,
-        now: Timestamp,
-    ) -> State {
-        match error.consequence() {
-            Consequence::Pending => {
-                grant.schedule.pending(now, retry_after);
-                self.trail.drift_suspected = false;
-                self.waiting(grant)
-            }
-            Consequence::SlowDown => {
-                self.trail.slow_downs = self.trail.slow_downs.saturating_add(1);
-                grant.schedule.slow_down(now, interval_hint(object), retry_after);
-                self.trail.drift_suspected |= grant.schedule.drift_suspected();
-                self.waiting(grant)
-            }
-            Consequence::Denied => State::failed(Failure::Denied(error.in_full(object))),
-            Consequence::Expired => self.expired(Some(error.in_full(object))),
-            // Some servers say that a code has expired once or for some seconds, and then no longer know it (Keycloak,
-            // Auth0).
-            Consequence::UnknownCode if grant.schedule.is_over(now) => self.expired(Some(error.in_full(object))),
-            Consequence::UnknownCode | Consequence::Stop => State::failed(Failure::Rejected(error.in_full(object))),
-        }
-    }
-
-    /// Something other than the authorization server may have answered: poll again, a few times.
-    fn page(
-        &mut self,
-        mut grant: Box<Grant>,
-        tolerated: u8,
-        fault: ProtocolFault,
-        status: u16,
-        retry_after: Duration,
-        now: Timestamp,
-    ) -> State {
-        if !grant.schedule.tolerates_page(tolerated) {
-            return broken(Endpoint::Token, fault);
-        }
-        self.setback(&mut grant, Cause::Page(status), fault.excerpt(), retry_after, now);
-        self.waiting(grant)
-    }
-
-    fn setback(&mut self, grant: &mut Grant, cause: Cause, detail: &str, retry_after: Duration, now: Timestamp) {
-        self.trail.failures = self.trail.failures.saturating_add(1);
-        self.trail.last_error = Some(Box::new(LastError { cause, detail: Box::from(detail) }));
-        grant.schedule.setback(now, cause, retry_after);
-    }
-
-    /// Enters `state`, or expires when no poll fits before the deadline, so that nobody waits for nothing.
-    fn if_poll_left(&self, grant: impl Into<Box<Grant>>, state: fn(Box<Grant>) -> State) -> State {
-        let grant = grant.into();
-        if grant.schedule.has_poll_left() { state(grant) } else { self.expired(None) }
-    }
-
-    fn waiting(&self, grant: Box<Grant>) -> State {
-        self.if_poll_left(grant, State::Waiting)
-    }
-
-    fn expired(&self, error: Option<OAuthError>) -> State {
-        State::failed(Failure::Expired(Expired { trail: self.trail.clone(), error }))
     }
 }
 
@@ -307,14 +226,22 @@ impl State {
     }
 }
 
-fn broken(endpoint: Endpoint, fault: ProtocolFault) -> State {
-    State::failed(Failure::Protocol(ProtocolError { endpoint, fault }))
+fn granted(opening: &Opening, answer: DeviceAuthorization<'_>, now: Timestamp) -> State {
+    // Exposed because RFC 7636 §4.5 sends it with each token request. base64url needs no encoding.
+    let verifier = opening.verifier.as_ref().map_or("", Secret::expose);
+    let joint = if verifier.is_empty() { "" } else { "&code_verifier=" };
+    let claims = if opening.claims.is_empty() { "" } else { "&claims=" };
+    let tail = [&*encode(&answer.device_code), joint, verifier, claims, &*encode(&opening.claims)];
+    let mut kept = Kept::new(Some(&answer.texts), &tail.map(str::as_bytes));
+    if opening.show_once {
+        kept.show_once();
+    }
+    let schedule = Schedule::start(now, answer.interval, answer.lifetime, opening.jitter);
+    State::Granted(Phase::Showing, Grant { schedule, kept })
 }
 
-impl Grant {
-    fn prompt(&self) -> Prompt {
-        Prompt::new(self.texts.clone(), self.schedule.interval(), self.schedule.deadline())
-    }
+fn broken(fault: ProtocolFault) -> State {
+    State::failed(Failure::Protocol(ProtocolError { endpoint: Endpoint::DeviceAuthorization, fault }))
 }
 
 impl Machine for DeviceFlow {
@@ -322,10 +249,9 @@ impl Machine for DeviceFlow {
 
     fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
         let now = self.now.advance(now);
-        match self.take() {
+        match &mut self.state {
             State::Opening(opening) => {
                 if let Some((until, reason)) = opening.retry.wait(now) {
-                    self.state = State::Opening(opening);
                     return Action::Wait { until, reason };
                 }
                 let request = self.client.device_request(|form| {
@@ -337,51 +263,59 @@ impl Machine for DeviceFlow {
                     }
                     form.push("claims", &opening.claims);
                 });
-                self.state = State::Requesting(opening);
+                if let State::Opening(opening) = self.take() {
+                    self.state = State::Requesting(opening);
+                }
                 self.send(request)
             }
-            State::Showing(grant) | State::Waiting(grant) if grant.schedule.is_over(now) => {
-                self.state = self.expired(None);
-                drop(grant);
-                self.next_action(now)
-            }
-            State::Showing(grant) => {
-                let prompt = grant.prompt();
-                self.state = State::Waiting(grant);
-                Action::ShowCode(prompt)
-            }
-            State::Waiting(grant) => {
-                if let Some((until, reason)) = grant.schedule.wait_before_poll(now) {
-                    self.state = State::Waiting(grant);
+            State::Granted(phase @ (Phase::Showing | Phase::Waiting), grant) => {
+                if let (Phase::Waiting, Some((until, reason))) = (*phase, grant.schedule.wait_before_poll(now)) {
                     return Action::Wait { until, reason };
                 }
+                if grant.schedule.is_over(now) {
+                    self.state = State::failed(grant::expired(&self.trail, None));
+                    return self.next_action(now);
+                }
+                if let Phase::Showing = phase {
+                    *phase = Phase::Waiting;
+                    let prompt = grant.prompt();
+                    grant.kept.shown();
+                    return prompt.map_or_else(|| self.next_action(now), Action::ShowCode);
+                }
+                *phase = Phase::Polling;
                 self.trail.polls = self.trail.polls.saturating_add(1);
-                // Exposed because the device code is what a poll is about (RFC 8628 §3.4); the body is wiped when
-                // dropped.
-                let request = self.client.poll_request(grant.tail.expose().as_bytes());
-                self.state = State::Polling(grant);
+                let request = self.client.poll_request(grant.kept.tail());
                 self.send(request)
             }
-            busy @ (State::Requesting(_) | State::Polling(_)) => {
-                self.state = busy;
-                Action::AwaitResponse
+            State::Requesting(_) | State::Granted(Phase::Polling, _) => Action::AwaitResponse,
+            State::Finished(_) | State::Ended => {
+                if let State::Finished(outcome) = self.take() {
+                    Action::Done(*outcome)
+                } else {
+                    Action::Ended
+                }
             }
-            State::Finished(outcome) => Action::Done(*outcome),
-            State::Ended => Action::Ended,
         }
     }
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
         self.outstanding.redeem_with(ticket, &response)?;
         let now = self.now.advance(now);
-        self.state = match self.take() {
-            State::Requesting(opening) => self.device_answered(opening, &response, now),
-            State::Polling(grant) => self.token_answered(grant, &response, now),
-            // Cancelled meanwhile: the answer is dropped.
-            idle @ (State::Opening(_) | State::Showing(_) | State::Waiting(_) | State::Finished(_) | State::Ended) => {
-                idle
+        match &mut self.state {
+            State::Granted(phase @ Phase::Polling, grant) => {
+                *phase = Phase::Waiting;
+                let over = grant.answered(&self.client, &mut self.trail, &response, now);
+                self.settle(over);
             }
-        };
+            State::Requesting(_) => {
+                if let State::Requesting(opening) = self.take() {
+                    self.state = self.device_answered(opening, &response, now);
+                    self.settle(None);
+                }
+            }
+            // Cancelled meanwhile: the answer is dropped.
+            State::Opening(_) | State::Granted(..) | State::Finished(_) | State::Ended => {}
+        }
         Ok(())
     }
 
@@ -390,23 +324,25 @@ impl Machine for DeviceFlow {
         let now = self.now.advance(now);
         let cause = Cause::Transport(error.kind());
         let untrusted = error.kind() == TransportErrorKind::UntrustedCertificate;
-        self.state = match self.take() {
-            State::Requesting(_) | State::Polling(_) if untrusted => State::failed(Failure::Transport(error)),
-            State::Requesting(mut opening) => {
-                if opening.retry.again(cause, Duration::ZERO, now) {
-                    State::Opening(opening)
-                } else {
-                    State::failed(Failure::Transport(error))
+        match &mut self.state {
+            State::Requesting(_) | State::Granted(Phase::Polling, _) if untrusted => {
+                self.state = State::failed(Failure::Transport(error));
+            }
+            State::Granted(phase @ Phase::Polling, grant) => {
+                *phase = Phase::Waiting;
+                grant.setback(&mut self.trail, cause, error.detail(), Duration::ZERO, now);
+                self.settle(None);
+            }
+            State::Requesting(_) => {
+                if let State::Requesting(mut opening) = self.take() {
+                    self.state = match opening.retry.again(cause, Duration::ZERO, now) {
+                        true => State::Opening(opening),
+                        false => State::failed(Failure::Transport(error)),
+                    };
                 }
             }
-            State::Polling(mut grant) => {
-                self.setback(&mut grant, cause, error.detail(), Duration::ZERO, now);
-                self.waiting(grant)
-            }
-            idle @ (State::Opening(_) | State::Showing(_) | State::Waiting(_) | State::Finished(_) | State::Ended) => {
-                idle
-            }
-        };
+            State::Opening(_) | State::Granted(..) | State::Finished(_) | State::Ended => {}
+        }
         Ok(())
     }
 
@@ -422,9 +358,9 @@ impl fmt::Debug for DeviceFlow {
         let state = match &self.state {
             State::Opening(_) => "Opening",
             State::Requesting(_) => "Requesting",
-            State::Showing(_) => "Showing",
-            State::Waiting(_) => "Waiting",
-            State::Polling(_) => "Polling",
+            State::Granted(Phase::Showing, _) => "Showing",
+            State::Granted(Phase::Waiting, _) => "Waiting",
+            State::Granted(Phase::Polling, _) => "Polling",
             State::Finished(_) => "Finished",
             State::Ended => "Ended",
         };

@@ -10,30 +10,40 @@ const BACKOFF_CAP: u64 = 60_000;
 /// How long before the deadline the last poll comes when a longer wait would lose it (rule 6).
 const LAST_POLL: u64 = 1_000;
 
-/// When to poll for one code.
+/// When to poll for one code. In few bytes: there may be a million of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
-    deadline: Timestamp,
     due: Timestamp,
-    jitter: u64,
+    /// How long the code lives after `due`, in milliseconds; 0 when it has expired by then.
+    left: u32,
     /// In seconds; it never falls.
     interval: u32,
-    reason: WaitReason,
+    jitter: u64,
+    why: Why,
     /// Each in a row.
     failures: u16,
     slow_downs: u8,
     pages: u8,
 }
 
+/// Why a flow waits: a [`WaitReason`] without the numbers that are in the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    Interval,
+    SlowDown,
+    Backoff(Cause),
+    RetryAfter,
+}
+
 impl Schedule {
     /// For a code that arrived now. The first poll comes one interval later (rule 1).
     pub(super) fn start(now: Timestamp, interval: u32, lifetime: u32, jitter: u64) -> Self {
         let mut schedule = Self {
-            deadline: now.plus_millis(millis(lifetime)),
             due: now,
-            jitter,
+            left: until(now, now.plus_millis(millis(lifetime))),
             interval,
-            reason: WaitReason::Interval,
+            jitter,
+            why: Why::Interval,
             failures: 0,
             slow_downs: 0,
             pages: 0,
@@ -46,21 +56,28 @@ impl Schedule {
         self.interval
     }
 
+    /// When the code expires, while a poll is left.
     pub(super) fn deadline(&self) -> Timestamp {
-        self.deadline
+        self.due.plus_millis(self.left.into())
     }
 
     /// No request at or after the deadline (rule 8).
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        now >= self.deadline
+        now >= self.deadline()
     }
 
     pub(super) fn has_poll_left(&self) -> bool {
-        self.due < self.deadline
+        self.left > 0
     }
 
     pub(super) fn wait_before_poll(&self, now: Timestamp) -> Option<(Timestamp, WaitReason)> {
-        (now < self.due).then_some((self.due, self.reason))
+        let reason = || match self.why {
+            Why::Interval => WaitReason::Interval,
+            Why::SlowDown => WaitReason::SlowDown { interval: self.interval },
+            Why::Backoff(cause) => WaitReason::Backoff { cause, attempt: self.failures.into() },
+            Why::RetryAfter => WaitReason::RetryAfter,
+        };
+        (now < self.due).then(|| (self.due, reason()))
     }
 
     /// A real answer: the back-off ends, the interval stays (rule 5).
@@ -84,8 +101,8 @@ impl Schedule {
             self.pages = 0;
         }
         self.pace(now, retry_after);
-        if self.reason != WaitReason::RetryAfter {
-            self.reason = WaitReason::Backoff { cause, attempt: u32::from(self.failures) };
+        if self.why != Why::RetryAfter {
+            self.why = Why::Backoff(cause);
         }
     }
 
@@ -102,7 +119,7 @@ impl Schedule {
 
     /// Sets when the next poll is due, counted from the arrival of the answer (rule 2). All in milliseconds.
     fn pace(&mut self, now: Timestamp, retry_after: Duration) {
-        let interval = millis(self.interval);
+        let (interval, deadline) = (millis(self.interval), self.deadline());
         // Rule 13: a clock that runs fast never satisfies a server that grows its own interval with every slow_down.
         let margin = match self.slow_downs {
             0 | 1 => 0,
@@ -115,19 +132,19 @@ impl Schedule {
             let doubled = interval.saturating_mul(1_u64.checked_shl(self.failures.into()).unwrap_or(u64::MAX));
             wait = wait.max(doubled.min(BACKOFF_CAP.max(interval.saturating_mul(2))));
         }
-        self.reason =
-            if self.slow_downs > 0 { WaitReason::SlowDown { interval: self.interval } } else { WaitReason::Interval };
+        self.why = if self.slow_downs > 0 { Why::SlowDown } else { Why::Interval };
         // Rule 6: `Retry-After` only lengthens.
         if !retry_after.is_zero() {
             let asked = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             if asked > wait {
-                (wait, self.reason) = (asked, WaitReason::RetryAfter);
+                (wait, self.why) = (asked, Why::RetryAfter);
             }
         }
         // Rule 12: up to a tenth of the interval more, so that many devices spread.
         let wanted = now.plus_millis(wait.saturating_add(self.next_jitter(interval / 10)));
         // Rule 6: nothing but the interval itself may cost the last legal poll.
-        self.due = wanted.min(self.deadline.minus_millis(LAST_POLL)).max(now.plus_millis(interval));
+        self.due = wanted.min(deadline.minus_millis(LAST_POLL)).max(now.plus_millis(interval));
+        self.left = until(self.due, deadline);
     }
 
     /// A number from 0 to `most` by SplitMix64: one addition and two multiplications, and a different series for every
@@ -144,7 +161,7 @@ impl Schedule {
     #[cfg(feature = "serde")]
     pub(super) fn to_stored(self, now: Timestamp) -> StoredSchedule {
         StoredSchedule {
-            expires_in_ms: self.deadline.saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
+            expires_in_ms: self.deadline().saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
             poll_in_ms: self.due.saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
             interval: self.interval,
             jitter: self.jitter,
@@ -157,13 +174,14 @@ impl Schedule {
     /// An `away` that is too short makes the next poll later, never sooner.
     #[cfg(feature = "serde")]
     pub(super) fn from_stored(stored: &StoredSchedule, away: Duration, now: Timestamp) -> Self {
-        let left = |millis| now.saturating_add(Duration::from_millis(millis).saturating_sub(away));
+        let at = |millis| now.saturating_add(Duration::from_millis(millis).saturating_sub(away));
+        let due = at(stored.poll_in_ms);
         Self {
-            deadline: left(stored.expires_in_ms),
-            due: left(stored.poll_in_ms),
-            jitter: stored.jitter,
+            due,
+            left: until(due, at(stored.expires_in_ms)),
             interval: stored.interval,
-            reason: WaitReason::Interval,
+            jitter: stored.jitter,
+            why: Why::Interval,
             failures: stored.failures_in_row,
             slow_downs: stored.slow_downs_in_row,
             pages: stored.pages_in_row,
@@ -183,6 +201,11 @@ pub(super) struct StoredSchedule {
     pub(super) failures_in_row: u16,
     pub(super) slow_downs_in_row: u8,
     pub(super) pages_in_row: u8,
+}
+
+/// From `due` to `deadline` in milliseconds; 0 when that is earlier. No code lives for more than a day.
+fn until(due: Timestamp, deadline: Timestamp) -> u32 {
+    u32::try_from(deadline.as_millis().saturating_sub(due.as_millis())).unwrap_or(u32::MAX)
 }
 
 fn millis(seconds: u32) -> u64 {

@@ -1,9 +1,12 @@
 //! Owns the stored form of a flow: versioned, in durations, checked when it is loaded.
 
+use super::grant::Grant;
+use super::kept::Kept;
 use super::schedule::{Schedule, StoredSchedule};
-use super::{DeviceFlow, Grant, State};
+use super::{DeviceFlow, Phase, State};
+use crate::error::Trouble;
 use crate::prompt::{PromptTexts, RawPrompt};
-use crate::{Cause, Client, Secret, Timestamp, Trail, TransportErrorKind};
+use crate::{Cause, Client, Prompt, Secret, Timestamp, TransportErrorKind};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
@@ -32,8 +35,11 @@ struct V1 {
     token_endpoint: String,
     #[serde(with = "exposed")]
     tail: Secret,
-    user_code: String,
-    verification_uri: String,
+    /// `None` like the next three, when the flow has forgotten what it has shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user_code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verification_uri: Option<String>,
     verification_uri_complete: Option<String>,
     message: Option<String>,
     warnings: u8,
@@ -80,24 +86,26 @@ impl DeviceFlow {
     pub fn snapshot(&self, now: Timestamp) -> Option<Snapshot> {
         let grant = self.grant()?;
         let now = self.now.max(now);
-        let (mut schedule, mut failures) = (grant.schedule, self.trail.failures);
-        if matches!(self.state, State::Polling(_)) {
+        let (mut schedule, mut failures) = (grant.schedule, self.trail.failures());
+        if matches!(self.state, State::Granted(Phase::Polling, _)) {
             schedule.setback(now, Cause::Transport(TransportErrorKind::Abandoned), Duration::ZERO);
             failures = failures.saturating_add(1);
         }
         let prompt = grant.prompt();
+        let shown = |text: fn(&Prompt) -> Option<&str>| prompt.as_ref().and_then(text).map(String::from);
         Some(Snapshot(Stored::V1(Box::new(V1 {
             client_id: self.client.client_id().to_string(),
             token_endpoint: self.client.token_endpoint().to_string(),
-            tail: grant.tail.clone(),
-            user_code: prompt.user_code().to_string(),
-            verification_uri: prompt.verification_uri().to_string(),
-            verification_uri_complete: prompt.verification_uri_complete().map(String::from),
-            message: prompt.message().map(String::from),
-            warnings: grant.texts.warnings(),
+            // Encoded, so that it is text.
+            tail: Secret::from(core::str::from_utf8(grant.kept.tail()).unwrap_or_default()),
+            user_code: shown(|prompt| Some(prompt.user_code())),
+            verification_uri: shown(|prompt| Some(prompt.verification_uri())),
+            verification_uri_complete: shown(Prompt::verification_uri_complete),
+            message: shown(Prompt::message),
+            warnings: grant.kept.prompt().map_or(0, |texts| texts.warnings),
             schedule: schedule.to_stored(now),
-            polls: self.trail.polls,
-            slow_downs: self.trail.slow_downs,
+            polls: self.trail.polls(),
+            slow_downs: self.trail.slow_downs(),
             failures,
         }))))
     }
@@ -129,30 +137,44 @@ impl DeviceFlow {
         if stored.schedule.interval == 0 || stored.schedule.expires_in_ms > DAY_MS {
             return Err(SnapshotError::Damaged("times"));
         }
-        let raw = RawPrompt {
-            user_code: &stored.user_code,
-            verification_uri: &stored.verification_uri,
-            other_verification_uri: None,
-            verification_uri_complete: stored.verification_uri_complete.as_deref(),
-            message: stored.message.as_deref(),
-        };
-        let texts = PromptTexts::check(raw, client.allow_http_loopback());
-        let mut texts = texts.map_err(|_| SnapshotError::Damaged("prompt"))?;
-        texts.restore_warnings(stored.warnings);
+        let texts = stored.texts(client.allow_http_loopback())?;
+        let phase = if texts.is_some() { Phase::Showing } else { Phase::Waiting };
         let schedule = Schedule::from_stored(&stored.schedule, away, now);
-        let trail = Trail {
-            polls: stored.polls,
-            slow_downs: stored.slow_downs,
-            failures: stored.failures,
-            drift_suspected: schedule.drift_suspected(),
-            last_error: None,
-        };
-        let grant = Grant { schedule, texts, tail: stored.tail };
-        let mut flow = Self::at(client, now, State::Ended);
-        flow.trail = trail;
+        let grant = Grant { schedule, kept: Kept::new(texts.as_ref(), &[tail.as_bytes()]) };
+        let mut flow = Self::at(client, now, State::Granted(phase, grant));
+        flow.trail.polls = stored.polls;
+        if stored.slow_downs > 0 || stored.failures > 0 || schedule.drift_suspected() {
+            *flow.trail.trouble() = Trouble {
+                slow_downs: stored.slow_downs,
+                failures: stored.failures,
+                drift_suspected: schedule.drift_suspected(),
+                last_error: None,
+            };
+        }
         // A poll that was in flight counts as failed, and may have been the last one before the deadline.
-        flow.state = flow.if_poll_left(grant, State::Showing);
+        flow.settle(None);
         Ok(flow)
+    }
+}
+
+impl V1 {
+    /// The texts of the prompt, checked again; `None` when the flow had forgotten them.
+    fn texts(&self, allow_http_loopback: bool) -> Result<Option<PromptTexts>, SnapshotError> {
+        let (user_code, verification_uri) = match (&self.user_code, &self.verification_uri) {
+            (Some(code), Some(uri)) => (code, uri),
+            (None, None) if self.verification_uri_complete.is_none() && self.message.is_none() => return Ok(None),
+            _ => return Err(SnapshotError::Damaged("prompt")),
+        };
+        let raw = RawPrompt {
+            user_code,
+            verification_uri,
+            other_verification_uri: None,
+            verification_uri_complete: self.verification_uri_complete.as_deref(),
+            message: self.message.as_deref(),
+        };
+        let mut texts = PromptTexts::check(raw, allow_http_loopback).map_err(|_| SnapshotError::Damaged("prompt"))?;
+        texts.restore_warnings(self.warnings);
+        Ok(Some(texts))
     }
 }
 
