@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all=(cache client_info device_authorization discovery headers id_token once operations prompt sign_in snapshot token)
+all=(cache client_info device_authorization discovery fleet headers id_token once operations prompt sign_in snapshot token)
 
 # On stable Rust. Without a sanitizer: the workspace has no unsafe code, and runs are several times as fast. Without
 # optimisation across crates: it takes minutes for each target.

@@ -34,6 +34,8 @@
 //! | [`Revocation`] | the end of a token | RFC 7009 |
 //! | [`SignIn`] | a usable token: from a [`TokenCache`], else by a refresh, else by the device flow | all of these |
 //!
+//! [`Fleet`] drives many of them as one.
+//!
 //! # The contract
 //!
 //! A driver asks [`Machine::next_action`] what to do and does it:
@@ -74,6 +76,7 @@ mod device_flow;
 mod discovery;
 mod driver;
 mod error;
+mod fleet;
 mod machine;
 mod message;
 mod prompt;
@@ -96,6 +99,7 @@ pub use device_flow::{Snapshot, SnapshotError};
 pub use discovery::{Discovery, DiscoveryBuilder};
 pub use driver::{Event, Stopped};
 pub use error::{Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, SignInReason, Trail};
+pub use fleet::{Fleet, FleetAction, FleetMisuse, FleetTicket};
 pub use machine::{
     Action, Cause, Machine, Method, Misuse, Outgoing, Request, Response, Ticket, TransportError, TransportErrorKind,
     WaitReason,

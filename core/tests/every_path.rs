@@ -8,6 +8,7 @@
 
 use device_flow_core::TransportErrorKind::{Timeout, UntrustedCertificate};
 use device_flow_testkit::choices::{Choose, every_path};
+use device_flow_testkit::fleet_world;
 use device_flow_testkit::server::Number::{self, Absent, Whole};
 use device_flow_testkit::server::{Reply, Turn};
 use device_flow_testkit::world::{Intervention, Menu, Wake, play};
@@ -263,4 +264,61 @@ fn the_law_holds_on_every_path_of_small_worlds() {
     }
     println!("{paths:>10} paths in all");
     assert!(paths >= least, "{paths} paths, where {least} were to be walked");
+}
+
+/// Few kinds of answers, whose latencies let them overtake each other.
+const FLEET: Menu = Menu {
+    starts: &[1_000],
+    device: |choose| {
+        let usual = code(Whole(5), 12);
+        from(choose, &[usual, usual.latency(7_000), Turn::new(Reply::Fault(Timeout)).latency(4_996)])
+    },
+    poll: |choose| {
+        let slow_down = Turn::new(Reply::SlowDown(Absent)).latency(3);
+        from(choose, &[Turn::new(Reply::Token), Turn::new(Reply::Pending).latency(5_500), slow_down])
+    },
+    wakes: &[],
+    interventions: &[],
+    max_interventions: 0,
+};
+
+/// Chooses freely so often, then always the first.
+struct AtFirst<'a, C> {
+    choices: &'a mut C,
+    left: usize,
+}
+
+impl<C: Choose> Choose for AtFirst<'_, C> {
+    fn pick(&mut self, of: usize) -> usize {
+        if of == 1 || self.left == 0 {
+            return 0;
+        }
+        self.left -= 1;
+        self.choices.pick(of)
+    }
+}
+
+#[test]
+fn the_law_holds_on_every_path_of_fleets_of_two() {
+    let level = std::env::var("DEVICE_FLOW_PATHS").unwrap_or_default();
+    let (mut paths, mut most) = (0, 0);
+    for in_flight in [1, 2] {
+        let size = fleet_world::Size {
+            sign_ins: 2,
+            in_flight,
+            interventions: &[
+                fleet_world::Intervention::None,
+                fleet_world::Intervention::Start,
+                fleet_world::Intervention::Cancel,
+                fleet_world::Intervention::Restart(3_000),
+            ],
+            max_interventions: 2,
+        };
+        paths += every_path(|choices| {
+            let mut choices = AtFirst { choices, left: if level == "million" || level == "all" { 8 } else { 6 } };
+            most = most.max(fleet_world::play(&mut choices, &FLEET, &size));
+        });
+    }
+    println!("{paths} paths of fleets of two");
+    assert!(paths > 4_000 && most == 2, "{paths}");
 }

@@ -11,6 +11,7 @@ mod clocks;
 mod device_authorization;
 mod discovery;
 mod error_text;
+mod fleet;
 mod machine;
 mod msal;
 mod oauth_error;

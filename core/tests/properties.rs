@@ -3,7 +3,8 @@
 //! A failure is shrunk to the fewest and simplest choices and printed; write them into `fuzz/corpus/operations` to keep
 //! them.
 
-use device_flow_testkit::choices::Bytes;
+use device_flow_testkit::choices::{Bytes, Choose as _};
+use device_flow_testkit::fleet_world;
 use device_flow_testkit::watch::Observation;
 use device_flow_testkit::world::{ANY, Menu, Trace, Wake, play};
 use proptest::prelude::*;
@@ -53,5 +54,23 @@ proptest! {
         if early.iter().all(|(at, _)| *at < 1 << 40) {
             prop_assert_eq!(world(&LATE), shifted(early, (1 << 40) - 10_000_000));
         }
+    }
+}
+
+/// A fleet is many sign-ins.
+fn fewer() -> ProptestConfig {
+    let config = config();
+    ProptestConfig { cases: config.cases.div_ceil(10), ..config }
+}
+
+proptest! {
+    #![proptest_config(fewer())]
+
+    // G02, G05, D04, D09, rules 1 to 10: many at once, whose answers overtake each other.
+    #[test]
+    fn the_law_holds_in_every_fleet(choices in choices(1_500)) {
+        let mut choices = Bytes(&choices);
+        let size = choices.from(&fleet_world::ANY);
+        fleet_world::play(&mut choices, &ANY, size);
     }
 }

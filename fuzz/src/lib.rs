@@ -19,6 +19,7 @@ pub mod client_info;
 pub mod device_authorization;
 pub mod discovery;
 mod drive;
+pub mod fleet;
 pub mod headers;
 pub mod id_token;
 mod judge;
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("client_info", client_info::check),
     ("device_authorization", device_authorization::check),
     ("discovery", discovery::check),
+    ("fleet", fleet::check),
     ("headers", headers::check),
     ("id_token", id_token::check),
     ("once", once::check),

@@ -38,6 +38,7 @@ pub mod choices;
 pub mod conformance;
 #[cfg(all(feature = "loopback", unix))]
 pub mod faults;
+pub mod fleet_world;
 #[cfg(unix)]
 mod installation;
 pub mod law;

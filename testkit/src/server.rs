@@ -223,17 +223,25 @@ impl Turn {
 
     /// Hands the answer of the server at `base` to the machine whose request it was.
     pub fn hand_to<M: Machine>(&self, machine: &mut M, ticket: Ticket, base: &str, now: Timestamp) {
-        let handed_in = match self.wire(base) {
+        self.answered(base, |answer| match answer {
+            Ok(response) => machine.response(ticket, response, now),
+            Err(error) => machine.transport_failed(ticket, error, now),
+        })
+        .unwrap();
+    }
+
+    /// What a driver gets from the server at `base`.
+    pub fn answered<T>(&self, base: &str, take: impl FnOnce(Result<Response<'_>, TransportError>) -> T) -> T {
+        match self.wire(base) {
             Ok(wire) => {
                 let headers = wire.headers();
                 let response = Response::new(wire.status, wire.body.as_bytes());
-                let response =
-                    headers.iter().fold(response, |response, (name, value)| response.header(name, value.as_bytes()));
-                machine.response(ticket, response, now)
+                take(Ok(headers
+                    .iter()
+                    .fold(response, |response, (name, value)| response.header(name, value.as_bytes()))))
             }
-            Err(kind) => machine.transport_failed(ticket, TransportError::new(kind), now),
-        };
-        handed_in.unwrap();
+            Err(kind) => take(Err(TransportError::new(kind))),
+        }
     }
 
     /// The answer of the server at `base`, in bytes.

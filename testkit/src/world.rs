@@ -95,10 +95,10 @@ struct World<'a> {
 }
 
 /// Where its server is.
-const BASE: &str = "https://as.example";
+pub(crate) const BASE: &str = "https://as.example";
 
 thread_local! {
-    static CLIENT: Arc<Client> = Arc::new(server::client(BASE).build().unwrap());
+    pub(crate) static CLIENT: Arc<Client> = Arc::new(server::client(BASE).build().unwrap());
 }
 
 impl<'a> World<'a> {
@@ -344,7 +344,7 @@ impl<'a> World<'a> {
 }
 
 /// How a sign-in ended, in the terms of the watch.
-fn outcome_of(outcome: &Result<TokenResponse, Failure>) -> Outcome {
+pub(crate) fn outcome_of(outcome: &Result<TokenResponse, Failure>) -> Outcome {
     match outcome {
         Ok(token) if token.access_token().expose() == server::ACCESS_TOKEN => Outcome::Token,
         Ok(_) => panic!("a token that the server never gave"),
@@ -359,7 +359,7 @@ fn outcome_of(outcome: &Result<TokenResponse, Failure>) -> Outcome {
 }
 
 /// A trace, one line for each observation.
-fn lines(trace: &[(u64, Observation)]) -> String {
+pub(crate) fn lines(trace: &[(u64, Observation)]) -> String {
     let mut text = String::new();
     for (at, observation) in trace {
         // Writing to a String cannot fail.
