@@ -27,7 +27,8 @@ impl Author {
             None => text.split_once([' ', '@']),
         };
         let (pid, name) = parts.unwrap_or((in_braces.unwrap_or(text), ""));
-        let pid = pid.parse::<i32>().ok().filter(|pid| *pid > 0).and_then(Pid::from_raw);
+        // Without a sign: a negative number would be a group of processes.
+        let pid = pid.parse::<u32>().ok().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
         Self { pid, name: name.trim().to_owned() }
     }
 

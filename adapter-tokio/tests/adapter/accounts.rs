@@ -119,11 +119,24 @@ fn silence_without_tokens_makes_no_request_and_takes_no_lock() {
     assert_eq!((server.requests(), store.locks.load(Ordering::SeqCst)), (asked, locked));
 }
 
-/// Counts how often it is locked.
+// K09: for what is there, and for the largest tokens that are known.
+#[test]
+fn k09_before_a_code_and_before_a_refresh_there_is_room_for_what_may_come() {
+    let (server, store) = (Rotating::new(NOTHING), Counted::default());
+    let accounts = Accounts::new(store.clone());
+    accounts.sign_in(&request(&server)).0.unwrap();
+    assert_eq!(store.reserved.swap(0, Ordering::SeqCst), 64 * 1024);
+    let kept = store.load().unwrap().unwrap().len();
+    accounts.silent(&request(&server)).unwrap();
+    assert_eq!(store.reserved.load(Ordering::SeqCst), kept + 64 * 1024);
+}
+
+/// Counts how often it is locked, and knows the most bytes that were reserved at once.
 #[derive(Clone, Default)]
 struct Counted {
     inner: MemoryStore,
     locks: Arc<AtomicUsize>,
+    reserved: Arc<AtomicUsize>,
 }
 
 impl Store for Counted {
@@ -137,7 +150,8 @@ impl Store for Counted {
     }
 
     fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
-        Ok(Box::new(LeaseOf { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
+        let (inner, reserved) = (self.inner.lease(owner, patience)?, Arc::clone(&self.reserved));
+        Ok(Box::new(LeaseOf { inner, store: self.clone(), reserved }))
     }
 }
 
@@ -145,10 +159,12 @@ impl Store for Counted {
 struct LeaseOf<S> {
     inner: Box<dyn Lease>,
     store: S,
+    reserved: Arc<AtomicUsize>,
 }
 
 impl<S: Store> Lease for LeaseOf<S> {
     fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.reserved.fetch_max(bytes, Ordering::SeqCst);
         self.inner.reserve(bytes)
     }
 
@@ -276,7 +292,8 @@ impl Store for Broken {
     }
 
     fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
-        Ok(Box::new(LeaseOf { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
+        let inner = self.inner.lease(owner, patience)?;
+        Ok(Box::new(LeaseOf { inner, store: self.clone(), reserved: Arc::default() }))
     }
 }
 
