@@ -108,6 +108,73 @@ fn k03_the_slot_that_is_named_goes_before_somebody_else_s_account() {
     assert!(!request().at(client()).is_same(&request()));
 }
 
+// A refresh that goes on is joined by those who want the same token, and by nobody from another slot.
+#[test]
+fn k03_the_refresh_of_one_slot_is_not_that_of_another() {
+    let request = request();
+    let of = |slot: &str| request.clone().slot(slot);
+    assert!(of("work").is_same(&of("work")));
+    assert!(!of("work").is_same(&of("home")) && !of("work").is_same(&of("Work")) && !of("work").is_same(&request));
+}
+
+// Version 0.1.0 knew no slots: the slot that refreshes what it wrote has it from then on, and no other slot.
+#[test]
+fn k03_what_0_1_0_wrote_becomes_the_slot_that_refreshes_it() {
+    let whose = json!({
+        "home_account_id": "", "environment": "as/token", "realm": "", "local_account_id": "", "username": "",
+        "authority_type": "Generic", "credential_type": "RefreshToken", "client_id": "my-app", "target": "mail",
+        "secret": "RT-canary-1"
+    });
+    let mut account = whose.clone();
+    for name in ["credential_type", "client_id", "target", "secret"] {
+        account.as_object_mut().unwrap().remove(name);
+    }
+    let former = json!({
+        "Account": {"-as/token-": account}, "RefreshToken": {"-as/token-refreshtoken-my-app--mail": whose}
+    });
+    let former = device_flow_core::TokenCache::from_json(former.to_string().as_bytes()).unwrap();
+    let mut run = silent(request().slot("work"), former, THEN);
+    run.script(&[(200, &grant(2, json!({"id_token": null})))]);
+    assert_eq!(run.outcome().unwrap().account().unwrap().slot(), "work");
+    let cache = run.machine.into_cache();
+    assert_eq!(token(silent(request().slot("work"), copy(&cache), THEN).outcome()).0, "AT-canary-2");
+    for other in ["home", ""] {
+        let failure = silent(request().slot(other), copy(&cache), THEN).failure();
+        assert_eq!(failure, Failure::SignInNeeded(SignInReason::NotSignedIn), "{other}");
+    }
+}
+
+// Servers, clients and slots whose names differ in letter case alone.
+#[test]
+fn k05_a_request_finds_only_the_account_of_its_own_spelling() {
+    let at = |token: &str, client: &str, slot: &str| {
+        let client = Client::builder(Provider::endpoints("https://as/device", token), client);
+        SignInRequest::new(client.scope("mail").build().unwrap()).slot(slot)
+    };
+    let requests = [
+        at("https://as/token", "my-app", "work"),
+        at("https://as/Token", "my-app", "work"),
+        at("https://as/token", "My-App", "work"),
+        at("https://as/token", "my-app", "Work"),
+    ];
+    // By slots, and by people whom the server names.
+    for (named, requests) in [(false, &requests[..]), (true, &requests[..3])] {
+        let mut cache = device_flow_core::TokenCache::new();
+        for (number, request) in (0..).zip(requests) {
+            assert_eq!(request.find_account(&cache), Ok(None), "{number}, named: {named}");
+            let id_token = named.then(|| id_token("ada", json!({"aud": request.client().client_id()})));
+            let mut run = crate::support::Run::of(request.device_flow([7; 32]));
+            let answer = grant(number, json!({"id_token": id_token}));
+            run.script(&[(200, &crate::support::device_answer(json!({}))), (200, &answer)]);
+            request.keep(&run.outcome().unwrap(), &mut cache, THEN).unwrap();
+        }
+        for (number, request) in requests.iter().enumerate() {
+            let found = token(silent(request.clone(), copy(&cache), THEN).outcome()).0;
+            assert_eq!(found, format!("AT-canary-{number}"), "named: {named}");
+        }
+    }
+}
+
 fn copy(cache: &device_flow_core::TokenCache) -> device_flow_core::TokenCache {
     device_flow_core::TokenCache::from_json(cache.to_json().expose().as_bytes()).unwrap()
 }
