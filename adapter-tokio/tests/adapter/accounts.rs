@@ -263,6 +263,62 @@ fn k08_no_code_for_tokens_without_a_place_and_what_has_none_is_revoked() {
     assert_eq!(server.live(), None);
 }
 
+// A spent refresh token must not meet a disk that is full by then.
+#[test]
+fn k09_room_for_the_next_token_is_reserved_before_the_request() {
+    let server = Arc::new(Rotating::new(NOTHING));
+    let store = Reserving { inner: MemoryStore::new(), server: Arc::clone(&server), reserved: Arc::default() };
+    let accounts = Accounts::new(store.clone());
+    approved(&server, &accounts, &request(&server)).unwrap();
+    let stored = store.load().unwrap().unwrap().len();
+    store.reserved.lock().unwrap().clear();
+    server.set_lifetime(HOUR);
+    assert_eq!(came_from(&accounts.silent(&request(&server))).0, TokenSource::Refresh);
+    let reserved = store.reserved.lock().unwrap().clone();
+    let [(bytes, refreshes)] = reserved[..] else { panic!("{reserved:?}") };
+    assert_eq!((refreshes, server.refreshes()), (0, 1));
+    // For what is there, and for more.
+    assert!(bytes > stored, "{bytes} bytes are reserved, and {stored} are stored");
+}
+
+/// Records how much was reserved, and how many refreshes the server had seen by then.
+#[derive(Clone)]
+struct Reserving {
+    inner: MemoryStore,
+    server: Arc<Rotating>,
+    reserved: Arc<Mutex<Vec<(usize, usize)>>>,
+}
+
+impl Store for Reserving {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        self.inner.load()
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        self.inner.lock()
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        Ok(Box::new(ReservingLease { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
+    }
+}
+
+struct ReservingLease {
+    inner: Box<dyn Lease>,
+    store: Reserving,
+}
+
+impl Lease for ReservingLease {
+    fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.store.reserved.lock().unwrap().push((bytes, self.store.server.refreshes()));
+        self.inner.reserve(bytes)
+    }
+
+    fn lock(&mut self) -> Result<Box<dyn Locked>, StoreError> {
+        self.inner.lock()
+    }
+}
+
 /// Fails at one kind of access.
 #[derive(Clone, Default)]
 struct Broken {
