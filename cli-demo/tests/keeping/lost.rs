@@ -218,6 +218,25 @@ fn k10_everybody_who_is_signed_in_can_be_seen_and_signed_out() {
     assert!(!stored(&person).contains("canary"), "{}", stored(&person));
 }
 
+// Where the server names nobody, the profile says whose account it is.
+#[test]
+fn k10_somebody_whom_the_server_does_not_name_is_listed_with_their_profile() {
+    let (person, server) = (Person::new(), Server::start());
+    person.signs_in(&server, "--profile work");
+    person.signs_in(&server, "--profile home");
+    let accounts = || {
+        let listed = super::json(&person.types("list --json").1);
+        let of = |number: usize| listed["profiles"][number]["accounts"].as_array().unwrap().len();
+        (of(0), of(1), listed["accounts_without_profile"].as_array().unwrap().len())
+    };
+    assert_eq!(accounts(), (1, 1, 0));
+    assert_eq!(person.types("logout --profile work").0, 0);
+    assert_eq!((accounts().0 + accounts().1, accounts().2), (1, 0));
+    assert_eq!(person.types("logout --all").0, 0);
+    assert_eq!((accounts(), server.revoked().len()), ((0, 0, 0), 2));
+    assert!(!stored(&person).contains("canary"), "{}", stored(&person));
+}
+
 // Fifty processes on one file: one server hangs, one asks to come back later, three are well.
 #[test]
 fn k07_fifty_processes_and_five_servers_hold_up_nobody_but_their_own() {
