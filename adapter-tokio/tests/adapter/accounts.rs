@@ -483,3 +483,23 @@ fn f12_signing_out_removes_here_and_revokes_there_and_twice_is_no_error() {
         assert!(kept_tokens(&store).is_empty() && server.live().is_some());
     }
 }
+
+// Gone here, and remembered until the server has heard of it.
+#[test]
+fn k12_what_the_server_did_not_revoke_is_tried_again() {
+    let (server, nowhere) = (Rotating::new(HOUR), device_flow_testkit::black_hole::ClosedPort::new());
+    let (accounts, request) = (Accounts::new(MemoryStore::new()), request(&server));
+    let provider = crate::adapter::Provider::endpoints(server.server.url("/device"), server.server.url("/token"));
+    let provider = provider.revocation_endpoint(format!("{}/revoke", nowhere.base()));
+    let offline = crate::adapter::Client::builder(provider, "client").scope("mail").allow_http_loopback();
+    let offline = SignInRequest::new(offline.build().unwrap());
+    approved(&server, &accounts, &offline).unwrap();
+    assert!(accounts.sign_out(&offline).unwrap().unwrap().not_revoked.is_some());
+    assert!(accounts.list().unwrap().is_empty() && server.live().is_some());
+    // Nobody is signed in any more, but something is left to do, once.
+    assert!(accounts.sign_out(&request).unwrap().is_none());
+    assert_eq!(server.live(), None);
+    let asked = server.requests();
+    assert!(accounts.sign_out(&request).unwrap().is_none());
+    assert_eq!(server.requests(), asked);
+}
