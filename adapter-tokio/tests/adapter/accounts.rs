@@ -119,24 +119,11 @@ fn silence_without_tokens_makes_no_request_and_takes_no_lock() {
     assert_eq!((server.requests(), store.locks.load(Ordering::SeqCst)), (asked, locked));
 }
 
-// K09: for what is there, and for the largest tokens that are known.
-#[test]
-fn k09_before_a_code_and_before_a_refresh_there_is_room_for_what_may_come() {
-    let (server, store) = (Rotating::new(NOTHING), Counted::default());
-    let accounts = Accounts::new(store.clone());
-    accounts.sign_in(&request(&server)).0.unwrap();
-    assert_eq!(store.reserved.swap(0, Ordering::SeqCst), 64 * 1024);
-    let kept = store.load().unwrap().unwrap().len();
-    accounts.silent(&request(&server)).unwrap();
-    assert_eq!(store.reserved.load(Ordering::SeqCst), kept + 64 * 1024);
-}
-
-/// Counts how often it is locked, and knows the most bytes that were reserved at once.
+/// Counts how often it is locked.
 #[derive(Clone, Default)]
 struct Counted {
     inner: MemoryStore,
     locks: Arc<AtomicUsize>,
-    reserved: Arc<AtomicUsize>,
 }
 
 impl Store for Counted {
@@ -150,8 +137,7 @@ impl Store for Counted {
     }
 
     fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
-        let (inner, reserved) = (self.inner.lease(owner, patience)?, Arc::clone(&self.reserved));
-        Ok(Box::new(LeaseOf { inner, store: self.clone(), reserved }))
+        Ok(Box::new(LeaseOf { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
     }
 }
 
@@ -159,12 +145,10 @@ impl Store for Counted {
 struct LeaseOf<S> {
     inner: Box<dyn Lease>,
     store: S,
-    reserved: Arc<AtomicUsize>,
 }
 
 impl<S: Store> Lease for LeaseOf<S> {
     fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
-        self.reserved.fetch_max(bytes, Ordering::SeqCst);
         self.inner.reserve(bytes)
     }
 
@@ -263,25 +247,23 @@ fn k08_no_code_for_tokens_without_a_place_and_what_has_none_is_revoked() {
     assert_eq!(server.live(), None);
 }
 
-// A spent refresh token must not meet a disk that is full by then.
+// A spent refresh token must not meet a disk that is full by then. For what is there, and for the largest tokens that are
+// known.
 #[test]
-fn k09_room_for_the_next_token_is_reserved_before_the_request() {
+fn k09_room_is_reserved_before_a_code_and_before_a_refresh() {
+    const ONE_MORE: usize = 64 * 1024;
     let server = Arc::new(Rotating::new(NOTHING));
     let store = Reserving { inner: MemoryStore::new(), server: Arc::clone(&server), reserved: Arc::default() };
     let accounts = Accounts::new(store.clone());
-    approved(&server, &accounts, &request(&server)).unwrap();
-    let stored = store.load().unwrap().unwrap().len();
-    store.reserved.lock().unwrap().clear();
+    accounts.sign_in(&request(&server)).0.unwrap();
+    assert_eq!(std::mem::take(&mut *store.reserved.lock().unwrap()), [(ONE_MORE, 0)]);
+    let (stored, asked) = (store.load().unwrap().unwrap().len(), server.requests());
     server.set_lifetime(HOUR);
     assert_eq!(came_from(&accounts.silent(&request(&server))).0, TokenSource::Refresh);
-    let reserved = store.reserved.lock().unwrap().clone();
-    let [(bytes, refreshes)] = reserved[..] else { panic!("{reserved:?}") };
-    assert_eq!((refreshes, server.refreshes()), (0, 1));
-    // For what is there, and for more.
-    assert!(bytes > stored, "{bytes} bytes are reserved, and {stored} are stored");
+    assert_eq!(*store.reserved.lock().unwrap(), [(stored + ONE_MORE, asked)]);
 }
 
-/// Records how much was reserved, and how many refreshes the server had seen by then.
+/// Records how much was reserved, and how many requests the server had seen by then.
 #[derive(Clone)]
 struct Reserving {
     inner: MemoryStore,
@@ -310,7 +292,7 @@ struct ReservingLease {
 
 impl Lease for ReservingLease {
     fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
-        self.store.reserved.lock().unwrap().push((bytes, self.store.server.refreshes()));
+        self.store.reserved.lock().unwrap().push((bytes, self.store.server.requests()));
         self.inner.reserve(bytes)
     }
 
@@ -348,8 +330,7 @@ impl Store for Broken {
     }
 
     fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
-        let inner = self.inner.lease(owner, patience)?;
-        Ok(Box::new(LeaseOf { inner, store: self.clone(), reserved: Arc::default() }))
+        Ok(Box::new(LeaseOf { inner: self.inner.lease(owner, patience)?, store: self.clone() }))
     }
 }
 
