@@ -2,7 +2,7 @@
 
 mod lease;
 
-use crate::lock::{ForJava, Lock, lease_prefix};
+use crate::lock::{Lock, SharedWith, lease_prefix};
 use crate::os::{self, Dir, Laxity, Purpose, Stamp, Temporary};
 use crate::{Contents, LOCK_TIMEOUT, Lease, Locked, Store, StoreError};
 use lease::{FileLease, Reserved, Room};
@@ -24,7 +24,7 @@ use std::time::Duration;
 pub struct FileStore {
     place: Arc<Place>,
     lock_timeout: Duration,
-    java: ForJava,
+    shared_with: SharedWith,
     on_warning: Arc<dyn Fn(&FileWarning) + Send + Sync>,
 }
 
@@ -63,7 +63,7 @@ impl FileStore {
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
         let place = Arc::new(Place::of(&path).ok_or(StoreError::NoFileName(path))?);
-        Ok(Self { place, lock_timeout: LOCK_TIMEOUT, java: ForJava::WhenThere, on_warning: Arc::new(|_| {}) })
+        Ok(Self { place, lock_timeout: LOCK_TIMEOUT, shared_with: SharedWith::AnyMsal, on_warning: Arc::new(|_| {}) })
     }
 
     /// How long to wait for the lock: 60 s unless set. Less than 6 s is too short to find out that the holder of a lock
@@ -82,7 +82,7 @@ impl FileStore {
     /// nothing.
     #[must_use]
     pub fn shared_with_java(mut self) -> Self {
-        self.java = ForJava::Always;
+        self.shared_with = SharedWith::Java;
         self
     }
 
@@ -92,7 +92,7 @@ impl FileStore {
     /// taken over at once, not after 5 s.
     #[must_use]
     pub fn not_shared(mut self) -> Self {
-        self.java = ForJava::Never;
+        self.shared_with = SharedWith::NoMsal;
         self
     }
 
@@ -112,7 +112,7 @@ impl FileStore {
     /// As [`Store::lock`]; the first save uses the room.
     fn lock_with(&self, room: Room) -> Result<Box<dyn Locked>, StoreError> {
         let dir = Arc::new(Dir::create(&self.place.folder)?);
-        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout, self.java)?;
+        let lock = Lock::take(&dir, &self.place.name, self.lock_timeout, self.shared_with)?;
         let (current, stamp) = self.read(&dir)?;
         Ok(Box::new(LockedFile { store: self.clone(), dir, lock, current, stamp, room }))
     }
@@ -177,7 +177,7 @@ impl Store for FileStore {
         let mut name = self.place.name.clone();
         name.push(".unshared");
         let place = Arc::new(Place { folder: self.place.folder.clone(), name });
-        Some(Box::new(Self { place, java: ForJava::Never, ..self.clone() }))
+        Some(Box::new(Self { place, shared_with: SharedWith::NoMsal, ..self.clone() }))
     }
 }
 

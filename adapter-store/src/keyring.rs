@@ -1,7 +1,7 @@
 //! Owns the keyring store: it splits bytes of any length into entries that each system accepts, and limits the time of
 //! an answer.
 
-use crate::lock::{ForJava, LeaseFile, Lock, lease_name};
+use crate::lock::{LeaseFile, Lock, SharedWith, lease_name};
 use crate::os::Dir;
 use crate::{Contents, KeyringFailure, LOCK_TIMEOUT, Lease, Locked, Store, StoreError};
 use keyring_core::{CredentialStore, Entry, Error};
@@ -260,7 +260,7 @@ impl Store for KeyringStore {
 
     fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
         let (dir, name) = self.lock_place()?;
-        let lock = Lock::take(&dir, name, LOCK_TIMEOUT, ForJava::Never)?;
+        let lock = Lock::take(&dir, name, LOCK_TIMEOUT, SharedWith::NoMsal)?;
         let (current, manifest) = self.read()?;
         Ok(Box::new(LockedKeyring { store: self.clone(), lock, current, manifest }))
     }

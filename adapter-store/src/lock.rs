@@ -21,14 +21,17 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// When the lock of the folder is taken, too, which is that of MSAL for Java.
+/// Which MSALs may lock the same file. It decides whether the lock of the folder, which is that of MSAL for Java, is
+/// taken, too, and whether a lock file can be of somebody else's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ForJava {
-    /// For what no MSAL reads. It may be locked while this process holds the lock of the folder for another file.
-    Never,
-    /// When it is there: then a Java program has it, or has left it.
-    WhenThere,
-    Always,
+pub(crate) enum SharedWith {
+    /// None: only programs with this crate know the file. It may be locked while this process holds the lock of the folder
+    /// for another file.
+    NoMsal,
+    /// Any of them. The lock of the folder is taken when it is there: then a Java program has it, or has left it.
+    AnyMsal,
+    /// That for Java, too, for certain.
+    Java,
 }
 
 /// The beginning of the names of the leases of this file's store.

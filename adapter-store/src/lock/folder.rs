@@ -6,7 +6,7 @@
 //! it has opened under that name. So within a process a list says who has it, and nobody else opens the file meanwhile.
 
 use super::author::Author;
-use super::{ForJava, Wait};
+use super::{SharedWith, Wait};
 use crate::os::{Dir, NO_LOCKS, Purpose, failed};
 use crate::{LockHolder, StoreError, fault};
 use rustix::fs::FlockOperation;
@@ -35,12 +35,12 @@ pub(super) struct FolderLock {
 
 impl FolderLock {
     /// `None` when it was not to be taken.
-    pub(super) fn take(dir: &Arc<Dir>, java: ForJava, wait: &mut Wait) -> Result<Option<Self>, StoreError> {
+    pub(super) fn take(dir: &Arc<Dir>, shared_with: SharedWith, wait: &mut Wait) -> Result<Option<Self>, StoreError> {
         let name = OsStr::new(NAME);
-        match java {
-            ForJava::Never => return Ok(None),
-            ForJava::WhenThere if !dir.has_file(name) => return Ok(None),
-            ForJava::WhenThere | ForJava::Always => {}
+        match shared_with {
+            SharedWith::NoMsal => return Ok(None),
+            SharedWith::AnyMsal if !dir.has_file(name) => return Ok(None),
+            SharedWith::AnyMsal | SharedWith::Java => {}
         }
         let path = || dir.path(name);
         let id = dir.identity().map_err(failed("look at", &path()))?;

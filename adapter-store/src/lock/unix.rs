@@ -3,7 +3,7 @@
 
 use super::author::Author;
 use super::folder::FolderLock;
-use super::{ForJava, Wait, beside};
+use super::{SharedWith, Wait, beside};
 use crate::os::{Dir, Purpose, Stamp, failed, is_refused_by_folder, try_flock};
 use crate::{LockHolder, StoreError, fault};
 use rustix::fs::{FlockOperation, Timespec, Timestamps, UTIME_NOW};
@@ -32,14 +32,19 @@ pub(crate) struct Lock {
     shared: Option<SharedLock>,
     /// `None` when no Java program shares the folder, or where the folder takes no lock file.
     folder: Option<FolderLock>,
-    java: ForJava,
+    shared_with: SharedWith,
     /// Our own locks, released last. None on a file system without locks.
     own: Vec<File>,
     timeout: Duration,
 }
 
 impl Lock {
-    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration, java: ForJava) -> Result<Self, StoreError> {
+    pub(crate) fn take(
+        dir: &Arc<Dir>,
+        name: &OsStr,
+        timeout: Duration,
+        shared_with: SharedWith,
+    ) -> Result<Self, StoreError> {
         let mut wait = Wait::new(timeout);
         let (flock, lockfile) = (beside(name, ".flock"), beside(name, ".lockfile"));
         // The holder has written its name into the other file.
@@ -61,14 +66,14 @@ impl Lock {
             let open = || open_to_lock(dir, name);
             own.extend(flocked(dir, name, open, holder, &mut wait)?);
         }
-        let folder = take_folder(dir, java, !own.is_empty(), &mut wait)?;
-        let shared = match SharedLock::take(dir, lockfile, Rule::of(java, &own), &mut wait) {
+        let folder = take_folder(dir, shared_with, !own.is_empty(), &mut wait)?;
+        let shared = match SharedLock::take(dir, lockfile, Rule::of(shared_with, &own), &mut wait) {
             Err(error @ StoreError::Io { step: "create", .. }) if is_refused_by_folder(&error) && !own.is_empty() => {
                 None
             }
             outcome => Some(outcome?),
         };
-        Ok(Self { shared, folder, java, own, timeout })
+        Ok(Self { shared, folder, shared_with, own, timeout })
     }
 
     /// Makes sure that it is still held: takes the lock files again if somebody has deleted ours.
@@ -77,12 +82,12 @@ impl Lock {
             let dir = folder.dir();
             // First let go, since this process may hold only one.
             drop(folder);
-            self.folder = take_folder(&dir, self.java, !self.own.is_empty(), &mut Wait::new(self.timeout))?;
+            self.folder = take_folder(&dir, self.shared_with, !self.own.is_empty(), &mut Wait::new(self.timeout))?;
         }
         if let Some(shared) = self.shared.as_mut().filter(|shared| !shared.is_ours()) {
             let mut wait = Wait::new(self.timeout);
             let (dir, name) = (Arc::clone(&shared.dir), shared.name.clone());
-            *shared = SharedLock::take(&dir, name, Rule::of(self.java, &self.own), &mut wait)?;
+            *shared = SharedLock::take(&dir, name, Rule::of(self.shared_with, &self.own), &mut wait)?;
         }
         Ok(())
     }
@@ -102,11 +107,11 @@ impl Drop for Lock {
 /// `None` when no Java program shares the folder, or where it takes no lock file and so none of Java's either.
 fn take_folder(
     dir: &Arc<Dir>,
-    java: ForJava,
+    shared_with: SharedWith,
     own_held: bool,
     wait: &mut Wait,
 ) -> Result<Option<FolderLock>, StoreError> {
-    match FolderLock::take(dir, java, wait) {
+    match FolderLock::take(dir, shared_with, wait) {
         Err(error @ StoreError::Io { step: "create", .. }) if is_refused_by_folder(&error) && own_held => Ok(None),
         outcome => outcome,
     }
@@ -156,10 +161,10 @@ enum Rule {
 }
 
 impl Rule {
-    fn of(java: ForJava, own: &[File]) -> Self {
-        match java {
-            ForJava::Never => Self::Ours,
-            ForJava::WhenThere | ForJava::Always => Self::Shared { own_held: !own.is_empty() },
+    fn of(shared_with: SharedWith, own: &[File]) -> Self {
+        match shared_with {
+            SharedWith::NoMsal => Self::Ours,
+            SharedWith::AnyMsal | SharedWith::Java => Self::Shared { own_held: !own.is_empty() },
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Owns the locks on Windows: `<file>.lockfile` and leases, opened without sharing and deleted with their handles, so
 //! that they cannot be stale.
 
-use super::{ForJava, Wait, beside};
+use super::{SharedWith, Wait, beside};
 use crate::os::{Dir, failed};
 use crate::{LockHolder, StoreError};
 use std::ffi::{OsStr, OsString};
@@ -23,7 +23,12 @@ pub(crate) struct Lock(#[allow(dead_code, reason = "closing it releases the lock
 
 impl Lock {
     /// Also takes over a file that a killed Node process has left, since no handle to it is open.
-    pub(crate) fn take(dir: &Arc<Dir>, name: &OsStr, timeout: Duration, _java: ForJava) -> Result<Self, StoreError> {
+    pub(crate) fn take(
+        dir: &Arc<Dir>,
+        name: &OsStr,
+        timeout: Duration,
+        _shared_with: SharedWith,
+    ) -> Result<Self, StoreError> {
         open_alone(dir, &beside(name, ".lockfile"), timeout).map(Self)
     }
 
