@@ -79,9 +79,9 @@ fn owner<'a>(person: &'a Person, authority: &'a Authority) -> Owner<'a> {
     Owner { person: id, client_id: &person.client, authority }
 }
 
-/// A server of Microsoft's, by its host. A URL in its place is how this crate names all others.
+/// A server of Microsoft's, by its host.
 fn microsoft(person: &Person) -> Authority {
-    Authority::entra(&person.environment.replace("://", "//"), &person.realm)
+    Authority::entra(&person.environment, &person.realm)
 }
 
 /// What is found is in the file, is not expired, and covers the request.
@@ -278,7 +278,8 @@ impl<'a> File<'a> {
             let last = |name| members.texts(name).pop();
             Some(Person {
                 home: last("\"home_account_id\"")?,
-                environment: last("\"environment\"")?,
+                // A URL is how this crate names the servers that are not Microsoft's; as a host it is another one.
+                environment: last("\"environment\"")?.replace("://", "//"),
                 client: last("\"client_id\"").unwrap_or_default(),
                 realm: last("\"realm\"").unwrap_or_default(),
                 target: last("\"target\"").unwrap_or_default(),
