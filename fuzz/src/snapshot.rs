@@ -47,7 +47,8 @@ pub fn check(data: &[u8]) {
     match drive.step() {
         Step::Poll(ticket, request) => {
             assert!(request.ends_with(tail.as_bytes()), "a different device code was sent");
-            assert!(drive.prompt.is_some(), "the code was not shown again");
+            // A flow that had forgotten what it has shown cannot show it again.
+            assert_eq!(drive.prompt.is_some(), stored["user_code"].is_string(), "whether the code was shown again");
             drive.round_trip();
             drive.answer(ticket, Response::new(400, br#"{"error":"authorization_pending"}"#));
             drive.expect(0, Law::pending);
