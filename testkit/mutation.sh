@@ -68,13 +68,13 @@ files() {
 package_of() { sed -E 's|^adapter-common/.*|device-flow-adapter|; s|^(adapter-)?([^/]+)/.*|device-flow-\2|' <<<"$1"; }
 
 # Sets `tests` to those that can see a file, in words for cargo: the quick ones, which notice most mutants, or all; and
-# `skipped` to the slowest of the quick ones.
+# `skipped` to the slowest of the quick ones, and `seconds` to the processor time that they may take.
 choose_tests() { # quick|all FILE
     local packages=()
-    tests=(--tests) skipped=()
+    tests=(--tests) skipped=() seconds=100
     case $1:$2 in
     quick:core/*)
-        packages=(core) tests=(--test=core_tests)
+        packages=(core) tests=(--test=core_tests) seconds=30
         skipped=(bytes:: every_character_of_unicode every_hostile_character no_owner_ever_sees any_life_of_a_cache
             the_diagram_draws)
         ;;
@@ -106,7 +106,7 @@ prove() { # TESTS...
 
 # Tries the mutants of a file, and goes on where an interrupted run has ended; then writes the verdict.
 judge() { # FILE HASH
-    local began=$SECONDS folder=$reports/parts/${1//\//-}-$2 tests skipped which missed late failing
+    local began=$SECONDS folder=$reports/parts/${1//\//-}-$2 tests skipped seconds which missed late failing
     local lists=$folder/mutants.out
     local -A limit=([quick]=300 [all]=900)
     mkdir -p "$folder" || exit 1
@@ -120,10 +120,10 @@ judge() { # FILE HASH
             cat "$lists/unviable.txt" >>"$folder/unviable"
             tee -a "$folder/late" <"$lists/timeout.txt" >>"$lists/caught.txt"
         fi
-        # A loop without end is stopped by its processor time, which is the same on a busy machine; what waits without
-        # end, by a clock.
+        # A loop without end is stopped by its processor time, which is the same on a busy machine, or by its memory; what
+        # waits without end, by a clock.
         (
-            ulimit -t 100 -v 8000000
+            ulimit -t "$seconds" -v 4000000
             cargo mutants -d "$tree" -o "$folder" --in-place --iterate --baseline skip --colors never --profile mutants \
                 --timeout "${limit[$which]}" -p "$(package_of "$1")" -f "$1" "${tests[@]/#/--cargo-arg=}" -- -- "${skipped[@]/#/--skip=}"
         ) >>"$folder/log" 2>&1
