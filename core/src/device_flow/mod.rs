@@ -171,6 +171,12 @@ impl DeviceFlow {
         self
     }
 
+    /// Whether the flow has its outcome: the next action hands it out, or an earlier one did.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        matches!(self.state, State::Finished(_) | State::Ended)
+    }
+
     fn grant(&self) -> Option<&Grant> {
         if let State::Granted(_, grant) = &self.state { Some(grant) } else { None }
     }

@@ -77,6 +77,8 @@ struct Note {
     /// How often it is in a queue: more than once only when its member was cancelled.
     queued: u8,
     in_flight: bool,
+    /// An answer came, or none, which nothing has followed from.
+    answered: bool,
     cancelled: bool,
     /// The outcome was handed out.
     gone: bool,
@@ -112,6 +114,8 @@ pub enum FleetAction<K, T> {
         until: Timestamp,
         /// Why.
         reason: WaitReason,
+        /// Whether an answer, or the lack of one, has led to this wait.
+        answered: bool,
     },
     /// The outcome of this machine, which has left the fleet.
     Done {
@@ -304,7 +308,7 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
         outcome.map_err(|misuse| FleetMisuse { slot, misuse })?;
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some((_, note)) = self.at(slot) {
-            note.in_flight = false;
+            (note.in_flight, note.answered) = (false, true);
             match note.gone {
                 true => self.release(slot),
                 false => {
@@ -348,6 +352,7 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
             self.release(slot);
             return None;
         }
+        let answered = core::mem::take(&mut note.answered);
         let (action, key) = (member.machine.next_action(now), member.key.clone());
         Some(match action {
             Action::SendRequest(Outgoing { request, ticket }) => {
@@ -363,7 +368,7 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
             Action::Wait { until, reason } => {
                 note.queued = note.queued.saturating_add(1);
                 self.agenda.add(slot, until, now);
-                FleetAction::Waiting { key, until, reason }
+                FleetAction::Waiting { key, until, reason, answered }
             }
             Action::Done(outcome) => self.ends(slot, key, outcome.map_err(Stopped::from)),
             Action::AwaitResponse => self.ends(slot, key, Err(Stopped::NotOurs)),
