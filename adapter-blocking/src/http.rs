@@ -1,6 +1,7 @@
 //! Owns `Http`, the transport on ureq: its safe settings, the one way to send a request, and what each failure means.
 
 use crate::Transport;
+use crate::gate::Gate;
 use device_flow_adapter::failure::{cause, io_kind, other, tls_kind};
 use device_flow_adapter::{Answer, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority};
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
@@ -30,6 +31,7 @@ pub struct Http {
     client: Agent,
     proxy: Option<(Agent, Proxy)>,
     timeout: Duration,
+    gate: Option<Arc<Gate>>,
     watcher: ExchangeWatcher,
 }
 
@@ -95,6 +97,7 @@ impl Http {
 
 impl Transport for Http {
     fn send(&self, request: Request) -> Result<Answer, TransportError> {
+        let _turn = self.gate.as_ref().map(|gate| gate.enter());
         let watched = self.watcher.begins(&request);
         let answer = self.exchange(&request);
         if let Some(watched) = watched {
@@ -126,6 +129,9 @@ pub(crate) fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Ag
             .timeout_resolve(Some(settings.connect_timeout))
             .timeout_connect(Some(settings.connect_timeout))
             .max_idle_age(KEPT_IDLE)
+            // Every one is kept, so that there are as many as there were requests at once, and no request waits for another one.
+            .max_idle_connections(usize::MAX)
+            .max_idle_connections_per_host(usize::MAX)
             .max_response_header_size(MAX_HEAD)
             .input_buffer_size(INPUT)
             .output_buffer_size(OUTPUT)
@@ -140,7 +146,8 @@ pub(crate) fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Ag
         Ok((client(Some(address)), proxy))
     };
     let (client, proxy) = (client(None), settings.proxy.map(through).transpose()?);
-    Ok(Http { client, proxy, timeout: settings.timeout, watcher: settings.watcher })
+    let gate = settings.max_in_flight.map(|most| Arc::new(Gate::new(most)));
+    Ok(Http { client, proxy, timeout: settings.timeout, gate, watcher: settings.watcher })
 }
 
 #[cfg(unix)]

@@ -23,6 +23,7 @@
 //! | --- | --- |
 //! | one sign-in, nothing kept | [`run`] with a [`DeviceFlow`], as above |
 //! | tokens kept, refreshed, and signed out | [`Accounts`] on a [`FileStore`], [`MemoryStore`], or `KeyringStore` (feature `keyring`) |
+//! | thousands of sign-ins at once | [`Fleet`] |
 //! | a server known by its issuer | [`Discovery`], then [`Client::builder`] with the [`Metadata`] that it brings |
 //! | a server known by name, or by its endpoints | [`Provider`] |
 //! | proxies, certificates, time limits, a log of requests | [`Http::builder`](Http::builder) |
@@ -62,6 +63,8 @@ mod cancel;
 mod clock;
 #[cfg(unix)]
 mod connect;
+mod fleet;
+mod gate;
 mod http;
 #[cfg(unix)]
 mod ready;
@@ -70,11 +73,15 @@ mod transport;
 pub use accounts::Accounts;
 pub use cancel::Cancel;
 pub use clock::now;
+#[cfg(feature = "serde")]
+pub use device_flow_adapter::crew::RestoreError;
+pub use device_flow_adapter::crew::{FleetError, FleetEvent, FleetMeasure, FleetStats};
 pub use device_flow_adapter::{Answer, Exchange, HttpError, NotRevoked, SignInError, SignedOut, entropy};
 #[doc(inline)]
 pub use device_flow_core::*;
 #[doc(inline)]
 pub use device_flow_store::*;
+pub use fleet::{Fleet, FleetBuilder, FleetEvents};
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 

@@ -8,7 +8,7 @@
 //! | the settings of an HTTP client, and their checks | [`HttpBuilder`], [`HttpSettings`], [`HttpError`], [`Proxy`] |
 //! | what a transport brings back | [`Answer`], [`failure`] |
 //! | the time | [`timeline`] |
-//! | the loop around a machine, but for sending and waiting | [`driver`] |
+//! | the loop around a machine, but for sending and waiting | [`driver`]; [`crew`] for a fleet |
 //! | a log of requests | [`Exchange`], [`ExchangeWatcher`] |
 //! | accounts on a store | [`account_store`], [`SignInError`], [`SignedOut`] |
 //!
@@ -38,6 +38,7 @@
 
 pub mod account_store;
 mod answer;
+pub mod crew;
 pub mod driver;
 mod entropy;
 mod error;

@@ -24,6 +24,7 @@ pub trait HttpClient: Sized {
 pub struct HttpBuilder<C> {
     timeout: Duration,
     connect_timeout: Duration,
+    max_in_flight: Option<usize>,
     user_agent: String,
     roots: Option<Vec<u8>>,
     route: Route,
@@ -51,6 +52,7 @@ impl<C: HttpClient> HttpBuilder<C> {
         Self {
             timeout: Self::DEFAULT_TIMEOUT,
             connect_timeout: Duration::from_secs(10),
+            max_in_flight: None,
             user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,
             route: Route::Environment,
@@ -70,6 +72,14 @@ impl<C: HttpClient> HttpBuilder<C> {
     /// documentation says how it tries a host with several addresses.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// How many requests are in flight at most, over this client and its clones; 0 counts as 1. Others wait for their turn, in
+    /// order, and the time limit of each begins with it. Default: no limit, which with thousands of sign-ins means thousands of
+    /// connections; a fleet has a limit of its own.
+    pub fn max_in_flight(mut self, requests: usize) -> Self {
+        self.max_in_flight = Some(requests.max(1));
         self
     }
 
@@ -126,6 +136,7 @@ impl<C: HttpClient> HttpBuilder<C> {
         Ok(HttpSettings {
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
+            max_in_flight: self.max_in_flight,
             user_agent: user_agent.ok_or(HttpError::BadUserAgent)?,
             roots: self.roots.as_deref().map(roots::read).transpose()?,
             proxy: match self.route {
@@ -153,6 +164,8 @@ pub struct HttpSettings {
     pub timeout: Duration,
     /// The time limit for name, connection and TLS.
     pub connect_timeout: Duration,
+    /// How many requests are in flight at most; at least 1.
+    pub max_in_flight: Option<usize>,
     /// Printable ASCII.
     pub user_agent: HeaderValue,
     /// What is trusted instead of the system's certificates.

@@ -14,6 +14,7 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 pub struct Http {
     client: reqwest::Client,
     timeout: Duration,
+    gate: Option<Arc<Semaphore>>,
     proxy: Option<Proxy>,
     watcher: ExchangeWatcher,
     last: Arc<Mutex<Option<Arc<Target>>>>,
@@ -107,6 +109,11 @@ impl Http {
 
 impl Transport for Http {
     async fn send(&self, request: Request) -> Result<Answer, TransportError> {
+        let _turn = match &self.gate {
+            // It is never closed.
+            Some(gate) => gate.acquire().await.ok(),
+            None => None,
+        };
         let watched = self.watcher.begins(&request);
         let answer = self.exchange(request).await;
         if let Some(watched) = watched {
@@ -148,8 +155,9 @@ fn from_settings(
         client = client.proxy(reqwest::Proxy::custom(move |target| proxy.serves(target).then(|| proxy.url().clone())));
     }
     let client = refine(client).build().map_err(|error| HttpError::Setup(error.to_string()))?;
-    let HttpSettings { timeout, proxy, watcher, .. } = settings;
-    Ok(Http { client, timeout, proxy, watcher, last: Arc::default() })
+    let HttpSettings { timeout, max_in_flight, proxy, watcher, .. } = settings;
+    let gate = max_in_flight.map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))));
+    Ok(Http { client, timeout, gate, proxy, watcher, last: Arc::default() })
 }
 
 impl fmt::Debug for Http {

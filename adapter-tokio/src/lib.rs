@@ -25,6 +25,7 @@
 //! | --- | --- |
 //! | one sign-in, nothing kept | [`run`] with a [`DeviceFlow`], as above |
 //! | tokens kept, refreshed, and signed out | [`Accounts`] on a [`FileStore`], [`MemoryStore`], or `KeyringStore` (feature `keyring`) |
+//! | thousands of sign-ins at once | [`Fleet`] |
 //! | a server known by its issuer | [`Discovery`], then [`Client::builder`] with the [`Metadata`] that it brings |
 //! | a server known by name, or by its endpoints | [`Provider`] |
 //! | proxies, certificates, time limits, a log of requests | [`Http::builder`](Http::builder) |
@@ -57,17 +58,22 @@
 mod accounts;
 mod clock;
 mod failure;
+mod fleet;
 mod http;
 mod transport;
 
 pub use accounts::Accounts;
 pub use clock::now;
+#[cfg(feature = "serde")]
+pub use device_flow_adapter::crew::RestoreError;
+pub use device_flow_adapter::crew::{FleetError, FleetEvent, FleetMeasure, FleetStats};
 pub use device_flow_adapter::{Answer, Exchange, HttpError, NotRevoked, SignInError, SignedOut, entropy};
 #[doc(inline)]
 pub use device_flow_core::*;
 #[doc(inline)]
 pub use device_flow_store::*;
 pub use failure::transport_error_kind;
+pub use fleet::{Fleet, FleetBuilder, FleetEvents};
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 

@@ -36,6 +36,8 @@ pub mod black_hole;
 pub mod choices;
 #[cfg(all(feature = "loopback", unix))]
 pub mod conformance;
+#[cfg(feature = "crowd")]
+pub mod crowd;
 #[cfg(all(feature = "loopback", unix))]
 pub mod faults;
 pub mod fleet_world;

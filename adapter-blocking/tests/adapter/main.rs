@@ -12,6 +12,7 @@
 #[path = "../../../adapter-tokio/tests/adapter/accounts.rs"]
 mod accounts;
 mod conformance;
+mod fleet;
 #[path = "../../../adapter-tokio/tests/adapter/settings.rs"]
 mod settings;
 #[path = "../../../adapter-tokio/tests/adapter/sign_in.rs"]

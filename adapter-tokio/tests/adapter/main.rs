@@ -11,6 +11,7 @@
 
 mod accounts;
 mod conformance;
+mod fleet;
 mod settings;
 mod sign_in;
 mod stopping;

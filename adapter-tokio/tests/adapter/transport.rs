@@ -1,16 +1,17 @@
 //! What goes wrong below OAuth (bodies, connections, certificates, proxies), and the error that each becomes. The outcome of
 //! each fault at each request is a table of the testkit (`tests/faults.rs`).
-//! each request is a table of the testkit's (`tests/faults.rs`).
 
 use crate::adapter::{
     Client, DeviceFlow, Exchange, Failure, Http, HttpBuilder, Method, Provider, Stopped, TransportError,
     TransportErrorKind as Kind, entropy,
 };
 use crate::sign_in;
+use device_flow_testkit::abreast::side_by_side;
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -326,3 +327,21 @@ fn c15_loopback_never_goes_through_a_proxy() {
 
 /// A device authorization response, as gzip.
 const GZIPPED_DEVICE_ANSWER: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x35\xcb\x41\x0a\x80\x20\x10\x46\xe1\xbb\xcc\x5a\xb2\x96\xb9\xab\x8b\x88\xe8\x1f\x0d\x94\xca\x68\x12\x44\x77\xaf\x16\x2d\xdf\x07\xef\xa2\x80\xc6\x1e\xd6\xa7\x00\x32\x14\x48\xd1\x51\x20\x7f\x4f\xf3\x0b\x0d\xc2\x0b\x7b\x57\x39\x45\x7b\x08\xbf\xbe\xd6\x9a\x8b\xd1\xda\x95\x0e\xa7\xdb\xf3\x06\xfd\xad\x38\x33\x0b\x8a\xe5\x48\x66\xec\x7b\x45\x1c\x2b\xa4\xb9\x8d\xcc\x70\x3f\x80\x78\x71\x8c\x6c\x00\x00\x00";
+
+#[test]
+fn at_most_so_many_requests_are_in_flight_and_the_time_limit_of_each_begins_with_its_turn() {
+    side_by_side(&[(0, 1), (1, 1), (3, 3), (100, 8)], |&(most, expected)| {
+        let (inside, seen) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (play, counter, highest) = (loopback::sign_in(&[]), inside.clone(), seen.clone());
+        let server = Loopback::http(move |asked, wire| {
+            highest.fetch_max(counter.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(100));
+            counter.fetch_sub(1, Ordering::SeqCst);
+            play(asked, wire)
+        });
+        // All of them take longer one after the other.
+        let http = Http::builder().max_in_flight(most).timeout(Duration::from_millis(750)).build().unwrap();
+        side_by_side(&[0; 8], |_| assert!(sign_in(&http.clone(), flow(server.client())).is_ok()));
+        assert_eq!(seen.load(Ordering::SeqCst), expected, "{most}");
+    });
+}

@@ -1,0 +1,481 @@
+//! Owns what every driver of a fleet does between sending and waiting: it asks the fleet, reports events, counts, and says
+//! which of its workers sleeps until the next poll.
+
+use crate::{Answer, entropy};
+use device_flow_core::{
+    Action, Client, DeviceFlow, Failure, Fleet, FleetAction, FleetTicket, Machine as _, Prompt, Request, Stopped,
+    Timestamp, TokenResponse, TransportError, TransportErrorKind, WaitReason,
+};
+#[cfg(feature = "serde")]
+use device_flow_core::{Snapshot, SnapshotError};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What a fleet tells its owner.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FleetEvent<K> {
+    /// Show this to the person.
+    ShowCode {
+        /// Whose code it is.
+        key: K,
+        /// What to show.
+        prompt: Prompt,
+    },
+    /// This sign-in waits for longer than usual: the server asked for it, or no usable answer came.
+    Delayed {
+        /// Whose sign-in it is.
+        key: K,
+        /// How long it waits.
+        wait: Duration,
+        /// Why.
+        reason: WaitReason,
+    },
+    /// The sign-in has ended.
+    Done {
+        /// Whose sign-in it was.
+        key: K,
+        /// Its tokens, or why there are none.
+        outcome: Result<TokenResponse, Stopped>,
+    },
+}
+
+/// What happens in a fleet, for counters and histograms. It is told where it happens, so keep it short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FleetMeasure {
+    /// A request was sent; a poll, this much later than it was due.
+    Sent {
+        /// `None` for the first request of a sign-in.
+        late: Option<Duration>,
+    },
+    /// An answer came, or the request failed, after this time.
+    Landed {
+        /// Since it was sent.
+        took: Duration,
+        /// Whether it was an answer.
+        answered: bool,
+    },
+    /// There is a code.
+    CodeShown,
+    /// The person has not decided.
+    Pending,
+    /// The server asked for fewer polls.
+    SlowedDown,
+    /// No usable answer came; the sign-in goes on.
+    SetBack,
+    /// Tokens came.
+    Granted,
+    /// The sign-in ended without tokens.
+    Failed,
+    /// The sign-in was cancelled.
+    Cancelled,
+}
+
+/// A fleet at one moment, and what it has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FleetStats {
+    /// Sign-ins that have not ended.
+    pub sign_ins: usize,
+    /// Those of them that were started and have not sent anything.
+    pub starting: usize,
+    /// Requests without an answer.
+    pub in_flight: usize,
+    /// Requests that were sent, first ones and polls.
+    pub requests: u64,
+    /// Codes that were shown.
+    pub codes: u64,
+    /// Sign-ins that ended with tokens.
+    pub granted: u64,
+    /// Sign-ins that ended without, cancelled ones included.
+    pub failed: u64,
+    /// How late a poll was sent at most.
+    pub latest: Duration,
+}
+
+/// Why a sign-in was not added to a fleet.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FleetError {
+    /// There is a sign-in of this key.
+    #[error("a sign-in with this key is under way: wait for its end, or cancel it")]
+    KeyTaken,
+    /// The fleet was drained, or nobody listens to its events any more.
+    #[error("this fleet has ended: start another one")]
+    Ended,
+    /// The system has no random bytes to give.
+    #[error("the system has no random bytes to give: {0}")]
+    Entropy(#[from] std::io::Error),
+}
+
+/// Why a sign-in did not go on in a fleet.
+#[cfg(feature = "serde")]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RestoreError {
+    /// It was not added.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
+    /// It cannot be resumed.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// What comes of a request whose transport has panicked.
+#[must_use]
+pub fn panicked() -> TransportError {
+    TransportError::new(TransportErrorKind::Other).with_detail("the transport has panicked")
+}
+
+/// What to do next, for one of the workers.
+#[derive(Debug)]
+#[must_use = "a step that is dropped is a request not sent"]
+pub enum CrewStep {
+    /// Wake another worker, send this, and hand in what comes.
+    Send(Request, FleetTicket),
+    /// Sleep until then, or until something happens: nobody else does.
+    Watch(Timestamp),
+    /// Sleep until something happens.
+    Rest,
+    /// Stop.
+    End,
+}
+
+/// What the workers of a fleet share, behind a lock that none of them holds while it waits.
+pub struct Crew<K> {
+    fleet: Fleet<K, DeviceFlow>,
+    stats: FleetStats,
+    /// Until when the worker sleeps that watches the time.
+    watched: Option<Timestamp>,
+    /// Workers that have not stopped.
+    workers: usize,
+    /// `None` when there is nothing more to tell.
+    tell: Option<Box<dyn FnMut(FleetEvent<K>) + Send>>,
+    unread: Unread,
+    measure: Option<Arc<Measure>>,
+    show_once: bool,
+    /// No sign-in will be added.
+    closed: bool,
+    /// Nothing more is sent.
+    draining: bool,
+    /// Nobody will take the flows.
+    left: bool,
+}
+
+/// Sign-ins that were started and have sent nothing: more of them wait.
+const STARTING: usize = 1_024;
+/// While so many events were not read, no sign-in is started: an owner that does not listen has no use for more.
+const UNREAD: usize = 16_384;
+
+/// How many events were told and not read.
+#[derive(Clone, Debug, Default)]
+pub struct Unread(Arc<AtomicUsize>);
+
+impl Unread {
+    /// One more was read. Returns whether that may have made [room](Crew::has_room) for those who start sign-ins.
+    #[must_use]
+    pub fn read(&self) -> bool {
+        self.0.fetch_sub(1, Ordering::Relaxed) == UNREAD
+    }
+}
+
+type Measure = dyn Fn(FleetMeasure) + Send + Sync;
+
+/// How a fleet is made.
+#[derive(Clone, Default)]
+pub struct CrewSettings {
+    /// How many requests are in flight at most; as many workers.
+    pub max_in_flight: usize,
+    /// Prompts are kept until they are shown, and no longer.
+    pub show_once: bool,
+    /// Hears of all that happens.
+    pub measure: Option<Arc<Measure>>,
+}
+
+impl<K: Clone + Eq + Hash> Crew<K> {
+    /// An empty fleet of as many workers as may have a request in flight. `tell` does not block.
+    pub fn new(settings: &CrewSettings, tell: impl FnMut(FleetEvent<K>) + Send + 'static) -> Self {
+        Self {
+            fleet: Fleet::new(settings.max_in_flight),
+            stats: FleetStats::default(),
+            watched: None,
+            workers: settings.max_in_flight,
+            tell: Some(Box::new(tell)),
+            unread: Unread::default(),
+            measure: settings.measure.clone(),
+            show_once: settings.show_once,
+            closed: false,
+            draining: false,
+            left: false,
+        }
+    }
+
+    /// Adds a sign-in.
+    ///
+    /// # Errors
+    /// [`FleetError`].
+    pub fn start(&mut self, key: K, client: Arc<Client>) -> Result<(), FleetError> {
+        let flow = DeviceFlow::new(client, entropy()?);
+        let flow = if self.show_once { flow.show_once() } else { flow };
+        self.check_open()?;
+        self.fleet.start(key, flow).map_err(|_| FleetError::KeyTaken)
+    }
+
+    /// Adds a sign-in that goes on.
+    ///
+    /// # Errors
+    /// [`FleetError`].
+    pub fn restore(&mut self, key: K, flow: DeviceFlow, now: Timestamp) -> Result<(), FleetError> {
+        let flow = if self.show_once { flow.show_once() } else { flow };
+        self.check_open()?;
+        self.fleet.restore(key, flow, now).map_err(|_| FleetError::KeyTaken)
+    }
+
+    /// Adds a sign-in that was stored, and has been away for at least so long.
+    ///
+    /// # Errors
+    /// [`RestoreError`].
+    #[cfg(feature = "serde")]
+    pub fn resume(
+        &mut self,
+        key: K,
+        client: Arc<Client>,
+        snapshot: Snapshot,
+        away: Duration,
+        now: Timestamp,
+    ) -> Result<(), RestoreError> {
+        let flow = DeviceFlow::resume(client, snapshot, away, now)?;
+        Ok(self.restore(key, flow, now)?)
+    }
+
+    /// Whether a sign-in may be started, or learn at once that the fleet has ended. Otherwise there may be room after a
+    /// request was sent, and when [`Unread::read`] says so.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.closed || self.fleet.starting() < STARTING && self.unread.0.load(Ordering::Relaxed) < UNREAD
+    }
+
+    /// Counts the events that were not read, for the one who reads them.
+    #[must_use]
+    pub fn unread(&self) -> Unread {
+        self.unread.clone()
+    }
+
+    fn check_open(&self) -> Result<(), FleetError> {
+        if self.closed { Err(FleetError::Ended) } else { Ok(()) }
+    }
+
+    /// Cancels a sign-in. Returns `false` when there is none of this key.
+    pub fn cancel(&mut self, key: &K) -> bool {
+        self.fleet.cancel(key)
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn stats(&self) -> FleetStats {
+        let (sign_ins, starting) = (self.fleet.len(), self.fleet.starting());
+        FleetStats { sign_ins, starting, in_flight: self.fleet.in_flight(), ..self.stats }
+    }
+
+    /// The owner is gone. No sign-in will be added, and the workers stop when the last one has ended.
+    pub fn close(&mut self) {
+        (self.closed, self.left) = (true, true);
+        self.end_events();
+    }
+
+    /// Nothing more is sent: each worker stops when its request has landed.
+    pub fn drain(&mut self) {
+        (self.closed, self.draining) = (true, true);
+    }
+
+    /// What a worker does next.
+    pub fn next_step(&mut self, now: Timestamp) -> CrewStep {
+        while !self.draining {
+            match self.fleet.next_action(now) {
+                FleetAction::SendRequest { request, ticket, late, .. } => {
+                    self.stats.requests = self.stats.requests.saturating_add(1);
+                    self.stats.latest = self.stats.latest.max(late.unwrap_or_default());
+                    self.measure(FleetMeasure::Sent { late });
+                    return CrewStep::Send(request, ticket);
+                }
+                FleetAction::ShowCode { key, prompt } => self.shown(key, prompt),
+                FleetAction::Waiting { answered: false, .. } => {}
+                FleetAction::Waiting { key, until, reason, .. } => self.waits(key, until.saturating_since(now), reason),
+                FleetAction::Done { key, outcome } => self.ended(key, outcome),
+                FleetAction::Wait { until } if self.watched.is_none_or(|watched| until < watched) => {
+                    self.watched = Some(until);
+                    return CrewStep::Watch(until);
+                }
+                FleetAction::Idle if self.closed => return CrewStep::End,
+                FleetAction::Wait { .. } | FleetAction::AwaitResponse | FleetAction::Idle => return CrewStep::Rest,
+            }
+        }
+        CrewStep::End
+    }
+
+    /// The worker that has slept until then, or was woken, no longer watches the time.
+    pub fn woke(&mut self, watched: Timestamp) {
+        if self.watched == Some(watched) {
+            self.watched = None;
+        }
+    }
+
+    /// Hands in what came of a request.
+    pub fn landed(
+        &mut self,
+        ticket: FleetTicket,
+        answer: Result<Answer, TransportError>,
+        took: Duration,
+        arrival: Timestamp,
+    ) {
+        self.measure(FleetMeasure::Landed { took, answered: answer.is_ok() });
+        // Each worker hands in its own ticket, so that there is nothing to refuse but a status that HTTP does not have.
+        let handed_in = match &answer {
+            Ok(answer) => self.fleet.response(ticket, answer.as_response(), arrival),
+            Err(error) => self.fleet.transport_failed(ticket, error.clone(), arrival),
+        };
+        if let Err(misuse) = handed_in {
+            let error = TransportError::new(TransportErrorKind::InvalidHttp);
+            let _ = self.fleet.transport_failed(misuse.into_ticket(), error, arrival);
+        }
+    }
+
+    /// A worker has stopped. Returns whether it was the last one; then no sign-in will be added.
+    pub fn worker_stopped(&mut self) -> bool {
+        self.workers = self.workers.saturating_sub(1);
+        self.closed |= self.workers == 0;
+        self.end_events();
+        self.workers == 0
+    }
+
+    /// Without workers there is nothing more to tell, unless somebody will take the flows.
+    fn end_events(&mut self) {
+        if self.workers == 0 && (self.left || !self.draining) {
+            self.tell = None;
+        }
+    }
+
+    /// All sign-ins of a fleet that is drained; `None` until its workers have stopped. Those that have ended meanwhile are
+    /// told, and nothing more after that.
+    pub fn take_flows(&mut self, now: Timestamp) -> Option<Vec<(K, DeviceFlow)>> {
+        if self.workers > 0 {
+            return None;
+        }
+        let fleet = std::mem::replace(&mut self.fleet, Fleet::new(1));
+        let mut flows = Vec::with_capacity(fleet.len());
+        for (key, mut flow) in fleet.into_machines() {
+            if !flow.is_finished() {
+                flows.push((key, flow));
+            } else if let Action::Done(outcome) = flow.next_action(now) {
+                self.ended(key, outcome.map_err(Stopped::from));
+            }
+        }
+        self.tell = None;
+        Some(flows)
+    }
+
+    fn shown(&mut self, key: K, prompt: Prompt) {
+        self.stats.codes = self.stats.codes.saturating_add(1);
+        self.measure(FleetMeasure::CodeShown);
+        self.tell(FleetEvent::ShowCode { key, prompt });
+    }
+
+    /// After an answer, or the lack of one.
+    fn waits(&mut self, key: K, wait: Duration, reason: WaitReason) {
+        let measure = match reason {
+            WaitReason::Interval => return self.measure(FleetMeasure::Pending),
+            WaitReason::SlowDown { .. } => FleetMeasure::SlowedDown,
+            WaitReason::Backoff { .. } | WaitReason::RetryAfter => FleetMeasure::SetBack,
+        };
+        self.measure(measure);
+        self.tell(FleetEvent::Delayed { key, wait, reason });
+    }
+
+    fn ended(&mut self, key: K, outcome: Result<TokenResponse, Stopped>) {
+        let (count, measure) = match &outcome {
+            Ok(_) => (&mut self.stats.granted, FleetMeasure::Granted),
+            Err(Stopped::Failed(Failure::Cancelled)) => (&mut self.stats.failed, FleetMeasure::Cancelled),
+            Err(_) => (&mut self.stats.failed, FleetMeasure::Failed),
+        };
+        *count = count.saturating_add(1);
+        self.measure(measure);
+        self.tell(FleetEvent::Done { key, outcome });
+    }
+
+    fn tell(&mut self, event: FleetEvent<K>) {
+        if let Some(tell) = &mut self.tell {
+            self.unread.0.fetch_add(1, Ordering::Relaxed);
+            tell(event);
+        }
+    }
+
+    fn measure(&self, what: FleetMeasure) {
+        if let Some(measure) = &self.measure {
+            measure(what);
+        }
+    }
+}
+
+impl<K> fmt::Debug for Crew<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Crew").field("fleet", &self.fleet).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for CrewSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CrewSettings").field("max_in_flight", &self.max_in_flight).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Receiver, TryRecvError, channel};
+
+    fn crew(max_in_flight: usize) -> (Crew<u32>, Receiver<FleetEvent<u32>>) {
+        let (sender, events) = channel();
+        let settings = CrewSettings { max_in_flight, ..CrewSettings::default() };
+        (Crew::new(&settings, move |event| _ = sender.send(event)), events)
+    }
+
+    #[test]
+    fn an_owner_that_does_not_listen_starts_nothing_more() {
+        let (mut crew, _events) = crew(1);
+        let unread = crew.unread();
+        for more in [UNREAD, 2] {
+            assert!(crew.has_room());
+            for _ in 0..more {
+                crew.tell(FleetEvent::Delayed { key: 0, wait: Duration::ZERO, reason: WaitReason::Interval });
+            }
+            assert!(!crew.has_room());
+            assert!(unread.read() && crew.has_room());
+            assert!(!unread.read() && crew.has_room());
+        }
+    }
+
+    #[test]
+    fn events_end_with_the_last_worker_unless_somebody_takes_the_flows() {
+        let is_over = |events: &Receiver<_>| events.try_recv().err() == Some(TryRecvError::Disconnected);
+        for (drain, leaves, ends) in
+            [(false, true, true), (false, false, true), (true, true, true), (true, false, false)]
+        {
+            let (mut crew, events) = crew(2);
+            if drain {
+                crew.drain();
+            }
+            if leaves {
+                crew.close();
+            }
+            assert!(!crew.worker_stopped() && crew.take_flows(Timestamp::ZERO).is_none() && !is_over(&events));
+            assert!(crew.worker_stopped());
+            assert_eq!(is_over(&events), ends, "{drain}, {leaves}");
+            assert!(crew.take_flows(Timestamp::ZERO).is_some_and(|flows| flows.is_empty()) && is_over(&events));
+            assert!(crew.has_room() && matches!(crew.check_open(), Err(FleetError::Ended)));
+        }
+    }
+}

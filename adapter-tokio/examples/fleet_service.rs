@@ -1,0 +1,228 @@
+//! A service that signs in many devices: stopped and started again, it goes on where it was; Prometheus reads how it does.
+//!
+//! ```sh
+//! cargo run -p device-flow-tokio --features serde --example fleet_service -- \
+//!     https://as.example.com/device_authorization https://as.example.com/token my-client-id 1000 FOLDER
+//! ```
+//!
+//! It prints where its metrics are, then every code, and it stops on SIGTERM and Ctrl-C. FOLDER remembers who is signed in, and
+//! who was waiting.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "a later version may tell more")]
+
+use device_flow_tokio::{Client, Fleet, FleetEvent, FleetEvents, FleetMeasure, FleetStats, Http, Provider, Snapshot};
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+/// Which of the devices it is.
+type Device = u32;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [device_endpoint, token_endpoint, client_id, count, folder] = &words[..] else {
+        return Err("usage: fleet_service DEVICE_ENDPOINT TOKEN_ENDPOINT CLIENT_ID COUNT FOLDER".into());
+    };
+    let (count, mut journal) = (count.parse()?, Journal::open(Path::new(folder))?);
+    let provider = Provider::endpoints(&**device_endpoint, &**token_endpoint);
+    let client = Arc::new(Client::builder(provider, &**client_id).allow_http_loopback().build()?);
+
+    let (metrics, measure) = metrics();
+    let (fleet, mut events) = Fleet::builder(Http::builder().build()?).show_once().on_measure(measure).spawn();
+    let fleet = Arc::new(fleet);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("metrics: http://{}/metrics", listener.local_addr()?);
+    tokio::spawn(serve(listener, metrics, fleet.clone()));
+
+    // Those who were waiting go on. Nobody knows how long this service was away: with zero no poll comes early.
+    let mut known = journal.signed_in.clone();
+    for (device, snapshot) in journal.waiting()? {
+        if known.insert(device) {
+            fleet.restore(device, client.clone(), snapshot, Duration::ZERO)?;
+        }
+    }
+    // And all others begin.
+    let others: Vec<_> = (0..count).filter(|device| !known.contains(device)).collect();
+    {
+        let starting = async {
+            for device in others {
+                fleet.start(device, client.clone()).await?;
+            }
+            std::future::pending::<()>().await;
+            Ok::<_, Box<dyn Error>>(())
+        };
+        tokio::select! {
+            result = starting => result?,
+            result = told_until(count, &mut journal, &mut events) => result?,
+            result = stopped() => result?,
+        }
+    }
+
+    // Answers that are on their way may hold tokens: they are events, too.
+    let waiting = fleet.drain().await;
+    while let Some(event) = events.next().await {
+        journal.hears(event)?;
+    }
+    // Who has no code yet starts again.
+    let waiting: Vec<_> = waiting.into_iter().filter_map(|(device, snapshot)| Some((device, snapshot?))).collect();
+    journal.store(&waiting)?;
+    println!("{} are signed in, {} wait", journal.signed_in.len(), waiting.len());
+    Ok(())
+}
+
+/// Ends when all are signed in.
+async fn told_until(
+    count: Device,
+    journal: &mut Journal<'_>,
+    events: &mut FleetEvents<Device>,
+) -> Result<(), Box<dyn Error>> {
+    while journal.signed_in.len() < usize::try_from(count)? {
+        journal.hears(events.next().await.ok_or("the fleet has ended")?)?;
+    }
+    Ok(())
+}
+
+/// Ends when this process is asked to stop.
+async fn stopped() -> Result<(), Box<dyn Error>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}
+
+/// What this service remembers.
+struct Journal<'a> {
+    folder: &'a Path,
+    /// One line for each device that is signed in.
+    file: File,
+    signed_in: BTreeSet<Device>,
+}
+
+impl<'a> Journal<'a> {
+    fn open(folder: &'a Path) -> Result<Self, Box<dyn Error>> {
+        fs::create_dir_all(folder)?;
+        let path = folder.join("signed-in");
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        let signed_in = fs::read_to_string(path)?.lines().map(str::parse).collect::<Result<_, _>>()?;
+        Ok(Self { folder, file, signed_in })
+    }
+
+    fn hears(&mut self, event: FleetEvent<Device>) -> io::Result<()> {
+        match event {
+            FleetEvent::ShowCode { key, prompt } => println!("{key}: {}", prompt.user_code()),
+            // Store the tokens here, where only their owner can read them, before the line that says so.
+            FleetEvent::Done { key, outcome: Ok(_tokens) } => {
+                writeln!(self.file, "{key}")?;
+                self.signed_in.insert(key);
+            }
+            FleetEvent::Done { key, outcome: Err(stopped) } => eprintln!("{key}: {stopped}"),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Those who were waiting when the last process stopped.
+    fn waiting(&self) -> Result<Vec<(Device, Snapshot)>, Box<dyn Error>> {
+        match fs::read(self.folder.join("waiting")) {
+            Ok(stored) => Ok(serde_json::from_slice(&stored)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// In place of what was stored before, as a whole or not at all. Device codes are secrets: FOLDER must be private.
+    fn store(&self, waiting: &[(Device, Snapshot)]) -> Result<(), Box<dyn Error>> {
+        let new = self.folder.join("waiting.new");
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec(waiting)?)?;
+        file.sync_all()?;
+        Ok(fs::rename(new, self.folder.join("waiting"))?)
+    }
+}
+
+/// What Prometheus reads of the fleet, and what counts it.
+fn metrics() -> (Metrics, impl Fn(FleetMeasure)) {
+    let metrics = Metrics::default();
+    let Metrics { answers, late, took, .. } = metrics.clone();
+    let count = move |what| {
+        let kind = match what {
+            FleetMeasure::Sent { late: by } => return by.into_iter().for_each(|by| late.observe(by.as_secs_f64())),
+            FleetMeasure::Landed { took: time, .. } => return took.observe(time.as_secs_f64()),
+            FleetMeasure::CodeShown => "code",
+            FleetMeasure::Pending => "authorization_pending",
+            FleetMeasure::SlowedDown => "slow_down",
+            FleetMeasure::SetBack => "no_answer",
+            FleetMeasure::Granted => "token",
+            FleetMeasure::Cancelled => "cancelled",
+            _ => "failed",
+        };
+        answers.get_or_create(&[("kind", kind)]).inc();
+    };
+    (metrics, count)
+}
+
+#[derive(Clone)]
+struct Metrics {
+    answers: Family<[(&'static str, &'static str); 1], Counter>,
+    late: Histogram,
+    took: Histogram,
+    sign_ins: Gauge,
+    in_flight: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let seconds = || Histogram::new([0.001, 0.01, 0.1, 1.0, 10.0]);
+        let (sign_ins, in_flight) = (Gauge::default(), Gauge::default());
+        Self { answers: Family::default(), late: seconds(), took: seconds(), sign_ins, in_flight }
+    }
+}
+
+/// Answers every request with the metrics.
+async fn serve(listener: TcpListener, metrics: Metrics, fleet: Arc<Fleet<Device>>) -> io::Result<()> {
+    let mut registry = Registry::with_prefix("device_flow");
+    registry.register("answers", "What has happened to sign-ins", metrics.answers);
+    registry.register_with_unit("late", "How late polls were sent", Unit::Seconds, metrics.late);
+    registry.register_with_unit("request", "How long requests took", Unit::Seconds, metrics.took);
+    registry.register("sign_ins", "Sign-ins under way", metrics.sign_ins.clone());
+    registry.register("in_flight", "Requests without an answer", metrics.in_flight.clone());
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        let FleetStats { sign_ins: all, in_flight, .. } = fleet.stats();
+        metrics.sign_ins.set(i64::try_from(all).unwrap_or(i64::MAX));
+        metrics.in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
+        let mut text = String::new();
+        encode(&mut text, &registry).map_err(io::Error::other)?;
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+            text.len()
+        );
+        let answered = async {
+            // What is asked does not matter.
+            let _length = stream.read(&mut [0; 4_096]).await?;
+            stream.write_all((head + &text).as_bytes()).await
+        };
+        // A caller that says nothing, or has gone away, holds nobody up.
+        let _ = timeout(Duration::from_secs(1), answered).await;
+    }
+}

@@ -1,0 +1,235 @@
+//! Owns the authorization server for a crowd: one process that issues any number of codes, answers the polls of all of them,
+//! and judges by the arrival of each whether it came early.
+
+use serde_json::json;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::Instant;
+
+/// How the server answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Manners {
+    /// The polling interval, in seconds.
+    pub interval: u64,
+    /// How many polls of a code are answered with `authorization_pending` before there is a token.
+    pub pending: u32,
+    /// How long a code lives, in seconds.
+    pub lifetime: u64,
+}
+
+/// What the server has seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Report {
+    /// Codes issued.
+    pub codes: u64,
+    /// Polls.
+    pub polls: u64,
+    /// Tokens issued.
+    pub tokens: u64,
+    /// Polls that came before the interval after the last one was over.
+    pub early: u64,
+    /// Polls for a code that had its token.
+    pub after_success: u64,
+    /// Connections accepted.
+    pub connections: u64,
+    /// How late a poll came after the interval, in milliseconds: for half of them at most, for 99 % at most.
+    pub late: [u64; 2],
+}
+
+/// A device code is this long.
+pub const CODE: usize = 100;
+
+#[derive(Default)]
+struct Seen {
+    codes: AtomicU64,
+    polls: AtomicU64,
+    tokens: AtomicU64,
+    early: AtomicU64,
+    after_success: AtomicU64,
+    connections: AtomicU64,
+    /// How many polls were so many milliseconds late; the last one counts all above, too.
+    late: Mutex<Vec<u64>>,
+}
+
+struct Grant {
+    answered: Instant,
+    polls: u32,
+    done: bool,
+}
+
+struct Server {
+    manners: Manners,
+    seen: Seen,
+    grants: Mutex<Vec<Grant>>,
+}
+
+/// The server. Its clock is tokio's, so a test may pause it.
+#[derive(Clone)]
+pub struct Crowd(Arc<Server>);
+
+impl Crowd {
+    /// A server that is asked by [`answer`](Self::answer) alone, until it [listens](Self::listen).
+    #[must_use]
+    pub fn new(manners: Manners) -> Self {
+        let seen = Seen { late: Mutex::new(vec![0; 60_001]), ..Seen::default() };
+        Self(Arc::new(Server { manners, seen, grants: Mutex::default() }))
+    }
+
+    /// Listens on loopback for as long as this runtime lives, and says where.
+    ///
+    /// # Errors
+    /// When there is no port to listen on.
+    pub fn listen(&self) -> io::Result<SocketAddr> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(([127, 0, 0, 1], 0).into())?;
+        // With a queue for a whole crowd.
+        let listener = socket.listen(65_535)?;
+        let address = listener.local_addr()?;
+        let server = self.0.clone();
+        tokio::spawn(async move {
+            loop {
+                // Without a descriptor left, the next one may come free.
+                let Ok((stream, _)) = listener.accept().await else { continue };
+                server.seen.connections.fetch_add(1, Ordering::Relaxed);
+                let server = server.clone();
+                tokio::spawn(async move { server.talk(stream).await });
+            }
+        });
+        Ok(address)
+    }
+
+    /// Status and body of the answer to a POST of this body to `/device` or `/token`.
+    #[must_use]
+    pub fn answer(&self, target: &str, body: &[u8]) -> (u16, String) {
+        self.0.answer(target, body)
+    }
+
+    /// What it has seen so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.0.report()
+    }
+}
+
+impl Server {
+    /// Answers the requests on one connection, one after the other.
+    async fn talk(&self, mut stream: TcpStream) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let mut read = Vec::with_capacity(1_024);
+        loop {
+            let (head, length) = loop {
+                if let Some(parts) = parts(&read) {
+                    break parts;
+                }
+                if stream.read_buf(&mut read).await? == 0 {
+                    return Ok(());
+                }
+            };
+            let target =
+                read[..head].split(|byte| *byte == b' ').nth(1).and_then(|target| std::str::from_utf8(target).ok());
+            let (status, body) = self.answer(target.unwrap_or_default(), &read[head..head + length]);
+            read.drain(..head + length);
+            let length = body.len();
+            let head =
+                format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+            stream.write_all((head + &body).as_bytes()).await?;
+        }
+    }
+
+    fn answer(&self, target: &str, body: &[u8]) -> (u16, String) {
+        match target {
+            "/device" => (200, self.device()),
+            "/token" => self.token(body),
+            _ => (404, String::new()),
+        }
+    }
+
+    fn device(&self) -> String {
+        self.seen.codes.fetch_add(1, Ordering::Relaxed);
+        let mut grants = self.grants.lock().unwrap();
+        let number = grants.len();
+        grants.push(Grant { answered: Instant::now(), polls: 0, done: false });
+        let code = format!("{:-<CODE$}", format!("{number}-canary"));
+        json!({
+            "device_code": code, "user_code": format!("{number:08}"), "verification_uri": "https://as.example/device",
+            "verification_uri_complete": format!("https://as.example/device?user_code={number:08}"),
+            "expires_in": self.manners.lifetime, "interval": self.manners.interval
+        })
+        .to_string()
+    }
+
+    fn token(&self, body: &[u8]) -> (u16, String) {
+        let seen = &self.seen;
+        let code = form_urlencoded::parse(body).find(|(name, _)| name == "device_code").map(|(_, code)| code);
+        let number = code.and_then(|code| code.split('-').next()?.parse::<usize>().ok());
+        let mut grants = self.grants.lock().unwrap();
+        let Some(grant) = number.and_then(|number| grants.get_mut(number)) else {
+            return (400, json!({ "error": "invalid_grant" }).to_string());
+        };
+        let now = Instant::now();
+        seen.polls.fetch_add(1, Ordering::Relaxed);
+        let due = grant.answered + Duration::from_secs(self.manners.interval);
+        match now.checked_duration_since(due) {
+            // RFC 8628 §3.5 speaks of the time between two polls.
+            None if grant.polls == 0 => {}
+            // A millisecond is lost where clients round.
+            None if due - now > Duration::from_millis(1) => _ = seen.early.fetch_add(1, Ordering::Relaxed),
+            late => {
+                let mut histogram = seen.late.lock().unwrap();
+                let last = histogram.len() - 1;
+                let late = usize::try_from(late.unwrap_or_default().as_millis()).unwrap_or(last);
+                histogram[late.min(last)] += 1;
+            }
+        }
+        if grant.done {
+            seen.after_success.fetch_add(1, Ordering::Relaxed);
+        }
+        grant.polls += 1;
+        grant.answered = Instant::now();
+        if grant.polls > self.manners.pending {
+            grant.done = true;
+            seen.tokens.fetch_add(1, Ordering::Relaxed);
+            let token = json!({ "access_token": "AT-canary", "token_type": "Bearer", "expires_in": 3_600 });
+            return (200, token.to_string());
+        }
+        (400, json!({ "error": "authorization_pending" }).to_string())
+    }
+
+    fn report(&self) -> Report {
+        let seen = &self.seen;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let histogram = seen.late.lock().unwrap();
+        let all: u64 = histogram.iter().sum();
+        let at_most = |part: u64| {
+            let mut sum = 0;
+            let reached = |count: &u64| {
+                sum += count;
+                sum * 100 >= all * part
+            };
+            histogram.iter().position(reached).unwrap_or_default() as u64
+        };
+        Report {
+            codes: count(&seen.codes),
+            polls: count(&seen.polls),
+            tokens: count(&seen.tokens),
+            early: count(&seen.early),
+            after_success: count(&seen.after_success),
+            connections: count(&seen.connections),
+            late: [at_most(50), at_most(99)],
+        }
+    }
+}
+
+/// Where the head of a request ends and how long its body is, when all of it is there.
+fn parts(read: &[u8]) -> Option<(usize, usize)> {
+    let head = read.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&read[..head]).ok()?.to_ascii_lowercase();
+    let length = text.split("content-length:").nth(1).and_then(|rest| rest.lines().next()?.trim().parse().ok());
+    let length = length.unwrap_or(0);
+    (read.len() >= head + length).then_some((head, length))
+}
