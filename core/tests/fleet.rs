@@ -109,6 +109,9 @@ fn a_cancelled_one_has_its_outcome_at_once_wherever_it_is_and_its_slot_is_used_a
     let mut hand = Hand::with_codes(3, 2);
     hand.start(10..14);
     assert_eq!(hand.go(), [Sent(10), Sent(11)]);
+    assert_eq!((hand.fleet.waiting(), hand.fleet.is_empty()), (3, false));
+    assert!(hand.fleet.get(&1).is_some_and(|flow| flow.prompt().is_some()) && hand.fleet.get(&77).is_none());
+    assert!(format!("{:?}", hand.fleet).contains("len: 7, starting: 2, in_flight: 2"), "{:?}", hand.fleet);
     // Before its turn, in flight, waiting; each once, however often it is cancelled.
     for key in [13, 11, 1] {
         assert!(hand.fleet.cancel(&key) && hand.fleet.cancel(&key), "{key}");

@@ -4,8 +4,8 @@
 mod support;
 
 use device_flow_core::{
-    AccessTokenQuery, Action, Authority, Client, DeviceFlow, Machine, Owner, Response, Secret, Timestamp, TokenCache,
-    UnixTime,
+    AccessTokenQuery, Action, Authority, Client, DeviceFlow, Fleet, FleetAction, Machine, Owner, Response, Secret,
+    Timestamp, TokenCache, UnixTime,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -81,6 +81,60 @@ fn a_pending_poll_costs_one_allocation() {
         println!("one pending poll: {} allocations", measured.count_total);
         assert_eq!((measured.count_total, measured.bytes_current), (1, 0));
     }
+}
+
+/// Does all that a fleet has to do at this moment; every request is answered at once.
+fn go(fleet: &mut Fleet<u32, DeviceFlow>, now: u64, status: u16, answer: &[u8]) {
+    let now = Timestamp::from_millis(now);
+    loop {
+        match fleet.next_action(now) {
+            FleetAction::SendRequest { ticket, .. } => {
+                fleet.response(ticket, Response::new(status, answer), now).unwrap();
+            }
+            FleetAction::ShowCode { .. } | FleetAction::Waiting { .. } | FleetAction::Done { .. } => {}
+            FleetAction::Wait { .. } | FleetAction::AwaitResponse | FleetAction::Idle => return,
+        }
+    }
+}
+
+#[test]
+fn in_a_fleet_a_flow_costs_its_key_and_thirty_bytes_more_and_a_poll_no_more_than_alone() {
+    const COUNT: u32 = 1_024;
+    let client = Arc::new(builder().build().unwrap());
+    let answer = device_answer(json!({ "device_code": "c".repeat(100) }));
+    let mut held = None;
+    let measured = allocation_counter::measure(|| {
+        let mut fleet = Fleet::new(64);
+        for key in 0..COUNT {
+            fleet.start(key, DeviceFlow::new(client.clone(), [9; 32]).show_once()).unwrap();
+        }
+        go(&mut fleet, 0, 200, answer.as_bytes());
+        held = Some(fleet);
+    });
+    let mut fleet = held.unwrap();
+    assert_eq!((fleet.waiting(), fleet.in_flight()), (COUNT as usize, 0));
+    // The device code, its length, and the block's own head.
+    let bytes = measured.bytes_current as f64 / f64::from(COUNT) - 101.0;
+    println!("one waiting flow in a fleet: {bytes:.1} bytes and its code");
+    assert!(bytes <= (size_of::<DeviceFlow>() + size_of::<u64>() + 30) as f64, "{bytes}");
+    let polls = allocation_counter::measure(|| go(&mut fleet, 10_000, 400, PENDING_OF_A_REAL_SERVER));
+    assert_eq!(polls.count_total, u64::from(COUNT));
+}
+
+#[test]
+fn in_a_fleet_those_that_come_use_the_room_of_those_that_are_gone() {
+    let client = Arc::new(builder().build().unwrap());
+    let mut fleet = Fleet::new(1);
+    let mut turn = |key: u32| {
+        fleet.start(key, DeviceFlow::new(client.clone(), [9; 32])).unwrap();
+        go(&mut fleet, u64::from(key) * 10_000, 200, device_answer(json!({})).as_bytes());
+        assert!(fleet.cancel(&key));
+        go(&mut fleet, u64::from(key) * 10_000, 200, b"");
+        assert!(fleet.is_empty());
+    };
+    (0..10).for_each(&mut turn);
+    let later = allocation_counter::measure(|| (10..1_000).for_each(&mut turn));
+    assert_eq!(later.bytes_current, 0);
 }
 
 #[test]

@@ -41,7 +41,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A waiting machine costs itself, its key and some twenty bytes. A step allocates nothing but the request, if a key can be
+/// A waiting machine costs itself, its key and thirty bytes. A step allocates nothing but the request, if a key can be
 /// cloned without: let it be a number or an `Arc<str>`. Everything runs on one timeline, as for
 /// [one machine](Machine#one-timeline).
 pub struct Fleet<K, M> {
