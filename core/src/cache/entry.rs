@@ -75,11 +75,13 @@ impl Source {
 pub(super) struct Reader<'t> {
     text: &'t str,
     decoded: Zeroizing<String>,
+    /// Of the entry that comes next.
+    fields: Fields,
 }
 
 impl<'t> Reader<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, decoded: Zeroizing::new(String::new()) }
+        Self { text, decoded: Zeroizing::new(String::new()), fields: Fields::default() }
     }
 
     /// The unescaped copies, for the [`Source`] of the text that was read.
@@ -115,45 +117,52 @@ impl<'t> Reader<'t> {
         span(start, end.saturating_sub(start))
     }
 
-    /// One member of a section; an entry that cannot be read is kept as it is.
-    pub(super) fn entry(&mut self, kind: Kind, key: &'t str, value: &'t str) -> Draft {
-        let mut fields = Fields::default();
-        let mut draft = |name: &'t str, json: &'t str| {
-            let Some(name) = name.get(1..name.len().saturating_sub(1)) else { return };
-            match name {
-                "home_account_id" => fields.home = self.text(json),
-                "environment" => fields.environment = self.text(json),
-                "client_id" => fields.client = self.text(json),
-                "realm" => fields.realm = self.text(json),
-                "target" => fields.target = self.text(json),
-                REQUESTED => fields.requested = self.text(json),
-                AUDIENCE => fields.audience = self.text(json),
-                "secret" => fields.secret = self.text(json),
-                "token_type" => fields.token_type = self.text(json),
-                "family_id" => fields.family = self.text(json),
-                "local_account_id" => fields.local = self.text(json),
-                "username" => fields.username = self.text(json),
-                "name" => fields.name = self.text(json),
-                SLOT => fields.slot = self.text(json),
-                "expires_on" => fields.expires = time(json),
-                "refresh_on" => fields.refresh = time(json),
-                "cached_at" | "last_modification_time" => fields.written = time(json),
-                // Bound to a key, to a user's assertion or to something else that was not requested.
-                "ext_cache_key" | "key_id" | "kid" | "keyid" | "user_assertion_hash" => {
-                    fields.bound |= !matches!(json, "null" | "\"\"");
-                }
-                _ => {}
+    /// One member of the entry that comes next.
+    pub(super) fn field(&mut self, name: &'t str, json: &'t str) {
+        let Some(name) = name.get(1..name.len().saturating_sub(1)) else { return };
+        match name {
+            "home_account_id" => self.fields.home = self.text(json),
+            "environment" => self.fields.environment = self.text(json),
+            "client_id" => self.fields.client = self.text(json),
+            "realm" => self.fields.realm = self.text(json),
+            "target" => self.fields.target = self.text(json),
+            REQUESTED => self.fields.requested = self.text(json),
+            AUDIENCE => self.fields.audience = self.text(json),
+            "secret" => self.fields.secret = self.text(json),
+            "token_type" => self.fields.token_type = self.text(json),
+            "family_id" => self.fields.family = self.text(json),
+            "local_account_id" => self.fields.local = self.text(json),
+            "username" => self.fields.username = self.text(json),
+            "name" => self.fields.name = self.text(json),
+            SLOT => self.fields.slot = self.text(json),
+            "expires_on" => self.fields.expires = time(json),
+            "refresh_on" => self.fields.refresh = time(json),
+            "cached_at" | "last_modification_time" => self.fields.written = time(json),
+            // Bound to a key, to a user's assertion or to something else that was not requested.
+            "ext_cache_key" | "key_id" | "kid" | "keyid" | "user_assertion_hash" => {
+                self.fields.bound |= !matches!(json, "null" | "\"\"");
             }
-        };
-        if members(value, &mut draft).is_none() {
-            fields = Fields::default();
+            _ => {}
         }
+    }
+
+    /// The entry whose fields have been read.
+    pub(super) fn entry(&mut self, kind: Kind, key: &'t str, value: &'t str) -> Draft {
         let mut decoded = self.text(key);
         if decoded.after == 0 {
             // Invalid escapes; it is still a key.
             decoded = self.span(key);
         }
-        Draft { kind, key: decoded, value: self.span(value), member: self.member(key, value), fields }
+        let (value, member) = (self.span(value), self.member(key, value));
+        Draft { kind, key: decoded, value, member, fields: core::mem::take(&mut self.fields) }
+    }
+
+    /// An entry with its fields; one that cannot be read is kept as it is.
+    pub(super) fn any_entry(&mut self, kind: Kind, key: &'t str, value: &'t str) -> Draft {
+        if members(value, &mut |name, json| self.field(name, json)).is_none() {
+            self.fields = Fields::default();
+        }
+        self.entry(kind, key, value)
     }
 }
 
@@ -257,7 +266,7 @@ impl Entry {
         let text = Zeroizing::new(text.into_boxed_str());
         let mut reader = Reader::new(&text);
         let (key, value) = (text.get(..key.len()), text.get(key.len().saturating_add(1)..));
-        let draft = reader.entry(kind, key.unwrap_or_default(), value.unwrap_or_default());
+        let draft = reader.any_entry(kind, key.unwrap_or_default(), value.unwrap_or_default());
         let decoded = reader.into_decoded();
         Self::new(draft, &Self::all(text, decoded))
     }
@@ -423,7 +432,7 @@ pub(super) fn encoded(text: &str) -> Zeroizing<String> {
 /// Visits the members of a JSON object, names as they were written, with their quotes; `None` when it is not an object.
 pub(super) fn members<'t>(json: &'t str, each: &mut impl FnMut(&'t str, &'t str)) -> Option<()> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    deserializer.deserialize_map(Members(each, PhantomData)).ok()?;
+    Members(each, PhantomData).deserialize(&mut deserializer).ok()?;
     deserializer.end().ok()
 }
 
@@ -431,17 +440,29 @@ pub(super) fn members<'t>(json: &'t str, each: &mut impl FnMut(&'t str, &'t str)
 pub(super) enum Part<'t> {
     /// One of the five maps begins.
     Map(Kind),
+    /// A member of the entry that comes next, name and value.
+    Field(&'t str, &'t str),
     /// A member of that map, key and value.
     Entry(Kind, &'t str, &'t str),
     /// Another member of the root, name and value.
     Other(&'t str, &'t str),
 }
 
-/// Visits a cache in one pass; `None` when it, or one of the five maps, is not an object.
+/// Visits a cache in one pass, since most of what loading costs is looking at each byte; `None` when it, one of the five
+/// maps, or an entry is not an object.
 pub(super) fn parts<'t>(json: &'t str, each: &mut impl FnMut(Part<'t>)) -> Option<()> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    deserializer.deserialize_map(Root(each, PhantomData)).ok()?;
+    deserializer.deserialize_map(Root(json, each)).ok()?;
     deserializer.end().ok()
+}
+
+/// The object that follows this key and whose last member ends with `last`, or with the key when it has no members.
+/// Between them are white space, a colon and braces alone.
+fn object<'t>(text: &'t str, key: &str, last: &str) -> Option<&'t str> {
+    let end = |part: &str| part.as_ptr().addr().saturating_sub(text.as_ptr().addr()).saturating_add(part.len());
+    let find = |byte, from| memchr(byte, text.as_bytes().get(from..)?)?.checked_add(from);
+    let start = find(b'{', end(key))?;
+    text.get(start..=find(b'}', end(last).max(start))?)
 }
 
 pub(super) fn kind(name: &str) -> Option<Kind> {
@@ -449,7 +470,7 @@ pub(super) fn kind(name: &str) -> Option<Kind> {
     Kind::ALL.into_iter().find(|kind| kind.name() == name)
 }
 
-struct Root<'a, 't, F>(&'a mut F, PhantomData<&'t str>);
+struct Root<'a, 't, F>(&'t str, &'a mut F);
 
 impl<'t, F: FnMut(Part<'t>)> Visitor<'t> for Root<'_, 't, F> {
     type Value = ();
@@ -459,27 +480,49 @@ impl<'t, F: FnMut(Part<'t>)> Visitor<'t> for Root<'_, 't, F> {
     }
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(text, each) = self;
         while let Some(name) = map.next_key_seed(Raw)? {
             match kind(name) {
                 Some(kind) => {
-                    self.0(Part::Map(kind));
-                    map.next_value_seed(Map(kind, &mut *self.0, PhantomData))?;
+                    each(Part::Map(kind));
+                    map.next_value_seed(Map(text, kind, &mut *each))?;
                 }
-                None => self.0(Part::Other(name, map.next_value_seed(Raw)?)),
+                None => each(Part::Other(name, map.next_value_seed(Raw)?)),
             }
         }
         Ok(())
     }
 }
 
-struct Map<'a, 't, F>(Kind, &'a mut F, PhantomData<&'t str>);
+struct Map<'a, 't, F>(&'t str, Kind, &'a mut F);
 
 impl<'t, F: FnMut(Part<'t>)> DeserializeSeed<'t> for Map<'_, 't, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Self(kind, each, _) = self;
-        deserializer.deserialize_map(Members(&mut |key, value| each(Part::Entry(kind, key, value)), PhantomData))
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'t, F: FnMut(Part<'t>)> Visitor<'t> for Map<'_, 't, F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self(text, kind, each) = self;
+        while let Some(key) = map.next_key_seed(Raw)? {
+            let mut last = key;
+            let mut field = |name, json| {
+                last = json;
+                each(Part::Field(name, json));
+            };
+            map.next_value_seed(Members(&mut field, PhantomData))?;
+            each(Part::Entry(kind, key, object(text, key, last).unwrap_or_default()));
+        }
+        Ok(())
     }
 }
 
@@ -498,6 +541,14 @@ impl<'t, F: FnMut(&'t str, &'t str)> Visitor<'t> for Members<'_, 't, F> {
             self.0(name, value);
         }
         Ok(())
+    }
+}
+
+impl<'t, F: FnMut(&'t str, &'t str)> DeserializeSeed<'t> for Members<'_, 't, F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
     }
 }
 

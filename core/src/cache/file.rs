@@ -1,10 +1,11 @@
 //! Owns the cache as bytes: what was not changed is written exactly as it was read.
 
 use super::TokenCache;
-use super::entry::{Entry, Kind, Part as RootPart, Reader, Source, Span, encoded, kind, members, parts};
+use super::entry::{Entry, Kind, Part as RootPart, Reader, Source, Span, encoded, hash, kind, members, parts};
 use crate::Secret;
 use crate::message::DEVICE_GRANT;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -85,10 +86,15 @@ impl TokenCache {
         let ((sections, mut entries), (unshared_sections, others)) = (read(shared)?, read(unshared)?);
         mark_former(&mut entries);
         let misplaced = entries.iter().any(|entry| entry.unshared);
-        // A move that was cut short has left it in both.
-        entries.retain(|entry| {
-            !entry.unshared || others.iter().all(|moved| !moved.has_key(entry.kind, entry.key(), entry.key_hash))
-        });
+        if misplaced {
+            // A move that was cut short has left it in both.
+            let moved = by_hash(others.iter(), |entry| entry.key_hash);
+            let is_moved = |entry: &Entry| {
+                let alike = moved.get(&entry.key_hash).map(Vec::as_slice).unwrap_or_default();
+                alike.iter().any(|moved| moved.has_key(entry.kind, entry.key(), entry.key_hash))
+            };
+            entries.retain(|entry| !entry.unshared || !is_moved(entry));
+        }
         entries.extend(others.into_iter().map(|mut entry| {
             entry.unshared = true;
             entry
@@ -192,16 +198,17 @@ fn read(bytes: &[u8]) -> Result<(Vec<Section>, Vec<Entry>), CacheError> {
     let (mut found, mut drafts) = (Vec::new(), Vec::new());
     let mut take = |part| match part {
         RootPart::Map(kind) => found.push(Ok(kind)),
+        RootPart::Field(name, json) => reader.field(name, json),
         RootPart::Entry(kind, key, value) => drafts.push(reader.entry(kind, key, value)),
         RootPart::Other(name, value) => found.push(Err((kind(name), reader.member(name, value)))),
     };
     if parts(&text, &mut take).is_none() {
-        // This is rare: something else stands in the place of a map, or all of it is garbage. Parse again, member by
-        // member.
+        // This is rare: something else stands in the place of a map or an entry, or all of it is garbage. Parse again,
+        // member by member.
         (found, drafts, reader) = (Vec::new(), Vec::new(), Reader::new(&text));
         let mut root = |name, value| {
             let before = drafts.len();
-            let mut take = |kind| members(value, &mut |key, entry| drafts.push(reader.entry(kind, key, entry)));
+            let mut take = |kind| members(value, &mut |key, entry| drafts.push(reader.any_entry(kind, key, entry)));
             match (kind(name), kind(name).and_then(&mut take)) {
                 (Some(kind), Some(())) => found.push(Ok(kind)),
                 (kind, _) => {
@@ -229,12 +236,25 @@ fn read(bytes: &[u8]) -> Result<(Vec<Section>, Vec<Entry>), CacheError> {
     Ok((sections, drafts.into_iter().map(|draft| Entry::new(draft, &source)).collect()))
 }
 
+/// Entries by a hash, because to compare each entry of a large file with each takes seconds.
+fn by_hash<'a>(entries: impl Iterator<Item = &'a Entry>, hash: impl Fn(&Entry) -> u64) -> BTreeMap<u64, Vec<Entry>> {
+    let mut found: BTreeMap<u64, Vec<Entry>> = BTreeMap::new();
+    for entry in entries {
+        found.entry(hash(entry)).or_default().push(entry.clone());
+    }
+    found
+}
+
 /// Marks what version 0.1.0 wrote for accounts that no MSAL may see.
 fn mark_former(entries: &mut [Entry]) {
-    let former = entries.iter().filter(|entry| is_of_0_1(entry)).cloned().collect::<Vec<_>>();
-    for entry in entries {
-        let is_former = |account: &Entry| entry.realm().is_empty() && account.is_of_same_person(entry);
-        entry.unshared |= former.iter().any(is_former);
+    // Not `home_hash`, since an entry without an id may belong to an account whose id is empty.
+    let former = by_hash(entries.iter().filter(|entry| is_of_0_1(entry)), |account| hash(account.home()));
+    if former.is_empty() {
+        return;
+    }
+    for entry in entries.iter_mut().filter(|entry| entry.realm().is_empty()) {
+        let accounts = former.get(&hash(entry.home())).map(Vec::as_slice).unwrap_or_default();
+        entry.unshared |= accounts.iter().any(|account| account.is_of_same_person(entry));
     }
 }
 

@@ -100,6 +100,23 @@ fn msal_6_what_is_there_twice() {
     assert_eq!(cache.to_json().expose(), expected);
 }
 
+// An entry is read as it is passed, and where it ends is known from its last member alone.
+#[test]
+fn msal_6_an_entry_stays_as_it_is_written_whatever_stands_in_it() {
+    let account = "\"home_account_id\":\"h\" , \"environment\":\"e\",\"realm\" : \"\",\"name\":\"{}\"";
+    let odd = ["{}", "{ \n}", "{\"}\":\"}{\"}", "{\"a\" : { \"b\":[{}] } , \"c\":1\t}", "{\"c\":[] \n }"];
+    for (last, other) in odd.iter().flat_map(|last| ["null", "[{}]", "\"{}\"", "7", "{}"].map(|other| (last, other))) {
+        let text = format!("{{\"Account\":{{\"{{}}\"\t: {{ {account}\r}},\"k\" :{last},\"n\":{other}}}}}");
+        let cache = TokenCache::from_json(text.as_bytes()).unwrap();
+        assert_eq!(cache.to_json().expose(), text);
+        let accounts = cache.accounts();
+        assert_eq!(
+            accounts.iter().map(|it| (it.home_account_id(), it.name())).collect::<Vec<_>>(),
+            [("h", Some("{}"))]
+        );
+    }
+}
+
 // Golden keys and fields: as Python writes them, except for the refresh token, whose key is Node's (see `saving`).
 #[test]
 fn msal_6_keys_and_fields_of_a_first_sign_in() {
