@@ -8,16 +8,15 @@ use device_flow_adapter::crew::{
     self, Crew, CrewSettings, CrewStep, FleetError, FleetEvent, FleetMeasure, FleetStats, Unread,
 };
 use device_flow_adapter::timeline;
-use device_flow_core::DeviceFlow;
 #[cfg(feature = "serde")]
 use device_flow_core::Snapshot;
+use device_flow_core::{DeviceFlow, Prompt};
 use std::fmt;
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-#[cfg(feature = "serde")]
 use std::time::Duration;
 use std::time::Instant;
 
@@ -102,7 +101,8 @@ impl<T: Transport + Send + Sync + 'static> FleetBuilder<T> {
         self
     }
 
-    /// Calls `measure` for all that happens, while the fleet is locked: for counters, which take no time.
+    /// Calls `measure` for all that happens, while the fleet is locked: for counters, which take no time. It must not call
+    /// the fleet. A panic in it is dropped.
     pub fn on_measure(mut self, measure: impl Fn(FleetMeasure) + Send + Sync + 'static) -> Self {
         self.settings.measure = Some(Arc::new(measure));
         self
@@ -164,15 +164,23 @@ impl<K: Clone + Eq + Hash> Fleet<K> {
         snapshot: Snapshot,
         away: Duration,
     ) -> Result<(), RestoreError> {
-        self.shared.crew().resume(key, client.into(), snapshot, away, now())?;
+        // Rounded up, so that no wait is shortened.
+        self.shared.crew().resume(key, client.into(), snapshot, away, arrival())?;
         self.shared.work.notify_one();
         Ok(())
     }
 
-    /// Cancels a sign-in; its end is an event, too. Returns `false` when there is none of this key.
+    /// What a sign-in shows while its code lives, unless it was to be [shown once](FleetBuilder::show_once).
+    pub fn prompt(&self, key: &K) -> Option<Prompt> {
+        self.shared.crew().prompt(key)
+    }
+
+    /// Cancels a sign-in, whose key is free at once; its end is an event, too. Returns `false` when there is none of this
+    /// key. A token that its poll is about to bring is lost.
     pub fn cancel(&self, key: &K) -> bool {
-        let known = self.shared.crew().cancel(key);
-        self.shared.work.notify_one();
+        let known = self.shared.crew().cancel(key, now());
+        // Perhaps it had not begun.
+        self.shared.room.notify_one();
         known
     }
 
@@ -182,33 +190,53 @@ impl<K: Clone + Eq + Hash> Fleet<K> {
         self.shared.crew().stats()
     }
 
-    /// Sends nothing more, waits for the answers that are on their way, and hands out what has not ended: to be stored, and
-    /// [restored](Fleet::restore) by another process. A sign-in without a snapshot has no code yet: start it again. Read the
-    /// rest of the events, too: the last answers may have brought tokens.
+    /// Goes on with a flow of this process, such as one that was [drained](Self::drain_flows), or one with
+    /// [claims](DeviceFlow::claims) that has not begun.
+    ///
+    /// # Errors
+    /// [`FleetError`].
+    pub fn restore_flow(&self, key: K, flow: DeviceFlow) -> Result<(), FleetError> {
+        self.shared.crew().restore(key, flow, arrival())?;
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
+    /// Lets no sign-in in any more: the events end with the last one that is under way. Dropping the fleet does that, too.
+    pub fn close(&self) {
+        self.shared.crew().close();
+        self.shared.wake_all();
+    }
+
+    /// Sends nothing more, waits for the answers that are on their way, but no longer than `limit`, and hands out what has not
+    /// ended: to be stored, and [restored](Fleet::restore) by another process. A sign-in without a snapshot has no code yet:
+    /// start it again. The time away begins when this returns.
+    ///
+    /// Read the rest of the events, too: the last answers may have brought codes and tokens. An answer that comes after `limit`
+    /// is lost; if it brought a token, the sign-in that is restored ends with `invalid_grant`.
     #[cfg(feature = "serde")]
-    pub fn drain(&self) -> Vec<(K, Option<Snapshot>)> {
-        let flows = self.drain_flows();
+    pub fn drain(&self, limit: Duration) -> Vec<(K, Option<Snapshot>)> {
+        let flows = self.drain_flows(limit);
         let now = now();
         flows.into_iter().map(|(key, flow)| (key, flow.snapshot(now))).collect()
     }
 
-    /// The same with the flows themselves, which can go on in this process.
-    pub fn drain_flows(&self) -> Vec<(K, DeviceFlow)> {
+    /// The same with the flows themselves, which can [go on](Self::restore_flow) in another fleet of this process.
+    pub fn drain_flows(&self, limit: Duration) -> Vec<(K, DeviceFlow)> {
         let mut crew = self.shared.crew();
         crew.drain();
         self.shared.wake_all();
-        loop {
-            match crew.take_flows(now()) {
-                Some(flows) => return flows,
-                None => crew = wait(&self.shared.stopped, crew),
-            }
+        let since = Instant::now();
+        while !crew.is_still() {
+            let Some(left) = limit.checked_sub(since.elapsed()) else { break };
+            crew = self.shared.stopped.wait_timeout(crew, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        crew.take_flows(now())
     }
 }
 
 impl<K: Clone + Eq + Hash> Drop for Fleet<K> {
     fn drop(&mut self) {
-        self.shared.crew().close();
+        self.shared.crew().leave(now());
         self.shared.wake_all();
     }
 }
@@ -275,6 +303,11 @@ impl<K: Clone + Eq + Hash> Worker<K> {
                     crew = shared.work.wait_timeout(crew, rest).unwrap_or_else(PoisonError::into_inner).0;
                     crew.woke(until);
                 }
+                CrewStep::More => {
+                    drop(crew);
+                    thread::yield_now();
+                    crew = shared.crew();
+                }
                 CrewStep::Rest => crew = wait(&shared.work, crew),
                 CrewStep::End => return,
             }
@@ -284,7 +317,7 @@ impl<K: Clone + Eq + Hash> Worker<K> {
 
 impl<K: Clone + Eq + Hash> Drop for Worker<K> {
     fn drop(&mut self) {
-        if self.0.crew().worker_stopped() {
+        if self.0.crew().worker_stopped(now()) {
             self.0.stopped.notify_all();
         }
         self.0.wake_all();

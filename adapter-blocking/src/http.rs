@@ -1,8 +1,9 @@
 //! Owns `Http`, the transport on ureq: its safe settings, the one way to send a request, and what each failure means.
 
 use crate::Transport;
+use crate::clock::now;
 use crate::gate::Gate;
-use device_flow_adapter::failure::{cause, io_kind, other, tls_kind};
+use device_flow_adapter::failure::{cause, io_kind, no_turn, other, tls_kind};
 use device_flow_adapter::{Answer, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority};
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
 use rustls::crypto::CryptoProvider;
@@ -97,7 +98,13 @@ impl Http {
 
 impl Transport for Http {
     fn send(&self, request: Request) -> Result<Answer, TransportError> {
-        let _turn = self.gate.as_ref().map(|gate| gate.enter());
+        let _turn = match &self.gate {
+            Some(gate) => {
+                let turn = gate.enter(request.time_limit());
+                Some(turn.filter(|_| request.not_after().is_none_or(|end| now() < end)).ok_or_else(no_turn)?)
+            }
+            None => None,
+        };
         let watched = self.watcher.begins(&request);
         let answer = self.exchange(&request);
         if let Some(watched) = watched {

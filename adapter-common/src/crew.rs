@@ -3,13 +3,14 @@
 
 use crate::{Answer, entropy};
 use device_flow_core::{
-    Action, Client, DeviceFlow, Failure, Fleet, FleetAction, FleetTicket, Machine as _, Prompt, Request, Stopped,
-    Timestamp, TokenResponse, TransportError, TransportErrorKind, WaitReason,
+    Client, DeviceFlow, Failure, Fleet, FleetAction, FleetTicket, Prompt, Request, Stopped, Timestamp, TokenResponse,
+    TransportError, TransportErrorKind, WaitReason,
 };
 #[cfg(feature = "serde")]
 use device_flow_core::{Snapshot, SnapshotError};
 use std::fmt;
 use std::hash::Hash;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -47,9 +48,9 @@ pub enum FleetEvent<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FleetMeasure {
-    /// A request was sent; a poll, this much later than it was due.
+    /// A request was sent.
     Sent {
-        /// `None` for the first request of a sign-in.
+        /// How much later than it was due; `None` for the first request of a sign-in, and for one that has not waited.
         late: Option<Duration>,
     },
     /// An answer came, or the request failed, after this time.
@@ -65,7 +66,7 @@ pub enum FleetMeasure {
     Pending,
     /// The server asked for fewer polls.
     SlowedDown,
-    /// No usable answer came; the sign-in goes on.
+    /// The sign-in goes on, but waits for longer: no usable answer came, or the server has named a time (`Retry-After`).
     SetBack,
     /// Tokens came.
     Granted,
@@ -93,7 +94,7 @@ pub struct FleetStats {
     pub granted: u64,
     /// Sign-ins that ended without, cancelled ones included.
     pub failed: u64,
-    /// How late a poll was sent at most.
+    /// How late a request was sent at most, since the fleet began.
     pub latest: Duration,
 }
 
@@ -139,6 +140,8 @@ pub enum CrewStep {
     Send(Request, FleetTicket),
     /// Sleep until then, or until something happens: nobody else does.
     Watch(Timestamp),
+    /// There is more to tell: come back when others have had their turn.
+    More,
     /// Sleep until something happens.
     Rest,
     /// Stop.
@@ -166,6 +169,8 @@ pub struct Crew<K> {
     left: bool,
 }
 
+/// After so many events a worker lets others have the crew, and looks at the clock again.
+const AT_ONCE: usize = 1_000;
 /// Sign-ins that were started and have sent nothing: more of them wait.
 const STARTING: usize = 1_024;
 /// While so many events were not read, no sign-in is started: an owner that does not listen has no use for more.
@@ -270,8 +275,16 @@ impl<K: Clone + Eq + Hash> Crew<K> {
     }
 
     /// Cancels a sign-in. Returns `false` when there is none of this key.
-    pub fn cancel(&mut self, key: &K) -> bool {
-        self.fleet.cancel(key)
+    pub fn cancel(&mut self, key: &K, now: Timestamp) -> bool {
+        let Some(outcome) = self.fleet.cancel(key, now) else { return false };
+        self.ended(key.clone(), outcome);
+        true
+    }
+
+    /// What the sign-in of this key shows, while its code lives and is kept.
+    #[must_use]
+    pub fn prompt(&self, key: &K) -> Option<Prompt> {
+        self.fleet.get(key)?.prompt()
     }
 
     /// How things stand.
@@ -281,20 +294,26 @@ impl<K: Clone + Eq + Hash> Crew<K> {
         FleetStats { sign_ins, starting, in_flight: self.fleet.in_flight(), ..self.stats }
     }
 
-    /// The owner is gone. No sign-in will be added, and the workers stop when the last one has ended.
+    /// No sign-in will be added, and the workers stop when the last one has ended.
     pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// The owner is gone: as [`close`](Self::close), and nobody will take the flows.
+    pub fn leave(&mut self, now: Timestamp) {
         (self.closed, self.left) = (true, true);
-        self.end_events();
+        self.end_events(now);
     }
 
     /// Nothing more is sent: each worker stops when its request has landed.
     pub fn drain(&mut self) {
         (self.closed, self.draining) = (true, true);
+        self.fleet.pause();
     }
 
     /// What a worker does next.
     pub fn next_step(&mut self, now: Timestamp) -> CrewStep {
-        while !self.draining {
+        for _ in 0..AT_ONCE {
             match self.fleet.next_action(now) {
                 FleetAction::SendRequest { request, ticket, late, .. } => {
                     self.stats.requests = self.stats.requests.saturating_add(1);
@@ -311,10 +330,11 @@ impl<K: Clone + Eq + Hash> Crew<K> {
                     return CrewStep::Watch(until);
                 }
                 FleetAction::Idle if self.closed => return CrewStep::End,
+                FleetAction::AwaitResponse if self.draining => return CrewStep::End,
                 FleetAction::Wait { .. } | FleetAction::AwaitResponse | FleetAction::Idle => return CrewStep::Rest,
             }
         }
-        CrewStep::End
+        CrewStep::More
     }
 
     /// The worker that has slept until then, or was woken, no longer watches the time.
@@ -345,37 +365,37 @@ impl<K: Clone + Eq + Hash> Crew<K> {
     }
 
     /// A worker has stopped. Returns whether it was the last one; then no sign-in will be added.
-    pub fn worker_stopped(&mut self) -> bool {
+    pub fn worker_stopped(&mut self, now: Timestamp) -> bool {
         self.workers = self.workers.saturating_sub(1);
         self.closed |= self.workers == 0;
-        self.end_events();
+        self.end_events(now);
         self.workers == 0
     }
 
     /// Without workers there is nothing more to tell, unless somebody will take the flows.
-    fn end_events(&mut self) {
+    fn end_events(&mut self, now: Timestamp) {
         if self.workers == 0 && (self.left || !self.draining) {
-            self.tell = None;
+            self.tell_the_rest(now);
         }
     }
 
-    /// All sign-ins of a fleet that is drained; `None` until its workers have stopped. Those that have ended meanwhile are
-    /// told, and nothing more after that.
-    pub fn take_flows(&mut self, now: Timestamp) -> Option<Vec<(K, DeviceFlow)>> {
-        if self.workers > 0 {
-            return None;
-        }
-        let fleet = std::mem::replace(&mut self.fleet, Fleet::new(1));
-        let mut flows = Vec::with_capacity(fleet.len());
-        for (key, mut flow) in fleet.into_machines() {
-            if !flow.is_finished() {
-                flows.push((key, flow));
-            } else if let Action::Done(outcome) = flow.next_action(now) {
-                self.ended(key, outcome.map_err(Stopped::from));
-            }
-        }
+    /// What was answered and not told, which may be tokens; and nothing after that.
+    fn tell_the_rest(&mut self, now: Timestamp) {
+        self.fleet.pause();
+        while let CrewStep::More = self.next_step(now) {}
         self.tell = None;
-        Some(flows)
+    }
+
+    /// Whether the workers have stopped.
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        self.workers == 0
+    }
+
+    /// All sign-ins of a fleet that is drained, also those whose answers are still on their way: nobody will hear of them.
+    pub fn take_flows(&mut self, now: Timestamp) -> Vec<(K, DeviceFlow)> {
+        self.tell_the_rest(now);
+        std::mem::replace(&mut self.fleet, Fleet::new(1)).into_machines().collect()
     }
 
     fn shown(&mut self, key: K, prompt: Prompt) {
@@ -413,9 +433,10 @@ impl<K: Clone + Eq + Hash> Crew<K> {
         }
     }
 
+    /// A panic of the owner's code costs its counter, and no sign-in.
     fn measure(&self, what: FleetMeasure) {
         if let Some(measure) = &self.measure {
-            measure(what);
+            let _ = catch_unwind(AssertUnwindSafe(|| measure(what)));
         }
     }
 }
@@ -465,16 +486,17 @@ mod tests {
             [(false, true, true), (false, false, true), (true, true, true), (true, false, false)]
         {
             let (mut crew, events) = crew(2);
+            let now = Timestamp::ZERO;
             if drain {
                 crew.drain();
             }
             if leaves {
-                crew.close();
+                crew.leave(now);
             }
-            assert!(!crew.worker_stopped() && crew.take_flows(Timestamp::ZERO).is_none() && !is_over(&events));
-            assert!(crew.worker_stopped());
+            assert!(!crew.worker_stopped(now) && !crew.is_still() && !is_over(&events));
+            assert!(crew.worker_stopped(now) && crew.is_still());
             assert_eq!(is_over(&events), ends, "{drain}, {leaves}");
-            assert!(crew.take_flows(Timestamp::ZERO).is_some_and(|flows| flows.is_empty()) && is_over(&events));
+            assert!(crew.take_flows(now).is_empty() && is_over(&events));
             assert!(crew.has_room() && matches!(crew.check_open(), Err(FleetError::Ended)));
         }
     }

@@ -54,3 +54,9 @@ pub fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 's
 pub fn other(error: &dyn fmt::Display) -> TransportError {
     TransportError::new(TransportErrorKind::Other).with_detail(&error.to_string())
 }
+
+/// Of a request that was not sent, because it had to wait for others for too long.
+#[must_use]
+pub fn no_turn() -> TransportError {
+    TransportError::new(TransportErrorKind::Timeout).with_detail("others had their turn first, until it was too late")
+}

@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -50,14 +50,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Those who were waiting go on. Nobody knows how long this service was away: with zero no poll comes early.
     let mut known = journal.signed_in.clone();
-    for (device, snapshot) in journal.waiting()? {
-        if known.insert(device) {
-            fleet.restore(device, client.clone(), snapshot, Duration::ZERO)?;
+    for (device, snapshot) in journal.take_waiting()? {
+        match fleet.restore(device, client.clone(), snapshot, Duration::ZERO) {
+            Ok(()) => _ = known.insert(device),
+            Err(error) => eprintln!("{device} starts again: {error}"),
         }
     }
     // And all others begin.
     let others: Vec<_> = (0..count).filter(|device| !known.contains(device)).collect();
-    {
+    let outcome = {
         let starting = async {
             for device in others {
                 fleet.start(device, client.clone()).await?;
@@ -66,26 +67,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Ok::<_, Box<dyn Error>>(())
         };
         tokio::select! {
-            result = starting => result?,
-            result = told_until(count, &mut journal, &mut events) => result?,
-            result = stopped() => result?,
+            result = starting => result,
+            result = listen(count, &mut journal, &mut events) => result,
+            result = stopped() => result,
         }
-    }
+    };
 
-    // Answers that are on their way may hold tokens: they are events, too.
-    let waiting = fleet.drain().await;
+    // Whatever has happened, what waits is stored. Answers that are on their way may hold tokens: they are events, too.
+    let waiting = fleet.drain(Duration::from_secs(20)).await;
+    // Who has no code yet starts again.
+    let waiting: Vec<_> = waiting.into_iter().filter_map(|(device, snapshot)| Some((device, snapshot?))).collect();
+    journal.store_waiting(&waiting)?;
     while let Some(event) = events.next().await {
         journal.hears(event)?;
     }
-    // Who has no code yet starts again.
-    let waiting: Vec<_> = waiting.into_iter().filter_map(|(device, snapshot)| Some((device, snapshot?))).collect();
-    journal.store(&waiting)?;
     println!("{} are signed in, {} wait", journal.signed_in.len(), waiting.len());
-    Ok(())
+    outcome
 }
 
 /// Ends when all are signed in.
-async fn told_until(
+async fn listen(
     count: Device,
     journal: &mut Journal<'_>,
     events: &mut FleetEvents<Device>,
@@ -119,10 +120,15 @@ struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     fn open(folder: &'a Path) -> Result<Self, Box<dyn Error>> {
-        fs::create_dir_all(folder)?;
+        // Device codes are secrets.
+        private(DirBuilder::new().recursive(true)).create(folder)?;
         let path = folder.join("signed-in");
         let file = OpenOptions::new().create(true).append(true).open(&path)?;
-        let signed_in = fs::read_to_string(path)?.lines().map(str::parse).collect::<Result<_, _>>()?;
+        // A last line without an end was not written to its end.
+        let text = fs::read_to_string(&path)?;
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        file.set_len(whole.len() as u64 + u64::from(!whole.is_empty()))?;
+        let signed_in = whole.lines().map(str::parse).collect::<Result<_, _>>()?;
         Ok(Self { folder, file, signed_in })
     }
 
@@ -131,7 +137,7 @@ impl<'a> Journal<'a> {
             FleetEvent::ShowCode { key, prompt } => println!("{key}: {}", prompt.user_code()),
             // Store the tokens here, where only their owner can read them, before the line that says so.
             FleetEvent::Done { key, outcome: Ok(_tokens) } => {
-                writeln!(self.file, "{key}")?;
+                self.file.write_all(format!("{key}\n").as_bytes())?;
                 self.signed_in.insert(key);
             }
             FleetEvent::Done { key, outcome: Err(stopped) } => eprintln!("{key}: {stopped}"),
@@ -140,23 +146,32 @@ impl<'a> Journal<'a> {
         Ok(())
     }
 
-    /// Those who were waiting when the last process stopped.
-    fn waiting(&self) -> Result<Vec<(Device, Snapshot)>, Box<dyn Error>> {
-        match fs::read(self.folder.join("waiting")) {
-            Ok(stored) => Ok(serde_json::from_slice(&stored)?),
+    /// Those who were waiting when the last process stopped. Only once: a process that is killed later has polled for them, and
+    /// what is stored here knows nothing of that.
+    fn take_waiting(&self) -> Result<Vec<(Device, Snapshot)>, Box<dyn Error>> {
+        let (path, taken) = (self.folder.join("waiting"), self.folder.join("waiting.taken"));
+        match fs::rename(path, &taken) {
+            Ok(()) => Ok(serde_json::from_slice(&fs::read(taken)?)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// In place of what was stored before, as a whole or not at all. Device codes are secrets: FOLDER must be private.
-    fn store(&self, waiting: &[(Device, Snapshot)]) -> Result<(), Box<dyn Error>> {
+    /// As a whole or not at all.
+    fn store_waiting(&self, waiting: &[(Device, Snapshot)]) -> Result<(), Box<dyn Error>> {
         let new = self.folder.join("waiting.new");
         let mut file = File::create(&new)?;
         file.write_all(&serde_json::to_vec(waiting)?)?;
         file.sync_all()?;
         Ok(fs::rename(new, self.folder.join("waiting"))?)
     }
+}
+
+/// For this user alone, where the system knows of others.
+fn private(folder: &mut DirBuilder) -> &mut DirBuilder {
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(folder, 0o700);
+    folder
 }
 
 /// What Prometheus reads of the fleet, and what counts it.

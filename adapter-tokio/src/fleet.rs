@@ -10,7 +10,7 @@ use device_flow_adapter::crew::{
 };
 #[cfg(feature = "serde")]
 use device_flow_core::Snapshot;
-use device_flow_core::{DeviceFlow, TransportError};
+use device_flow_core::{DeviceFlow, Prompt, TransportError};
 use std::fmt;
 use std::future::poll_fn;
 use std::hash::Hash;
@@ -18,7 +18,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-#[cfg(feature = "serde")]
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -107,7 +106,8 @@ impl<T: Transport + 'static> FleetBuilder<T> {
         self
     }
 
-    /// Calls `measure` for all that happens, while the fleet is locked: for counters, which take no time.
+    /// Calls `measure` for all that happens, while the fleet is locked: for counters, which take no time. It must not call
+    /// the fleet. A panic in it is dropped.
     pub fn on_measure(mut self, measure: impl Fn(FleetMeasure) + Send + Sync + 'static) -> Self {
         self.settings.measure = Some(Arc::new(measure));
         self
@@ -172,15 +172,23 @@ impl<K: Clone + Eq + Hash> Fleet<K> {
         snapshot: Snapshot,
         away: Duration,
     ) -> Result<(), RestoreError> {
-        self.shared.crew().resume(key, client.into(), snapshot, away, now())?;
+        // Rounded up, so that no wait is shortened.
+        self.shared.crew().resume(key, client.into(), snapshot, away, arrival())?;
         self.shared.work.notify_one();
         Ok(())
     }
 
-    /// Cancels a sign-in; its end is an event, too. Returns `false` when there is none of this key.
+    /// What a sign-in shows while its code lives, unless it was to be [shown once](FleetBuilder::show_once).
+    pub fn prompt(&self, key: &K) -> Option<Prompt> {
+        self.shared.crew().prompt(key)
+    }
+
+    /// Cancels a sign-in, whose key is free at once; its end is an event, too. Returns `false` when there is none of this
+    /// key. A token that its poll is about to bring is lost.
     pub fn cancel(&self, key: &K) -> bool {
-        let known = self.shared.crew().cancel(key);
-        self.shared.work.notify_one();
+        let known = self.shared.crew().cancel(key, now());
+        // Perhaps it had not begun.
+        self.shared.room.notify_one();
         known
     }
 
@@ -190,34 +198,57 @@ impl<K: Clone + Eq + Hash> Fleet<K> {
         self.shared.crew().stats()
     }
 
-    /// Sends nothing more, waits for the answers that are on their way, and hands out what has not ended: to be stored, and
-    /// [restored](Fleet::restore) by another process. A sign-in without a snapshot has no code yet: start it again. Read the
-    /// rest of the events, too: the last answers may have brought tokens.
+    /// Goes on with a flow of this process, such as one that was [drained](Self::drain_flows), or one with
+    /// [claims](DeviceFlow::claims) that has not begun.
+    ///
+    /// # Errors
+    /// [`FleetError`].
+    pub fn restore_flow(&self, key: K, flow: DeviceFlow) -> Result<(), FleetError> {
+        self.shared.crew().restore(key, flow, arrival())?;
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
+    /// Lets no sign-in in any more: the events end with the last one that is under way. Dropping the fleet does that, too.
+    pub fn close(&self) {
+        self.shared.crew().close();
+        self.shared.wake_all();
+    }
+
+    /// Sends nothing more, waits for the answers that are on their way, but no longer than `limit`, and hands out what has not
+    /// ended: to be stored, and [restored](Fleet::restore) by another process. A sign-in without a snapshot has no code yet:
+    /// start it again. The time away begins when this returns.
+    ///
+    /// Read the rest of the events, too: the last answers may have brought codes and tokens. An answer that comes after `limit`
+    /// is lost; if it brought a token, the sign-in that is restored ends with `invalid_grant`.
     #[cfg(feature = "serde")]
-    pub async fn drain(&self) -> Vec<(K, Option<Snapshot>)> {
-        let flows = self.drain_flows().await;
+    pub async fn drain(&self, limit: Duration) -> Vec<(K, Option<Snapshot>)> {
+        let flows = self.drain_flows(limit).await;
         let now = now();
         flows.into_iter().map(|(key, flow)| (key, flow.snapshot(now))).collect()
     }
 
-    /// The same with the flows themselves, which can go on in this process.
-    pub async fn drain_flows(&self) -> Vec<(K, DeviceFlow)> {
+    /// The same with the flows themselves, which can [go on](Self::restore_flow) in another fleet of this process.
+    pub async fn drain_flows(&self, limit: Duration) -> Vec<(K, DeviceFlow)> {
         self.shared.crew().drain();
         self.shared.wake_all();
-        loop {
-            let stopped = self.shared.stopped.notified();
-            let flows = self.shared.crew().take_flows(now());
-            match flows {
-                Some(flows) => return flows,
-                None => stopped.await,
+        let still = async {
+            loop {
+                let stopped = self.shared.stopped.notified();
+                if self.shared.crew().is_still() {
+                    return;
+                }
+                stopped.await;
             }
-        }
+        };
+        let _ = tokio::time::timeout(limit, still).await;
+        self.shared.crew().take_flows(now())
     }
 }
 
 impl<K: Clone + Eq + Hash> Drop for Fleet<K> {
     fn drop(&mut self) {
-        self.shared.crew().close();
+        self.shared.crew().leave(now());
         self.shared.wake_all();
     }
 }
@@ -267,11 +298,13 @@ impl<K: Clone + Eq + Hash> Worker<K> {
                     shared.work.notify_one();
                     shared.room.notify_one();
                     let since = Instant::now();
-                    let answer = unless_it_panics(transport.send(request)).await;
-                    shared.crew().landed(ticket, answer, since.elapsed(), arrival());
+                    let answer = unless_it_panics(async { transport.send(request).await }).await;
+                    let (took, arrival) = (since.elapsed(), arrival());
+                    shared.crew().landed(ticket, answer, took, arrival);
                     // So that the connection is free again before another request needs one.
                     tokio::task::yield_now().await;
                 }
+                CrewStep::More => tokio::task::yield_now().await,
                 CrewStep::Watch(until) => {
                     first_of(sleep_until(until), work).await;
                     shared.crew().woke(until);
@@ -305,10 +338,10 @@ async fn first_of(one: impl Future<Output = ()>, other: impl Future<Output = ()>
 
 impl<K: Clone + Eq + Hash> Drop for Worker<K> {
     fn drop(&mut self) {
-        if self.0.crew().worker_stopped() {
-            self.0.wake_all();
+        if self.0.crew().worker_stopped(now()) {
             self.0.stopped.notify_waiters();
         }
+        self.0.wake_all();
     }
 }
 

@@ -1,10 +1,10 @@
 //! Owns `Http`, the transport on reqwest: its safe settings, the one way to send a request, and what each failure means.
 
 use crate::Transport;
-use crate::clock::within;
+use crate::clock::{now, within};
 use crate::failure::{causes, transport_error_kind};
 use bytes::Bytes;
-use device_flow_adapter::failure::other;
+use device_flow_adapter::failure::{no_turn, other};
 use device_flow_adapter::{Answer, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority};
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
 use reqwest::header::{CONTENT_LENGTH, HOST, HeaderValue};
@@ -14,7 +14,7 @@ use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -110,8 +110,7 @@ impl Http {
 impl Transport for Http {
     async fn send(&self, request: Request) -> Result<Answer, TransportError> {
         let _turn = match &self.gate {
-            // It is never closed.
-            Some(gate) => gate.acquire().await.ok(),
+            Some(gate) => Some(turn(gate, &request).await?),
             None => None,
         };
         let watched = self.watcher.begins(&request);
@@ -121,6 +120,17 @@ impl Transport for Http {
         }
         answer
     }
+}
+
+/// Waits for the turn of this request, unless that takes too long for it.
+async fn turn<'a>(gate: &'a Semaphore, request: &Request) -> Result<SemaphorePermit<'a>, TransportError> {
+    // It is never closed.
+    let turn = async { gate.acquire().await.ok() };
+    let turn = match request.time_limit() {
+        Some(limit) => within(limit, turn).await.flatten(),
+        None => turn.await,
+    };
+    turn.filter(|_| request.not_after().is_none_or(|end| now() < end)).ok_or_else(no_turn)
 }
 
 impl HttpClient for Http {

@@ -245,6 +245,7 @@ pub struct Request {
     body: Zeroizing<Box<[u8]>>,
     max_response: usize,
     time_limit: Option<Duration>,
+    not_after: Option<Timestamp>,
 }
 
 /// The headers of a request that the configuration of the client decides.
@@ -262,7 +263,11 @@ impl Request {
         body: Zeroizing<Box<[u8]>>,
         max_response: usize,
     ) -> Self {
-        Self { method, url, headers, body, max_response, time_limit: None }
+        Self { method, url, headers, body, max_response, time_limit: None, not_after: None }
+    }
+
+    pub(crate) fn before(self, end: Timestamp) -> Self {
+        Self { not_after: Some(end), ..self }
     }
 
     pub(crate) fn within(self, time_limit: Option<Duration>) -> Self {
@@ -310,6 +315,13 @@ impl Request {
     #[must_use]
     pub fn time_limit(&self) -> Option<Duration> {
         self.time_limit
+    }
+
+    /// When it must no longer be sent, because its code has expired (RFC 8628 §3.5). The machine has looked; a transport that
+    /// lets requests wait for each other looks again.
+    #[must_use]
+    pub fn not_after(&self) -> Option<Timestamp> {
+        self.not_after
     }
 
     /// The same request as a value of the `http` crate; the `authorization` header is marked sensitive.

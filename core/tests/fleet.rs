@@ -4,8 +4,8 @@
 use crate::support::*;
 use device_flow_core::TransportErrorKind::Timeout;
 use device_flow_core::{
-    Action, DeviceFlow, Fleet, FleetAction, FleetTicket, Machine, Misuse, Response, Stopped, Ticket, Timestamp,
-    TransportError, WaitReason,
+    Action, DeviceFlow, Failure, Fleet, FleetAction, FleetTicket, Machine, Misuse, Response, Stopped, Ticket,
+    Timestamp, TransportError, WaitReason,
 };
 use serde_json::json;
 
@@ -48,6 +48,15 @@ impl Hand {
         }
     }
 
+    /// Whether it was there.
+    fn cancel(&mut self, key: u32) -> bool {
+        let outcome = self.fleet.cancel(&key, Timestamp::from_millis(self.now));
+        outcome.is_some_and(|outcome| {
+            assert_eq!(outcome.unwrap_err(), Stopped::Failed(Failure::Cancelled));
+            true
+        })
+    }
+
     /// All that there is to do.
     fn go(&mut self) -> Vec<Did> {
         std::iter::from_fn(|| self.one()).collect()
@@ -75,7 +84,8 @@ impl Hand {
 
 #[test]
 fn at_most_so_many_requests_are_in_flight_and_none_counts_as_one() {
-    for (most, sent) in [(0, 1), (1, 1), (3, 3), (9, 5)] {
+    // Of four, one is left for polls.
+    for (most, sent) in [(0, 1), (1, 1), (3, 3), (4, 3), (5, 4), (7, 5)] {
         let mut hand = Hand::new(most);
         hand.start(0..5);
         assert_eq!(hand.go(), (0..sent).map(Sent).collect::<Vec<_>>());
@@ -85,6 +95,46 @@ fn at_most_so_many_requests_are_in_flight_and_none_counts_as_one() {
         );
         assert!(matches!(hand.fleet.next_action(Timestamp::ZERO), FleetAction::AwaitResponse));
     }
+}
+
+#[test]
+fn polls_have_room_beside_sign_ins_whose_server_does_not_answer() {
+    let mut hand = Hand::with_codes(2, 4);
+    hand.start(10..20);
+    assert_eq!(hand.go(), [Sent(10), Sent(11), Sent(12)]);
+    hand.now = 10_000;
+    assert_eq!(hand.go(), [Sent(0)]);
+    // One that begins makes room for the next one, also when it was cancelled meanwhile; but no earlier.
+    assert!(hand.cancel(10) && hand.cancel(19));
+    assert_eq!((hand.go(), hand.fleet.starting()), (vec![], 6));
+    hand.answer(503, "");
+    assert_eq!((hand.go(), hand.fleet.starting()), (vec![Sent(1)], 6));
+    hand.tickets.swap(0, 2);
+    hand.answer(400, PENDING);
+    assert_eq!((hand.go(), hand.fleet.starting()), (vec![Waits(0), Sent(13)], 5));
+}
+
+#[test]
+fn a_paused_fleet_sends_nothing_and_tells_what_was_answered() {
+    let mut hand = Hand::with_codes(2, 8);
+    hand.start(10..12);
+    assert_eq!(hand.go(), [Sent(10), Sent(11)]);
+    hand.now = 10_000;
+    assert_eq!(hand.go(), [Sent(0), Sent(1)]);
+    hand.start(12..13);
+    hand.fleet.pause();
+    assert_eq!(hand.go(), []);
+    for (status, body, did) in [
+        (200, device_answer(json!({})), vec![Shown(10), Waits(10)]),
+        (400, r#"{"error":"invalid_client"}"#.to_owned(), vec![Done(11)]),
+        (200, TOKEN.to_owned(), vec![Done(0)]),
+        (400, PENDING.to_owned(), vec![Waits(1)]),
+    ] {
+        hand.answer(status, &body);
+        assert_eq!(hand.go(), did);
+    }
+    assert!(matches!(hand.fleet.next_action(Timestamp::MAX), FleetAction::AwaitResponse));
+    assert_eq!((hand.fleet.in_flight(), hand.fleet.starting(), hand.fleet.len()), (0, 1, 3));
 }
 
 // A poll that is late by 5 ms is on time, one by 6 ms is not.
@@ -112,11 +162,10 @@ fn a_cancelled_one_has_its_outcome_at_once_wherever_it_is_and_its_slot_is_used_a
     assert_eq!((hand.fleet.waiting(), hand.fleet.is_empty()), (3, false));
     assert!(hand.fleet.get(&1).is_some_and(|flow| flow.prompt().is_some()) && hand.fleet.get(&77).is_none());
     assert!(format!("{:?}", hand.fleet).contains("len: 7, starting: 2, in_flight: 2"), "{:?}", hand.fleet);
-    // Before its turn, in flight, waiting; each once, however often it is cancelled.
+    // Before its turn, in flight, waiting; each once.
     for key in [13, 11, 1] {
-        assert!(hand.fleet.cancel(&key) && hand.fleet.cancel(&key), "{key}");
-        assert_eq!(hand.go(), [Done(key)]);
-        assert!(!hand.fleet.cancel(&key) && hand.fleet.get(&key).is_none(), "{key}");
+        assert!(hand.cancel(key) && !hand.cancel(key) && hand.fleet.get(&key).is_none(), "{key}");
+        assert_eq!(hand.go(), [], "{key}");
     }
     // The answer that still comes counts as one in flight, and is for nobody.
     assert_eq!((hand.fleet.in_flight(), hand.fleet.len()), (2, 4));
@@ -125,8 +174,8 @@ fn a_cancelled_one_has_its_outcome_at_once_wherever_it_is_and_its_slot_is_used_a
     hand.answer(200, &device_answer(json!({})));
     // Cancelled with its answer in, before it was asked.
     hand.answer(200, &device_answer(json!({})));
-    assert!(hand.fleet.cancel(&12));
-    assert_eq!((hand.go(), hand.fleet.in_flight()), (vec![Done(12)], 0));
+    assert!(hand.cancel(12));
+    assert_eq!((hand.go(), hand.fleet.in_flight()), (vec![], 0));
 
     // Keys and slots of those that are gone: nothing of them is left.
     hand.start(11..14);

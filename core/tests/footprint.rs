@@ -128,7 +128,7 @@ fn in_a_fleet_those_that_come_use_the_room_of_those_that_are_gone() {
     let mut turn = |key: u32| {
         fleet.start(key, DeviceFlow::new(client.clone(), [9; 32])).unwrap();
         go(&mut fleet, u64::from(key) * 10_000, 200, device_answer(json!({})).as_bytes());
-        assert!(fleet.cancel(&key));
+        assert!(fleet.cancel(&key, Timestamp::from_millis(u64::from(key) * 10_000)).is_some());
         go(&mut fleet, u64::from(key) * 10_000, 200, b"");
         assert!(fleet.is_empty());
     };

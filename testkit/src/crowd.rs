@@ -33,6 +33,8 @@ pub struct Report {
     pub tokens: u64,
     /// Polls that came before the interval after the last one was over.
     pub early: u64,
+    /// First polls that came before the interval after the code was over, which other clients do.
+    pub early_first: u64,
     /// Polls for a code that had its token.
     pub after_success: u64,
     /// Connections accepted.
@@ -50,6 +52,7 @@ struct Seen {
     polls: AtomicU64,
     tokens: AtomicU64,
     early: AtomicU64,
+    early_first: AtomicU64,
     after_success: AtomicU64,
     connections: AtomicU64,
     /// How many polls were so many milliseconds late; the last one counts all above, too.
@@ -109,6 +112,12 @@ impl Crowd {
         self.0.answer(target, body)
     }
 
+    /// How it answers.
+    #[must_use]
+    pub fn manners(&self) -> Manners {
+        self.0.manners
+    }
+
     /// What it has seen so far.
     #[must_use]
     pub fn report(&self) -> Report {
@@ -165,8 +174,7 @@ impl Server {
 
     fn token(&self, body: &[u8]) -> (u16, String) {
         let seen = &self.seen;
-        let code = form_urlencoded::parse(body).find(|(name, _)| name == "device_code").map(|(_, code)| code);
-        let number = code.and_then(|code| code.split('-').next()?.parse::<usize>().ok());
+        let number = device_code(body).and_then(|code| code.split('-').next()?.parse::<usize>().ok());
         let mut grants = self.grants.lock().unwrap();
         let Some(grant) = number.and_then(|number| grants.get_mut(number)) else {
             return (400, json!({ "error": "invalid_grant" }).to_string());
@@ -175,10 +183,12 @@ impl Server {
         seen.polls.fetch_add(1, Ordering::Relaxed);
         let due = grant.answered + Duration::from_secs(self.manners.interval);
         match now.checked_duration_since(due) {
-            // RFC 8628 §3.5 speaks of the time between two polls.
-            None if grant.polls == 0 => {}
             // A millisecond is lost where clients round.
-            None if due - now > Duration::from_millis(1) => _ = seen.early.fetch_add(1, Ordering::Relaxed),
+            None if due - now > Duration::from_millis(1) => {
+                // RFC 8628 §3.5 speaks of the time between two polls.
+                let counter = if grant.polls == 0 { &seen.early_first } else { &seen.early };
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
             late => {
                 let mut histogram = seen.late.lock().unwrap();
                 let last = histogram.len() - 1;
@@ -218,11 +228,18 @@ impl Server {
             polls: count(&seen.polls),
             tokens: count(&seen.tokens),
             early: count(&seen.early),
+            early_first: count(&seen.early_first),
             after_success: count(&seen.after_success),
             connections: count(&seen.connections),
             late: [at_most(50), at_most(99)],
         }
     }
+}
+
+/// The device code in the body of a poll.
+#[must_use]
+pub fn device_code(body: &[u8]) -> Option<String> {
+    form_urlencoded::parse(body).find(|(name, _)| name == "device_code").map(|(_, code)| code.into_owned())
 }
 
 /// Where the head of a request ends and how long its body is, when all of it is there.

@@ -6,7 +6,7 @@ use crate::server::{Asked, Endpoint, Reply, Turn};
 use crate::watch::{Observation, Rule, Watch};
 use crate::world::{BASE, CLIENT, Menu, Trace, lines, outcome_of};
 use device_flow_core::{
-    Client, DeviceFlow, Fleet, FleetAction, FleetTicket, Snapshot, Stopped, Timestamp, TransportError,
+    Client, DeviceFlow, Fleet, FleetAction, FleetTicket, Snapshot, Stopped, Timestamp, TokenResponse, TransportError,
     TransportErrorKind,
 };
 use std::collections::BTreeMap;
@@ -100,6 +100,8 @@ struct Flight {
     key: u8,
     turn: Turn,
     ticket: FleetTicket,
+    /// It is the first request of its sign-in.
+    begins: bool,
 }
 
 struct SignIn {
@@ -114,7 +116,6 @@ enum State {
     InFlight,
     Answered,
     WaitsUntil(u64),
-    Cancelled,
     Ended,
 }
 
@@ -143,6 +144,13 @@ impl World<'_> {
     /// A sign-in that waits for a time that has passed since this long.
     fn overdue(&self, by: u64) -> bool {
         self.states().any(|state| matches!(state, State::WaitsUntil(until) if self.now.checked_sub(until) >= Some(by)))
+    }
+
+    /// No more requests that begin may be in flight, so that polls are not held up by them.
+    fn is_full_of_starts(&self) -> bool {
+        let begins = self.flights.iter().filter(|flight| flight.begins).count();
+        assert!(begins <= self.size.in_flight - self.size.in_flight / 4, "no room is left for polls");
+        begins == self.size.in_flight - self.size.in_flight / 4
     }
 
     fn start(&mut self) {
@@ -175,6 +183,7 @@ impl World<'_> {
                     (State::Answered, None) => {}
                     (state, late) => panic!("sign-in {key} sends in {state:?}, {late:?} late"),
                 }
+                let begins = self.sign_ins[&key].state == State::NotAsked;
                 self.set(key, State::InFlight);
                 self.observe(key, Observation::Request(endpoint));
                 let turn = match endpoint {
@@ -182,7 +191,8 @@ impl World<'_> {
                     Endpoint::Device => (self.menu.device)(self.choose),
                     Endpoint::Token | Endpoint::Metadata => (self.menu.poll)(self.choose),
                 };
-                self.flights.push(Flight { lands: self.now.saturating_add(turn.latency), key, turn, ticket });
+                self.flights.push(Flight { lands: self.now.saturating_add(turn.latency), key, turn, ticket, begins });
+                self.is_full_of_starts();
                 assert!(self.flights.len() <= self.size.in_flight, "too many requests are in flight");
                 assert_eq!(self.fleet.in_flight(), self.flights.len());
             }
@@ -196,17 +206,12 @@ impl World<'_> {
                 self.set(key, State::WaitsUntil(until.as_millis()));
             }
             FleetAction::Done { key, outcome } => {
-                let outcome = outcome.map_err(|stopped| {
-                    let Stopped::Failed(failure) = stopped else { panic!("sign-in {key}: {stopped}") };
-                    failure
-                });
-                self.observe(key, Observation::Ended(outcome_of(&outcome)));
-                self.set(key, State::Ended);
-                assert!(self.fleet.get(&key).is_none() && !self.fleet.cancel(&key));
+                self.ended(key, outcome);
             }
             FleetAction::Wait { until } => {
                 assert!(until > self.at(), "a wait that is over");
-                assert!(!self.states().any(|state| state == State::NotAsked), "a start was forgotten");
+                let forgotten = self.states().any(|state| state == State::NotAsked) && !self.is_full_of_starts();
+                assert!(!forgotten, "a start was forgotten");
                 assert!(!self.overdue(0), "a poll was forgotten");
                 if self.flights.iter().any(|flight| flight.lands <= until.as_millis()) {
                     self.land();
@@ -217,7 +222,12 @@ impl World<'_> {
             }
             FleetAction::AwaitResponse => {
                 let full = self.flights.len() == self.size.in_flight;
-                assert!(full || !self.states().any(|state| matches!(state, State::NotAsked | State::WaitsUntil(_))));
+                let may_begin = !full && !self.is_full_of_starts();
+                assert!(
+                    full || !self.states().any(|state| matches!(state, State::WaitsUntil(_))),
+                    "a wait was forgotten"
+                );
+                assert!(!may_begin || !self.states().any(|state| state == State::NotAsked), "a start was forgotten");
                 self.land();
             }
             FleetAction::Idle => {
@@ -232,10 +242,20 @@ impl World<'_> {
         false
     }
 
+    fn ended(&mut self, key: u8, outcome: Result<TokenResponse, Stopped>) {
+        let outcome = outcome.map_err(|stopped| {
+            let Stopped::Failed(failure) = stopped else { panic!("sign-in {key}: {stopped}") };
+            failure
+        });
+        self.observe(key, Observation::Ended(outcome_of(&outcome)));
+        self.set(key, State::Ended);
+        assert!(self.fleet.get(&key).is_none() && self.fleet.cancel(&key, self.at()).is_none());
+    }
+
     /// The first answer arrives.
     fn land(&mut self) {
         let first = (0..self.flights.len()).min_by_key(|index| self.flights[*index].lands);
-        let Flight { lands, key, turn, ticket } = self.flights.remove(first.expect("nothing is in flight"));
+        let Flight { lands, key, turn, ticket, .. } = self.flights.remove(first.expect("nothing is in flight"));
         self.now = self.now.max(lands);
         let now = self.at();
         turn.answered(BASE, |answer| match answer {
@@ -264,10 +284,11 @@ impl World<'_> {
             Intervention::Cancel => {
                 let key = u8::try_from(self.choose.pick(self.sign_ins.len())).unwrap();
                 let alive = self.sign_ins[&key].state != State::Ended;
-                assert_eq!(self.fleet.cancel(&key), alive);
-                if alive {
+                let outcome = self.fleet.cancel(&key, self.at());
+                assert_eq!(outcome.is_some(), alive);
+                if let Some(outcome) = outcome {
                     self.observe(key, Observation::Cancelled);
-                    self.set(key, State::Cancelled);
+                    self.ended(key, outcome);
                 }
             }
             Intervention::Restart(passed) => self.restart(passed),
@@ -282,11 +303,6 @@ impl World<'_> {
         let fleet = std::mem::replace(&mut self.fleet, Fleet::new(self.size.in_flight));
         for (key, flow) in fleet.into_machines() {
             let sign_in = self.sign_ins.get_mut(&key).unwrap();
-            // What is cancelled has nothing to be stored.
-            if sign_in.state == State::Cancelled {
-                sign_in.state = State::Ended;
-                continue;
-            }
             let Some(snapshot) = flow.snapshot(stored_at) else {
                 // There is no code yet: another sign-in in its place.
                 let same = DeviceFlow::new(self.client.clone(), [key; 32]);

@@ -117,7 +117,7 @@ fn a_crowd_on_few_threads_is_never_early_and_nobody_is_forgotten() {
     assert_eq!((shown.len(), granted.len(), failed), (300, 300, vec![]));
     let report = wire.0.server.report();
     assert_eq!((report.codes, report.polls, report.tokens), (300, 600, 300));
-    assert_eq!((report.early, report.after_success), (0, 0));
+    assert_eq!((report.early, report.early_first, report.after_success), (0, 0, 0));
     assert_eq!((wire.0.most.load(Ordering::SeqCst), wire.in_flight()), (4, 0));
     assert_eq!(pending.load(Ordering::SeqCst), 300);
     assert!(wire.is_left());
@@ -203,7 +203,7 @@ fn threads_that_sleep_end_with_their_owner() {
         // Long enough for them to fall asleep.
         thread::sleep(Duration::from_millis(50));
         if drains {
-            assert_eq!(fleet.drain_flows().len(), sign_ins);
+            assert_eq!(fleet.drain_flows(SOON).len(), sign_ins);
         } else {
             drop(fleet);
         }
@@ -224,7 +224,7 @@ fn when_nobody_listens_everything_stops() {
     assert!(matches!(fleet.start(100, client()), Err(FleetError::Ended)));
 }
 
-/// A panic of the transport costs a request, one of the owner's code a thread; both end the waits for it.
+/// A panic of the transport costs a request, one of the owner's counters nothing.
 #[test]
 fn nobody_waits_for_ever_after_a_panic() {
     let wire = Wire::new(SLOW, Some(0));
@@ -235,17 +235,19 @@ fn nobody_waits_for_ever_after_a_panic() {
     let event = events.next();
     assert!(matches!(event, Some(FleetEvent::Delayed { key: 0, .. })), "{event:?}");
     codes(&mut events, 1);
-    let codes: Vec<_> = fleet.drain_flows().into_iter().map(|(key, flow)| (key, flow.prompt().is_some())).collect();
+    let codes: Vec<_> = fleet.drain_flows(SOON).into_iter().map(|(key, flow)| (key, flow.prompt().is_some())).collect();
     assert_eq!(codes, [(0, false), (1, true)]);
     assert!(wire.is_left());
 
-    let wire = Wire::new(SLOW, None);
-    let measure = |what| assert!(!matches!(what, FleetMeasure::Sent { .. }), "as the test wants it");
-    let (fleet, mut events) = Fleet::builder(wire.clone()).max_in_flight(1).on_measure(measure).spawn();
-    fleet.start(0, client()).unwrap();
-    assert!(events.next().is_none());
-    assert!(matches!(fleet.start(1, client()), Err(FleetError::Ended)));
-    assert_eq!(fleet.drain_flows().len(), 1);
+    let wire = Wire::new(MANNERS, None);
+    let measure = |what| assert!(matches!(what, FleetMeasure::CodeShown), "as the test wants it");
+    let (fleet, events) = Fleet::builder(wire.clone()).max_in_flight(2).on_measure(measure).spawn();
+    for key in 0..10 {
+        fleet.start(key, client()).unwrap();
+    }
+    drop(fleet);
+    let (shown, granted, failed) = until_the_end(events);
+    assert_eq!((shown.len(), granted.len(), failed), (10, 10, vec![]));
 }
 
 #[cfg(feature = "serde")]
@@ -262,7 +264,7 @@ fn what_is_drained_goes_on_in_another_process_and_nobody_is_early_lost_or_signed
             fleet.start(key, client()).unwrap();
         }
         thread::sleep(Duration::from_millis(millis));
-        let stored = fleet.drain();
+        let stored = fleet.drain(SOON);
         assert_eq!(wire.in_flight(), 0);
         let (shown, granted, failed) = until_the_end(events);
         assert_eq!((granted.len() + stored.len(), failed), (150, vec![]));
@@ -290,13 +292,16 @@ fn what_is_drained_goes_on_in_another_process_and_nobody_is_early_lost_or_signed
 
 #[test]
 fn a_fleet_has_as_many_connections_as_threads_and_keeps_them() {
-    // The first requests wait for each other.
-    let first = Barrier::new(8);
+    // The first polls wait for each other.
+    let (first, polls) = (Barrier::new(8), AtomicUsize::new(0));
     let server = Loopback::http(move |asked, wire| {
-        if asked.number < 8 {
+        if asked.target == "/device" {
+            return loopback::device_answer(wire);
+        }
+        if polls.fetch_add(1, Ordering::SeqCst) < 8 {
             first.wait();
         }
-        if asked.target == "/device" { loopback::device_answer(wire) } else { loopback::token_answer(wire) }
+        loopback::token_answer(wire)
     });
     let http = Http::builder().timeout(SOON).build().unwrap();
     let (fleet, events) = Fleet::builder(http).max_in_flight(8).spawn();

@@ -2,11 +2,12 @@
 //! stops.
 
 use crate::adapter::{
-    Answer, Client, Failure, Fleet, FleetError, FleetEvent, FleetEvents, FleetMeasure, Provider, Request, Stopped,
-    Transport, TransportError, TransportErrorKind,
+    Answer, Client, DeviceFlow, Failure, Fleet, FleetError, FleetEvent, FleetEvents, FleetMeasure, Provider, Request,
+    Stopped, Transport, TransportError, TransportErrorKind,
 };
-use device_flow_testkit::crowd::{Crowd, Manners};
-use std::collections::BTreeSet;
+use device_flow_testkit::crowd::{self, Crowd, Manners};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -33,6 +34,8 @@ struct Seen {
     sent: AtomicUsize,
     in_flight: AtomicUsize,
     most: AtomicUsize,
+    /// When the last answer about each device code arrived.
+    arrived: Mutex<BTreeMap<String, Instant>>,
 }
 
 enum Fate {
@@ -40,6 +43,7 @@ enum Fate {
     Fails,
     Hangs,
     Panics,
+    PanicsAtOnce,
 }
 
 impl Wire {
@@ -51,30 +55,60 @@ impl Wire {
             sent: AtomicUsize::new(0),
             in_flight: AtomicUsize::new(0),
             most: AtomicUsize::new(0),
+            arrived: Mutex::default(),
         }))
     }
 }
 
-impl Transport for Wire {
-    async fn send(&self, request: Request) -> Result<Answer, TransportError> {
-        let seen = &self.0;
-        let number = seen.sent.fetch_add(1, Ordering::SeqCst);
-        let in_flight = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        seen.most.fetch_max(in_flight, Ordering::SeqCst);
-        sleep(Duration::from_millis(5)).await;
-        let answer = match (seen.fate)(number) {
+impl Wire {
+    /// Rules 1 and 2, to the millisecond: at most one request is in flight for a code, so that the answer which arrived last is
+    /// the one that counts.
+    fn is_never_early(&self, code: Option<&str>) {
+        let interval = Duration::from_secs(self.0.server.manners().interval);
+        if let Some(arrived) = code.and_then(|code| self.0.arrived.lock().unwrap().get(code).copied()) {
+            assert!(arrived.elapsed() >= interval, "a poll {:?} after the last answer", arrived.elapsed());
+        }
+    }
+
+    async fn answered(&self, request: &Request, number: usize) -> Result<Answer, TransportError> {
+        match (self.0.fate)(number) {
             Fate::Arrives => {
                 let target = request.url().trim_start_matches("https://as.example");
-                let (status, body) = seen.server.answer(target, request.body());
+                let (status, body) = self.0.server.answer(target, request.body());
                 Ok(Answer::new(status, body.into_bytes()))
             }
             Fate::Fails => Err(TransportError::new(TransportErrorKind::Closed)),
             Fate::Hangs => std::future::pending().await,
-            Fate::Panics => panic!("as the test wants it"),
-        };
-        sleep(Duration::from_millis(5)).await;
-        seen.in_flight.fetch_sub(1, Ordering::SeqCst);
-        answer
+            Fate::Panics | Fate::PanicsAtOnce => panic!("as the test wants it"),
+        }
+    }
+}
+
+impl Transport for Wire {
+    fn send(&self, request: Request) -> impl Future<Output = Result<Answer, TransportError>> + Send {
+        let number = self.0.sent.fetch_add(1, Ordering::SeqCst);
+        // Before there is a future.
+        assert!(!matches!((self.0.fate)(number), Fate::PanicsAtOnce), "as the test wants it");
+        async move {
+            let seen = &self.0;
+            let code = crowd::device_code(request.body());
+            self.is_never_early(code.as_deref());
+            let in_flight = seen.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            seen.most.fetch_max(in_flight, Ordering::SeqCst);
+            sleep(Duration::from_millis(5)).await;
+            let answer = self.answered(&request, number).await;
+            sleep(Duration::from_millis(5)).await;
+            seen.in_flight.fetch_sub(1, Ordering::SeqCst);
+            let issued = || {
+                serde_json::from_slice::<Value>(answer.as_ref().ok()?.as_response().body()).ok()?["device_code"]
+                    .as_str()
+                    .map(str::to_owned)
+            };
+            if let Some(code) = code.or_else(issued) {
+                seen.arrived.lock().unwrap().insert(code, Instant::now());
+            }
+            answer
+        }
     }
 }
 
@@ -114,7 +148,10 @@ async fn a_crowd_on_few_requests_is_never_early_and_nobody_is_forgotten() {
         let (shown, granted, failed) = until_the_end(&mut events).await;
         assert_eq!((shown.len(), granted.len(), failed), (800, 800, vec![]));
         let report = wire.0.server.report();
-        assert_eq!((report.codes, report.tokens, report.early, report.after_success), (800, 800, 0, 0));
+        assert_eq!(
+            (report.codes, report.tokens, report.early, report.early_first, report.after_success),
+            (800, 800, 0, 0, 0)
+        );
         assert_eq!((wire.0.most.load(Ordering::SeqCst), wire.0.in_flight.load(Ordering::SeqCst)), (8, 0));
 
         // What was measured adds up.
@@ -134,25 +171,108 @@ async fn a_crowd_on_few_requests_is_never_early_and_nobody_is_forgotten() {
     }
 }
 
-/// A panic of the transport costs a request, one of the owner's code a worker; both end the waits for it.
+/// A panic of the transport costs a request, one of the owner's counters nothing.
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_ever_after_a_panic() {
-    let wire = Wire::new(MANNERS, |n| if n < 3 { Fate::Panics } else { Fate::Arrives });
-    let (fleet, mut events) = Fleet::builder(wire.clone()).max_in_flight(2).spawn();
+    let fate = |n| match n {
+        0..3 => Fate::Panics,
+        3..6 => Fate::PanicsAtOnce,
+        _ => Fate::Arrives,
+    };
+    let wire = Wire::new(MANNERS, fate);
+    let measure = |what| assert!(matches!(what, FleetMeasure::CodeShown), "as the test wants it");
+    let (fleet, mut events) = Fleet::builder(wire.clone()).max_in_flight(2).on_measure(measure).spawn();
     for key in 0..10 {
         fleet.start(key, client()).await.unwrap();
     }
     drop(fleet);
     let (shown, granted, failed) = until_the_end(&mut events).await;
     assert_eq!((shown.len(), granted.len(), failed), (10, 10, vec![]));
+}
 
-    let wire = Wire::new(MANNERS, |_| Fate::Arrives);
-    let measure = |what| assert!(!matches!(what, FleetMeasure::Sent { .. }), "as the test wants it");
-    let (fleet, mut events) = Fleet::builder(wire.clone()).max_in_flight(1).on_measure(measure).spawn();
+#[tokio::test(start_paused = true)]
+async fn those_that_were_cancelled_before_they_began_make_room() {
+    let wire = Wire::new(MANNERS, |n| if n < 2 { Fate::Hangs } else { Fate::Arrives });
+    let (fleet, mut events) = Fleet::builder(wire.clone()).max_in_flight(2).spawn();
+    for key in 0..1_024 + 2 {
+        fleet.start(key, client()).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    let waiting = async { fleet.start(9_999, client()).await.unwrap() };
+    let cancelling = async {
+        sleep(Duration::from_secs(1)).await;
+        for key in 0..1_024 + 2 {
+            assert!(fleet.cancel(&key) && !fleet.cancel(&key));
+        }
+        // All are free again.
+        assert_eq!((fleet.stats().sign_ins, fleet.stats().starting), (0, 0));
+    };
+    timeout(Duration::from_secs(2), async { tokio::join!(waiting, cancelling) }).await.unwrap();
+    for key in 0..1_024 + 2 {
+        let event = events.next().await;
+        let is_it = |key: u32| matches!(&event, Some(FleetEvent::Done { key: of, outcome: Err(Stopped::Failed(Failure::Cancelled)) }) if *of == key);
+        assert!(is_it(key), "{key}: {event:?}");
+    }
     fleet.start(0, client()).await.unwrap();
+    assert_eq!(fleet.stats().sign_ins, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_is_given_up_or_takes_too_long_loses_no_answer_that_has_come() {
+    for given_up in [true, false] {
+        // Two codes; then a poll that hangs, and one that brings a token.
+        let wire = Wire::new(Manners { pending: 0, ..MANNERS }, |n| if n == 2 { Fate::Hangs } else { Fate::Arrives });
+        let (fleet, mut events) = Fleet::builder(wire.clone()).max_in_flight(4).spawn();
+        for key in 0..2 {
+            fleet.start(key, client()).await.unwrap();
+        }
+        while wire.0.sent.load(Ordering::SeqCst) < 4 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        if given_up {
+            assert!(timeout(Duration::from_secs(1), fleet.drain_flows(Duration::MAX)).await.is_err());
+            drop(fleet);
+        } else {
+            let start = Instant::now();
+            let left = fleet.drain_flows(Duration::from_secs(1)).await;
+            assert_eq!((left.len(), start.elapsed()), (1, Duration::from_secs(1)));
+            assert!(matches!(fleet.start(5, client()).await, Err(FleetError::Ended)));
+        }
+        let (mut codes, mut tokens) = (0, 0);
+        // The worker whose request hangs holds the events open.
+        while let Ok(Some(event)) = timeout(Duration::from_secs(60), events.next()).await {
+            match event {
+                FleetEvent::ShowCode { .. } => codes += 1,
+                FleetEvent::Done { outcome, .. } => tokens += u32::from(outcome.is_ok()),
+                _ => {}
+            }
+        }
+        assert_eq!((codes, tokens), (2, 1), "{given_up}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_fleet_ends_with_its_last_sign_in_and_flows_of_this_process_go_on_in_another() {
+    let wire = Wire::new(MANNERS, |_| Fate::Arrives);
+    let (fleet, mut events) = Fleet::builder(wire.clone()).spawn();
+    fleet.start(0, client()).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert!(fleet.prompt(&0).is_some_and(|prompt| prompt.user_code() == "00000000") && fleet.prompt(&1).is_none());
+    let flows = fleet.drain_flows(Duration::from_secs(1)).await;
+    assert!(matches!(events.next().await, Some(FleetEvent::ShowCode { key: 0, .. })));
     assert!(events.next().await.is_none());
-    assert!(matches!(fleet.start(1, client()).await, Err(FleetError::Ended)));
-    assert_eq!(fleet.drain_flows().await.len(), 1);
+
+    let (fleet, mut events) = Fleet::builder(wire.clone()).spawn();
+    for (key, flow) in flows {
+        fleet.restore_flow(key, flow).unwrap();
+    }
+    fleet.restore_flow(1, DeviceFlow::new(client(), [7; 32])).unwrap();
+    fleet.close();
+    assert!(matches!(fleet.start(2, client()).await, Err(FleetError::Ended)));
+    // The handle is still there.
+    let (shown, granted, failed) = until_the_end(&mut events).await;
+    assert_eq!((shown.len(), granted.len(), failed), (1, 2, vec![]));
+    drop(fleet);
 }
 
 #[tokio::test(start_paused = true)]
@@ -233,7 +353,7 @@ async fn what_is_drained_goes_on_in_another_process_and_nobody_is_early_lost_or_
             fleet.start(key, client()).await.unwrap();
         }
         sleep(Duration::from_secs(seconds)).await;
-        let stored = fleet.drain().await;
+        let stored = fleet.drain(Duration::from_secs(30)).await;
         assert_eq!(wire.0.in_flight.load(Ordering::SeqCst), 0);
         let (shown, granted, failed) = until_the_end(&mut events).await;
         assert_eq!((granted.len() + stored.len(), failed), (200, vec![]), "{seconds}");
@@ -383,7 +503,8 @@ mod service {
         assert_eq!(service.stored(), (COUNT, 0));
         let seen = server.report();
         let lost = COUNT - seen.tokens as usize;
-        assert_eq!((lost, seen.codes as usize, seen.early, seen.after_success), (0, COUNT, 0, 0));
+        assert_eq!((lost, seen.codes as usize, seen.early, seen.early_first), (0, COUNT, 0, 0));
+        assert_eq!(seen.after_success, 0);
         let lines = std::fs::read_to_string(folder.path().join("signed-in")).unwrap();
         assert_eq!(lines.lines().collect::<BTreeSet<_>>().len(), COUNT);
     }

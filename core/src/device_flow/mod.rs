@@ -171,12 +171,6 @@ impl DeviceFlow {
         self
     }
 
-    /// Whether the flow has its outcome: the next action hands it out, or an earlier one did.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        matches!(self.state, State::Finished(_) | State::Ended)
-    }
-
     fn grant(&self) -> Option<&Grant> {
         if let State::Granted(_, grant) = &self.state { Some(grant) } else { None }
     }
@@ -290,7 +284,7 @@ impl Machine for DeviceFlow {
                 }
                 *phase = Phase::Polling;
                 self.trail.polls = self.trail.polls.saturating_add(1);
-                let request = self.client.poll_request(grant.kept.tail());
+                let request = self.client.poll_request(grant.kept.tail()).before(grant.schedule.deadline());
                 self.send(request)
             }
             State::Requesting(_) | State::Granted(Phase::Polling, _) => Action::AwaitResponse,

@@ -143,7 +143,7 @@ impl DeviceFlow {
         let grant = Grant { schedule, kept: Kept::new(texts.as_ref(), &[tail.as_bytes()]) };
         let mut flow = Self::at(client, now, State::Granted(phase, grant));
         flow.trail.polls = stored.polls;
-        if stored.slow_downs > 0 || stored.failures > 0 || schedule.drift_suspected() {
+        if (stored.slow_downs, stored.failures) != (0, 0) || schedule.drift_suspected() {
             *flow.trail.trouble() = Trouble {
                 slow_downs: stored.slow_downs,
                 failures: stored.failures,

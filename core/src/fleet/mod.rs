@@ -52,16 +52,20 @@ pub struct Fleet<K, M> {
     /// Where each key is, except those whose outcome was handed out.
     slots: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// Members to ask at once, because they were cancelled. They have no more to send.
-    cancelled: VecDeque<u32>,
-    /// Members to ask at once, because something has happened to them.
+    /// Members to ask at once, because something has happened to them. No more than fit in beside the requests in flight.
     ready: VecDeque<u32>,
     /// Members to ask later.
     agenda: Agenda,
-    /// Members that were never asked.
+    /// Members that were never asked; among them may be slots of those that were cancelled.
     starts: VecDeque<u32>,
+    /// How many of them were not cancelled.
+    starting: usize,
     max_in_flight: usize,
     in_flight: usize,
+    /// How many of those are the first request of their member.
+    begins_in_flight: usize,
+    /// Nobody gets a turn.
+    paused: bool,
     /// Polls sent since the last start.
     polls_in_row: u8,
 }
@@ -74,12 +78,15 @@ struct Member<K, M> {
 /// A slot is free again when nothing refers to it.
 #[derive(Clone, Copy, Default)]
 struct Note {
-    /// How often it is in a queue: more than once only when its member was cancelled.
-    queued: u8,
+    /// It is in a queue.
+    queued: bool,
     in_flight: bool,
+    /// What is in flight is the first request of its member.
+    begins: bool,
+    /// Its member was asked.
+    begun: bool,
     /// An answer came, or none, which nothing has followed from.
     answered: bool,
-    cancelled: bool,
     /// The outcome was handed out.
     gone: bool,
 }
@@ -129,7 +136,7 @@ pub enum FleetAction<K, T> {
         /// When to call [`Fleet::next_action`] again.
         until: Timestamp,
     },
-    /// Nothing to do before an answer comes.
+    /// Nothing to do before an answer comes; or at all, when the fleet is [paused](Fleet::pause) and none is on its way.
     AwaitResponse,
     /// The fleet is empty.
     Idle,
@@ -158,6 +165,8 @@ impl FleetMisuse {
     }
 }
 
+/// Of how many requests in flight one is none that begins, so that polls are not held up by a server that does not answer.
+const SHARE_OF_POLLS: usize = 4;
 /// While polls are due, every fourth request may be a start.
 const POLLS_PER_START: u8 = 3;
 /// No start goes before a poll that is later than this.
@@ -174,12 +183,14 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
             free: Vec::new(),
             slots: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
-            cancelled: VecDeque::new(),
             ready: VecDeque::new(),
             agenda: Agenda::default(),
             starts: VecDeque::new(),
+            starting: 0,
             max_in_flight: max_in_flight.max(1),
             in_flight: 0,
+            begins_in_flight: 0,
+            paused: false,
             polls_in_row: 0,
         }
     }
@@ -191,6 +202,7 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
     pub fn start(&mut self, key: K, machine: M) -> Result<(), (K, M)> {
         let slot = self.enter(key, machine)?;
         self.starts.push_back(slot);
+        self.starting = self.starting.saturating_add(1);
         Ok(())
     }
 
@@ -200,21 +212,35 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
     /// Both back, when there is a machine of this key.
     pub fn restore(&mut self, key: K, machine: M, now: Timestamp) -> Result<(), (K, M)> {
         let slot = self.enter(key, machine)?;
+        if let Some((_, note)) = self.at(slot) {
+            note.begun = true;
+        }
         self.agenda.add(slot, now, now);
         Ok(())
     }
 
-    /// Cancels the machine of this key: its outcome follows. Returns `false` when there is none.
-    pub fn cancel(&mut self, key: &K) -> bool {
-        let Some(slot) = self.slot(key) else { return false };
-        let Some((member, note)) = self.at(slot) else { return false };
+    /// Cancels the machine of this key, which leaves the fleet with the outcome that is returned: that it was cancelled,
+    /// unless it had another one already. `None` when there is none of this key.
+    ///
+    /// If a request of it is in flight, its answer must still be handed in.
+    pub fn cancel(&mut self, key: &K, now: Timestamp) -> Option<Result<M::Output, Stopped>> {
+        let slot = self.slot(key)?;
+        let (member, _) = self.at(slot)?;
         member.machine.cancel();
-        if !note.cancelled {
-            note.cancelled = true;
-            note.queued = note.queued.saturating_add(1);
-            self.cancelled.push_back(slot);
-        }
-        true
+        let outcome = match member.machine.next_action(now) {
+            Action::Done(outcome) => outcome.map_err(Stopped::from),
+            Action::Ended => Err(Stopped::AlreadyEnded),
+            Action::SendRequest(_) | Action::ShowCode(_) | Action::Wait { .. } | Action::AwaitResponse => {
+                Err(Stopped::NotOurs)
+            }
+        };
+        self.leave(slot, key);
+        Some(outcome)
+    }
+
+    /// Gives nobody a turn any more: nothing is sent, but what was answered goes on to its next wait, code or outcome.
+    pub fn pause(&mut self) {
+        self.paused = true;
     }
 
     /// The machine of this key.
@@ -245,7 +271,7 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
     /// How many machines were started and wait for their turn.
     #[must_use]
     pub fn starting(&self) -> usize {
-        self.starts.len()
+        self.starting
     }
 
     /// How many machines wait for a time; cancelled ones may be among them until then.
@@ -270,7 +296,7 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
         }
         match self.agenda.next() {
             _ if self.slots.is_empty() => FleetAction::Idle,
-            Some(until) if self.in_flight < self.max_in_flight => FleetAction::Wait { until },
+            Some(until) if !self.paused && self.in_flight < self.max_in_flight => FleetAction::Wait { until },
             Some(_) | None => FleetAction::AwaitResponse,
         }
     }
@@ -308,13 +334,15 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
         outcome.map_err(|misuse| FleetMisuse { slot, misuse })?;
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some((_, note)) = self.at(slot) {
-            (note.in_flight, note.answered) = (false, true);
-            match note.gone {
-                true => self.release(slot),
-                false => {
-                    note.queued = note.queued.saturating_add(1);
-                    self.ready.push_back(slot);
-                }
+            let Note { begins, gone, .. } = *note;
+            (note.in_flight, note.begins, note.answered, note.queued) = (false, false, true, !gone);
+            if begins {
+                self.begins_in_flight = self.begins_in_flight.saturating_sub(1);
+            }
+            if gone {
+                self.release(slot);
+            } else {
+                self.ready.push_back(slot);
             }
         }
         Ok(())
@@ -322,18 +350,17 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
 
     /// Whose turn it is, and how late that is for one that was due.
     fn next_slot(&mut self, now: Timestamp) -> Option<(u32, Option<Duration>)> {
-        if let Some(slot) = self.cancelled.pop_front() {
-            return Some((slot, None));
-        }
-        if self.in_flight >= self.max_in_flight {
-            return None;
-        }
+        // What was answered has its place beside the requests in flight.
         if let Some(slot) = self.ready.pop_front() {
             return Some((slot, None));
+        }
+        if self.paused || self.in_flight >= self.max_in_flight {
+            return None;
         }
         let due = self.agenda.next().filter(|due| *due <= now);
         let late = due.map(|due| now.saturating_since(due));
         if late.is_none_or(|late| late <= LATE && self.polls_in_row >= POLLS_PER_START)
+            && self.begins_in_flight < self.max_in_flight.saturating_sub(self.max_in_flight / SHARE_OF_POLLS)
             && let Some(slot) = self.starts.pop_front()
         {
             self.polls_in_row = 0;
@@ -346,27 +373,30 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
 
     /// Asks a member what it wants; `None` when it is no longer there.
     fn ask(&mut self, slot: u32, late: Option<Duration>, now: Timestamp) -> Option<FleetAction<K, M::Output>> {
-        let (member, note) = self.at(slot)?;
-        note.queued = note.queued.saturating_sub(1);
+        let note = self.notes.get_mut(index(slot))?;
+        note.queued = false;
         if note.gone {
             self.release(slot);
             return None;
         }
-        let answered = core::mem::take(&mut note.answered);
+        let (answered, begins) = (core::mem::take(&mut note.answered), !core::mem::replace(&mut note.begun, true));
+        self.starting = self.starting.saturating_sub(begins.into());
+        let (member, note) = self.at(slot)?;
         let (action, key) = (member.machine.next_action(now), member.key.clone());
         Some(match action {
             Action::SendRequest(Outgoing { request, ticket }) => {
-                note.in_flight = true;
+                (note.in_flight, note.begins) = (true, begins);
                 self.in_flight = self.in_flight.saturating_add(1);
+                self.begins_in_flight = self.begins_in_flight.saturating_add(begins.into());
                 FleetAction::SendRequest { key, request, ticket: FleetTicket { slot, ticket }, late }
             }
             Action::ShowCode(prompt) => {
-                note.queued = note.queued.saturating_add(1);
+                note.queued = true;
                 self.ready.push_back(slot);
                 FleetAction::ShowCode { key, prompt }
             }
             Action::Wait { until, reason } => {
-                note.queued = note.queued.saturating_add(1);
+                note.queued = true;
                 self.agenda.add(slot, until, now);
                 FleetAction::Waiting { key, until, reason, answered }
             }
@@ -377,22 +407,28 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
     }
 
     fn ends(&mut self, slot: u32, key: K, outcome: Result<M::Output, Stopped>) -> FleetAction<K, M::Output> {
-        if let Ok(entry) = self.slots.find_entry(self.hasher.hash_one(&key), |known| *known == slot) {
-            entry.remove();
-        }
-        if let Some((_, note)) = self.at(slot) {
-            note.gone = true;
-            self.release(slot);
-        }
+        self.leave(slot, &key);
         FleetAction::Done { key, outcome }
     }
 
-    /// Frees the slot of a member that is gone, unless it is still referred to.
+    fn leave(&mut self, slot: u32, key: &K) {
+        if let Ok(entry) = self.slots.find_entry(self.hasher.hash_one(key), |known| *known == slot) {
+            entry.remove();
+        }
+        if let Some(note) = self.notes.get_mut(index(slot)) {
+            note.gone = true;
+            self.starting = self.starting.saturating_sub((!note.begun).into());
+        }
+        self.release(slot);
+    }
+
+    /// Frees the memory of a member that is gone, unless its answer is on its way; and its slot, unless it is in a queue.
     fn release(&mut self, slot: u32) {
-        if let Some((_, Note { queued: 0, in_flight: false, .. })) = self.at(slot)
-            && let Some(member) = self.members.get_mut(index(slot))
-        {
+        let Some(Note { queued, in_flight: false, .. }) = self.notes.get(index(slot)) else { return };
+        if let Some(member) = self.members.get_mut(index(slot)) {
             *member = None;
+        }
+        if !queued {
             self.free.push(slot);
         }
     }
@@ -405,7 +441,7 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
         }
         let hash = self.hasher.hash_one(&key);
         let slot = self.free.pop().unwrap_or(new);
-        let (member, note) = (Some(Member { key, machine }), Note { queued: 1, ..Note::default() });
+        let (member, note) = (Some(Member { key, machine }), Note { queued: true, ..Note::default() });
         if let (Some(place), Some(known)) = (self.members.get_mut(index(slot)), self.notes.get_mut(index(slot))) {
             (*place, *known) = (member, note);
         } else {
@@ -436,7 +472,7 @@ impl<K, M> fmt::Debug for Fleet<K, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fleet")
             .field("len", &self.slots.len())
-            .field("starting", &self.starts.len())
+            .field("starting", &self.starting)
             .field("in_flight", &self.in_flight)
             .finish_non_exhaustive()
     }
