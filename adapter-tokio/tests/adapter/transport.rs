@@ -5,14 +5,14 @@ use crate::adapter::{
     Client, DeviceFlow, Exchange, Failure, Http, HttpBuilder, Method, Provider, Stopped, TransportError,
     TransportErrorKind as Kind, entropy,
 };
-use crate::sign_in;
+use crate::{drive, drive_to_first_wait, sign_in};
 use device_flow_testkit::abreast::side_by_side;
 use device_flow_testkit::black_hole::ClosedPort;
 use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -335,13 +335,38 @@ fn at_most_so_many_requests_are_in_flight_and_the_time_limit_of_each_begins_with
         let (play, counter, highest) = (loopback::sign_in(&[]), inside.clone(), seen.clone());
         let server = Loopback::http(move |asked, wire| {
             highest.fetch_max(counter.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(200));
             counter.fetch_sub(1, Ordering::SeqCst);
             play(asked, wire)
         });
         // All of them take longer one after the other.
-        let http = Http::builder().max_in_flight(most).timeout(Duration::from_millis(750)).build().unwrap();
+        let http = Http::builder().max_in_flight(most).timeout(Duration::from_millis(1_500)).build().unwrap();
         side_by_side(&[0; 8], |_| assert!(sign_in(&http.clone(), flow(server.client())).is_ok()));
         assert_eq!(seen.load(Ordering::SeqCst), expected, "{most}");
     });
+}
+
+// The code dies while another request, which the server does not answer, has the only place.
+#[test]
+fn rule_08_a_poll_that_has_waited_too_long_for_its_turn_is_not_sent() {
+    let (sender, is_shown) = mpsc::channel();
+    let server = Loopback::http(move |asked, wire| {
+        if asked.number > 0 {
+            sender.send(()).unwrap();
+            thread::sleep(Duration::from_millis(2_500));
+            return Next::Close;
+        }
+        let code = r#"{"device_code":"device-code-1-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":2,"interval":1}"#;
+        loopback::answer(wire, 200, JSON, code)
+    });
+    let http = Http::builder().max_in_flight(1).timeout(Duration::from_secs(10)).build().unwrap();
+    let mut waiting = flow(server.client());
+    drive_to_first_wait(&http, &mut waiting);
+    let (other, client) = (http.clone(), server.client());
+    let hanging = thread::spawn(move || drive_to_first_wait(&other, &mut flow(client)));
+    is_shown.recv().unwrap();
+    let (outcome, _) = drive(&http, &mut waiting);
+    assert!(matches!(outcome, Err(Stopped::Failed(Failure::Expired(_)))), "{outcome:?}");
+    assert_eq!(server.polls().len(), 0);
+    hanging.join().unwrap();
 }
