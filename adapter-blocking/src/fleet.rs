@@ -47,7 +47,10 @@ use std::time::Instant;
 ///
 /// Each sign-in keeps the polling rules as [`run`](crate::run) does. Between them, polls that are due go first, and sign-ins
 /// that begin wait while polls come late; so an overload shows as lateness, and never as a crowd of connections or a poll
-/// that comes early.
+/// that comes early. If it lasts, no sign-in begins, and a poll may come too late for its code.
+///
+/// Make a fleet for each authorization server, which may share one transport: one that does not answer would hold up the
+/// sign-ins of all others.
 ///
 /// When this is dropped, the sign-ins go on; the events and the threads end with the last of them. When the events are
 /// dropped, everything stops.

@@ -15,6 +15,8 @@ pub(super) struct Agenda {
 
 /// After this many milliseconds, some 24 days, times are counted anew.
 const SPAN: u64 = 1 << 31;
+/// How much of what has passed is still told apart then.
+const PAST: u64 = 1 << 30;
 
 impl Agenda {
     pub(super) fn len(&self) -> usize {
@@ -50,7 +52,7 @@ impl Agenda {
     /// From the earliest time in here, if that has not passed long ago.
     fn count_anew(&mut self, now: Timestamp) {
         let zero =
-            self.next().unwrap_or(now).min(now).max(Timestamp::from_millis(now.as_millis().saturating_sub(SPAN / 2)));
+            self.next().unwrap_or(now).min(now).max(Timestamp::from_millis(now.as_millis().saturating_sub(PAST)));
         let passed = self.since_zero(zero).min(u32::MAX.into()) << 32;
         let later =
             |Reverse(entry): Reverse<u64>| Reverse(entry.saturating_sub(passed).max(entry & u64::from(u32::MAX)));
