@@ -266,8 +266,8 @@ impl Request {
         Self { method, url, headers, body, max_response, time_limit: None, not_after: None }
     }
 
-    pub(crate) fn before(self, end: Timestamp) -> Self {
-        Self { not_after: Some(end), ..self }
+    pub(crate) fn expires(&mut self, at: Timestamp) {
+        self.not_after = Some(at);
     }
 
     pub(crate) fn within(self, time_limit: Option<Duration>) -> Self {

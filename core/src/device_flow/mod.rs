@@ -284,7 +284,8 @@ impl Machine for DeviceFlow {
                 }
                 *phase = Phase::Polling;
                 self.trail.polls = self.trail.polls.saturating_add(1);
-                let request = self.client.poll_request(grant.kept.tail()).before(grant.schedule.deadline());
+                let mut request = self.client.poll_request(grant.kept.tail());
+                request.expires(grant.schedule.deadline());
                 self.send(request)
             }
             State::Requesting(_) | State::Granted(Phase::Polling, _) => Action::AwaitResponse,
