@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let provider = Provider::endpoints(&**device_endpoint, &**token_endpoint);
     let client = Arc::new(Client::builder(provider, &**client_id).allow_http_loopback().build()?);
 
+    let stopped = stopped()?;
     let (metrics, measure) = metrics();
     let (fleet, mut events) = Fleet::builder(Http::builder().build()?).show_once().on_measure(measure).spawn();
     let fleet = Arc::new(fleet);
@@ -68,7 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::select! {
             result = starting => result?,
             result = told_until(count, &mut journal, &mut events) => result?,
-            result = stopped() => result?,
+            () = stopped => {}
         }
     }
 
@@ -96,17 +97,18 @@ async fn told_until(
     Ok(())
 }
 
-/// Ends when this process is asked to stop.
-async fn stopped() -> Result<(), Box<dyn Error>> {
+/// Ends when this process is asked to stop, from now on.
+fn stopped() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        Ok(async move {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        })
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
 }
 
 /// What this service remembers.
