@@ -48,7 +48,9 @@ use std::time::Instant;
 ///
 /// Each sign-in keeps the polling rules as [`run`](crate::run) does. Between them, polls that are due go first, and sign-ins
 /// that begin wait while polls come late; so an overload shows as lateness, and never as a crowd of connections or a poll
-/// that comes early.
+/// that comes early. If it lasts, no sign-in begins, and a poll may come too late for its code.
+///
+/// Make a fleet for each authorization server: one that does not answer would hold up the sign-ins of all others.
 ///
 /// When this is dropped, the sign-ins go on; the events and the threads end with the last of them. When the events are
 /// dropped, everything stops.
@@ -102,7 +104,8 @@ impl<T: Transport + Send + Sync + 'static> FleetBuilder<T> {
         self
     }
 
-    /// Calls `measure` for all that happens, while the fleet is locked: for counters, which take no time.
+    /// Calls `measure` for all that happens, while the fleet is locked: for counters, which take no time. It must
+    /// neither call the fleet nor panic.
     pub fn on_measure(mut self, measure: impl Fn(FleetMeasure) + Send + Sync + 'static) -> Self {
         self.settings.measure = Some(Arc::new(measure));
         self

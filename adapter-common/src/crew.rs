@@ -65,7 +65,7 @@ pub enum FleetMeasure {
     Pending,
     /// The server asked for fewer polls.
     SlowedDown,
-    /// No usable answer came; the sign-in goes on.
+    /// The sign-in goes on, but waits for longer: no usable answer came, or the server has named a time (`Retry-After`).
     SetBack,
     /// Tokens came.
     Granted,

@@ -76,8 +76,9 @@ impl<C: HttpClient> HttpBuilder<C> {
     }
 
     /// How many requests are in flight at most, over this client and its clones; 0 counts as 1. Others wait for their turn, in
-    /// order, and the time limit of each begins with it. Default: no limit, which with thousands of sign-ins means thousands of
-    /// connections; a fleet has a limit of its own.
+    /// order, and the time limit of each begins with it; so a poll may leave later than it was due, and after its code has
+    /// expired. Default: no limit, which with thousands of sign-ins means thousands of connections; a fleet has a limit of its
+    /// own.
     pub fn max_in_flight(mut self, requests: usize) -> Self {
         self.max_in_flight = Some(requests.max(1));
         self

@@ -51,7 +51,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // Those who were waiting go on. Nobody knows how long this service was away: with zero no poll comes early.
     let mut known = journal.signed_in.clone();
-    for (device, snapshot) in journal.waiting()? {
+    for (device, snapshot) in journal.take_waiting()? {
         if known.insert(device) {
             fleet.restore(device, client.clone(), snapshot, Duration::ZERO)?;
         }
@@ -142,10 +142,12 @@ impl<'a> Journal<'a> {
         Ok(())
     }
 
-    /// Those who were waiting when the last process stopped.
-    fn waiting(&self) -> Result<Vec<(Device, Snapshot)>, Box<dyn Error>> {
-        match fs::read(self.folder.join("waiting")) {
-            Ok(stored) => Ok(serde_json::from_slice(&stored)?),
+    /// Those who were waiting when the last process stopped. Only once: a process that is killed later has polled for them, and
+    /// what is stored here knows nothing of that.
+    fn take_waiting(&self) -> Result<Vec<(Device, Snapshot)>, Box<dyn Error>> {
+        let taken = self.folder.join("waiting.taken");
+        match fs::rename(self.folder.join("waiting"), &taken) {
+            Ok(()) => Ok(serde_json::from_slice(&fs::read(taken)?)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error.into()),
         }
