@@ -53,7 +53,7 @@ fn a_crowd_that_starts_at_once_takes_64_connections_and_little_memory() {
         seen.connections, measured.bytes_max
     );
     assert_eq!((granted, seen.codes, seen.tokens), (count, count, count));
-    assert_eq!((requests, seen.early, seen.after_success), (count * 4, 0, 0));
+    assert_eq!((requests, seen.early, seen.early_first, seen.after_success), (count * 4, 0, 0, 0));
     assert!(seen.connections <= 64, "{} connections", seen.connections);
     let [connection, sign_in] = BYTES;
     assert!(measured.bytes_max <= 64 * connection + count * sign_in, "{} bytes", measured.bytes_max);

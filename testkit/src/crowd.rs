@@ -33,6 +33,8 @@ pub struct Report {
     pub tokens: u64,
     /// Polls that came before the interval after the last one was over.
     pub early: u64,
+    /// First polls that came before the interval after the code was over, which other clients do.
+    pub early_first: u64,
     /// Polls for a code that had its token.
     pub after_success: u64,
     /// Connections accepted.
@@ -50,6 +52,7 @@ struct Seen {
     polls: AtomicU64,
     tokens: AtomicU64,
     early: AtomicU64,
+    early_first: AtomicU64,
     after_success: AtomicU64,
     connections: AtomicU64,
     /// How many polls were so many milliseconds late; the last one counts all above, too.
@@ -175,10 +178,12 @@ impl Server {
         seen.polls.fetch_add(1, Ordering::Relaxed);
         let due = grant.answered + Duration::from_secs(self.manners.interval);
         match now.checked_duration_since(due) {
-            // RFC 8628 §3.5 speaks of the time between two polls.
-            None if grant.polls == 0 => {}
             // A millisecond is lost where clients round.
-            None if due - now > Duration::from_millis(1) => _ = seen.early.fetch_add(1, Ordering::Relaxed),
+            None if due - now > Duration::from_millis(1) => {
+                // RFC 8628 §3.5 speaks of the time between two polls.
+                let counter = if grant.polls == 0 { &seen.early_first } else { &seen.early };
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
             late => {
                 let mut histogram = seen.late.lock().unwrap();
                 let last = histogram.len() - 1;
@@ -218,6 +223,7 @@ impl Server {
             polls: count(&seen.polls),
             tokens: count(&seen.tokens),
             early: count(&seen.early),
+            early_first: count(&seen.early_first),
             after_success: count(&seen.after_success),
             connections: count(&seen.connections),
             late: [at_most(50), at_most(99)],

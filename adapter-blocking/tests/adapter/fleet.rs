@@ -117,7 +117,7 @@ fn a_crowd_on_few_threads_is_never_early_and_nobody_is_forgotten() {
     assert_eq!((shown.len(), granted.len(), failed), (300, 300, vec![]));
     let report = wire.0.server.report();
     assert_eq!((report.codes, report.polls, report.tokens), (300, 600, 300));
-    assert_eq!((report.early, report.after_success), (0, 0));
+    assert_eq!((report.early, report.early_first, report.after_success), (0, 0, 0));
     assert_eq!((wire.0.most.load(Ordering::SeqCst), wire.in_flight()), (4, 0));
     assert_eq!(pending.load(Ordering::SeqCst), 300);
     assert!(wire.is_left());
