@@ -125,7 +125,8 @@ judge() { # FILE HASH
         (
             ulimit -t "$seconds" -v 4000000
             cargo mutants -d "$tree" -o "$folder" --in-place --iterate --baseline skip --colors never --profile mutants \
-                --timeout "${limit[$which]}" -p "$(package_of "$1")" -f "$1" "${tests[@]/#/--cargo-arg=}" -- -- "${skipped[@]/#/--skip=}"
+                --timeout "${limit[$which]}" -p "$(package_of "$1")" -f "$1" "${tests[@]/#/--cargo-arg=}" -- -- \
+                -Z unstable-options --fail-fast "${skipped[@]/#/--skip=}"
         ) >>"$folder/log" 2>&1
         done_with $? "$1 (see $folder/log)"
         [ -s "$lists/missed.txt" ] || break
@@ -144,6 +145,12 @@ whole() { # [FILE...]
     local file hash survivors possible caught missed late failing
     # More threads than cores: most tests of adapters and stores wait.
     export CARGO_TARGET_DIR=$reports/build RUST_TEST_THREADS=${RUST_TEST_THREADS:-8}
+    # The first failure is enough, as it is: not made small, without a backtrace, and no test starts after it. (That
+    # option of the test harness is not stable; only the tests are told so, not the compiler.)
+    export PROPTEST_MAX_SHRINK_ITERS=0 PROPTEST_DISABLE_FAILURE_PERSISTENCE=1 RUST_BACKTRACE=0
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
+    export "CARGO_TARGET_${host}_RUNNER=env RUSTC_BOOTSTRAP=1"
     [ -e "$judged" ] || echo "# Written by testkit/mutation.sh: file, hash of its contents, mutants caught, missed, out of time, not compiled; below it those missed" >"$judged"
     rm -rf "$tree" && mkdir -p "$tree" || exit 1
     git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -m -C "$tree" || exit 1

@@ -41,6 +41,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let provider = Provider::endpoints(&**device_endpoint, &**token_endpoint);
     let client = Arc::new(Client::builder(provider, &**client_id).allow_http_loopback().build()?);
 
+    let stopped = stopped()?;
     let (metrics, measure) = metrics();
     let (fleet, mut events) = Fleet::builder(Http::builder().build()?).show_once().on_measure(measure).spawn();
     let fleet = Arc::new(fleet);
@@ -51,6 +52,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // Those who were waiting go on. Nobody knows how long this service was away: with zero no poll comes early.
     let mut known = journal.signed_in.clone();
     for (device, snapshot) in journal.take_waiting()? {
+        // What was stored twice goes on once.
+        if known.contains(&device) {
+            continue;
+        }
         match fleet.restore(device, client.clone(), snapshot, Duration::ZERO) {
             Ok(()) => _ = known.insert(device),
             Err(error) => eprintln!("{device} starts again: {error}"),
@@ -69,7 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tokio::select! {
             result = starting => result,
             result = listen(count, &mut journal, &mut events) => result,
-            result = stopped() => result,
+            () = stopped => Ok(()),
         }
     };
 
@@ -97,17 +102,18 @@ async fn listen(
     Ok(())
 }
 
-/// Ends when this process is asked to stop.
-async fn stopped() -> Result<(), Box<dyn Error>> {
+/// Ends when this process is asked to stop, from now on.
+fn stopped() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        Ok(async move {
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        })
     }
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
 }
 
 /// What this service remembers.
@@ -149,8 +155,8 @@ impl<'a> Journal<'a> {
     /// Those who were waiting when the last process stopped. Only once: a process that is killed later has polled for them, and
     /// what is stored here knows nothing of that.
     fn take_waiting(&self) -> Result<Vec<(Device, Snapshot)>, Box<dyn Error>> {
-        let (path, taken) = (self.folder.join("waiting"), self.folder.join("waiting.taken"));
-        match fs::rename(path, &taken) {
+        let taken = self.folder.join("waiting.taken");
+        match fs::rename(self.folder.join("waiting"), &taken) {
             Ok(()) => Ok(serde_json::from_slice(&fs::read(taken)?)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error.into()),

@@ -100,8 +100,6 @@ struct Flight {
     key: u8,
     turn: Turn,
     ticket: FleetTicket,
-    /// It is the first request of its sign-in.
-    begins: bool,
 }
 
 struct SignIn {
@@ -146,13 +144,6 @@ impl World<'_> {
         self.states().any(|state| matches!(state, State::WaitsUntil(until) if self.now.checked_sub(until) >= Some(by)))
     }
 
-    /// No more requests that begin may be in flight, so that polls are not held up by them.
-    fn is_full_of_starts(&self) -> bool {
-        let begins = self.flights.iter().filter(|flight| flight.begins).count();
-        assert!(begins <= self.size.in_flight - self.size.in_flight / 4, "no room is left for polls");
-        begins == self.size.in_flight - self.size.in_flight / 4
-    }
-
     fn start(&mut self) {
         let key = u8::try_from(self.sign_ins.len()).unwrap();
         self.fleet.start(key, DeviceFlow::new(self.client.clone(), [key; 32])).ok().unwrap();
@@ -183,7 +174,6 @@ impl World<'_> {
                     (State::Answered, None) => {}
                     (state, late) => panic!("sign-in {key} sends in {state:?}, {late:?} late"),
                 }
-                let begins = self.sign_ins[&key].state == State::NotAsked;
                 self.set(key, State::InFlight);
                 self.observe(key, Observation::Request(endpoint));
                 let turn = match endpoint {
@@ -191,8 +181,7 @@ impl World<'_> {
                     Endpoint::Device => (self.menu.device)(self.choose),
                     Endpoint::Token | Endpoint::Metadata => (self.menu.poll)(self.choose),
                 };
-                self.flights.push(Flight { lands: self.now.saturating_add(turn.latency), key, turn, ticket, begins });
-                self.is_full_of_starts();
+                self.flights.push(Flight { lands: self.now.saturating_add(turn.latency), key, turn, ticket });
                 assert!(self.flights.len() <= self.size.in_flight, "too many requests are in flight");
                 assert_eq!(self.fleet.in_flight(), self.flights.len());
             }
@@ -210,8 +199,7 @@ impl World<'_> {
             }
             FleetAction::Wait { until } => {
                 assert!(until > self.at(), "a wait that is over");
-                let forgotten = self.states().any(|state| state == State::NotAsked) && !self.is_full_of_starts();
-                assert!(!forgotten, "a start was forgotten");
+                assert!(!self.states().any(|state| state == State::NotAsked), "a start was forgotten");
                 assert!(!self.overdue(0), "a poll was forgotten");
                 if self.flights.iter().any(|flight| flight.lands <= until.as_millis()) {
                     self.land();
@@ -222,12 +210,7 @@ impl World<'_> {
             }
             FleetAction::AwaitResponse => {
                 let full = self.flights.len() == self.size.in_flight;
-                let may_begin = !full && !self.is_full_of_starts();
-                assert!(
-                    full || !self.states().any(|state| matches!(state, State::WaitsUntil(_))),
-                    "a wait was forgotten"
-                );
-                assert!(!may_begin || !self.states().any(|state| state == State::NotAsked), "a start was forgotten");
+                assert!(full || !self.states().any(|state| matches!(state, State::NotAsked | State::WaitsUntil(_))));
                 self.land();
             }
             FleetAction::Idle => {
@@ -255,7 +238,7 @@ impl World<'_> {
     /// The first answer arrives.
     fn land(&mut self) {
         let first = (0..self.flights.len()).min_by_key(|index| self.flights[*index].lands);
-        let Flight { lands, key, turn, ticket, .. } = self.flights.remove(first.expect("nothing is in flight"));
+        let Flight { lands, key, turn, ticket } = self.flights.remove(first.expect("nothing is in flight"));
         self.now = self.now.max(lands);
         let now = self.at();
         turn.answered(BASE, |answer| match answer {

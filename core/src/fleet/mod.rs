@@ -62,8 +62,6 @@ pub struct Fleet<K, M> {
     starting: usize,
     max_in_flight: usize,
     in_flight: usize,
-    /// How many of those are the first request of their member.
-    begins_in_flight: usize,
     /// Nobody gets a turn.
     paused: bool,
     /// Polls sent since the last start.
@@ -81,8 +79,6 @@ struct Note {
     /// It is in a queue.
     queued: bool,
     in_flight: bool,
-    /// What is in flight is the first request of its member.
-    begins: bool,
     /// Its member was asked.
     begun: bool,
     /// An answer came, or none, which nothing has followed from.
@@ -165,8 +161,6 @@ impl FleetMisuse {
     }
 }
 
-/// Of how many requests in flight one is none that begins, so that polls are not held up by a server that does not answer.
-const SHARE_OF_POLLS: usize = 4;
 /// While polls are due, every fourth request may be a start.
 const POLLS_PER_START: u8 = 3;
 /// No start goes before a poll that is later than this.
@@ -189,7 +183,6 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
             starting: 0,
             max_in_flight: max_in_flight.max(1),
             in_flight: 0,
-            begins_in_flight: 0,
             paused: false,
             polls_in_row: 0,
         }
@@ -334,11 +327,8 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
         outcome.map_err(|misuse| FleetMisuse { slot, misuse })?;
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some((_, note)) = self.at(slot) {
-            let Note { begins, gone, .. } = *note;
-            (note.in_flight, note.begins, note.answered, note.queued) = (false, false, true, !gone);
-            if begins {
-                self.begins_in_flight = self.begins_in_flight.saturating_sub(1);
-            }
+            let gone = note.gone;
+            (note.in_flight, note.answered, note.queued) = (false, true, !gone);
             if gone {
                 self.release(slot);
             } else {
@@ -360,7 +350,6 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
         let due = self.agenda.next().filter(|due| *due <= now);
         let late = due.map(|due| now.saturating_since(due));
         if late.is_none_or(|late| late <= LATE && self.polls_in_row >= POLLS_PER_START)
-            && self.begins_in_flight < self.max_in_flight.saturating_sub(self.max_in_flight / SHARE_OF_POLLS)
             && let Some(slot) = self.starts.pop_front()
         {
             self.polls_in_row = 0;
@@ -385,9 +374,8 @@ impl<K: Clone + Eq + Hash, M: Machine> Fleet<K, M> {
         let (action, key) = (member.machine.next_action(now), member.key.clone());
         Some(match action {
             Action::SendRequest(Outgoing { request, ticket }) => {
-                (note.in_flight, note.begins) = (true, begins);
+                note.in_flight = true;
                 self.in_flight = self.in_flight.saturating_add(1);
-                self.begins_in_flight = self.begins_in_flight.saturating_add(begins.into());
                 FleetAction::SendRequest { key, request, ticket: FleetTicket { slot, ticket }, late }
             }
             Action::ShowCode(prompt) => {
