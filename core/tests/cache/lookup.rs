@@ -230,6 +230,36 @@ fn f14_two_issuers_have_nothing_in_common() {
     }
 }
 
+// One cache with the ID tokens of two clients and of two tenants.
+#[test]
+fn k05_an_id_token_is_that_of_the_client_and_the_tenant() {
+    let tenant = "c0ffee00-5a17-4e57-8b33-000000000043";
+    let token = |client: &str, realm: &str| {
+        json!({
+            "home_account_id": HOME, "environment": "login.windows.net", "credential_type": "IdToken", "client_id": client,
+            "secret": format!("{client} {realm} canary"), "realm": realm
+        })
+    };
+    let cache = read(&json!({"IdToken": {
+        "1": token("other", TENANT), "2": token("my-client", tenant), "3": token("my-client", TENANT), "4": token("other", tenant),
+    }}));
+    for (client_id, realm) in [("my-client", TENANT), ("my-client", tenant), ("other", TENANT), ("other", tenant)] {
+        let authority = Authority::entra("login.microsoftonline.com", realm);
+        let found = cache.id_token(Owner { client_id, ..owner(&authority) }).unwrap();
+        assert_eq!(found.expose(), format!("{client_id} {realm} canary"));
+    }
+    assert!(cache.id_token(Owner { client_id: "third", ..owner(&public()) }).is_none());
+}
+
+// Nothing of the token, and whose it is.
+#[test]
+fn a_refresh_token_shows_its_client_and_no_secret() {
+    let mut cache = TokenCache::new();
+    sign_in(&mut cache, &public(), json!({}), WRITTEN);
+    let shown = format!("{:?}", cache.refresh_tokens(owner(&public())));
+    assert!(shown.contains("my-client") && !shown.contains("canary"), "{shown}");
+}
+
 // ForAuthorityMigration: written under one name of a cloud, found under another; another cloud is another server.
 #[test]
 fn msal_1_clouds_have_many_names() {

@@ -153,6 +153,32 @@ fn k05_at_microsoft_letter_case_and_the_name_of_the_cloud_do_not_matter() {
     assert_eq!(owner.key(), Owner { person: Person::Id(HOME), client_id: "my-client", authority: &public }.key());
 }
 
+// The parts of a key do not run into each other.
+#[test]
+fn k05_owners_whose_texts_are_the_same_in_a_row_have_different_keys() {
+    let (short, long) = (Authority::at("https://as.example/a"), Authority::at("https://as.example/ab"));
+    let key = |authority, client_id, person| Owner { person, client_id, authority }.key();
+    assert_ne!(key(&short, "bc", Person::Id("d")), key(&long, "c", Person::Id("d")));
+    assert_ne!(key(&short, "c", Person::Id("iddd")), key(&short, "cid", Person::Id("dd")));
+    assert_ne!(key(&short, "c id d", Person::Id("")), key(&short, "c", Person::Id("d id ")));
+    assert_ne!(key(&short, "c", Person::Id(" ")), key(&short, "c", Person::Id("%20")));
+}
+
+// The other program spells the keys of the same entries in another letter case.
+#[test]
+fn k05_at_microsoft_a_key_is_the_same_in_any_letter_case() {
+    let (mut cache, public) = (TokenCache::new(), public());
+    sign_in(&mut cache, &public, json!({}), WRITTEN);
+    let mut spelled = written(&cache);
+    for entries in spelled.as_object_mut().unwrap().values_mut() {
+        let entries = entries.as_object_mut().unwrap();
+        *entries = std::mem::take(entries).into_iter().map(|(key, entry)| (key.to_uppercase(), entry)).collect();
+    }
+    assert!(cache.remove_account(owner(&public)));
+    cache.merge(read(&spelled));
+    assert_eq!((cache.accounts(), secrets(&cache, owner(&public))), (vec![], (None, vec![])));
+}
+
 fn names(json: &str) -> Vec<String> {
     let accounts: Value = serde_json::from_str(json).unwrap();
     let accounts = accounts["Account"].as_object().unwrap();

@@ -307,6 +307,17 @@ fn an_account_gets_its_name_with_the_refresh_when_the_sign_in_brought_none() {
     assert_eq!(token(silent(request(), cache, later(HOUR)).outcome()), ("AT-canary-3".to_owned(), TokenSource::Cache));
 }
 
+// What another client of the same server has requested does not count.
+#[test]
+fn k05_a_scope_that_only_another_client_has_requested_needs_a_sign_in() {
+    let other = Client::builder(Provider::endpoints("https://as/device", "https://as/token"), "other-app");
+    let other = SignInRequest::new(other.scope("files").build().unwrap());
+    let mut cache = cache(&[grant(1, json!({}))]);
+    sign_in(&mut cache, &other, &grant(2, json!({"id_token": id_token("ada", json!({"aud": "other-app"}))})));
+    let mut run = silent(request_for(|client| client.scope("files")), cache, later(HOUR));
+    assert_eq!(run.failure(), Failure::SignInNeeded(SignInReason::NewScopes));
+}
+
 // Without a refresh token, a sign-in that has expired is one all the same.
 #[test]
 fn k16_whether_somebody_has_signed_in_is_told_apart_from_whether_a_token_is_left() {

@@ -59,12 +59,16 @@ pub(crate) fn cache(grants: &[String]) -> TokenCache {
 pub(crate) fn cache_of(request: &SignInRequest, grants: &[String]) -> TokenCache {
     let mut cache = TokenCache::new();
     for grant in grants {
-        let mut run = Run::of(request.device_flow([7; 32]));
-        run.script(&[(200, &device_answer(json!({}))), (200, grant)]);
-        request.keep(&run.outcome().unwrap(), &mut cache, THEN).unwrap();
+        sign_in(&mut cache, request, grant);
     }
     cache.mark_saved();
     cache
+}
+
+pub(crate) fn sign_in(cache: &mut TokenCache, request: &SignInRequest, grant: &str) {
+    let mut run = Run::of(request.device_flow([7; 32]));
+    run.script(&[(200, &device_answer(json!({}))), (200, grant)]);
+    request.keep(&run.outcome().unwrap(), cache, THEN).unwrap();
 }
 
 /// One sign-in of Ada's.

@@ -272,3 +272,30 @@ fn capabilities_go_with_every_request_and_with_the_claims_of_a_challenge() {
     refresh.poll();
     asked(&refresh.requests[0], &[("claims", Some(alone))]);
 }
+
+// All clients share the accounts; an ID token alone gives access to nothing.
+#[test]
+fn has_tokens_means_those_that_this_client_could_use() {
+    let written: Value = serde_json::from_str(signed_in().to_json().expose()).unwrap();
+    let has_tokens = |change: &dyn Fn(&mut Value)| {
+        let mut written = written.clone();
+        change(&mut written);
+        let cache = TokenCache::from_json(written.to_string().as_bytes()).unwrap();
+        assert_eq!(cache.accounts().len(), 1);
+        request_of(entra()).has_tokens(&cache)
+    };
+    let remove = |written: &mut Value, kind| _ = written.as_object_mut().unwrap().remove(kind).unwrap();
+    assert!(has_tokens(&|_| ()));
+    assert!(has_tokens(&|written| remove(written, "RefreshToken")));
+    assert!(has_tokens(&|written| remove(written, "AccessToken")));
+    assert!(!has_tokens(&|written| {
+        remove(written, "RefreshToken");
+        remove(written, "AccessToken");
+    }));
+    assert!(!has_tokens(&|written| {
+        remove(written, "RefreshToken");
+        for token in written["AccessToken"].as_object_mut().unwrap().values_mut() {
+            token["client_id"] = json!("other");
+        }
+    }));
+}
