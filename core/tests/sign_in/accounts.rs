@@ -318,6 +318,23 @@ fn k05_a_scope_that_only_another_client_has_requested_needs_a_sign_in() {
     assert_eq!(run.failure(), Failure::SignInNeeded(SignInReason::NewScopes));
 }
 
+// OpenID Connect Core §12.2, where no ID token is left to compare with: the account's id is the subject.
+#[test]
+fn k06_a_refresh_for_somebody_else_is_refused_without_an_earlier_id_token_too() {
+    let mut written: serde_json::Value =
+        serde_json::from_str(cache(&[grant(1, json!({}))]).to_json().expose()).unwrap();
+    written.as_object_mut().unwrap().remove("IdToken").unwrap();
+    for (who, refused) in [("ada", false), ("eve", true)] {
+        let cache = device_flow_core::TokenCache::from_json(written.to_string().as_bytes()).unwrap();
+        let mut run = silent(request(), cache, later(HOUR));
+        run.script(&[(200, &grant(3, json!({"id_token": id_token(who, json!({}))})))]);
+        match run.outcome() {
+            Ok(signed_in) => assert_eq!((signed_in.access_token().expose(), refused), ("AT-canary-3", false), "{who}"),
+            Err(failure) => assert!(refused && !failure.keeps_refresh_token(), "{who}: {failure}"),
+        }
+    }
+}
+
 // Without a refresh token, a sign-in that has expired is one all the same.
 #[test]
 fn k16_whether_somebody_has_signed_in_is_told_apart_from_whether_a_token_is_left() {
