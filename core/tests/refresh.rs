@@ -4,7 +4,7 @@
 use crate::support::*;
 use device_flow_core::{
     Action, Cause, Client, ClientBuilder, ConfigError, Endpoint, Failure, Machine, Misuse, OAuthError, ProtocolFault,
-    Provider, Refresh, Response, SignInReason, Timestamp, TransportError, TransportErrorKind, WaitReason,
+    Provider, Refresh, Response, Secret, SignInReason, Timestamp, TransportError, TransportErrorKind, WaitReason,
 };
 use serde_json::json;
 
@@ -474,6 +474,7 @@ fn g11_nothing_prints_the_token() {
     let client = client("my-app").client_secret_basic("SEC-canary").build().unwrap();
     let mut run = Run::of(Refresh::new(client, OLD).parameter("claims", "canary").unwrap());
     silent(&mut run);
+    assert!(format!("{:?}", run.machine).contains("Refresh"));
     let action = run.machine.next_action(Timestamp::ZERO);
     device_flow_testkit::secrets::none_in(&format!("{action:?}"));
     let Action::SendRequest(outgoing) = action else { panic!() };
@@ -491,6 +492,16 @@ fn a_refresh_is_send_and_sync() {
     fn anywhere<T: Send + Sync + Unpin + 'static>() {}
     anywhere::<Refresh>();
     assert_eq!(refresh().client().client_id(), "my-app");
+}
+
+// An answer that cannot be used may still have made the old token invalid.
+#[test]
+fn a_rotated_token_of_an_answer_without_an_access_token_is_handed_out() {
+    let mut run = run();
+    assert_eq!(run.machine.rotated().map(Secret::expose), None);
+    run.answer(200, &json!({"token_type": "Bearer", "refresh_token": NEW}).to_string());
+    assert!(matches!(run.failure(), Failure::Protocol(_)));
+    assert_eq!(run.machine.rotated().map(Secret::expose), Some(NEW));
 }
 
 // RFC 6749 §5.1, §5.2: nothing of an answer that contradicts itself is used, and the old token may still be good.

@@ -235,7 +235,7 @@ impl SignInRequest {
             // Other programs may share the cache: an account without tokens for this client does not count.
             matching.retain(|account| cache.has_tokens(self.owner(account)));
         }
-        if matching.len() > 1 && name.is_none() && !self.slot.is_empty() {
+        if name.is_none() && !self.slot.is_empty() {
             let slot = matching.iter().position(|account| account.person() == Person::Slot(&self.slot));
             if let Some(slot) = slot {
                 return Ok(Some(matching.swap_remove(slot)));
@@ -244,7 +244,7 @@ impl SignInRequest {
         if matching.len() > 1 {
             let names = matching.iter().map(|account| match account.home_account_id() {
                 id if name.is_some() && !id.is_empty() => printable(id),
-                _ if account.label().is_empty() => printable(account.slot()),
+                _ if account.label().is_empty() => Box::from("one without a name"),
                 _ => account.label(),
             });
             return Err(Failure::WhichAccount(names.collect()));

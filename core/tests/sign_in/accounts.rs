@@ -103,9 +103,63 @@ fn k03_the_slot_that_is_named_goes_before_somebody_else_s_account() {
     run.script(&[(200, &crate::support::device_answer(json!({}))), (200, &grant(4, json!({})))]);
     request().keep(&run.outcome().unwrap(), &mut cache, THEN).unwrap();
     let failure = silent(request(), cache, THEN).failure();
-    assert_eq!(failure, Failure::WhichAccount(["".into(), "ada@example.test".into()].into()));
+    assert_eq!(failure, Failure::WhichAccount(["one without a name".into(), "ada@example.test".into()].into()));
     // The same request at a client that has looked its endpoints up again.
-    assert!(!request().at(client()).is_same(&request()));
+    let (again, named) = (client(), request().account("ada").slot("work"));
+    let at = named.clone().at(again.clone());
+    assert!(std::sync::Arc::ptr_eq(at.client(), &again) && !at.is_same(&named));
+    assert!(at.is_same(&SignInRequest::new(again).account("ada").slot("work")));
+}
+
+// Somebody without a name belongs to a slot, whatever the request names.
+#[test]
+fn k03_a_known_account_stays_in_its_slot() {
+    let nobody = |number| grant(number, json!({"id_token": null}));
+    let mut cache = cache_of(&request().slot("work"), &[nobody(1)]);
+    sign_in(&mut cache, &request().slot("home"), &nobody(2));
+    let work = cache.accounts().into_iter().find(|account| account.slot() == "work").unwrap();
+    let known = request().slot("home").known_account(work.clone());
+    assert_eq!(known.owner(&work).person, device_flow_core::Person::Slot("work"));
+    assert_eq!(token(Ok(known.cached(&cache, THEN).unwrap())).0, "AT-canary-1");
+}
+
+// Version 0.1.0 had one account for all clients: what is left of it for another client is nobody else for this one.
+#[test]
+fn k03_an_account_of_0_1_0_that_was_taken_over_is_found_once_and_others_are_still_there() {
+    let entry = |who: &str, client: &str| {
+        json!({
+            "home_account_id": format!("sub-{who}"), "environment": "as/token", "realm": "", "local_account_id": "",
+            "username": format!("{who}@example.test"), "authority_type": "Generic", "credential_type": "RefreshToken",
+            "client_id": client, "target": "mail", "secret": format!("RT-canary-{who}-{client}")
+        })
+    };
+    let account = |who: &str| {
+        let mut account = entry(who, "");
+        for name in ["credential_type", "client_id", "target", "secret"] {
+            account.as_object_mut().unwrap().remove(name);
+        }
+        account
+    };
+    let former = json!({
+        "Account": {"sub-ada-as/token-": account("ada"), "sub-eve-as/token-": account("eve")},
+        "RefreshToken": {"1": entry("ada", "my-app"), "2": entry("ada", "other-app"), "3": entry("eve", "my-app")}
+    });
+    let former = device_flow_core::TokenCache::from_json(former.to_string().as_bytes()).unwrap();
+    let mut run = silent(request().account("sub-ada"), former, THEN);
+    run.script(&[(200, &grant(4, json!({})))]);
+    run.outcome().unwrap();
+    let cache = run.machine.into_cache();
+    // Ada with this client, what is left of her for the other one, and Eve.
+    assert_eq!(cache.accounts().len(), 3);
+    let failure = request().find_account(&cache).unwrap_err();
+    assert_eq!(failure, Failure::WhichAccount(["eve@example.test".into(), "ada@example.test".into()].into()));
+    assert_eq!(token(silent(request().account("ada@example.test"), cache, THEN).outcome()).0, "AT-canary-4");
+}
+
+#[test]
+fn what_has_signed_in_shows_no_secret() {
+    let shown = format!("{:?}", request().cached(&cache(&[grant(1, json!({}))]), THEN).unwrap());
+    assert!(shown.contains("Cache") && shown.contains("mail") && !shown.contains("canary"), "{shown}");
 }
 
 // A refresh that goes on is joined by those who want the same token, and by nobody from another slot.

@@ -281,7 +281,8 @@ fn has_tokens_means_those_that_this_client_could_use() {
         let mut written = written.clone();
         change(&mut written);
         let cache = TokenCache::from_json(written.to_string().as_bytes()).unwrap();
-        assert_eq!(cache.accounts().len(), 1);
+        // It is the only one, so it is the one that is meant.
+        assert!(request_of(entra()).find_account(&cache).unwrap().is_some());
         request_of(entra()).has_tokens(&cache)
     };
     let remove = |written: &mut Value, kind| _ = written.as_object_mut().unwrap().remove(kind).unwrap();
@@ -298,4 +299,26 @@ fn has_tokens_means_those_that_this_client_could_use() {
             token["client_id"] = json!("other");
         }
     }));
+}
+
+#[test]
+fn of_several_accounts_only_those_with_tokens_for_this_client_count() {
+    let mut written: Value = serde_json::from_str(signed_in().to_json().expose()).unwrap();
+    for kind in ["Account", "RefreshToken"] {
+        let entries = written[kind].as_object_mut().unwrap();
+        let mut eve = entries.values().next().unwrap().clone();
+        (eve["home_account_id"], eve["local_account_id"]) = (json!("oid-eve.tenant"), json!("oid-eve"));
+        (eve["username"], eve["secret"]) = (json!("eve@example.test"), json!("RT-canary-eve"));
+        if kind == "RefreshToken" {
+            (eve["client_id"], eve["family_id"]) = (json!("other"), Value::Null);
+        }
+        entries.insert("eve".into(), eve);
+    }
+    let cache = |written: &Value| TokenCache::from_json(written.to_string().as_bytes()).unwrap();
+    assert_eq!(cache(&written).accounts().len(), 2);
+    let found = request_of(entra()).find_account(&cache(&written)).unwrap().unwrap();
+    assert_eq!(found.username(), "ada@example.test");
+    written["RefreshToken"]["eve"]["client_id"] = json!("my-app");
+    let failure = request_of(entra()).find_account(&cache(&written)).unwrap_err();
+    assert_eq!(failure, Failure::WhichAccount(["eve@example.test".into(), "ada@example.test".into()].into()));
 }
