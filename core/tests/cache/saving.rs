@@ -305,6 +305,12 @@ fn msal_5_accounts_are_grouped_by_person_and_server() {
     assert_eq!(names, ["zoe", "home", "Other"]);
     assert_eq!(cache.account("OTHER").unwrap().environment(), "login.microsoftonline.us");
     assert_eq!(cache.account("guest"), None);
+    // In whatever order they are; of several guests, the first.
+    for (realms, chosen) in [([TENANT, "guest"], TENANT), (["guest", TENANT], TENANT), (["guest", "a"], "guest")] {
+        let [one, other] = realms.map(|realm| entry(HOME, "login.windows.net", realm, realm));
+        let accounts = read(&json!({"Account": {"1": one, "2": other}})).accounts();
+        assert_eq!((accounts.len(), accounts[0].realm()), (1, chosen), "{realms:?}");
+    }
 }
 
 #[test]
