@@ -179,6 +179,22 @@ fn k05_at_microsoft_a_key_is_the_same_in_any_letter_case() {
     assert_eq!((cache.accounts(), secrets(&cache, owner(&public))), (vec![], (None, vec![])));
 }
 
+// It left out the scheme and the query, by which two servers may differ.
+#[test]
+fn k05_what_0_1_0_wrote_is_taken_over_by_the_server_without_a_query_alone() {
+    let cache = TokenCache::from_parts(FORMER.as_bytes(), b"").unwrap();
+    for (url, found) in [
+        ("https://gitlab.example", true),
+        ("https://gitlab.example?tenant=1", false),
+        ("http://gitlab.example", false),
+        ("https://gitlab.example/42", false),
+    ] {
+        let authority = Authority::at(url);
+        let owner = Owner { person: Person::Id("42"), client_id: "my-client", authority: &authority };
+        assert_eq!(secrets(&cache, owner).0.is_some(), found, "{url}");
+    }
+}
+
 fn names(json: &str) -> Vec<String> {
     let accounts: Value = serde_json::from_str(json).unwrap();
     let accounts = accounts["Account"].as_object().unwrap();
