@@ -40,6 +40,9 @@
 //! [`run`] needs a tokio runtime, current-thread or multi-thread, with I/O and time enabled (`enable_all`). tokio panics
 //! when one of the drivers is missing; without any runtime [`run`] returns an error.
 //!
+//! Use an [`Http`] on one runtime. Its connections belong to the runtime on which they were opened: when that ends, requests of
+//! others that are under way on them fail, and are tried again.
+//!
 //! # Beside other uses of reqwest
 //!
 //! This crate brings its own TLS set-up and builds reqwest without a default one. A program that makes a `reqwest::Client` of
