@@ -101,10 +101,9 @@ impl<'t> Reader<'t> {
             return json.get(1..inner.len().saturating_add(1)).map(|inner| self.span(inner)).unwrap_or_default();
         }
         let Ok(text) = serde_json::from_str::<String>(json).map(Zeroizing::new) else { return Span::default() };
-        if self.decoded.capacity() == 0 {
-            // Unescaping only shortens a text, so this never grows. Growing would leave copies of secrets behind.
-            self.decoded.reserve_exact(self.text.len());
-        }
+        // Unescaping only shortens a text, so this grows once at most. Growing again would leave copies of secrets behind.
+        let rest = self.text.len().saturating_sub(self.decoded.len());
+        self.decoded.reserve_exact(rest);
         let start = self.text.len().saturating_add(self.decoded.len());
         self.decoded.push_str(&text);
         span(start, text.len())

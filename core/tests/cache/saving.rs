@@ -300,6 +300,7 @@ fn msal_5_accounts_are_grouped_by_person_and_server() {
         "3": entry(&HOME.to_uppercase(), "login.microsoftonline.com", TENANT, "home"),
         "4": entry(HOME, "login.microsoftonline.us", "x", "Other"),
         "5": {"home_account_id": "no environment"},
+        "6": {"environment": "login.windows.net", "username": "no home"},
     }}));
     let names: Vec<String> = cache.accounts().iter().map(|account| account.username().to_owned()).collect();
     assert_eq!(names, ["zoe", "home", "Other"]);
