@@ -124,6 +124,20 @@ fn k12_what_must_be_revoked_is_remembered_until_it_is_and_is_no_token_any_more()
     assert!(cache.to_shared_json().is_none());
 }
 
+// Whatever a name is made of, it is written as JSON and found again.
+#[test]
+fn k03_a_slot_of_quotes_backslashes_or_control_characters_is_found_again() {
+    let github = Authority::at("https://github.com/login/oauth");
+    for name in ["\"", "\\", "\n", "\u{1f}", " ", "\u{7f}", "a\"b\\c\td", "\u{fffd}é"] {
+        let mut cache = TokenCache::new();
+        cache.save(&answer(1, None), &origin("app", &github, Person::Slot(name)), at(WRITTEN));
+        let again = TokenCache::from_json(cache.to_json().expose().as_bytes()).unwrap();
+        let owner = Owner { person: Person::Slot(name), client_id: "app", authority: &github };
+        assert_eq!((secrets(&again, owner), again.accounts()[0].slot()), (secrets(&cache, owner), name), "{name:?}");
+        assert!(secrets(&again, owner).0.is_some(), "{name:?}");
+    }
+}
+
 // The caller has another name for the slot.
 #[test]
 fn k03_a_slot_is_moved_as_a_whole() {
