@@ -101,7 +101,7 @@ impl Transport for Http {
         let _turn = match &self.gate {
             Some(gate) => {
                 let turn = gate.enter(request.time_limit());
-                Some(turn.filter(|_| request.not_after().is_none_or(|end| now() < end)).ok_or_else(no_turn)?)
+                Some(turn.filter(|_| !request.is_expired(now())).ok_or_else(no_turn)?)
             }
             None => None,
         };

@@ -27,7 +27,7 @@
 //! 5. **It has one time limit for the whole request**, name look-up and the last byte of the answer included, no longer than
 //!    [`time_limit`](device_flow_core::Request::time_limit), and tells
 //!    [`Timeout`](device_flow_core::TransportErrorKind::Timeout) when it has passed.
-//!    A request that has to wait for its turn is not sent after [`not_after`](device_flow_core::Request::not_after).
+//!    A request that has to wait for its turn is not sent when it [has expired](device_flow_core::Request::is_expired) meanwhile.
 //! 6. **It checks certificates**, and tells one that is not trusted as
 //!    [`UntrustedCertificate`](device_flow_core::TransportErrorKind::UntrustedCertificate), which ends a sign-in at once, apart from
 //!    every other failure, which does not.

@@ -130,7 +130,7 @@ async fn turn<'a>(gate: &'a Semaphore, request: &Request) -> Result<SemaphorePer
         Some(limit) => within(limit, turn).await.flatten(),
         None => turn.await,
     };
-    turn.filter(|_| request.not_after().is_none_or(|end| now() < end)).ok_or_else(no_turn)
+    turn.filter(|_| !request.is_expired(now())).ok_or_else(no_turn)
 }
 
 impl HttpClient for Http {

@@ -317,11 +317,11 @@ impl Request {
         self.time_limit
     }
 
-    /// When it must no longer be sent, because its code has expired (RFC 8628 §3.5). The machine has looked; a transport that
-    /// lets requests wait for each other looks again.
+    /// Whether it must no longer be sent, because its code has expired (RFC 8628 §3.5). The machine has looked; a transport
+    /// that lets requests wait for each other looks again.
     #[must_use]
-    pub fn not_after(&self) -> Option<Timestamp> {
-        self.not_after
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.not_after.is_some_and(|end| now >= end)
     }
 
     /// The same request as a value of the `http` crate; the `authorization` header is marked sensitive.

@@ -348,6 +348,20 @@ fn rule_08_the_local_deadline_is_hard() {
     }
 }
 
+// Rule 8: for a transport that lets requests wait for each other.
+#[test]
+fn rule_08_a_poll_expires_with_its_code_and_the_request_for_a_code_never() {
+    use device_flow_core::{Action, DeviceFlow, Machine as _, Response};
+    let at = Timestamp::from_millis;
+    let mut flow = DeviceFlow::new(builder().build().unwrap(), [7; 32]);
+    let Action::SendRequest(first) = flow.next_action(at(START)) else { panic!() };
+    assert!(!first.request.is_expired(Timestamp::MAX));
+    flow.response(first.ticket, Response::new(200, device_answer(json!({})).as_bytes()), at(START)).unwrap();
+    assert!(matches!(flow.next_action(at(START)), Action::ShowCode(_)));
+    let Action::SendRequest(poll) = flow.next_action(at(START + 6_000)) else { panic!() };
+    assert!(!poll.request.is_expired(at(START + 899_999)) && poll.request.is_expired(at(START + 900_000)));
+}
+
 // Rule 8. B01: 179 pending answers, then the token: 180 polls, every gap checked from both sides. (A life of 900 s is
 // too short for that, because of the jitter.)
 #[test]
