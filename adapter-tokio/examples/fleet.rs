@@ -15,8 +15,8 @@
 
 use device_flow_testkit::crowd::{Crowd, Manners, Report};
 use device_flow_tokio::{
-    Answer, Client, DeviceFlow, Event, Fleet, FleetAction, FleetEvent, FleetMeasure, Http, Provider, Request, Response,
-    Timestamp, Transport, TransportError, entropy, now, run,
+    Action, Answer, Client, DeviceFlow, Event, Fleet, FleetAction, FleetEvent, FleetMeasure, Http, Machine as _,
+    Provider, Request, Response, Timestamp, Transport, TransportError, entropy, now, run,
 };
 use oauth2::basic::BasicClient;
 use oauth2::{ClientId, DeviceAuthorizationUrl, StandardDeviceAuthorizationResponse, TokenUrl};
@@ -27,6 +27,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// The usual number of seconds between two polls.
@@ -87,7 +88,7 @@ fn compare(options: Options, only: impl Fn(&&str) -> bool) -> Result<(), Box<dyn
         "peak MB",
         "us/req",
     );
-    for kind in ["fleet", "tasks", "oauth2-rs"].into_iter().filter(only) {
+    for kind in ["fleet", "tasks", "oauth2-rs", "requests"].into_iter().filter(only) {
         let (outcome, report) = one(kind, options, None)?;
         let late = outcome.late.unwrap_or(report.late);
         println!(
@@ -281,6 +282,7 @@ async fn client(kind: &str, address: &str, options: Options) -> Result<(), Box<d
     match kind {
         "fleet" => fleet(address, options, &counts).await?,
         "tasks" => tasks(address, options, &counts).await?,
+        "requests" => requests(address, options, &counts).await?,
         _ => oauth2_rs(address, options, &counts).await?,
     }
     let (codes_after, bytes_per_flow) = watching.await?;
@@ -372,6 +374,8 @@ struct Counted {
 impl Transport for Counted {
     async fn send(&self, request: Request) -> Result<Answer, TransportError> {
         if let Some(due) = self.due.lock().unwrap().take() {
+            // What the server counts as early all the same follows a poll that was given up and that it read later.
+            assert!(now() >= due, "a poll leaves early");
             self.counts.is_late(now().saturating_since(due));
         }
         let answer = self.http.send(request).await;
@@ -398,6 +402,35 @@ async fn tasks(address: &str, options: Options, counts: &Arc<Counts>) -> Result<
             let granted = outcome.await.is_ok();
             transport.counts.ended(granted);
         });
+    }
+    while all.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// What the others cannot go below: as many requests, sent at the same times, through the same HTTP client and with as many in
+/// flight as the fleet has. Nobody looks at the answers.
+async fn requests(address: &str, options: Options, counts: &Arc<Counts>) -> Result<(), Box<dyn Error>> {
+    let (client, http, places) = (our_client(address)?, Http::builder().build()?, Arc::new(Semaphore::new(64)));
+    let (start, mut all) = (Instant::now(), tokio::task::JoinSet::new());
+    let rounds = u64::from(options.pending) + 1;
+    for round in 0..=rounds {
+        let start = start + Duration::from_secs(round * options.interval);
+        for number in 0..options.count {
+            turn(number, start, options).await;
+            let place = places.clone().acquire_owned().await?;
+            let mut flow = DeviceFlow::new(client.clone(), entropy()?);
+            let Action::SendRequest(outgoing) = flow.next_action(now()) else { return Err("no request".into()) };
+            let (http, counts) = (http.clone(), counts.clone());
+            all.spawn(async move {
+                let answer = http.send(outgoing.request).await;
+                drop(place);
+                match round {
+                    0 => _ = counts.codes.fetch_add(1, Ordering::Relaxed),
+                    last if last == rounds => counts.ended(answer.is_ok()),
+                    _ => {}
+                }
+            });
+        }
     }
     while all.join_next().await.is_some() {}
     Ok(())
