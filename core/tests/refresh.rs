@@ -94,6 +94,18 @@ fn the_clients_own_parameters_are_sent() {
     );
 }
 
+// xms_cc: the client's capabilities are sent beside other parameters, and the caller's claims in their place.
+#[test]
+fn capabilities_are_sent_unless_the_caller_sends_claims() {
+    let asked_with = |name: &str, value: &str| {
+        let client = builder().capability("cp1").build().unwrap();
+        body(Refresh::new(client, OLD).parameter(name, value).unwrap()).split_off(3)
+    };
+    assert_eq!(asked_with("claims", r#"{"a":1}"#), ["claims=%7B%22a%22%3A1%7D"]);
+    let own = "claims=%7B%22access_token%22%3A%7B%22xms_cc%22%3A%7B%22values%22%3A%5B%22cp1%22%5D%7D%7D%7D";
+    assert_eq!(asked_with("client_info", "1"), ["client_info=1", own]);
+}
+
 // RFC 6749 §6: all or some of the client's scopes, and no other.
 #[test]
 fn rfc6749_6_a_scope_may_be_narrower_and_not_wider() {
