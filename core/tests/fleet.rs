@@ -214,15 +214,18 @@ fn a_fleet_refuses_what_is_not_its_own_and_what_has_run_before() {
     assert!(fleet.is_empty() && matches!(fleet.next_action(now), FleetAction::Idle));
 }
 
-/// Waits until this time, and is done.
+/// Waits until each of these times, and is done.
 #[derive(Debug)]
-struct Waiter(Timestamp);
+struct Waiter(Vec<u64>);
 
 impl Machine for Waiter {
     type Output = Timestamp;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Timestamp> {
-        if now < self.0 { Action::Wait { until: self.0, reason: WaitReason::Interval } } else { Action::Done(Ok(now)) }
+        match self.0.iter().copied().map(Timestamp::from_millis).find(|until| now < *until) {
+            Some(until) => Action::Wait { until, reason: WaitReason::Interval },
+            None => Action::Done(Ok(now)),
+        }
     }
 
     fn response(&mut self, ticket: Ticket, _: Response<'_>, _: Timestamp) -> Result<(), Misuse> {
@@ -246,7 +249,7 @@ fn waits_of_any_length_end_on_time_and_in_order_however_long_the_fleet_has_run()
         let waits =
             [1, 5_000, DAY, 24 * DAY, 25 * DAY, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32, 60 * DAY, 200 * DAY];
         for (key, wait) in waits.into_iter().enumerate() {
-            fleet.start(key, Waiter(Timestamp::from_millis(zero + wait))).unwrap();
+            fleet.start(key, Waiter(vec![zero + wait])).unwrap();
         }
         let mut woken = 0;
         loop {
@@ -272,4 +275,26 @@ fn waits_of_any_length_end_on_time_and_in_order_however_long_the_fleet_has_run()
         assert_eq!(ended, [0, 1, 2, 3, 5, 6, 4, 7, 8, 9, 10], "{zero}");
         assert!(woken <= 20, "{woken}");
     }
+}
+
+// Nobody has asked for long: what is overdue ends in its order all the same, though something is added meanwhile.
+#[test]
+fn what_has_passed_when_times_are_counted_anew_keeps_its_order() {
+    const LATE: u64 = 1 << 31;
+    let mut fleet = Fleet::new(1);
+    let waits = [vec![LATE - 1_000, LATE + 5_000], vec![LATE - 100], vec![LATE - 400], vec![LATE - 700]];
+    for (key, waits) in waits.into_iter().enumerate() {
+        fleet.start(key, Waiter(waits)).unwrap();
+    }
+    let mut ended = Vec::new();
+    for now in [0, LATE, LATE + 5_000].map(Timestamp::from_millis) {
+        loop {
+            match fleet.next_action(now) {
+                FleetAction::Done { key, .. } => ended.push(key),
+                FleetAction::Wait { .. } | FleetAction::Idle => break,
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(ended, [3, 2, 1, 0]);
 }
