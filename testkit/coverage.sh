@@ -7,5 +7,5 @@ cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
 
 rustup component add llvm-tools || exit 1
-command -v cargo-llvm-cov >/dev/null || cargo install -q --locked cargo-llvm-cov || exit 1
+command -v cargo-llvm-cov >/dev/null || cargo install -q --locked --debug cargo-llvm-cov || exit 1
 cargo llvm-cov test -q -p device-flow-core --all-features --tests --show-missing-lines --fail-under-lines 98

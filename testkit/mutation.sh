@@ -232,7 +232,7 @@ part() { # NAME PACKAGE FILES TESTS [FEATURES]
     done_with $? "$1"
 }
 
-command -v cargo-mutants >/dev/null || cargo install -q --locked cargo-mutants || exit 1
+command -v cargo-mutants >/dev/null || cargo install -q --locked --debug cargo-mutants || exit 1
 case ${1:-} in
 whole) whole "${@:2}" ;;
 changed) changed "${2:-}" ;;
