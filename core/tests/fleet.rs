@@ -214,6 +214,20 @@ fn a_fleet_refuses_what_is_not_its_own_and_what_has_run_before() {
     assert!(fleet.is_empty() && matches!(fleet.next_action(now), FleetAction::Idle));
 }
 
+// While no place is free, no time matters: nothing could be sent then.
+#[test]
+fn a_fleet_waits_for_an_answer_while_all_places_are_taken_and_for_a_time_otherwise() {
+    for (most, waits_for_a_time) in [(1, false), (2, true)] {
+        let mut hand = Hand::with_codes(1, most);
+        hand.start(1..2);
+        assert_eq!(hand.go(), [Sent(1)]);
+        match hand.fleet.next_action(Timestamp::from_millis(hand.now)) {
+            FleetAction::Wait { .. } => assert!(waits_for_a_time),
+            other => assert!(matches!(other, FleetAction::AwaitResponse) && !waits_for_a_time, "{other:?}"),
+        }
+    }
+}
+
 /// Waits until each of these times, and is done.
 #[derive(Debug)]
 struct Waiter(Vec<u64>);
