@@ -7,7 +7,8 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 work=$PWD/target/planted tree=$PWD/target/planted/tree
-export CARGO_TARGET_DIR=$work/build CARGO_TERM_COLOR=never RUST_BACKTRACE=0 PROPTEST_CASES=1000
+# The crates of other people are compiled once for all steps that use this profile.
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} CARGO_TERM_COLOR=never RUST_BACKTRACE=0 PROPTEST_CASES=1000
 # The tests run at half the speed, and are built in half the time.
 export CARGO_PROFILE_PROOF_OPT_LEVEL=1 CARGO_PROFILE_PROOF_DEBUG=0 CARGO_INCREMENTAL=1
 
