@@ -268,7 +268,6 @@ fn is_of_0_1(entry: &Entry) -> bool {
         _ => {}
     };
     entry.kind == Kind::Account
-        && !entry.is_exact()
         && entry.realm().is_empty()
         && members(entry.value(), &mut look).is_some()
         && is_generic

@@ -280,6 +280,33 @@ fn what_version_0_1_0_wrote_is_found_and_moved_and_nothing_is_lost() {
     assert_eq!(environments, ["https://github.com/login/oauth", "https://gitlab.example"]);
 }
 
+// An account of somebody else's that is alike in all but one thing stays where every MSAL finds it.
+#[test]
+fn what_version_0_1_0_cannot_have_written_stays_in_the_shared_part() {
+    let former: Value = serde_json::from_str(FORMER).unwrap();
+    let account = &former["Account"]["42-gitlab.example-"];
+    let is_moved = |section: &str, account: &Value| {
+        let cache = json!({ section: { "key": account } }).to_string();
+        TokenCache::from_parts(cache.as_bytes(), b"").unwrap().is_misplaced()
+    };
+    assert!(is_moved("Account", account));
+    for section in ["AccessToken", "RefreshToken", "IdToken"] {
+        assert!(!is_moved(section, account), "{section}");
+    }
+    for (name, value) in [
+        ("realm", json!("acme")),
+        ("authority_type", json!("ADFS")),
+        ("authority_type", Value::Null),
+        ("account_source", json!("authorization_code")),
+        ("account_source", Value::Null),
+    ] {
+        let mut other = account.clone();
+        other[name] = value.clone();
+        assert!(!is_moved("Account", &other), "{name}: {value}");
+    }
+    assert!(!is_moved("Account", &json!([])));
+}
+
 // One client takes over its part; what another client of the same server has stays there.
 #[test]
 fn what_version_0_1_0_wrote_for_another_client_stays() {
