@@ -20,8 +20,8 @@ fn http() -> Http {
 // G05.
 #[test]
 fn g05_a_wait_ends_at_the_cancel_and_the_flow_goes_on_without_an_early_poll() {
-    // A wait of ten minutes: a cancel that it does not notice would be late by minutes.
-    let code = r#"{"device_code":"device-code-1-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":1800,"interval":600}"#;
+    // A wait of two minutes, which a cancel that it does not notice would not end.
+    let code = r#"{"device_code":"device-code-1-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":1800,"interval":120}"#;
     let server = Loopback::http(|_, wire| loopback::answer(wire, 200, loopback::JSON, code));
     let http = http();
     let (cancel, start) = (Cancel::new(), Instant::now());
