@@ -220,7 +220,7 @@ fn contents_for_nobody_else_are_in_a_file_of_their_own_with_the_same_settings() 
 mod on_unix {
     use super::*;
     use std::os::unix::fs::MetadataExt;
-    use std::time::SystemTime;
+    use std::time::{Instant, SystemTime};
 
     fn store() -> (tempfile::TempDir, PathBuf, FileStore) {
         let folder = tempfile::tempdir().unwrap();
@@ -256,9 +256,11 @@ mod on_unix {
         let (folder, _, store) = store();
         let lease = folder.path().join("tokens.json.lease-af63dc4c8601ec8c");
         fs::write(&lease, "1 device-flow-store another.host").unwrap();
-        let Err(error) = store.lease("a", Duration::from_secs(4)) else { panic!("taken over too soon") };
+        let Err(error) = store.lease("a", Duration::from_secs(1)) else { panic!("taken over too soon") };
         assert!(error.to_string().contains("another.host"), "{error}");
-        drop(store.lease("a", Duration::from_secs(20)).unwrap());
+        let start = Instant::now();
+        drop(store.lease("a", Duration::from_secs(60)).unwrap());
+        assert!(start.elapsed() >= Duration::from_secs(5), "{:?}", start.elapsed());
         assert!(!lease.exists());
     }
 

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+/// Not before this time is a lock taken that was not given back.
+const DEAD: Duration = Duration::from_secs(5);
+
 trait Locks {
     fn start(self, path: &Path, mode: &str) -> Child;
     fn holding(self, path: &Path, mode: &str) -> Child;
@@ -77,7 +80,7 @@ fn theirs_is_respected(language: Language) {
     go_on(child);
     let (outcome, took) = save(&path, 7);
     outcome.unwrap();
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < DEAD, "{took:?}");
 }
 
 #[test]
@@ -113,20 +116,20 @@ fn f10_we_wait_for_java_that_is_there_without_being_told() {
     let beside = FileStore::new(path.with_file_name("other.json")).unwrap().lock_timeout(Duration::from_millis(10));
     assert!(matches!(beside.lock().map(drop), Err(StoreError::Busy { .. })));
     go_on(child);
-    saved(Duration::from_secs(1)).unwrap();
+    saved(Duration::from_secs(60)).unwrap();
     assert!(!lock_of(Java, &path).exists());
 }
 
 fn ours_is_respected(language: Language) {
     let (_folder, path) = place();
     // Java creates a missing file before it takes its lock.
-    save(&path, 1).0.unwrap();
+    save(&path, 60).0.unwrap();
     let mut locked = FileStore::new(&path).unwrap().shared_with_java().lock().unwrap();
     assert_eq!(language.tries(&path), "refused");
     locked.save(b"ours".to_vec().into()).unwrap();
     drop(locked);
     assert_eq!(language.tries(&path), "got it");
-    save(&path, 1).0.unwrap();
+    save(&path, 60).0.unwrap();
 }
 
 #[test]
@@ -158,7 +161,7 @@ fn f10_a_killed_java_blocks_nobody() {
     assert!(lock_of(Java, &path).exists());
     let (outcome, took) = save(&path, 7);
     outcome.unwrap();
-    assert!(took < Duration::from_secs(1), "its lock ended with it: {took:?}");
+    assert!(took < DEAD, "its lock ended with it: {took:?}");
     assert!(!lock_of(Java, &path).exists(), "Java would wait for as long as it is there");
 }
 
@@ -169,9 +172,10 @@ fn killed_it_is_taken_over_and_all_go_on(language: Language) {
     child.wait().unwrap();
     // Node alone never would.
     assert_eq!(Node.tries(&path), "refused");
-    let (outcome, took) = save(&path, 20);
+    // How soon, a test shows that can try again on a busy machine: `f10_the_lock_of_a_dead_python_is_taken_over`.
+    let (outcome, took) = save(&path, 60);
     outcome.unwrap();
-    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert!(took >= DEAD, "{took:?}");
     assert_eq!((Node.tries(&path), Python.tries(&path)), ("got it".to_owned(), "got it".to_owned()));
     println!("{language:?} killed: taken over after {took:?}");
 }
@@ -226,7 +230,7 @@ fn no_change_is_lost_beside(languages: [Language; 2]) {
 fn f09_node_deletes_our_lock_when_it_reads_and_nothing_is_lost() {
     let (_folder, path) = place();
     let store = FileStore::new(&path).unwrap();
-    save(&path, 1).0.unwrap();
+    save(&path, 60).0.unwrap();
     let node = Node.holding(&path, "read twice");
     let mut locked = store.lock().unwrap();
     let lockfile = path.with_file_name("tokens.json.lockfile");

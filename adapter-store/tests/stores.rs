@@ -135,6 +135,20 @@ fn f09_thirty_two_processes_lose_no_change() {
 #[cfg(unix)]
 #[test]
 fn f09_nor_while_somebody_deletes_the_lock_file_all_the_time() {
+    let mut deleted = 0;
+    // On a busy machine the vandal may have no turn while the others have theirs.
+    for _ in 0..20 {
+        deleted += deleted_while_thirty_two_processes_count();
+        if deleted > 5 {
+            break;
+        }
+    }
+    assert!(deleted > 5, "only {deleted}");
+    println!("deleted {deleted} times");
+}
+
+#[cfg(unix)]
+fn deleted_while_thirty_two_processes_count() -> u32 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tokens.json");
     let lockfile = folder.path().join("tokens.json.lockfile");
@@ -148,9 +162,7 @@ fn f09_nor_while_somebody_deletes_the_lock_file_all_the_time() {
     });
     thirty_two_processes_count(&path);
     drop(ended);
-    let deleted = vandal.join().unwrap();
-    assert!(deleted > 5, "only {deleted}");
-    println!("deleted {deleted} times");
+    vandal.join().unwrap()
 }
 
 /// MSAL without its extensions takes no lock.

@@ -18,9 +18,13 @@ struct Site {
 
 impl Site {
     fn start(lifetime: u64) -> Self {
+        Self::with_interval(lifetime, 1)
+    }
+
+    fn with_interval(lifetime: u64, interval: u64) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let options = Options {
-            interval: Duration::from_secs(1),
+            interval: Duration::from_secs(interval),
             code_lifetime: Duration::from_secs(lifetime),
             ..Options::default()
         };
@@ -171,7 +175,9 @@ fn scripts_read_json_lines() {
     assert_eq!(success["scope"], "openid offline_access");
     assert_eq!(success["refreshable"], true);
     assert_eq!(events[0]["issuer"], site.server().base_url());
-    assert_eq!((events[0]["expires_in"].as_u64(), events[0]["interval"].as_u64()), (Some(60), Some(1)));
+    // What is left of it when it is shown.
+    assert!((1..=60).contains(&events[0]["expires_in"].as_u64().unwrap()), "{}", events[0]);
+    assert_eq!(events[0]["interval"], 1);
 }
 
 // B06.
@@ -409,17 +415,17 @@ fn pid(child: &Child) -> Pid {
     Pid::from_child(child)
 }
 
-// E01, E02: at once, with an event.
+// E01, E02: at once, with an event, and not at the next poll.
 #[test]
 fn signals_end_the_wait_at_once() {
-    let site = Site::start(60);
+    let site = Site::with_interval(1_200, 300);
     for (signal, exit, code) in [(Signal::INT, 130, "cancelled"), (Signal::TERM, 143, "terminated")] {
         let mut child = site.login(&["--json"]).spawn().unwrap();
         let (_, mut rest) = code_from(child.stdout.take().unwrap(), json_code);
         let asked = Instant::now();
         kill_process(pid(&child), signal).unwrap();
         let status = child.wait().unwrap();
-        assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
         assert_eq!(status.code(), Some(exit));
         let mut stdout = String::new();
         rest.read_to_string(&mut stdout).unwrap();
@@ -482,7 +488,7 @@ fn the_environment_fills_in_what_flags_leave_out() {
     assert!(site.server().approve(&code));
     assert_eq!(child.wait().unwrap().code(), Some(0));
 
-    let mut command = site.login(&["--timeout", "1"]);
+    let mut command = site.login(&["--timeout", "5"]);
     command.env("DEVICE_FLOW_CLIENT_ID", "loses").env("DEVICE_FLOW_TIMEOUT", "50s");
     let (code, _, stderr) = exit(&mut command);
     assert_eq!(code, 5);
@@ -513,7 +519,7 @@ fn the_demo_serves_other_clients() {
         "x",
         "--allow-http-loopback",
         "--timeout",
-        "2s",
+        "6s",
     ]));
     assert_eq!(code, 5, "{stderr}");
     assert!(stderr.contains("Enter the code"), "{stderr}");

@@ -12,6 +12,7 @@
 #[allow(dead_code, reason = "each test program uses its part")]
 #[path = "support/stage.rs"]
 mod stage;
+#[allow(dead_code, reason = "each test program uses its part")]
 mod support;
 #[path = "support/window.rs"]
 mod window;
@@ -21,7 +22,6 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use device_flow_cli::demo::Options;
 use fantoccini::Locator;
 use fantoccini::actions::{InputSource as _, MouseActions, PointerAction};
 use serde_json::json;
@@ -112,17 +112,19 @@ async fn a_wrong_code_is_explained_and_can_be_mended() {
 
 #[tokio::test]
 async fn a_code_that_expires_on_the_open_page_is_explained() {
-    let server = Options { code_lifetime: Duration::from_secs(4), ..Options::default() };
-    let test = async |window: Window| {
-        window.open("/device").await; // A browser's first page takes time, and the code expires soon.
+    let test = async |mut window: Window| {
+        // On a clock that only the test moves.
+        let stage = Stage::start(5);
+        window.server = Arc::clone(&stage.server);
         let code = window.begin().await;
         window.open(&format!("/device?user_code={code}")).await;
         window.confirm_page().await;
-        tokio::time::sleep(Duration::from_secs(4)).await;
+        stage.advance(A_DAY);
         window.press_button("Approve").await;
         window.problem("This code has expired").await;
+        drop(stage);
     };
-    Setup { server, ..Setup::default() }.run(test).await;
+    Setup::default().run(test).await;
 }
 
 #[tokio::test]
@@ -273,7 +275,10 @@ async fn the_pages_work_without_javascript() {
 
 #[tokio::test]
 async fn the_live_page_shows_each_poll_and_its_buttons_make_the_server_misbehave() {
-    let test = async |window: Window| {
+    let test = async |mut window: Window| {
+        // On a clock that stands still, a poll that comes at once is too soon, however slow the browser is.
+        let stage = Stage::start(1);
+        window.server = Arc::clone(&stage.server);
         window.open("/live").await;
         window.heading("No sign-in yet").await;
         let code = window.begin().await;
@@ -281,7 +286,7 @@ async fn the_live_page_shows_each_poll_and_its_buttons_make_the_server_misbehave
         assert_eq!(window.text(".person .code").await, code);
         window.script("window.same = true").await;
         window.shows("facts", "none no poll yet").await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        stage.advance(Duration::from_secs(1));
         window.misbehave("unavailable").await;
         window.shows("ahead", "503 at the next 3 polls").await;
         assert_eq!(window.poll().await, 503);
@@ -304,9 +309,9 @@ async fn the_live_page_shows_each_poll_and_its_buttons_make_the_server_misbehave
         assert_eq!(window.script("window.same").await, true, "the page was not reloaded");
         window.open(&format!("/device?user_code={code}")).await;
         window.problem("This code has expired").await;
+        drop(stage);
     };
-    let server = Options { interval: Duration::from_secs(1), ..Options::default() };
-    Setup { server, ..Setup::default() }.run(test).await;
+    Setup::default().run(test).await;
 }
 
 #[tokio::test]
@@ -397,6 +402,9 @@ async fn the_demo_command_names_the_live_page_and_the_page_says_when_the_server_
     };
     Setup::default().run(test).await;
 }
+
+/// How long the codes of a stage live.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 const DESK: &str = "--window-size=1120,1290";
 

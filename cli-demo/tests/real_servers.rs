@@ -287,18 +287,20 @@ fn a_denial_ends_with_3() {
 #[test]
 fn an_expired_code_ends_with_5_whatever_the_server_says() {
     side_by_side(&Kind::ALL, |&kind| {
-        let server = Server::start(kind, Options { expires: Some(6), interval: Some(2) });
+        // One poll, which comes long before either clock has the code expired, and no time for another.
+        let server = Server::start(kind, Options { expires: Some(20), interval: Some(10) });
         let tap = Tap::on(&server);
         let login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
 
         let ended = login.end();
         let error = ended.error();
         assert_eq!((ended.exit, &error["code"], &error["retryable"]), (5, &"expired".into(), &true.into()));
-        // What is left when the server answers: django-oauth-toolkit rounds it down.
-        assert_eq!(ended.events()[0]["expires_in"], tap.device_answer()["expires_in"]);
-        // Two polls before the deadline, and no second code, which would need the person.
+        // What is left of it when it is shown, which is later than the server's answer.
+        let (shown, answered) = (ended.events()[0]["expires_in"].clone(), tap.device_answer()["expires_in"].clone());
+        assert!((1..=answered.as_u64().unwrap()).contains(&shown.as_u64().unwrap()), "{shown} of {answered}");
+        // No second code, which would need the person.
         let answers: Vec<_> = tap.exchanges()[1..].iter().map(|exchange| exchange.json()["error"].clone()).collect();
-        assert_eq!(answers, ["authorization_pending"; 2]);
+        assert_eq!(answers, ["authorization_pending"]);
     });
 }
 
@@ -372,31 +374,28 @@ fn how_a_secret_is_sent_can_be_chosen() {
 }
 
 #[test]
-fn ctrl_c_ends_the_wait_within_a_second_with_130() {
-    let server = Server::shared(Kind::OidcProvider);
+fn ctrl_c_ends_the_wait_at_once_with_130() {
+    // The next poll is far away: the wait ends neither there nor when the code expires.
+    let server = Server::start(Kind::OidcProvider, Options { interval: Some(300), ..Options::default() });
     let tap = Tap::on(&server);
     let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
     login.code_from_json();
-    tap.after_polls(1);
 
     let pressed = Instant::now();
     kill_process(Pid::from_child(&login.child), Signal::INT).unwrap();
     let ended = login.end();
-    assert!(pressed.elapsed() < Duration::from_secs(1), "{:?}", pressed.elapsed());
+    assert!(pressed.elapsed() < Duration::from_secs(30), "{:?}", pressed.elapsed());
+    assert_eq!(tap.exchanges().len(), 1, "it has polled");
     assert_eq!((ended.exit, &ended.error()["code"]), (130, &"cancelled".into()));
 }
 
 /// RFC 8628 §3.5.
 #[test]
 fn a_slow_down_is_reported_and_obeyed() {
-    let server = Server::start(Kind::Authlib, Options { interval: Some(2), ..Options::default() });
-    let tap = Tap::on(&server);
+    let server = Server::start(Kind::Authlib, Options { interval: Some(4), ..Options::default() });
+    let tap = Tap::with_a_poll_before_the_first(&server);
     let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
     let code = login.code_from_json();
-    // Between the code and the first poll, so that the server finds that poll too early.
-    thread::sleep(Duration::from_secs(1));
-    let device_code = tap.device_answer()["device_code"].as_str().unwrap().to_owned();
-    assert_eq!(server.poll_from_elsewhere(&device_code)["error"], "authorization_pending");
     // The server would answer an early poll of an approved code with the tokens.
     tap.after_polls(1);
     server.approve(&code);
@@ -407,7 +406,7 @@ fn a_slow_down_is_reported_and_obeyed() {
     let events = ended.events();
     let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     assert_eq!(names, ["device_code", "slow_down", "success"]);
-    assert_eq!(events[1]["interval"], 7);
+    assert_eq!(events[1]["interval"], 9);
     let quiet = tap.quiet_before_polls();
-    assert!(quiet.len() == 2 && quiet[1] >= Duration::from_secs(7), "{quiet:?}");
+    assert!(quiet.len() >= 2 && quiet[1..].iter().all(|quiet| *quiet >= Duration::from_secs(9)), "{quiet:?}");
 }

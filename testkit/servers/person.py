@@ -72,7 +72,7 @@ def main(decision, uri, user_code):
     def visit(url, form=None):
         data = None if form is None else urllib.parse.urlencode(form).encode()
         try:
-            answer = browser.open(url, data, timeout=20)
+            answer = browser.open(url, data, timeout=120)
         except urllib.error.HTTPError as refused:
             answer = refused  # a page like any other: its text is what the reader of a failure needs
         with answer:

@@ -90,7 +90,7 @@ const DUTIES: &[Duty] = &[
 ];
 
 /// Long enough for a busy machine.
-const PATIENT: Duration = Duration::from_secs(30);
+const PATIENT: Duration = Duration::from_secs(120);
 /// For what only the time limit ends.
 const IMPATIENT: Duration = Duration::from_millis(400);
 
@@ -236,8 +236,8 @@ fn time_limit(make: Maker<'_>) {
         let (proxy, start) = (faulty(&fault), Instant::now());
         assert_eq!(kind(make(&impatient)(post(&proxy.base()))), Kind::Timeout, "{fault:?}");
         assert!(start.elapsed() >= IMPATIENT, "{fault:?}: given up after {:?}", start.elapsed());
-        // A trickle would go on for ten seconds.
-        assert!(start.elapsed() < Duration::from_secs(8), "{fault:?}: went on for {:?}", start.elapsed());
+        // A trickle would go on for ten minutes.
+        assert!(start.elapsed() < Duration::from_secs(60), "{fault:?}: went on for {:?}", start.elapsed());
     }
 }
 
@@ -275,7 +275,7 @@ fn broken_tls(make: Maker<'_>) {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.read(&mut [0; 16 * 1024]);
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         }
     });

@@ -18,7 +18,7 @@ pub enum Fault {
     Latency(Duration),
     /// It comes complete, one byte at a time.
     ByteByByte,
-    /// Headers, and then a byte every 10 ms, for longer than a client should wait.
+    /// Headers, and then a byte every 10 ms, for minutes: longer than a client should wait.
     Trickle,
     /// None of it comes, and the connection stays open.
     Hang,
@@ -172,8 +172,8 @@ fn send_with(fault: &Fault, answer: &Answer, wire: &mut dyn Write) -> io::Result
         }
         Fault::ByteByByte => head.iter().chain(&answer.body).try_for_each(|byte| send(&[&[*byte]]))?,
         Fault::Trickle => {
-            send(&[b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])?;
-            for _ in 0..1000 {
+            send(&[b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n"])?;
+            for _ in 0..60_000 {
                 thread::sleep(Duration::from_millis(10));
                 send(&[b" "])?;
             }

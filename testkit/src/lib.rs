@@ -1,6 +1,7 @@
 //! Owns the list of what tests of device flow clients share.
 //!
 //! - `abreast`: one test on many cases at once.
+//! - `attempts`: times that a busy machine may exceed now and then.
 //! - `black_hole` (feature `loopback`, Unix): an address that drops packets, and one that refuses.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `conformance` (feature `loopback`, Unix): the duties of a transport, tried one by one.
@@ -32,6 +33,7 @@
 )]
 
 pub mod abreast;
+pub mod attempts;
 #[cfg(all(feature = "loopback", unix))]
 pub mod black_hole;
 pub mod choices;

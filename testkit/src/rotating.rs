@@ -4,7 +4,7 @@
 use crate::loopback::{Asked, JSON, Loopback, Next, answer, device_answer, error_answer};
 use device_flow_core::{ClientBuilder, Provider};
 use std::io::Write;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -25,13 +25,29 @@ struct State {
     reuses: u32,
     lifetime: u64,
     slowness: Duration,
+    /// Where refreshes wait.
+    gate: Option<Arc<Opening>>,
+}
+
+/// Whether a gate is open, and the news that it is.
+type Opening = (Mutex<bool>, Condvar);
+
+/// Refreshes are not answered until this is dropped.
+pub struct Gate(Arc<Opening>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
 }
 
 impl Rotating {
     /// A server whose access tokens live this long, in seconds.
     #[must_use]
     pub fn new(lifetime: u64) -> Self {
-        let state = State { grants: 0, codes: 0, live: None, reuses: 0, lifetime, slowness: Duration::ZERO };
+        let slowness = Duration::ZERO;
+        let state = State { grants: 0, codes: 0, live: None, reuses: 0, lifetime, slowness, gate: None };
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         let server = Loopback::http(move |asked, wire| serve(&shared, asked, wire));
@@ -57,6 +73,14 @@ impl Rotating {
     /// From now on a refresh takes this long.
     pub fn set_slowness(&self, slowness: Duration) {
         self.state().slowness = slowness;
+    }
+
+    /// From now on refreshes are recorded at once, and answered when the gate is dropped.
+    #[must_use]
+    pub fn close_gate(&self) -> Gate {
+        let gate = Arc::<Opening>::default();
+        self.state().gate = Some(Arc::clone(&gate));
+        Gate(gate)
     }
 
     /// Revokes everything, as the person can on the pages of the server.
@@ -112,8 +136,14 @@ fn serve(state: &Mutex<State>, asked: &Asked, wire: &mut dyn Write) -> Next {
             .find(|(known, _)| known == name)
             .map(|(_, value)| value.into_owned())
     };
-    let slowness = state.lock().unwrap().slowness;
+    let (slowness, gate) = {
+        let state = state.lock().unwrap();
+        (state.slowness, state.gate.clone())
+    };
     if parameter("refresh_token").is_some() {
+        if let Some(gate) = gate {
+            drop(gate.1.wait_while(gate.0.lock().unwrap(), |is_open| !*is_open).unwrap());
+        }
         thread::sleep(slowness);
     }
     let mut state = state.lock().unwrap();

@@ -19,6 +19,7 @@ use device_flow_core::{
     Client, DeviceFlow, Discovery, Event, Machine, Stopped, TokenResponse, TransportErrorKind as Kind, WaitReason,
 };
 use device_flow_testkit::abreast::abreast;
+use device_flow_testkit::attempts::once_below;
 use device_flow_testkit::choices::{Bytes, Choose, every_path};
 use device_flow_testkit::recorder::{Recorder, Trace};
 use device_flow_testkit::scaled::Scaled;
@@ -298,12 +299,12 @@ fn a_sign_in_is_the_same_in_memory_on_tokio_and_blocking() {
     abreast(8, &scripts, |script| compare(script, PATIENT, flow, token));
 }
 
-/// With a short time limit.
+/// With a time limit that the requests with an answer do not reach, on a busy machine either.
 #[test]
 fn silence_is_the_same_in_memory_on_tokio_and_blocking() {
     const SILENCE: Turn = Turn::new(Reply::Fault(Kind::Timeout));
     let scripts = [vec![CODE, SILENCE, PENDING, TOKEN], vec![SILENCE, CODE, TOKEN], vec![CODE, SILENCE, CLOSED, TOKEN]];
-    abreast(3, &scripts, |script| compare(script, Duration::from_millis(700), flow, token));
+    abreast(3, &scripts, |script| compare(script, Duration::from_secs(3), flow, token));
 }
 
 #[test]
@@ -315,25 +316,27 @@ fn a_discovery_is_the_same_in_memory_on_tokio_and_blocking() {
 }
 
 /// The same waits in real time, twenty times as fast: on the wire, each gap from an answer to the next request is no
-/// shorter than the wait of the machine in memory, and not much longer.
+/// shorter than the wait of the machine in memory, and not much longer, unless the machine is busy.
 #[test]
 fn polling_law_2_real_waits_are_those_in_memory() {
     const FACTOR: u32 = 20;
     let script =
         [code(Number::Whole(1), Number::Whole(900)), PENDING.latency(30), SLOW_DOWN, CLOSED.latency(30), TOKEN];
     abreast(2, &Adapter::BOTH, |adapter| {
-        let server = tcp::Server::http(Script::new(script));
-        let expected = in_memory(&script, &server.base(), flow(&server.base()), token);
-        let mut machine = Scaled::new(flow(&server.base()), FACTOR);
-        let outcome = adapter.run(&mut machine, |_| {}).map(token).unwrap();
-        assert_eq!((outcome, server.asked()), (expected.outcome, expected.asked));
-        let exchanges = server.exchanges();
-        let waits: Vec<_> = expected.trace.waits().map(|(wait, _)| Duration::from_millis(wait) / FACTOR).collect();
-        assert_eq!(waits.len(), exchanges.len() - 1);
-        for (pair, wait) in exchanges.windows(2).zip(waits) {
-            let gap = pair[1].from.duration_since(pair[0].to.unwrap());
-            assert!(gap >= wait, "early: {gap:?} instead of {wait:?}");
-            assert!(gap < wait + Duration::from_secs(1), "late: {gap:?} instead of {wait:?}");
-        }
+        once_below(Duration::from_secs(1), || {
+            let server = tcp::Server::http(Script::new(script));
+            let expected = in_memory(&script, &server.base(), flow(&server.base()), token);
+            let mut machine = Scaled::new(flow(&server.base()), FACTOR);
+            let outcome = adapter.run(&mut machine, |_| {}).map(token).unwrap();
+            assert_eq!((outcome, server.asked()), (expected.outcome, expected.asked));
+            let exchanges = server.exchanges();
+            let waits: Vec<_> = expected.trace.waits().map(|(wait, _)| Duration::from_millis(wait) / FACTOR).collect();
+            assert_eq!(waits.len(), exchanges.len() - 1);
+            let late = exchanges.windows(2).zip(waits).map(|(pair, wait)| {
+                let gap = pair[1].from.duration_since(pair[0].to.unwrap());
+                gap.checked_sub(wait).unwrap_or_else(|| panic!("early: {gap:?} instead of {wait:?}"))
+            });
+            late.max().unwrap()
+        });
     });
 }

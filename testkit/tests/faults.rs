@@ -12,7 +12,7 @@
 #[path = "support/adapters.rs"]
 mod adapters;
 
-use adapters::{AUTHORITY, Adapter};
+use adapters::{AUTHORITY, Adapter, PATIENT};
 use device_flow_core::{
     Cause, Client, DeviceFlow, Discovery, Expired, Failure, ProtocolFault, Provider, Stopped,
     TransportErrorKind as Kind, WaitReason,
@@ -119,15 +119,17 @@ const SSH: &str = "SSH-2.0-OpenSSH_9.6\r\n\r\n";
 const NO_STATUS: &str = "HTTP/1.1 abc OK\r\n\r\n";
 const NO_HEADER: &str = "HTTP/1.1 200 OK\r\nno header\r\n\r\n";
 
-/// The time limit of a request, for the faults that end only by it.
-const LIMIT: Duration = Duration::from_millis(700);
-const LATE: Fault = Fault::Latency(Duration::from_millis(1_000));
+/// The time limit of a request, for the faults that end only by it: time enough, on a busy machine too, for the requests
+/// without a fault.
+const LIMIT: Duration = Duration::from_secs(3);
+/// So much later that nobody takes it for an answer in time.
+const LATE: Fault = Fault::Latency(Duration::from_secs(9));
 
 fn limit(fault: &Fault) -> Duration {
     match fault {
         Fault::Hang | Fault::Trickle => LIMIT,
         fault if *fault == LATE => LIMIT,
-        _ => Duration::from_secs(30),
+        _ => PATIENT,
     }
 }
 

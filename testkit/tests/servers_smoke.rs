@@ -96,7 +96,9 @@ fn every_client_is_registered(kind: Kind) {
 fn options_reach_the_device(kind: Kind) {
     let server = Server::start(kind, Options { expires: Some(77), interval: Some(3) });
     let answer = Device::ask(&server).answer;
-    assert_eq!((&answer["expires_in"], &answer["interval"]), (&Value::from(77), &Value::from(3)));
+    // django-oauth-toolkit says what is left when it answers.
+    assert!((60..=77).contains(&answer["expires_in"].as_u64().unwrap()), "{answer}");
+    assert_eq!(answer["interval"], 3);
 }
 
 fn issuer_and_endpoints_are_those_of_the_metadata(kind: Kind) {
@@ -117,12 +119,12 @@ fn issuer_and_endpoints_are_those_of_the_metadata(kind: Kind) {
 
 #[test]
 fn authlib_slows_a_fast_device_down_by_five_seconds_for_good() {
-    let server = Server::start(Kind::Authlib, Options { interval: Some(1), ..Options::default() });
+    let server = Server::start(Kind::Authlib, Options { interval: Some(5), ..Options::default() });
     let device = Device::ask(&server);
     assert_eq!(device.poll()["error"], "authorization_pending");
     assert_eq!(device.poll()["error"], "slow_down");
-    sleep(Duration::from_millis(1500));
-    assert_eq!(device.poll()["error"], "slow_down", "1.5 s were enough, so the interval did not grow");
+    sleep(Duration::from_millis(5500));
+    assert_eq!(device.poll()["error"], "slow_down", "5.5 s were enough, so the interval did not grow");
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn closing() -> impl Fn(&loopback::Asked, &mut dyn Write) -> Next {
     }
 }
 
-// C17: later than elsewhere, but with time enough left. Two thirds of 3 s are 2 s.
+// C17: later than elsewhere, but with time enough left: a third of 9 s, and then it is an error.
 #[test]
 fn c17_where_ipv6_leads_nowhere_ipv4_has_its_turn() {
     let server = Loopback::http(|_, wire| loopback::device_answer(wire));
@@ -79,11 +79,11 @@ fn c17_where_ipv6_leads_nowhere_ipv4_has_its_turn() {
     let Some(hole) = BlackHole::at(SocketAddr::from((Ipv6Addr::LOCALHOST, server.port()))) else { return };
     let names = Names::of(server.port());
     names.0.lock().unwrap().insert(0, hole.address());
-    let http = http(&names, Http::builder().connect_timeout(Duration::from_secs(3)));
+    let http = http(&names, Http::builder().connect_timeout(Duration::from_secs(9)));
     let start = Instant::now();
     assert_eq!(ask(&http, &format!("http://localhost:{}", server.port())), Ok(200));
     let took = start.elapsed();
-    assert!((Duration::from_millis(1_900)..Duration::from_secs(3)).contains(&took), "{took:?}");
+    assert!(took >= Duration::from_millis(5_900), "{took:?}");
     assert_eq!(server.requests().len(), 1);
 }
 

@@ -187,8 +187,8 @@ fn kill_at_each_point(role: &str, before: Before, umask: &str) {
                 Change::Save(b"after".to_vec().into())
             })
             .unwrap_or_else(|error| panic!("{case}: {error}"));
-        // An empty lock file names no owner and is left alone for five seconds.
-        assert!(start.elapsed() < Duration::from_secs(7), "{case}: {:?}", start.elapsed());
+        // An empty lock file names no owner and is left alone for five seconds; otherwise it would be for a minute.
+        assert!(start.elapsed() < Duration::from_secs(50), "{case}: {:?}", start.elapsed());
         assert_eq!(seen.as_deref(), stored.as_deref(), "{case}");
         assert_eq!(store.load().unwrap().as_deref(), Some(&b"after"[..]), "{case}");
         no_more_than_the_store_is_left(&path, role, &case);

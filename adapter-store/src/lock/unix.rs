@@ -21,6 +21,9 @@ const QUIET: Duration = Duration::from_secs(5);
 /// How often we touch ours, for those who see neither our process nor our `flock`.
 const BEAT: Duration = Duration::from_secs(1);
 
+// A process that is held up for some beats is not dead.
+const _: () = assert!(BEAT.as_millis() * 5 <= QUIET.as_millis());
+
 /// All locks, held. Dropping it releases them, in the reverse order.
 ///
 /// The order is that of how long others wait: our processes first, then Java, and last Go and Python, which give up or

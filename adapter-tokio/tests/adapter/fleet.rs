@@ -481,7 +481,7 @@ mod service {
     fn a_service_that_is_drained_and_killed_goes_on_and_nothing_is_lost() {
         let Some(program) = program() else { return };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let server = Crowd::new(Manners { interval: 1, pending: 2, lifetime: 900 });
+        let server = Crowd::new(Manners { interval: 1, pending: 6, lifetime: 900 });
         let address = runtime.block_on(async { server.listen() }).unwrap().to_string();
         let folder = tempfile::tempdir().unwrap();
         let moments: [fn(&Report) -> bool; 3] =
@@ -491,7 +491,7 @@ mod service {
             while !moment(&server.report()) {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            // Here it has two seconds of work before it.
+            // Here it has seconds of work before it.
             while number == 1 && !service.shows_its_metrics() {}
             kill_process(Pid::from_child(&service.process), Signal::TERM).unwrap();
             let (signed_in, waiting) = service.stored();

@@ -1,9 +1,15 @@
 //! Whole sign-ins: the requests, the events, and the connections that carry them.
 
-use crate::adapter::{DeviceFlow, Event, Http, Stopped, WaitReason, entropy};
+use crate::adapter::{
+    Action, DeviceFlow, Event, Http, Machine, Misuse, Response, Stopped, Ticket, Timestamp, TokenResponse,
+    TransportError, WaitReason, entropy,
+};
 use crate::{drive, drive_to_first_wait};
+use device_flow_testkit::attempts::once_below;
 use device_flow_testkit::loopback::{self, Loopback, Next};
-use device_flow_testkit::scaled::Scaled;
+use device_flow_testkit::recorder::Recorder;
+use device_flow_testkit::scaled::{Scaled, Skipping};
+use std::sync::Arc;
 use std::time::Duration;
 
 const PENDING: &str = "authorization_pending";
@@ -15,8 +21,8 @@ fn http() -> Http {
 #[test]
 fn a_sign_in_waits_slows_down_and_brings_the_token() {
     let server = Loopback::http(loopback::sign_in(&[PENDING, PENDING, "slow_down"]));
-    // Waits of 50 ms: one that is over before the driver comes to it would cause no event.
-    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
+    // On a timeline of its own: a wait that is over before the driver comes to it would cause no event.
+    let mut flow = Recorder::new(DeviceFlow::new(server.client(), entropy().unwrap()), &server.url(""));
     let (outcome, events) = drive(&http(), &mut flow);
 
     assert_eq!(outcome.unwrap().access_token().expose(), "token-1-canary");
@@ -43,7 +49,7 @@ fn a_sign_in_waits_slows_down_and_brings_the_token() {
 #[test]
 fn a_hundred_polls_take_one_connection() {
     let server = Loopback::http(loopback::sign_in(&[PENDING; 99]));
-    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 200);
+    let mut flow = Recorder::new(DeviceFlow::new(server.client(), entropy().unwrap()), &server.url(""));
     let (outcome, _) = drive(&http(), &mut flow);
     assert!(outcome.is_ok(), "{outcome:?}");
     assert_eq!((server.polls().len(), server.connections()), (100, 1));
@@ -63,10 +69,10 @@ fn k18_a_flow_goes_on_with_another_client_on_the_same_timeline() {
         drive_to_first_wait(first, &mut flow);
         let (outcome, events) = drive(second, &mut flow);
         assert!(outcome.is_ok(), "{outcome:?}");
-        assert!(
-            matches!(events[..], [Event::Waiting { wait, .. }] if wait <= Duration::from_millis(1_101)),
-            "the interval and a tenth at most: {events:?}"
-        );
+        // Less is left on a slow machine, or nothing.
+        let in_time =
+            |event: &Event| matches!(event, Event::Waiting { wait, .. } if *wait <= Duration::from_millis(1_101));
+        assert!(events.len() <= 1 && events.iter().all(in_time), "the interval and a tenth at most: {events:?}");
         let requests = server.requests();
         assert!(requests[before + 1].at.duration_since(requests[before].at) >= Duration::from_secs(1), "early");
     }
@@ -74,31 +80,63 @@ fn k18_a_flow_goes_on_with_another_client_on_the_same_timeline() {
 
 #[test]
 fn polling_law_2_each_poll_comes_a_whole_interval_after_the_answer_before() {
-    let server = Loopback::http(loopback::sign_in(&[PENDING]));
-    let (outcome, events) = drive(&http(), &mut DeviceFlow::new(server.client(), entropy().unwrap()));
-    assert!(outcome.is_ok(), "{outcome:?}");
-    let at: Vec<_> = server.requests().iter().map(|request| request.at).collect();
-    for (before, after) in at.iter().zip(&at[1..]) {
-        let distance = after.duration_since(*before);
-        assert!(distance >= Duration::from_secs(1), "early: {distance:?}");
-        assert!(distance < Duration::from_millis(1700), "late: {distance:?}");
-    }
-    assert_eq!(events.len(), 3);
+    // Never early; and late only if the machine is busy.
+    once_below(Duration::from_millis(1_700), || {
+        let server = Loopback::http(loopback::sign_in(&[PENDING]));
+        let (outcome, _) = drive(&http(), &mut DeviceFlow::new(server.client(), entropy().unwrap()));
+        assert!(outcome.is_ok(), "{outcome:?}");
+        let at: Vec<_> = server.requests().iter().map(|request| request.at).collect();
+        assert_eq!(at.len(), 3);
+        let distances: Vec<_> = at.windows(2).map(|pair| pair[1].duration_since(pair[0])).collect();
+        assert!(distances.iter().all(|distance| *distance >= Duration::from_secs(1)), "early: {distances:?}");
+        distances.into_iter().max().unwrap()
+    });
 }
 
 // C13.
 #[test]
 fn c13_a_connection_that_the_server_closed_between_polls_is_replaced_unnoticed() {
     let play = loopback::sign_in(&[PENDING, PENDING, PENDING]);
-    let server = Loopback::http(move |asked, wire| {
+    let server = Arc::new(Loopback::http(move |asked, wire| {
         play(asked, wire);
         Next::Close
-    });
-    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
+    }));
+    let flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
+    let mut flow = AfterTheClose { inner: flow, server: Arc::clone(&server) };
     let (outcome, _) = drive(&http(), &mut flow);
     assert!(outcome.is_ok(), "{outcome:?}");
-    assert_eq!(flow.inner().trail().failures(), 0);
+    assert_eq!(flow.inner.inner().trail().failures(), 0);
     assert_eq!((server.requests().len(), server.connections()), (5, 5));
+}
+
+/// A machine that goes on only when the server has closed every connection: its wait begins then.
+struct AfterTheClose {
+    inner: Scaled<DeviceFlow>,
+    server: Arc<Loopback>,
+}
+
+impl Machine for AfterTheClose {
+    type Output = TokenResponse;
+
+    fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
+        if self.server.closed() < self.server.connections() {
+            let until = now.saturating_add(Duration::from_millis(2));
+            return Action::Wait { until, reason: WaitReason::Interval };
+        }
+        self.inner.next_action(now)
+    }
+
+    fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
+        self.inner.response(ticket, response, now)
+    }
+
+    fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
+        self.inner.transport_failed(ticket, error, now)
+    }
+
+    fn cancel(&mut self) {
+        self.inner.cancel();
+    }
 }
 
 // C13.
@@ -124,7 +162,7 @@ fn c13_a_poll_that_was_sent_is_never_sent_again_behind_the_machines_back() {
 fn requests_carry_what_the_machine_asked_for_and_nothing_that_could_identify_or_invite() {
     let server = Loopback::http(loopback::sign_in(&[]));
     let client = server.client_builder().client_secret_basic("secret").build().unwrap();
-    let (outcome, _) = drive(&http(), &mut Scaled::new(DeviceFlow::new(client, entropy().unwrap()), 1000));
+    let (outcome, _) = drive(&http(), &mut Skipping::new(DeviceFlow::new(client, entropy().unwrap())));
     assert!(outcome.is_ok(), "{outcome:?}");
     for request in server.requests() {
         let mut names: Vec<_> =

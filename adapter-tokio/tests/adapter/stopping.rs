@@ -2,18 +2,20 @@
 
 use crate::accounts::{NOTHING, approved, kept_tokens, request};
 use crate::adapter::{
-    Action, Cause, DeviceFlow, Event, Http, Machine, MemoryStore, Misuse, Outgoing, Response, SignInError, Stopped,
-    Ticket, Timestamp, TransportError, TransportErrorKind, WaitReason, entropy, now, run,
+    Action, Cause, Contents, DeviceFlow, Event, Http, Lease, Locked, Machine, MemoryStore, Misuse, Outgoing, Response,
+    SignInError, Stopped, Store, StoreError, Ticket, Timestamp, TransportError, TransportErrorKind, WaitReason,
+    entropy, now, run,
 };
 use device_flow_testkit::loopback::{self, Loopback};
+use device_flow_testkit::recorder::{Recorder, Step};
 use device_flow_testkit::rotating::Rotating;
 use device_flow_testkit::scaled::Scaled;
 use std::future::Future as _;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::Poll;
-use std::thread;
 use std::time::Duration;
 
 const CODE: &[u8] = br#"{"device_code":"device-code-1-canary","user_code":"AB","verification_uri":"https://as.example/d","expires_in":900,"interval":5}"#;
@@ -61,9 +63,12 @@ async fn g05_a_future_dropped_in_a_wait_keeps_the_wait() {
 #[tokio::test]
 async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_goes_on() {
     let play = loopback::sign_in(&["authorization_pending"]);
+    // Two answers come only when their request has been given up.
+    let (given_up, awaited) = mpsc::channel::<()>();
+    let awaited = Mutex::new(awaited);
     let server = Loopback::http(move |asked, wire| {
         if matches!(asked.number, 0 | 2) {
-            thread::sleep(Duration::from_millis(300));
+            awaited.lock().unwrap().recv().unwrap();
         }
         play(asked, wire)
     });
@@ -71,7 +76,8 @@ async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_g
     let watcher = Arc::clone(&outcomes);
     let http = Http::builder().on_exchange(move |exchange| watcher.lock().unwrap().push(exchange.outcome()));
     let http = http.build().unwrap();
-    let mut flow = Scaled::new(DeviceFlow::new(server.client(), entropy().unwrap()), 20);
+    // On a timeline of its own, so that each wait is seen, however slow the machine is.
+    let mut flow = Recorder::new(DeviceFlow::new(server.client(), entropy().unwrap()), &server.url(""));
     let mut reasons = Vec::new();
     let mut runs = 0;
     let outcome = loop {
@@ -101,6 +107,7 @@ async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_g
         if let Some(outcome) = outcome {
             break outcome;
         }
+        given_up.send(()).unwrap();
     };
     assert!(outcome.is_ok(), "{outcome:?}");
     assert_eq!(runs, 3);
@@ -112,11 +119,15 @@ async fn g05_a_future_dropped_in_a_request_counts_as_a_failed_one_and_the_flow_g
     let (given_up, outcomes) = (Err(TransportErrorKind::Abandoned), outcomes.lock().unwrap());
     assert_eq!((&outcomes[..3], outcomes.last()), (&[given_up, Ok(200), given_up][..], Some(&Ok(200))));
     assert_eq!(outcomes.len(), server.requests().len());
-    // One second of interval is 50 ms here.
-    let polls = server.polls();
-    for (before, after) in polls.iter().zip(&polls[1..]) {
-        assert!(after.at.duration_since(before.at) >= Duration::from_millis(50));
-    }
+    let steps = || flow.trace().0.iter();
+    assert_eq!(steps().filter(|(_, step)| *step == Step::Fail(TransportErrorKind::Abandoned)).count(), 2);
+    let polls: Vec<_> = steps()
+        .filter_map(|(at, step)| matches!(step, Step::Send(sent) if sent.target == "/token").then_some(*at))
+        .collect();
+    assert!(
+        polls.len() == server.polls().len() && polls.windows(2).all(|pair| pair[1] - pair[0] >= 1_000),
+        "{polls:?}"
+    );
 }
 
 // G13.
@@ -160,7 +171,8 @@ async fn many_sign_ins_share_one_client_across_threads() {
         .map(|_| {
             let (http, client) = (http.clone(), server.client());
             tokio::spawn(async move {
-                let mut flow = Scaled::new(DeviceFlow::new(client, entropy().unwrap()), 100);
+                // Half a second, in which each connection is free again.
+                let mut flow = Scaled::new(DeviceFlow::new(client, entropy().unwrap()), 2);
                 run(&http, &mut flow, |_| {}).await
             })
         })
@@ -207,10 +219,15 @@ fn g05_a_caller_that_goes_away_does_not_stop_the_refresh() {
     let (server, store) = (Rotating::new(NOTHING), MemoryStore::new());
     let (accounts, request) = (crate::Accounts::new(store.clone()), request(&server));
     approved(&server, &accounts, &request).unwrap();
-    server.set_slowness(Duration::from_millis(100));
+    let gate = server.close_gate();
+    let before = server.requests();
     crate::block_on(async {
-        let caller = accounts.0.silent(&request);
-        assert!(tokio::time::timeout(Duration::from_millis(20), caller).await.is_err(), "it went away");
+        tokio::select! {
+            outcome = accounts.0.silent(&request) => panic!("it was not answered: {:?}", outcome.err()),
+            () = soon(|| server.requests() > before) => {}
+        }
+        // The caller went away.
+        drop(gate);
         while kept_tokens(&store) == ["RT-canary-1"] {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -218,20 +235,54 @@ fn g05_a_caller_that_goes_away_does_not_stop_the_refresh() {
     assert_eq!((kept_tokens(&store), server.refreshes()), (vec!["RT-canary-2".to_owned()], 1));
 }
 
+async fn soon(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Counts how often it is looked into.
+#[derive(Clone, Default)]
+struct Looked {
+    inner: MemoryStore,
+    loads: Arc<AtomicUsize>,
+}
+
+impl Store for Looked {
+    fn load(&self) -> Result<Option<Contents>, StoreError> {
+        let loaded = self.inner.load();
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        loaded
+    }
+
+    fn lock(&self) -> Result<Box<dyn Locked>, StoreError> {
+        self.inner.lock()
+    }
+
+    fn lease(&self, owner: &str, patience: Duration) -> Result<Box<dyn Lease>, StoreError> {
+        self.inner.lease(owner, patience)
+    }
+}
+
 // F09: one refusal is the outcome of all.
 #[test]
 fn f09_callers_at_the_same_time_share_a_refusal() {
-    let (server, store) = (Rotating::new(NOTHING), MemoryStore::new());
-    let (accounts, request) = (crate::Accounts::new(store), request(&server));
+    let (server, store) = (Rotating::new(NOTHING), Looked::default());
+    let (accounts, request) = (crate::Accounts::new(store.clone()), request(&server));
     approved(&server, &accounts, &request).unwrap();
-    server.set_slowness(Duration::from_millis(100));
+    let gate = server.close_gate();
     server.revoke();
+    let before = store.loads.load(Ordering::SeqCst);
     let refusals = crate::block_on(async {
         let ask = || {
             let (accounts, request) = (accounts.0.clone(), request.clone());
             tokio::spawn(async move { accounts.silent(&request).await.unwrap_err().to_string() })
         };
         let asking: Vec<_> = (0..16).map(|_| ask()).collect();
+        // All have found that the token has expired, and had the time to join the refresh that is under way.
+        soon(|| store.loads.load(Ordering::SeqCst) >= before + 16).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drop(gate);
         let mut refusals = Vec::new();
         for refusal in asking {
             refusals.push(refusal.await.unwrap());

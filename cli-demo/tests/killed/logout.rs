@@ -48,7 +48,8 @@ fn f12_killed_at_any_system_call_a_sign_out_leaves_no_live_token_that_nobody_rem
         let began = Instant::now();
         let (exit, _, stderr) = site.types("logout");
         assert_eq!(exit, 0, "{case}: {stderr}");
-        assert!(began.elapsed() < Duration::from_secs(20), "{case}: {:?}", began.elapsed());
+        // Not as long as it would wait for a lock.
+        assert!(began.elapsed() < Duration::from_secs(50), "{case}: {:?}", began.elapsed());
         assert_eq!(left(site, &token, case), Left::Gone, "{case}");
         assert!(!site.stored().contains("canary"), "{case}");
         site.write_stored(&text);

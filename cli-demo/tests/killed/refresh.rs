@@ -93,7 +93,8 @@ fn f04_killed_at_any_system_call_a_refresh_loses_a_token_only_between_the_rotati
             site.write_stored(&text);
         }
         let took = next_run_works(site, &clean, case);
-        assert!(took < Duration::from_secs(20), "{case}: {took:?}");
+        // Not as long as it would wait for a lock.
+        assert!(took < Duration::from_secs(50), "{case}: {took:?}");
         lost.when(refresh.is_lost());
         stored.when(refresh.is_stored);
         waited.when(took > Duration::from_secs(4));

@@ -17,7 +17,7 @@ use super::support;
 
 pub(crate) const DARK: &str = "--blink-settings=preferredColorScheme=0";
 /// Long, for busy machines. Only a failing test waits so long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) const TAB: char = '\u{e004}';
 pub(crate) const ENTER: char = '\u{e007}';
 

@@ -54,7 +54,7 @@ pub const NO_DEVICE: &str = "no-device";
 pub const DPOP: &str = "device-dpop";
 
 /// How long a start may take before the test fails: long enough for a busy machine that starts a dozen at once.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// Which authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -147,7 +147,7 @@ impl Server {
     /// Installs the servers if need be, starts one on a port of its own and returns once it answers.
     ///
     /// # Panics
-    /// When the installation fails, or the server does not answer within a minute: the message ends with its log.
+    /// When the installation fails, or the server does not answer within two minutes: the message ends with its log.
     #[track_caller]
     pub fn start(kind: Kind, options: Options) -> Self {
         let installed = installed();
@@ -256,18 +256,11 @@ impl Server {
     /// When the server cannot be reached or answers without JSON.
     #[track_caller]
     pub fn poll_from_elsewhere(&self, device_code: &str) -> Value {
-        let form = form_urlencoded::Serializer::new(String::new())
-            .append_pair("client_id", PUBLIC)
-            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
-            .append_pair("device_code", device_code)
-            .finish();
-        let head = format!(
-            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nAccept: application/json\r\n",
-            form.len()
-        );
-        let answer = self.request("POST", self.kind.paths().token, &head, &form).expect("an answer");
-        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
+        self.elsewhere().poll(device_code)
+    }
+
+    fn elsewhere(&self) -> Elsewhere {
+        Elsewhere { host: self.host().to_owned(), token: self.kind.paths().token }
     }
 
     #[track_caller]
@@ -295,7 +288,7 @@ impl Server {
         loop {
             // The one request that all three servers answer.
             let metadata = format!("{}/.well-known/openid-configuration", self.kind.paths().issuer);
-            let answer = self.request("GET", &metadata, "", "");
+            let answer = request(self.host(), "GET", &metadata, "", "");
             if matches!(&answer, Ok(answer) if answer.lines().next().is_some_and(|status| status.contains(" 200 "))) {
                 return;
             }
@@ -309,17 +302,6 @@ impl Server {
             );
             thread::sleep(Duration::from_millis(20));
         }
-    }
-
-    /// A whole answer, by HTTP/1.0 on a socket, so that no HTTP client is needed.
-    fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> io::Result<String> {
-        let host = self.host();
-        let mut connection = TcpStream::connect(host)?;
-        connection.set_read_timeout(Some(Duration::from_secs(5)))?;
-        write!(connection, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n{body}")?;
-        let mut answer = Vec::new();
-        connection.read_to_end(&mut answer)?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     fn log_tail(&self) -> String {
@@ -343,11 +325,45 @@ impl Drop for Server {
         let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
         let _ = self.process.wait();
         // Its worker processes are not our children to wait for, and hold the port a moment longer.
-        let deadline = Instant::now() + Duration::from_secs(2);
+        let deadline = Instant::now() + START_LIMIT;
         while TcpStream::connect(self.host()).is_ok() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(2));
         }
     }
+}
+
+/// Another client of the same name, at a server's token endpoint.
+struct Elsewhere {
+    host: String,
+    token: &'static str,
+}
+
+impl Elsewhere {
+    #[track_caller]
+    fn poll(&self, device_code: &str) -> Value {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("client_id", PUBLIC)
+            .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
+            .append_pair("device_code", device_code)
+            .finish();
+        let head = format!(
+            "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nAccept: application/json\r\n",
+            form.len()
+        );
+        let answer = request(&self.host, "POST", self.token, &head, &form).expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
+    }
+}
+
+/// A whole answer, by HTTP/1.0 on a socket, so that no HTTP client is needed.
+fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> io::Result<String> {
+    let mut connection = TcpStream::connect(host)?;
+    connection.set_read_timeout(Some(START_LIMIT))?;
+    write!(connection, "{method} {path} HTTP/1.0\r\nHost: {host}\r\n{headers}\r\n{body}")?;
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// Where the servers are installed; the first call makes sure that they are.

@@ -1,6 +1,6 @@
 //! Owns `Tap`: an address through which a client talks to a real server, and what passed through it, and when.
 
-use super::Server;
+use super::{Elsewhere, Server};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -29,18 +29,32 @@ pub struct Exchange {
 impl Tap {
     /// Listens on a port of its own before this server.
     pub fn on(server: &Server) -> Self {
+        Self::with(server, None)
+    }
+
+    /// The same with another client of this name that polls right before the first poll of this one, so that the server
+    /// finds it too early, however the client waits. Of one code.
+    pub fn with_a_poll_before_the_first(server: &Server) -> Self {
+        Self::with(server, Some(server.elsewhere()))
+    }
+
+    fn with(server: &Server, elsewhere: Option<Elsewhere>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let here = format!("http://{}", listener.local_addr().unwrap());
         let there = server.base_url().trim_start_matches("http://").to_owned();
         let exchanges = Arc::<Mutex<Vec<Exchange>>>::default();
-        let log = exchanges.clone();
+        let (log, elsewhere) = (exchanges.clone(), Arc::new(Mutex::new(elsewhere)));
         // The thread lives as long as the test process; ending it earlier would gain nothing.
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), TcpStream::connect(&there).unwrap());
                 let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let (asked, answered) = (log.clone(), log.clone());
-                thread::spawn(move || pass(from_client, to_server, |bytes| Exchange::asked(&asked, bytes)));
+                let (asked, answered, elsewhere) = (log.clone(), log.clone(), elsewhere.clone());
+                let see = move |bytes: &[u8]| {
+                    Exchange::asked(&asked, bytes);
+                    poll_before_the_first(&mut elsewhere.lock().unwrap(), &asked);
+                };
+                thread::spawn(move || pass(from_client, to_server, see));
                 thread::spawn(move || pass(server, client, |bytes| Exchange::answered(&answered, bytes)));
             }
         });
@@ -127,6 +141,15 @@ impl Exchange {
         let answer = String::from_utf8_lossy(&self.answer);
         let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no body in {answer}"));
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
+    }
+}
+
+/// The poll is only passed on after that.
+fn poll_before_the_first(elsewhere: &mut Option<Elsewhere>, log: &Mutex<Vec<Exchange>>) {
+    let exchanges = log.lock().unwrap().clone();
+    if let Some(other) = elsewhere.take_if(|_| exchanges.last().is_some_and(Exchange::is_poll)) {
+        let answer = other.poll(exchanges[0].json()["device_code"].as_str().unwrap());
+        assert_eq!(answer["error"], "authorization_pending");
     }
 }
 

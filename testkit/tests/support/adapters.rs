@@ -16,7 +16,7 @@ pub(crate) enum Adapter {
 pub(crate) static AUTHORITY: LazyLock<Authority> = LazyLock::new(Authority::new);
 
 /// A time limit that no test reaches.
-pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+pub(crate) const PATIENT: Duration = Duration::from_secs(120);
 
 impl Adapter {
     pub(crate) const BOTH: [Self; 2] = [Self::Tokio, Self::Blocking];
