@@ -283,7 +283,9 @@ fn the_contract_holds() {
 #[test]
 fn g11_nothing_prints_the_token() {
     let mut revocation = revocation(client(by_hand("https://as/revoke")).client_secret_post("SEC-canary"));
-    device_flow_testkit::secrets::none_in(&format!("{revocation:?}"));
+    let printed = format!("{revocation:?}");
+    assert!(printed.contains("https://as/revoke") && printed.contains("RefreshToken"), "{printed}");
+    device_flow_testkit::secrets::none_in(&printed);
     let action = revocation.next_action(Timestamp::ZERO);
     device_flow_testkit::secrets::none_in(&format!("{action:?}"));
     fn anywhere<T: Send + Sync + Unpin + 'static>() {}
