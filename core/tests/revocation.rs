@@ -284,7 +284,7 @@ fn the_contract_holds() {
 fn g11_nothing_prints_the_token() {
     let mut revocation = revocation(client(by_hand("https://as/revoke")).client_secret_post("SEC-canary"));
     let printed = format!("{revocation:?}");
-    assert!(printed.contains("https://as/revoke") && printed.contains("RefreshToken"), "{printed}");
+    assert!(printed.contains("https://as/revoke"), "{printed}");
     device_flow_testkit::secrets::none_in(&printed);
     let action = revocation.next_action(Timestamp::ZERO);
     device_flow_testkit::secrets::none_in(&format!("{action:?}"));
