@@ -9,7 +9,7 @@ use device_flow_adapter::crew::{
 };
 use device_flow_adapter::timeline;
 #[cfg(feature = "serde")]
-use device_flow_core::Snapshot;
+use device_flow_core::{Away, Snapshot};
 use device_flow_core::{DeviceFlow, Prompt};
 use std::fmt;
 use std::hash::Hash;
@@ -155,7 +155,7 @@ impl<K: Clone + Eq + Hash> Fleet<K> {
     /// Goes on with a sign-in that was [drained](Fleet::drain) or stored otherwise. Its code is shown again, if it is in the
     /// snapshot.
     ///
-    /// `away`: the time since the snapshot was taken, or less.
+    /// `away`: the time since the snapshot was taken, or [two bounds](Away) of it.
     ///
     /// # Errors
     /// [`RestoreError`].
@@ -165,10 +165,10 @@ impl<K: Clone + Eq + Hash> Fleet<K> {
         key: K,
         client: impl Into<Arc<Client>>,
         snapshot: Snapshot,
-        away: Duration,
+        away: impl Into<Away>,
     ) -> Result<(), RestoreError> {
         // Rounded up, so that no wait is shortened.
-        self.shared.crew().resume(key, client.into(), snapshot, away, arrival())?;
+        self.shared.crew().resume(key, client.into(), snapshot, away.into(), arrival())?;
         self.shared.work.notify_one();
         Ok(())
     }

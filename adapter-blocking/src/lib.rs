@@ -85,7 +85,7 @@ pub use fleet::{Fleet, FleetBuilder, FleetEvents};
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 
-use device_flow_adapter::driver::{self, Run, Step};
+use device_flow_adapter::driver::{self, Next, Run};
 
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and reports what happens.
 ///
@@ -108,7 +108,7 @@ pub fn run<M: Machine>(
     let mut running = Run::default();
     loop {
         match running.next_step(machine, now, &mut on_event)? {
-            Step::Send(Outgoing { request, ticket }) => {
+            Next::Send(Outgoing { request, ticket }) => {
                 // Cancelled during the request before this one: a wait looks for itself.
                 let given_up = cancel.is_cancelled();
                 let abandoned = || Err(TransportError::new(TransportErrorKind::Abandoned));
@@ -118,12 +118,12 @@ pub fn run<M: Machine>(
                     return Err(Stopped::Interrupted);
                 }
             }
-            Step::WaitUntil(until) => {
+            Next::WaitUntil(until) => {
                 if !clock::sleep_until(until, cancel) {
                     return Err(Stopped::Interrupted);
                 }
             }
-            Step::Done(result) => return Ok(result),
+            Next::Done(result) => return Ok(result),
         }
     }
 }

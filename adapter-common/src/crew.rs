@@ -2,12 +2,12 @@
 //! which of its workers sleeps until the next poll.
 
 use crate::{Answer, entropy};
+#[cfg(feature = "serde")]
+use device_flow_core::{Away, Snapshot, SnapshotError};
 use device_flow_core::{
     Client, DeviceFlow, Failure, Fleet, FleetAction, FleetTicket, Prompt, Request, Stopped, Timestamp, TokenResponse,
     TransportError, TransportErrorKind, WaitReason,
 };
-#[cfg(feature = "serde")]
-use device_flow_core::{Snapshot, SnapshotError};
 use std::fmt;
 use std::hash::Hash;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -240,7 +240,7 @@ impl<K: Clone + Eq + Hash> Crew<K> {
         self.fleet.restore(key, flow, now).map_err(|_| FleetError::KeyTaken)
     }
 
-    /// Adds a sign-in that was stored, and has been away for at least so long.
+    /// Adds a sign-in that was stored, and has been away for so long.
     ///
     /// # Errors
     /// [`RestoreError`].
@@ -250,7 +250,7 @@ impl<K: Clone + Eq + Hash> Crew<K> {
         key: K,
         client: Arc<Client>,
         snapshot: Snapshot,
-        away: Duration,
+        away: Away,
         now: Timestamp,
     ) -> Result<(), RestoreError> {
         let flow = DeviceFlow::resume(client, snapshot, away, now)?;

@@ -12,8 +12,8 @@ pub struct Run {
 
 /// What a driver has to do next.
 #[derive(Debug)]
-#[must_use = "a step that is dropped is a request not sent or a result lost"]
-pub enum Step<T> {
+#[must_use = "what is dropped here is a request not sent or a result lost"]
+pub enum Next<T> {
     /// Send this, and [hand over](hand_over) what came.
     Send(Outgoing),
     /// Come back then.
@@ -23,7 +23,7 @@ pub enum Step<T> {
 }
 
 impl Run {
-    /// The next step. On the way there, `on_event` hears of a code and of each wait, once.
+    /// What to do next. On the way there, `on_event` hears of a code and of each wait, once.
     ///
     /// # Errors
     /// [`Stopped::Failed`] when the machine ended with a failure; [`Stopped::AlreadyEnded`] when it had handed out its outcome
@@ -33,20 +33,20 @@ impl Run {
         machine: &mut M,
         now: impl Fn() -> Timestamp,
         mut on_event: impl FnMut(Event),
-    ) -> Result<Step<M::Output>, Stopped> {
+    ) -> Result<Next<M::Output>, Stopped> {
         loop {
             let now = now();
             match machine.next_action(now) {
-                Action::SendRequest(outgoing) => return Ok(Step::Send(outgoing)),
+                Action::SendRequest(outgoing) => return Ok(Next::Send(outgoing)),
                 Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
                 Action::Wait { until, reason } => {
                     if self.reported.replace(until) != Some(until) {
                         on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
                     }
-                    return Ok(Step::WaitUntil(until));
+                    return Ok(Next::WaitUntil(until));
                 }
                 Action::AwaitResponse => return Err(Stopped::NotOurs),
-                Action::Done(outcome) => return Ok(Step::Done(outcome?)),
+                Action::Done(outcome) => return Ok(Next::Done(outcome?)),
                 Action::Ended => return Err(Stopped::AlreadyEnded),
             }
         }

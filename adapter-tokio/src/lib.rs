@@ -80,7 +80,7 @@ pub use fleet::{Fleet, FleetBuilder, FleetEvents};
 pub use http::{Http, HttpBuilder};
 pub use transport::Transport;
 
-use device_flow_adapter::driver::{self, Run, Step};
+use device_flow_adapter::driver::{self, Next, Run};
 
 /// Drives a machine to its result: sends what it asks for, waits when it says so, and reports what happens.
 ///
@@ -102,13 +102,13 @@ pub async fn run<M: Machine>(
     let mut running = Run::default();
     loop {
         match running.next_step(machine, now, &mut on_event)? {
-            Step::Send(Outgoing { request, ticket }) => {
+            Next::Send(Outgoing { request, ticket }) => {
                 let flight = Flight { machine: &mut *machine, ticket: Some(ticket) };
                 let answer = transport.send(request).await;
                 flight.land(answer)?;
             }
-            Step::WaitUntil(until) => clock::sleep_until(until).await,
-            Step::Done(result) => return Ok(result),
+            Next::WaitUntil(until) => clock::sleep_until(until).await,
+            Next::Done(result) => return Ok(result),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Owns what can end a machine: `Failure`, `ProtocolError`, `OAuthError`, and the `Trail` of what happened before.
 
-use crate::{Cause, ClaimsError, TextFault, TransportError, Unshowable};
+use crate::{Cause, ClaimsError, TextFault, TransportError, TransportErrorKind, Unshowable};
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use core::fmt;
 
@@ -49,11 +50,27 @@ impl Failure {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Expired(_) => true,
-            Self::Transport(error) => error.kind() != crate::TransportErrorKind::UntrustedCertificate,
+            Self::Transport(error) => error.kind() != TransportErrorKind::UntrustedCertificate,
             Self::Protocol(error) => matches!(error.fault, ProtocolFault::Unavailable(_)),
             Self::Cancelled | Self::Denied(_) | Self::SignInNeeded(_) | Self::WhichAccount(_) | Self::Rejected(_) => {
                 false
             }
+        }
+    }
+
+    /// Whether the answer to a poll was never seen before a device flow ended like this: its request was given up, or its
+    /// process died. Then the server may have issued a token that was never stored, and the person has to sign in again.
+    #[must_use]
+    pub fn a_poll_was_lost(&self) -> bool {
+        match self {
+            Self::Rejected(error) => error.poll_lost,
+            Self::Expired(expired) => expired.trail.poll_lost(),
+            Self::Cancelled
+            | Self::Denied(_)
+            | Self::SignInNeeded(_)
+            | Self::WhichAccount(_)
+            | Self::Protocol(_)
+            | Self::Transport(_) => false,
         }
     }
 
@@ -111,10 +128,13 @@ pub struct Trail {
 
 /// What a flow has met besides pending answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(crate) struct Trouble {
     pub(crate) slow_downs: u32,
     pub(crate) failures: u32,
     pub(crate) drift_suspected: bool,
+    pub(crate) poll_lost: bool,
+    #[cfg_attr(feature = "serde", serde(with = "crate::stored::optional_last_error"))]
     pub(crate) last_error: Option<LastError>,
 }
 
@@ -150,8 +170,23 @@ impl Trail {
         self.trouble.as_ref()?.last_error.as_ref()
     }
 
+    /// The answer to a poll was never seen: its request was given up, or its process died. If the person had approved by
+    /// then, the token was issued and is lost, and the server no longer knows the code.
+    #[must_use]
+    pub fn poll_lost(&self) -> bool {
+        self.trouble.as_ref().is_some_and(|trouble| trouble.poll_lost)
+    }
+
     pub(crate) fn trouble(&mut self) -> &mut Trouble {
         self.trouble.get_or_insert_default()
+    }
+
+    /// Counts a poll without a usable answer.
+    pub(crate) fn set_back(&mut self, cause: Cause, detail: &str) {
+        let trouble = self.trouble();
+        trouble.failures = trouble.failures.saturating_add(1);
+        trouble.poll_lost |= cause == Cause::Transport(TransportErrorKind::Abandoned);
+        trouble.last_error = Some(LastError { cause, detail: Box::from(detail) });
     }
 }
 
@@ -214,15 +249,18 @@ pub struct OAuthError {
     pub(crate) description: Option<Box<str>>,
     pub(crate) uri: Option<Box<str>>,
     pub(crate) status: u16,
-    pub(crate) advice: Option<&'static str>,
+    pub(crate) advice: Option<Cow<'static, str>>,
     /// It says that the refresh token is no longer valid.
     pub(crate) spent: bool,
+    /// The answer to a poll before it was never seen.
+    pub(crate) poll_lost: bool,
     /// `None` when there are none.
     pub(crate) details: Option<Box<ErrorDetails>>,
 }
 
 /// What only a few servers add to an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(deny_unknown_fields))]
 pub(crate) struct ErrorDetails {
     pub(crate) numbers: Box<[u32]>,
     pub(crate) suberror: Option<Box<str>>,
@@ -303,8 +341,8 @@ impl OAuthError {
 
     /// What a person can do about it, in one sentence, when the error is a known one.
     #[must_use]
-    pub fn advice(&self) -> Option<&'static str> {
-        self.advice
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
     }
 }
 
@@ -322,7 +360,7 @@ impl fmt::Display for OAuthError {
         if let Some(uri) = &self.uri {
             write!(f, " <{uri}>")?;
         }
-        if let Some(advice) = self.advice {
+        if let Some(advice) = &self.advice {
             write!(f, " - {advice}")?;
         }
         Ok(())

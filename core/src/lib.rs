@@ -62,7 +62,8 @@
 //! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs
 //!   `alloc`.
 //! - `http` (default, implies `std`): [`Request::into_http`].
-//! - `serde`: a flow as data (`Snapshot`), to be resumed in another process.
+//! - `serde`: a flow as data (`Snapshot`), to be resumed in another process, or to run `Step` by step as durable work; its
+//!   outcome, [`TokenResponse`] or [`Failure`], as data.
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 
@@ -86,6 +87,8 @@ mod revocation;
 mod secret;
 mod sign_in;
 mod single_request;
+#[cfg(feature = "serde")]
+mod stored;
 mod time;
 
 pub use cache::{
@@ -95,7 +98,7 @@ pub use cache::{
 pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
 pub use device_flow::DeviceFlow;
 #[cfg(feature = "serde")]
-pub use device_flow::{Snapshot, SnapshotError};
+pub use device_flow::{Away, Snapshot, SnapshotError, Step, Stepped};
 pub use discovery::{Discovery, DiscoveryBuilder};
 pub use driver::{Event, Stopped};
 pub use error::{Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, SignInReason, Trail};

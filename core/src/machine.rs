@@ -477,8 +477,8 @@ pub enum TransportErrorKind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}{}{detail}", if detail.is_empty() { "" } else { ": " })]
 pub struct TransportError {
-    kind: TransportErrorKind,
-    detail: Box<str>,
+    pub(crate) kind: TransportErrorKind,
+    pub(crate) detail: Box<str>,
 }
 
 impl TransportError {

@@ -365,6 +365,12 @@ fn escape(text: &str, max: usize) -> String {
     line
 }
 
+/// Whether a text is safe to print, such as one that was stored.
+#[cfg(feature = "serde")]
+pub(crate) fn is_printable(text: &str) -> bool {
+    !text.chars().any(is_unsafe)
+}
+
 /// The space, the tab and everything that breaks a line.
 fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t'..='\r' | '\u{85}' | '\u{2028}' | '\u{2029}')

@@ -20,8 +20,8 @@ fn rejected(members: Value) -> OAuthError {
     error
 }
 
-fn advice(members: Value) -> &'static str {
-    rejected(members).advice().unwrap_or_default()
+fn advice(members: Value) -> String {
+    rejected(members).advice().unwrap_or_default().to_owned()
 }
 
 // As Entra writes it.

@@ -28,5 +28,7 @@ mod revocation;
 mod sign_in;
 mod snapshot;
 mod state_diagram;
+mod step;
+mod stored;
 mod support;
 mod token_response;

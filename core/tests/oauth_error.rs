@@ -102,7 +102,7 @@ fn end_of(status: u16, body: &str, late: bool) -> (End, Option<OAuthError>) {
     let Failure::Rejected(error) = failure else { panic!("{failure}") };
     let end = match error.advice() {
         Some(advice) if advice.contains("no longer knows this code") => UnknownCode,
-        Some(advice) => Stop(advice),
+        Some(advice) => Stop(advice.to_owned().leak()),
         None => Unknown,
     };
     (end, Some(error))

@@ -6,8 +6,8 @@ use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::oauth_error::{Consequence, ErrorCode, interval_hint};
 use crate::{
-    Cause, Client, Endpoint, Expired, Failure, LastError, OAuthError, Prompt, ProtocolError, ProtocolFault, Response,
-    Timestamp, TokenResponse, Trail,
+    Cause, Client, Endpoint, Expired, Failure, OAuthError, Prompt, ProtocolError, ProtocolFault, Response, Timestamp,
+    TokenResponse, Trail,
 };
 use alloc::boxed::Box;
 use core::time::Duration;
@@ -102,6 +102,9 @@ impl Grant {
             Consequence::UnknownCode if self.schedule.is_over(now) => {
                 failed(expired(trail, Some(error.in_full(object))))
             }
+            Consequence::UnknownCode if trail.poll_lost() => {
+                failed(Failure::Rejected(error.in_full_after_lost_poll(object)))
+            }
             Consequence::UnknownCode | Consequence::Stop => failed(Failure::Rejected(error.in_full(object))),
         }
     }
@@ -124,9 +127,7 @@ impl Grant {
         retry_after: Duration,
         now: Timestamp,
     ) {
-        let trouble = trail.trouble();
-        trouble.failures = trouble.failures.saturating_add(1);
-        trouble.last_error = Some(LastError { cause, detail: Box::from(detail) });
+        trail.set_back(cause, detail);
         self.schedule.setback(now, cause, retry_after);
     }
 }

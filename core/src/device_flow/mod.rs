@@ -1,13 +1,21 @@
 //! Owns the device flow (RFC 8628): its states, and the only code that changes them.
 
+#[cfg(feature = "serde")]
+mod away;
 mod grant;
 mod kept;
 mod schedule;
 #[cfg(feature = "serde")]
 mod snapshot;
+#[cfg(feature = "serde")]
+mod step;
 
 #[cfg(feature = "serde")]
-pub use snapshot::{Snapshot, SnapshotError};
+pub use {
+    away::Away,
+    snapshot::{Snapshot, SnapshotError},
+    step::{Step, Stepped},
+};
 
 use crate::machine::Outstanding;
 use crate::message::answer::{Answer, Meaning};

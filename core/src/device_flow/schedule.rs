@@ -1,5 +1,7 @@
 //! Owns when to poll: the only file of the flow that adds times. The numbered rules are those of docs/polling-law.md.
 
+#[cfg(feature = "serde")]
+use super::Away;
 use crate::{Cause, Timestamp, WaitReason};
 use core::time::Duration;
 
@@ -159,10 +161,10 @@ impl Schedule {
     }
 
     #[cfg(feature = "serde")]
-    pub(super) fn to_stored(self, now: Timestamp) -> StoredSchedule {
+    pub(super) fn to_stored(self, now: Timestamp, deadline: Timestamp) -> StoredSchedule {
         StoredSchedule {
-            expires_in_ms: self.deadline().saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
-            poll_in_ms: self.due.saturating_since(now).as_millis().try_into().unwrap_or(u64::MAX),
+            expires_in_ms: deadline.as_millis().saturating_sub(now.as_millis()),
+            poll_in_ms: self.due.as_millis().saturating_sub(now.as_millis()),
             interval: self.interval,
             jitter: self.jitter,
             failures_in_row: self.failures,
@@ -171,14 +173,16 @@ impl Schedule {
         }
     }
 
-    /// An `away` that is too short makes the next poll later, never sooner.
+    /// Unsure of the time away, it polls later and expires sooner.
     #[cfg(feature = "serde")]
-    pub(super) fn from_stored(stored: &StoredSchedule, away: Duration, now: Timestamp) -> Self {
-        let at = |millis| now.saturating_add(Duration::from_millis(millis).saturating_sub(away));
-        let due = at(stored.poll_in_ms);
+    pub(super) fn from_stored(stored: &StoredSchedule, away: Away, now: Timestamp) -> Self {
+        let due = now.saturating_add(Duration::from_millis(stored.poll_in_ms).saturating_sub(away.at_least()));
+        // A fraction of a millisecond that is left is none.
+        let left = Duration::from_millis(stored.expires_in_ms).saturating_sub(away.at_most()).as_millis();
+        let deadline = now.plus_millis(u64::try_from(left).unwrap_or(u64::MAX));
         Self {
             due,
-            left: until(due, at(stored.expires_in_ms)),
+            left: until(due, deadline),
             interval: stored.interval,
             jitter: stored.jitter,
             why: Why::Interval,

@@ -3,13 +3,15 @@
 use super::grant::Grant;
 use super::kept::Kept;
 use super::schedule::{Schedule, StoredSchedule};
-use super::{DeviceFlow, Phase, State};
+use super::{Away, DeviceFlow, Phase, State};
 use crate::error::Trouble;
-use crate::prompt::{PromptTexts, RawPrompt};
-use crate::{Cause, Client, Prompt, Secret, Timestamp, TransportErrorKind};
+use crate::prompt::{PromptTexts, RawPrompt, is_printable};
+use crate::stored::{Exposed, optional_last_error};
+use crate::{Cause, Client, LastError, Prompt, Secret, Timestamp, TransportErrorKind};
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
+use core::ops::Not;
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +35,7 @@ enum Stored {
 struct V1 {
     client_id: String,
     token_endpoint: String,
-    #[serde(with = "exposed")]
-    tail: Secret,
+    tail: Exposed,
     /// `None` like the next three, when the flow has forgotten what it has shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user_code: Option<String>,
@@ -47,6 +48,17 @@ struct V1 {
     polls: u32,
     slow_downs: u32,
     failures: u32,
+    /// Version 0.1.0 did not store this, nor the next three.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_last_error")]
+    last_error: Option<LastError>,
+    #[serde(default, skip_serializing_if = "Not::not")]
+    poll_lost: bool,
+    /// The code was not shown yet.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    unseen: bool,
+    /// The wait begins when the flow is resumed.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    wait_again: bool,
 }
 
 /// Why a snapshot cannot be resumed.
@@ -74,6 +86,68 @@ impl core::fmt::Debug for Snapshot {
     }
 }
 
+impl Snapshot {
+    /// How long the flow has nothing to do, from the moment of the snapshot. Zero after a
+    /// [lost poll](Self::after_lost_poll), whose wait begins when the flow is resumed.
+    #[must_use]
+    pub fn poll_in(&self) -> Duration {
+        let Self(Stored::V1(stored)) = self;
+        Duration::from_millis(stored.schedule.poll_in_ms)
+    }
+
+    /// How long the code lives, from the moment of the snapshot.
+    #[must_use]
+    pub fn expires_in(&self) -> Duration {
+        let Self(Stored::V1(stored)) = self;
+        Duration::from_millis(stored.schedule.expires_in_ms)
+    }
+
+    /// What to show to the person, checked again; `None` when it is not stored here or must not be shown. Its
+    /// [`expires_at`](Prompt::expires_at) counts from the moment of the snapshot.
+    #[must_use]
+    pub fn prompt(&self) -> Option<Prompt> {
+        let Self(Stored::V1(stored)) = self;
+        let expires_at = Timestamp::ZERO.saturating_add(self.expires_in());
+        // Whether http is allowed was decided by the client that had it shown first.
+        Some(Prompt::new(stored.texts(true).ok()??, stored.schedule.interval, expires_at))
+    }
+
+    /// The compact form, for a program that keeps what it shows: a flow that is resumed from it shows no code.
+    #[must_use]
+    pub fn without_prompt(self) -> Self {
+        let Self(Stored::V1(mut stored)) = self;
+        (stored.user_code, stored.verification_uri) = (None, None);
+        (stored.verification_uri_complete, stored.message, stored.warnings) = (None, None, 0);
+        Self(Stored::V1(stored))
+    }
+
+    /// For a snapshot that was taken before a poll whose answer nobody has seen, because a process died: the poll counts
+    /// as failed, and a longer wait begins when the flow is resumed, since the poll may have ended only now. So give
+    /// this to the flow at once, whatever was left of the wait. (A snapshot that was taken while the poll was in flight says
+    /// all this by itself.)
+    ///
+    /// When the server no longer knows the code after that, [`Failure::a_poll_was_lost`](crate::Failure::a_poll_was_lost)
+    /// and the failure's text say so.
+    #[must_use]
+    pub fn after_lost_poll(self) -> Self {
+        let Self(Stored::V1(mut stored)) = self;
+        stored.polls = stored.polls.saturating_add(1);
+        stored.failures = stored.failures.saturating_add(1);
+        stored.last_error = Some(LastError { cause: ABANDONED, detail: Box::default() });
+        stored.schedule.poll_in_ms = 0;
+        (stored.poll_lost, stored.wait_again) = (true, true);
+        Self(Stored::V1(stored))
+    }
+
+    pub(super) fn was_shown(&self) -> bool {
+        let Self(Stored::V1(stored)) = self;
+        !stored.unseen
+    }
+}
+
+/// What became of a poll whose process died.
+const ABANDONED: Cause = Cause::Transport(TransportErrorKind::Abandoned);
+
 /// Longer than any lifetime that a flow accepts.
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -86,10 +160,11 @@ impl DeviceFlow {
     pub fn snapshot(&self, now: Timestamp) -> Option<Snapshot> {
         let grant = self.grant()?;
         let now = self.now.max(now);
-        let (mut schedule, mut failures) = (grant.schedule, self.trail.failures());
+        let (mut schedule, mut trail) = (grant.schedule, self.trail.clone());
+        let deadline = schedule.deadline();
         if matches!(self.state, State::Granted(Phase::Polling, _)) {
-            schedule.setback(now, Cause::Transport(TransportErrorKind::Abandoned), Duration::ZERO);
-            failures = failures.saturating_add(1);
+            schedule.setback(now, ABANDONED, Duration::ZERO);
+            trail.set_back(ABANDONED, "");
         }
         let prompt = grant.prompt();
         let shown = |text: fn(&Prompt) -> Option<&str>| prompt.as_ref().and_then(text).map(String::from);
@@ -97,31 +172,35 @@ impl DeviceFlow {
             client_id: self.client.client_id().to_string(),
             token_endpoint: self.client.token_endpoint().to_string(),
             // Encoded, so that it is text.
-            tail: Secret::from(core::str::from_utf8(grant.kept.tail()).unwrap_or_default()),
+            tail: Exposed(Secret::from(core::str::from_utf8(grant.kept.tail()).unwrap_or_default())),
             user_code: shown(|prompt| Some(prompt.user_code())),
             verification_uri: shown(|prompt| Some(prompt.verification_uri())),
             verification_uri_complete: shown(Prompt::verification_uri_complete),
             message: shown(Prompt::message),
             warnings: grant.kept.prompt().map_or(0, |texts| texts.warnings),
-            schedule: schedule.to_stored(now),
-            polls: self.trail.polls(),
-            slow_downs: self.trail.slow_downs(),
-            failures,
+            schedule: schedule.to_stored(now, deadline),
+            polls: trail.polls(),
+            slow_downs: trail.slow_downs(),
+            failures: trail.failures(),
+            last_error: trail.last_error().cloned(),
+            poll_lost: trail.poll_lost(),
+            unseen: matches!(self.state, State::Granted(Phase::Showing, _)),
+            wait_again: false,
         }))))
     }
 
     /// Goes on with a stored flow by the same polling rules: the code is shown again, then the rest of the wait is
     /// kept.
     ///
-    /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now. If you are not sure, pass less: then the
-    /// next poll comes later, never sooner. `now`: on the timeline of the driver that goes on.
+    /// `away`: the time between [`snapshot`](DeviceFlow::snapshot) and now; within two [bounds](Away) if you are not sure.
+    /// `now`: on the timeline of the driver that goes on.
     ///
     /// # Errors
     /// [`SnapshotError`] when the snapshot belongs to another client or is damaged.
     pub fn resume(
         client: impl Into<Arc<Client>>,
         snapshot: Snapshot,
-        away: Duration,
+        away: impl Into<Away>,
         now: Timestamp,
     ) -> Result<Self, SnapshotError> {
         let client = client.into();
@@ -130,26 +209,35 @@ impl DeviceFlow {
             return Err(SnapshotError::OtherClient);
         }
         // Exposed to be checked: it goes into a request body as it stands.
-        let tail = stored.tail.expose();
+        let tail = stored.tail.0.expose();
         if tail.is_empty() || !tail.bytes().all(|b| b.is_ascii_alphanumeric() || b"*-._+%&=".contains(&b)) {
             return Err(SnapshotError::Damaged("device code"));
         }
-        if stored.schedule.interval == 0 || stored.schedule.expires_in_ms > DAY_MS {
+        let waits_twice = stored.wait_again && stored.schedule.poll_in_ms > 0;
+        if stored.schedule.interval == 0 || stored.schedule.expires_in_ms > DAY_MS || waits_twice {
             return Err(SnapshotError::Damaged("times"));
+        }
+        if stored.last_error.as_ref().is_some_and(|error| !is_printable(error.detail())) {
+            return Err(SnapshotError::Damaged("last error"));
         }
         let texts = stored.texts(client.allow_http_loopback())?;
         let phase = if texts.is_some() { Phase::Showing } else { Phase::Waiting };
-        let schedule = Schedule::from_stored(&stored.schedule, away, now);
+        let mut schedule = Schedule::from_stored(&stored.schedule, away.into(), now);
+        if stored.wait_again {
+            schedule.setback(now, ABANDONED, Duration::ZERO);
+        }
         let grant = Grant { schedule, kept: Kept::new(texts.as_ref(), &[tail.as_bytes()]) };
         let mut flow = Self::at(client, now, State::Granted(phase, grant));
         flow.trail.polls = stored.polls;
-        if (stored.slow_downs, stored.failures) != (0, 0) || schedule.drift_suspected() {
-            *flow.trail.trouble() = Trouble {
-                slow_downs: stored.slow_downs,
-                failures: stored.failures,
-                drift_suspected: schedule.drift_suspected(),
-                last_error: None,
-            };
+        let trouble = Trouble {
+            slow_downs: stored.slow_downs,
+            failures: stored.failures,
+            drift_suspected: schedule.drift_suspected(),
+            poll_lost: stored.poll_lost,
+            last_error: stored.last_error,
+        };
+        if trouble != Trouble::default() {
+            *flow.trail.trouble() = trouble;
         }
         // A poll that was in flight counts as failed, and may have been the last one before the deadline.
         flow.settle(None);
@@ -175,20 +263,5 @@ impl V1 {
         let mut texts = PromptTexts::check(raw, allow_http_loopback).map_err(|_| SnapshotError::Damaged("prompt"))?;
         texts.restore_warnings(self.warnings);
         Ok(Some(texts))
-    }
-}
-
-/// Where a secret becomes data: a snapshot without its device code could not be resumed.
-mod exposed {
-    use crate::Secret;
-    use alloc::string::String;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(secret.expose())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
-        String::deserialize(deserializer).map(Secret::from)
     }
 }

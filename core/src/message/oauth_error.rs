@@ -112,6 +112,8 @@ const DPOP: &str = "the server wants tokens bound to a key (DPoP), which this cl
 const DEAD_TOKEN: &str =
     "the refresh token is no longer good: it expired, was revoked or was used before, or belongs to another client";
 
+const POLL_LOST: &str = "the server no longer knows this code, and the answer to a poll was never seen: the process may have died before it stored the token; start again for a new code";
+
 /// Exact matches only (RFC 6749 §1.9). The first rows are the ones that every flow meets.
 static TABLE: [Row; 35] = [
     row("authorization_pending", Consequence::Pending),
@@ -232,6 +234,11 @@ impl<'a> ErrorCode<'a> {
         OAuthError { spent, ..self.copied(object, Some(DEAD_TOKEN)) }
     }
 
+    /// The same about a code that may have been redeemed by a poll whose answer was never seen.
+    pub(crate) fn in_full_after_lost_poll(&self, object: &Object<'_>) -> OAuthError {
+        OAuthError { advice: Some(Cow::Borrowed(POLL_LOST)), poll_lost: true, ..self.in_full(object) }
+    }
+
     fn copied(&self, object: &Object<'_>, by_code: Option<&'static str>) -> OAuthError {
         let text = |name| object.text(name).ok().flatten().unwrap_or_default();
         let shown = |name| Some(printable(&text(name))).filter(|text| !text.is_empty());
@@ -256,8 +263,9 @@ impl<'a> ErrorCode<'a> {
             description: shown("error_description"),
             uri: shown("error_uri"),
             status: self.status,
-            advice,
+            advice: advice.map(Cow::Borrowed),
             spent: false,
+            poll_lost: false,
             details: (details != ErrorDetails::default()).then(|| Box::new(details)),
         }
     }

@@ -10,22 +10,22 @@ use core::time::Duration;
 
 /// A lifetime beyond this many seconds (a hundred years) is cut to it, so that adding it to a calendar time cannot
 /// overflow.
-const MAX_LIFETIME: u64 = 3_155_760_000;
+pub(crate) const MAX_LIFETIME: u64 = 3_155_760_000;
 
 const KNOWN: [&str; 6] = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"];
 
 /// What the token endpoint granted. Every token is a [`Secret`].
 #[derive(Clone, Debug)]
 pub struct TokenResponse {
-    access_token: Secret,
-    expires_in: Option<Duration>,
-    refresh_token: Option<Secret>,
-    id_token: Option<Secret>,
+    pub(crate) access_token: Secret,
+    pub(crate) expires_in: Option<Duration>,
+    pub(crate) refresh_token: Option<Secret>,
+    pub(crate) id_token: Option<Secret>,
     /// Separated by single spaces; `None` when they are as requested.
-    granted: Option<Box<str>>,
-    requested: Box<str>,
-    audience: Box<str>,
-    extra: Box<[(Box<str>, Secret)]>,
+    pub(crate) granted: Option<Box<str>>,
+    pub(crate) requested: Box<str>,
+    pub(crate) audience: Box<str>,
+    pub(crate) extra: Box<[(Box<str>, Secret)]>,
 }
 
 impl TokenResponse {
@@ -171,7 +171,7 @@ impl Rotated {
 }
 
 /// Visible ASCII and space (RFC 6749 Appendix A.12 and A.17). Anything else could break out of a header.
-fn check_token(name: &'static str, token: &str) -> Result<(), ProtocolFault> {
+pub(crate) fn check_token(name: &'static str, token: &str) -> Result<(), ProtocolFault> {
     if token.bytes().all(|b| matches!(b, 0x20..=0x7e)) { Ok(()) } else { Err(ProtocolFault::Invalid(name)) }
 }
 
