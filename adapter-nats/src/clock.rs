@@ -66,7 +66,8 @@ pub(crate) struct Pair {
 impl Pair {
     /// The sample that is the least late.
     pub(crate) fn best(samples: impl IntoIterator<Item = Sample>) -> Option<Self> {
-        let ahead = |sample: &Sample| i128::from(sample.server.0) - i128::try_from(sample.asked.as_nanos()).unwrap_or(0);
+        let ahead =
+            |sample: &Sample| i128::from(sample.server.0) - i128::try_from(sample.asked.as_nanos()).unwrap_or(0);
         let Sample { asked, answered, server } = samples.into_iter().min_by_key(ahead)?;
         Some(Self { asked, server, slack: answered.saturating_sub(asked) })
     }

@@ -69,7 +69,7 @@ fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
 /// two.
 fn parts(reply: &str) -> Option<(u64, u64, ServerTime)> {
     let tokens: Vec<&str> = reply.strip_prefix("$JS.ACK.")?.split('.').collect();
-    let from = if tokens.len() < 9 { 2 } else { 4 };
+    let from: usize = if tokens.len() < 9 { 2 } else { 4 };
     let number = |at: usize| tokens.get(at)?.parse().ok();
     let at = |offset: usize| number(from.checked_add(offset)?);
     Some((at(0)?, at(1)?, ServerTime::from_nanos(at(3)?)))
@@ -97,7 +97,9 @@ mod tests {
         ] {
             assert_eq!(parts(reply), expected, "{reply}");
         }
-        for reply in ["", "$JS.ACK.", "$JS.ACK.SIGNIN.worker.2.1234", "$JS.ACK.SIGNIN.worker.two.1234.77.1.5", "_INBOX.a.b"] {
+        for reply in
+            ["", "$JS.ACK.", "$JS.ACK.SIGNIN.worker.2.1234", "$JS.ACK.SIGNIN.worker.two.1234.77.1.5", "_INBOX.a.b"]
+        {
             assert_eq!(parts(reply), None, "{reply}");
         }
     }

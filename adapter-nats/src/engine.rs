@@ -3,7 +3,7 @@
 use crate::names::{self, CONSUMER, DONE, STREAM};
 use crate::record::{self, SignInV1};
 use crate::{EngineError, Seal, Shown, Watch};
-use async_nats::jetstream::consumer::{AckPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation};
 use async_nats::jetstream::message::PublishMessage;
@@ -164,7 +164,7 @@ impl Engine {
         let refused = |error| EngineError::nats("cannot open the stream SIGNIN", error);
         let stream = jetstream.get_stream_no_info(STREAM).await.map_err(refused)?;
         let refused = |error| EngineError::nats("cannot open the consumer of SIGNIN", error);
-        let consumer: pull::Consumer = stream.get_consumer(CONSUMER).await.map_err(refused)?;
+        let consumer: PullConsumer = stream.get_consumer(CONSUMER).await.map_err(refused)?;
         let ack_wait = consumer.cached_info().config.ack_wait;
         Ok(Self { jetstream, stream, done, seal: Arc::new(seal), ack_wait })
     }
@@ -255,7 +255,8 @@ impl Engine {
 
     /// The outcome and its revision.
     pub(crate) async fn entry(&self, id: &str) -> Result<Option<(u64, Outcome)>, EngineError> {
-        let entry = self.done.entry(id).await.map_err(|error| EngineError::nats("cannot look for the outcome", error))?;
+        let entry =
+            self.done.entry(id).await.map_err(|error| EngineError::nats("cannot look for the outcome", error))?;
         match entry.filter(|entry| entry.operation == Operation::Put) {
             Some(entry) => Ok(Some((entry.revision, record::open_outcome(&*self.seal, id, &entry.value)?))),
             None => Ok(None),
@@ -268,7 +269,9 @@ impl Engine {
             Ok(message) => Ok(Some((message.subject.into_string(), message.payload))),
             Err(error) => match error.kind() {
                 LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                LastRawMessageErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::NO_MESSAGE_FOUND => Ok(None),
+                LastRawMessageErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
+                    Ok(None)
+                }
                 LastRawMessageErrorKind::JetStream(_)
                 | LastRawMessageErrorKind::InvalidSubject
                 | LastRawMessageErrorKind::Other => Err(EngineError::nats("cannot look for the sign-in", error)),
@@ -277,7 +280,12 @@ impl Engine {
     }
 
     /// Stores a message and waits until it is.
-    pub(crate) async fn publish(&self, subject: String, headers: HeaderMap, payload: Vec<u8>) -> Result<(), PublishError> {
+    pub(crate) async fn publish(
+        &self,
+        subject: String,
+        headers: HeaderMap,
+        payload: Vec<u8>,
+    ) -> Result<(), PublishError> {
         let message = PublishMessage::build().headers(headers).payload(payload.into());
         self.jetstream.send_publish(subject, message).await?.await.map(drop)
     }

@@ -50,7 +50,11 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn new(snapshot: Snapshot, now: Now) -> Self {
-        Self { snapshot, since: now.time, slack_ms: u64::try_from(now.slack.as_millis()).unwrap_or(u64::MAX).saturating_add(1) }
+        Self {
+            snapshot,
+            since: now.time,
+            slack_ms: u64::try_from(now.slack.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+        }
     }
 
     /// How long it was away. It was at least until `published`, when the server's own clock ended its wait.

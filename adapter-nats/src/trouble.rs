@@ -82,7 +82,10 @@ impl fmt::Display for Trouble {
             Self::UnknownClient { id, client } => write!(f, "{id}: this worker knows no client {client:?}"),
             Self::Unreadable { id, error } => write!(f, "{id}: {error}"),
             Self::MayHaveBeenRedeemed { id } => {
-                write!(f, "{id}: failed after the answer to a poll was lost: its token may have been issued to a worker that died")
+                write!(
+                    f,
+                    "{id}: failed after the answer to a poll was lost: its token may have been issued to a worker that died"
+                )
             }
             Self::TokenAfterCancel { id } => write!(f, "{id}: a token came after it was cancelled, and is dropped"),
         }
