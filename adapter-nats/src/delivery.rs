@@ -81,6 +81,16 @@ impl Delivery {
     pub(crate) async fn acknowledge(&self, client: &Client) -> Result<(), async_nats::client::PublishError> {
         client.publish(self.reply.clone(), Bytes::from_static(b"+ACK")).await
     }
+
+    /// Asks the server to deliver it again, so much later.
+    pub(crate) async fn refuse(
+        &self,
+        client: &Client,
+        later: Duration,
+    ) -> Result<(), async_nats::client::PublishError> {
+        let text = format!(r#"-NAK {{"delay":{}}}"#, later.as_nanos());
+        client.publish(self.reply.clone(), text.into()).await
+    }
 }
 
 #[cfg(test)]

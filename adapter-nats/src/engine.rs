@@ -193,7 +193,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Nats`] without an answer; what is stored may not open, either.
     pub async fn prompt(&self, id: &str) -> Result<Option<Shown>, EngineError> {
-        let Some((_, payload)) = self.last(names::checked(id)?).await? else { return Ok(None) };
+        let Some((subject, payload)) = self.last(names::checked(id)?).await? else { return Ok(None) };
+        // A server that was killed may have kept what was acknowledged.
+        if subject == names::due(id) && self.entry(id).await?.is_some() {
+            return Ok(None);
+        }
         let sign_in = record::open_sign_in(&*self.seal, id, &payload)?;
         Ok(sign_in.waiting.and_then(|waiting| {
             let expires_at = waiting.since.saturating_add(waiting.snapshot.expires_in()).unix_time();

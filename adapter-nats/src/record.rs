@@ -57,6 +57,11 @@ impl Waiting {
         }
     }
 
+    /// When its wait is over, by the server's clock.
+    pub(crate) fn due(&self) -> ServerTime {
+        self.since.saturating_add(self.snapshot.poll_in())
+    }
+
     /// How long it was away. It was at least until `published`, when the server's own clock ended its wait.
     pub(crate) fn away(&self, published: ServerTime, now: Now) -> Away {
         let at_most = now.time.saturating_since(self.since).saturating_add(Duration::from_millis(self.slack_ms));

@@ -20,7 +20,8 @@ pub enum Trouble {
         /// The refusal.
         error: String,
     },
-    /// The worker that had this sign-in before never said what became of it: it died, stood still, or lost its connection. Its
+    /// Somebody may have had this sign-in before and never said what became of it: a worker died, stood still, or lost its
+    /// connection; or it was due before this worker was connected, to a server that may have forgotten what it delivered last. The
     /// poll counts as lost, so the next one is later than usual.
     LostPoll {
         /// The sign-in.

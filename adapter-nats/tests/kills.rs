@@ -11,10 +11,13 @@
 #![allow(unreachable_pub, reason = "its own program")]
 
 #[path = "support/nats_server.rs"]
+#[allow(dead_code, reason = "the figures need more of it")]
 mod nats_server;
 #[path = "support/sign_ins.rs"]
+#[allow(dead_code, reason = "the figures need more of it")]
 mod sign_ins;
 #[path = "support/workers.rs"]
+#[allow(dead_code, reason = "the figures need more of it")]
 mod workers;
 
 use nats_server::NatsServers;

@@ -104,9 +104,8 @@ impl Running {
 async fn ended(engine: &Engine, id: &str) -> Result<String, Failure> {
     let mut watch = engine.watch(id).await.unwrap();
     loop {
-        match watch.next().await.unwrap().expect("an outcome") {
-            News::Done(outcome) => return outcome.map(|token| token.access_token().expose().to_owned()),
-            _ => {}
+        if let News::Done(outcome) = watch.next().await.unwrap().expect("an outcome") {
+            return outcome.map(|token| token.access_token().expose().to_owned());
         }
     }
 }

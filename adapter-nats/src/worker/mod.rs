@@ -137,7 +137,7 @@ impl<T: Transport + 'static> Worker<T> {
         let mut inbox: Option<Inbox> = None;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut state = shared.nats.connection_state();
+        let (mut state, mut broken) = (shared.nats.connection_state(), None);
         loop {
             let lost = hand
                 .credit
@@ -146,7 +146,13 @@ impl<T: Transport + 'static> Worker<T> {
             if lost || inbox.as_ref().is_none_or(|inbox| inbox.connects != connects(&shared.nats)) {
                 // The server has forgotten what was asked for, and how old what an old connection has brought is, nobody knows.
                 hand.credit.clear();
+                let before = inbox.take();
                 inbox = Inbox::open(&shared).await;
+                if let (Some(inbox), Some(before)) = (&mut inbox, before)
+                    && inbox.connects == before.connects
+                {
+                    inbox.begun = before.begun;
+                }
             }
             if stopping
                 .is_some_and(|since| hand.credit.outstanding() == 0 || pulse::now() > since.saturating_add(PULL * 2))
@@ -162,7 +168,10 @@ impl<T: Transport + 'static> Worker<T> {
                     }
                 }
                 message = next(&mut inbox) => match message {
-                    Some(message) => hand.take(&shared, message, stopping.is_some()),
+                    Some(message) => {
+                        let begun = inbox.as_ref().and_then(|inbox| inbox.begun);
+                        hand.take(&shared, message, begun, stopping.is_some());
+                    }
                     None => inbox = None,
                 },
                 () = shared.freed.notified() => {}
@@ -170,9 +179,15 @@ impl<T: Transport + 'static> Worker<T> {
             }
             if ticked && state != shared.nats.connection_state() {
                 state = shared.nats.connection_state();
-                (shared.tell)(if state == State::Connected { Trouble::Connected } else { Trouble::Disconnected });
+                if state == State::Connected {
+                    (shared.tell)(Trouble::Connected);
+                } else {
+                    (shared.tell)(Trouble::Disconnected);
+                    broken = shared.clock.now().map(|now| now.time);
+                }
             }
-            if let Some(inbox) = inbox.as_ref().filter(|_| stopping.is_none() && shared.clock.now().is_some()) {
+            if let (Some(inbox), Some(now), None) = (&mut inbox, shared.clock.now(), stopping) {
+                inbox.begun.get_or_insert_with(|| broken.take().unwrap_or(now.time));
                 hand.ask(&shared, inbox, ticked).await;
             }
         }
@@ -192,13 +207,16 @@ struct Inbox {
     subject: String,
     messages: Subscriber,
     connects: u64,
+    /// The server's time when the connection before this one broke, or later. Of what was due before, nobody knows whether somebody
+    /// had it: a server that was killed forgets what it delivered last, and delivers it as if for the first time.
+    begun: Option<ServerTime>,
 }
 
 impl Inbox {
     async fn open<T: Transport>(shared: &Shared<T>) -> Option<Self> {
         let (subject, connects) = (shared.nats.new_inbox(), connects(&shared.nats));
         match shared.nats.subscribe(subject.clone()).await {
-            Ok(messages) => Some(Self { subject, messages, connects }),
+            Ok(messages) => Some(Self { subject, messages, connects, begun: None }),
             Err(error) => {
                 shared.refused("cannot listen for sign-ins", None, &error);
                 sleep(PULL).await;
@@ -224,17 +242,22 @@ struct Hand {
 
 impl Hand {
     /// Begins the step that a message asks for, or hands it back.
-    fn take<T: Transport + 'static>(&mut self, shared: &Arc<Shared<T>>, message: async_nats::Message, stopping: bool) {
+    fn take<T: Transport + 'static>(
+        &mut self,
+        shared: &Arc<Shared<T>>,
+        message: async_nats::Message,
+        begun: Option<ServerTime>,
+        stopping: bool,
+    ) {
         let credit = &mut self.credit;
         // What was not asked for can be of any age.
         match Arrival::of(message, || credit.arrived().unwrap_or_default()) {
             Arrival::Due(delivery) if stopping => {
-                let shared = shared.clone();
-                self.steps.spawn(async move { shared.hand_back(&delivery, Duration::ZERO).await });
+                self.steps.spawn(step::give_back(shared.clone(), delivery, begun));
             }
             Arrival::Due(delivery) => {
                 let slot = Slot::take(shared.clone());
-                self.steps.spawn(step::run(slot, delivery));
+                self.steps.spawn(step::run(slot, delivery, begun));
             }
             Arrival::Ended { pending, status, description } => {
                 self.credit.returned(pending);

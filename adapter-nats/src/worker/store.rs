@@ -7,7 +7,7 @@ use crate::engine::fence;
 use crate::record::{self, SignInV1};
 use crate::{EngineError, Outcome, Trouble, names, pulse};
 use async_nats::jetstream::context::PublishErrorKind;
-use async_nats::jetstream::kv::{CreateErrorKind, UpdateErrorKind};
+use async_nats::jetstream::kv::CreateErrorKind;
 use device_flow_core::Failure;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -39,14 +39,20 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Lets somebody else have it, so much later, as if it had not been here.
-    pub(super) async fn hand_back(&self, delivery: &Delivery, later: Duration) {
-        // From half of the time on somebody else may have it.
+    /// Lets somebody else have it, so much later: as if it had not been here, if nobody has had it before.
+    pub(super) async fn hand_back(&self, delivery: &Delivery, is_untouched: bool, later: Duration) {
         let held = pulse::now().saturating_sub(delivery.since);
-        if held < self.engine.ack_wait / 2
-            && let Some(at) = self.clock.now()
-        {
-            self.wait(delivery, delivery.payload.to_vec(), at.time.saturating_add(later)).await;
+        match self.clock.now() {
+            // Later than that, somebody else may have it already.
+            Some(at) if is_untouched && held < self.engine.ack_wait / 2 => {
+                self.wait(delivery, delivery.payload.to_vec(), at.time.saturating_add(later)).await;
+            }
+            // The server goes on counting how often it was delivered.
+            _ => {
+                if let Err(error) = delivery.refuse(&self.nats, later).await {
+                    self.refused("cannot hand back", Some(&delivery.id), &error);
+                }
+            }
         }
     }
 
@@ -82,12 +88,8 @@ impl<T> Shared<T> {
     /// Stores how it ended. A token is not given up, however long it takes.
     pub(super) async fn store(&self, delivery: &Delivery, outcome: Outcome) {
         let id = &*delivery.id;
-        if let Err(failure) = &outcome
-            && failure.a_poll_was_lost()
-        {
-            (self.tell)(Trouble::MayHaveBeenRedeemed { id: id.to_owned() });
-        }
         let is_token = outcome.is_ok();
+        let may_be_redeemed = outcome.as_ref().is_err_and(Failure::a_poll_was_lost);
         let sealed = match record::seal_outcome(&*self.engine.seal, id, outcome) {
             Ok(sealed) => bytes::Bytes::from(sealed),
             Err(error) => return self.refused("cannot seal", Some(id), &error),
@@ -95,11 +97,15 @@ impl<T> Shared<T> {
         let mut pause = PAUSES[0];
         loop {
             match self.put(id, sealed.clone(), is_token).await {
-                Ok(()) => {
+                Ok(is_stored) => {
+                    if is_stored && may_be_redeemed {
+                        (self.tell)(Trouble::MayHaveBeenRedeemed { id: id.to_owned() });
+                    }
                     self.acknowledge(delivery).await;
                     return self.engine.tell_news(id).await;
                 }
-                Err(error) => self.refused("cannot store the outcome", Some(id), &error),
+                Err(EngineError::Nats { what, source }) => self.refused(what, Some(id), &source),
+                Err(error) => self.refused("cannot read the outcome that is there", Some(id), &error),
             }
             if !is_token && pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait.saturating_mul(2) {
                 return;
@@ -109,29 +115,30 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Stores it unless there is an outcome. A token also replaces the failure that another worker has met because this one has
-    /// the token; not another token, and not that the sign-in was cancelled.
-    async fn put(&self, id: &str, sealed: bytes::Bytes, is_token: bool) -> Result<(), EngineError> {
-        const WHAT: &str = "the bucket SIGNIN_DONE";
+    /// Stores it unless there is an outcome, and says whether it did. A token also replaces the failure that another worker has met
+    /// because this one has the token; not another token, and not that the sign-in was cancelled.
+    async fn put(&self, id: &str, sealed: bytes::Bytes, is_token: bool) -> Result<bool, EngineError> {
+        const WHAT: &str = "cannot store the outcome";
         let done = &self.engine.done;
         match done.create(id, sealed.clone()).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => return Ok(true),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
             Err(error) => return Err(EngineError::nats(WHAT, error)),
         }
+        if !is_token {
+            return Ok(false);
+        }
         match self.engine.entry(id).await? {
-            _ if !is_token => Ok(()),
-            Some((_, Ok(_))) => Ok(()),
+            Some((_, Ok(_))) => Ok(false),
             Some((_, Err(Failure::Cancelled))) => {
                 (self.tell)(Trouble::TokenAfterCancel { id: id.to_owned() });
-                Ok(())
+                Ok(false)
             }
-            Some((revision, Err(_))) => match done.update(id, sealed, revision).await {
-                Ok(_) => Ok(()),
-                // Looked at again.
-                Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => Err(EngineError::nats(WHAT, error)),
-                Err(error) => Err(EngineError::nats(WHAT, error)),
-            },
+            // If it is another by now, it is looked at again.
+            Some((revision, Err(_))) => {
+                let updated = done.update(id, sealed, revision).await;
+                updated.map(|_| true).map_err(|error| EngineError::nats(WHAT, error))
+            }
             // A stale read, or it was forgotten meanwhile.
             None => Err(EngineError::nats(WHAT, "it is gone again")),
         }
