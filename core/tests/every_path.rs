@@ -11,7 +11,7 @@ use device_flow_testkit::choices::{Choose, every_path};
 use device_flow_testkit::fleet_world;
 use device_flow_testkit::server::Number::{self, Absent, Whole};
 use device_flow_testkit::server::{Reply, Turn};
-use device_flow_testkit::world::{Intervention, Menu, Wake, play};
+use device_flow_testkit::world::{Intervention, Menu, Wake, play, play_in_steps};
 
 const fn code(interval: Number, lifetime: u64) -> Turn {
     Turn::new(Reply::Code { interval, lifetime: Whole(lifetime) })
@@ -264,6 +264,17 @@ fn the_law_holds_on_every_path_of_small_worlds() {
     }
     println!("{paths:>10} paths in all");
     assert!(paths >= least, "{paths} paths, where {least} were to be walked");
+}
+
+/// Stored and resumed at every wait; and at any other moment, as when a worker dies.
+#[test]
+fn the_law_holds_on_every_path_of_small_worlds_step_by_step() {
+    let (mut paths, mut seen) = (0, 0);
+    for World(_, menu) in &SMALLEST {
+        paths += every_path(|path| seen += play_in_steps(path, menu).len());
+    }
+    println!("{paths} paths step by step, {seen} things seen");
+    assert!(paths >= 10_000, "{paths}");
 }
 
 /// Few kinds of answers, whose latencies let them overtake each other.

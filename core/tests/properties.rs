@@ -6,7 +6,7 @@
 use device_flow_testkit::choices::{Bytes, Choose as _};
 use device_flow_testkit::fleet_world;
 use device_flow_testkit::watch::Observation;
-use device_flow_testkit::world::{ANY, Menu, Trace, Wake, play};
+use device_flow_testkit::world::{ANY, Intervention, Menu, Trace, Wake, play, play_in_steps};
 use proptest::prelude::*;
 
 fn choices(most: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -41,6 +41,20 @@ proptest! {
     #[test]
     fn the_law_holds_in_every_world(choices in choices(400)) {
         play(&mut Bytes(&choices), &ANY);
+    }
+
+    // The same, stored as JSON and resumed at every wait, as a workflow engine does it. What a poll brings is lost when its
+    // worker dies.
+    #[test]
+    fn the_law_holds_in_every_world_step_by_step(choices in choices(400)) {
+        play_in_steps(&mut Bytes(&choices), &ANY);
+    }
+
+    // Stored at every wait or not at all: the same requests at the same times, and the same outcome.
+    #[test]
+    fn a_sign_in_in_steps_is_the_sign_in_as_a_whole(choices in choices(400)) {
+        const UNDISTURBED: Menu = Menu { interventions: &[Intervention::None, Intervention::Cancel], ..ANY };
+        prop_assert_eq!(play_in_steps(&mut Bytes(&choices), &UNDISTURBED), play(&mut Bytes(&choices), &UNDISTURBED));
     }
 
     // Time has no origin: the same world a constant later gives the same trace that much later.

@@ -159,12 +159,13 @@ fn a_code_is_shown_again_when_that_is_asked_for() {
     assert_eq!(shown.prompt, prompt);
     // And not again after that.
     assert_eq!(waiting(&mut next(&shown.snapshot, Duration::ZERO, START)).prompt, None);
-    // When a poll is due, it is sent, and the code is shown with what it brings.
-    let mut run = run_at(resume(&snapshot, Away::exactly(millis(wait))), START);
-    assert_eq!(run.poll(), 0);
-    run.answer(400, PENDING);
-    let shown = waiting(&mut run).prompt.unwrap();
-    assert_eq!(shown.expires_at(), Timestamp::from_millis(START + 900_000 - wait));
+    // A poll that is due comes after it.
+    let shown = waiting(&mut run_at(resume(&snapshot, Away::exactly(millis(wait))), START));
+    let expires_at = shown.prompt.unwrap().expires_at();
+    assert_eq!((shown.wait, shown.reason), (0, WaitReason::Interval));
+    assert_eq!(expires_at, Timestamp::from_millis(START + 900_000 - wait));
+    let mut run = next(&shown.snapshot, Duration::ZERO, START);
+    assert_eq!((run.poll(), run.machine.flow().trail().polls()), (0, 1));
     // What is not stored cannot be shown.
     let without = snapshot.without_prompt();
     assert_eq!(waiting(&mut run_at(resume(&without, Away::exactly(Duration::ZERO)), START)).prompt, None);

@@ -299,7 +299,8 @@ impl World<'_> {
             let flow = DeviceFlow::resume(self.client.clone(), loaded, away, now).unwrap();
             self.fleet.restore(key, flow, now).ok().unwrap();
             sign_in.state = State::WaitsUntil(self.now);
-            self.observe(key, Observation::Resumed { passed, claimed: passed });
+            let (at_least, at_most) = (passed, passed);
+            self.observe(key, Observation::Resumed { passed, at_least, at_most, from_now: false, shows: true });
         }
     }
 

@@ -5,6 +5,7 @@
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `conformance` (feature `loopback`, Unix): the duties of a transport, tried one by one.
 //! - `faults` (feature `loopback`, Unix): a proxy that damages the answers of any server.
+//! - `in_steps`: a sign-in as a whole, or step by step through a store.
 //! - `law`: when the next poll may and must come.
 //! - `loopback` (feature of the same name, Unix): small servers that send exactly the bytes of a test, and certificates
 //!   for them.
@@ -41,6 +42,7 @@ pub mod crowd;
 #[cfg(all(feature = "loopback", unix))]
 pub mod faults;
 pub mod fleet_world;
+pub mod in_steps;
 #[cfg(unix)]
 mod installation;
 pub mod law;

@@ -2,11 +2,12 @@
 //! it, all driven by choices, under the watch. It reports the first breach of the law.
 
 use crate::choices::Choose;
+use crate::in_steps::{Driven, InSteps, prompt};
 use crate::secrets::CANARY;
 use crate::server::{self, Asked, Endpoint, Number, Reply, Turn};
 use crate::watch::{Observation, Outcome, Rule, Watch};
 use device_flow_core::{
-    Action, Cause, Client, DeviceFlow, Failure, Machine, Misuse, Outgoing, Prompt, Request, Response, Snapshot, Ticket,
+    Action, Away, Cause, Client, DeviceFlow, Failure, Machine, Misuse, Outgoing, Prompt, Request, Response, Ticket,
     Timestamp, TokenResponse, TransportError, TransportErrorKind, WaitReason,
 };
 use std::fmt::Write as _;
@@ -53,7 +54,7 @@ pub enum Intervention {
     Cancel,
     /// It is stored, and resumed this many milliseconds later, with all of them claimed.
     Restart(u64),
-    /// The same with none claimed.
+    /// The same with a time between none and twice as long claimed.
     RestartUnsure(u64),
     /// The same at random.
     RestartRandom,
@@ -69,8 +70,20 @@ pub type Trace = Vec<(u64, Observation)>;
 /// # Panics
 /// With the trace, when something happened that the law, or the machine's contract, does not allow.
 pub fn play(choose: &mut dyn Choose, menu: &Menu) -> Trace {
+    play_with::<DeviceFlow>(choose, menu)
+}
+
+/// The same, driven step by step through a store.
+///
+/// # Panics
+/// As [`play`].
+pub fn play_in_steps(choose: &mut dyn Choose, menu: &Menu) -> Trace {
+    play_with::<InSteps>(choose, menu)
+}
+
+fn play_with<F: Driven>(choose: &mut dyn Choose, menu: &Menu) -> Trace {
     let start = menu.starts[choose.pick(menu.starts.len())];
-    let mut world = World::new(choose, menu, start);
+    let mut world = World::<F>::new(choose, menu, start);
     // Far more than any world needs: a sign-in that goes on after these is a busy loop.
     for _ in 0..200_000 {
         if world.step() {
@@ -81,13 +94,13 @@ pub fn play(choose: &mut dyn Choose, menu: &Menu) -> Trace {
     world.end()
 }
 
-struct World<'a> {
+struct World<'a, F> {
     choose: &'a mut dyn Choose,
     menu: &'a Menu,
     interventions_left: usize,
     now: u64,
     client: Arc<Client>,
-    flow: DeviceFlow,
+    flow: F,
     flight: Option<(Endpoint, Ticket)>,
     watch: Watch,
     trace: Trace,
@@ -101,10 +114,10 @@ thread_local! {
     pub(crate) static CLIENT: Arc<Client> = Arc::new(server::client(BASE).build().unwrap());
 }
 
-impl<'a> World<'a> {
+impl<'a, F: Driven> World<'a, F> {
     fn new(choose: &'a mut dyn Choose, menu: &'a Menu, now: u64) -> Self {
         let client = CLIENT.with(Arc::clone);
-        let flow = DeviceFlow::new(client.clone(), [7; 32]);
+        let flow = F::start(DeviceFlow::new(client.clone(), [7; 32]));
         let watch = Watch::new(now);
         Self {
             choose,
@@ -150,6 +163,7 @@ impl<'a> World<'a> {
                 if let Err(failure) = &outcome {
                     self.is_safe(&failure.to_string(), "the failure");
                 }
+                comes_back_equal(&outcome);
                 self.observe(Observation::Ended(outcome_of(&outcome)));
                 return true;
             }
@@ -178,7 +192,7 @@ impl<'a> World<'a> {
             Endpoint::Token | Endpoint::Metadata => (self.menu.poll)(self.choose),
         };
         self.now = self.now.saturating_add(turn.latency);
-        let interval = self.flow.prompt().map_or(0, |prompt| prompt.interval().as_secs());
+        let interval = prompt(&self.flow).map_or(0, |prompt| prompt.interval().as_secs());
         let now = self.at();
         turn.hand_to(&mut self.flow, ticket, BASE, now);
         self.observe(Observation::Response(turn));
@@ -227,7 +241,7 @@ impl<'a> World<'a> {
 
     /// Which reason the next wait must have, where that is certain.
     fn expect_reason(&mut self, turn: &Turn, interval_before: u64) {
-        let interval = self.flow.prompt().map(|prompt| prompt.interval().as_secs());
+        let interval = prompt(&self.flow).map(|prompt| prompt.interval().as_secs());
         self.expected_reason = match (turn.reply, interval) {
             // A `Retry-After` may be what lengthens the wait.
             _ if turn.retry_after.is_some() => None,
@@ -258,12 +272,12 @@ impl<'a> World<'a> {
         match intervention {
             Intervention::None => {}
             Intervention::Cancel => self.cancel(),
-            Intervention::Restart(passed) => self.restart(passed, passed),
-            Intervention::RestartUnsure(passed) => self.restart(passed, 0),
+            Intervention::Restart(passed) => self.restart(passed, passed, passed),
+            Intervention::RestartUnsure(passed) => self.restart(passed, 0, passed.saturating_mul(2)),
             Intervention::RestartRandom => {
                 let passed = self.choose.pick(65_536) as u64;
                 let claimed = passed * self.choose.pick(101) as u64 / 100;
-                self.restart(passed, claimed);
+                self.restart(passed, claimed, passed * 2 - claimed);
             }
             Intervention::Misuse => self.misuse(),
         }
@@ -281,24 +295,19 @@ impl<'a> World<'a> {
         }
     }
 
-    fn restart(&mut self, passed: u64, claimed: u64) {
-        let snapshot = self.flow.snapshot(self.at());
-        assert_eq!(
-            snapshot.is_some(),
-            self.watch.can_be_stored(),
-            "whether there is a snapshot\n{}",
-            lines(&self.trace)
-        );
-        let Some(snapshot) = snapshot else { return };
-        self.is_safe(&format!("{snapshot:?}"), "the snapshot");
-        let stored = serde_json::to_string(&snapshot).unwrap();
-        let loaded: Snapshot = serde_json::from_str(&stored).unwrap();
+    /// Away for `passed` ms, as far as it knows between these bounds.
+    fn restart(&mut self, passed: u64, at_least: u64, at_most: u64) {
+        let stored = self.flow.stored(self.at());
+        assert_eq!(stored.is_some(), self.watch.can_be_stored(), "whether there is a snapshot\n{}", lines(&self.trace));
+        let Some(stored) = stored else { return };
+        self.is_safe(&format!("{stored:?}"), "the snapshot");
         self.now = self.now.saturating_add(passed);
-        let away = Duration::from_millis(claimed);
-        self.flow = DeviceFlow::resume(self.client.clone(), loaded, away, self.at()).unwrap();
+        let away = Away::between(Duration::from_millis(at_least), Duration::from_millis(at_most));
+        let from_now = stored.poll_lost;
+        self.flow = F::resumed(self.client.clone(), stored, away, self.at());
         self.flight = None;
         self.expected_reason = None;
-        self.observe(Observation::Resumed { passed, claimed });
+        self.observe(Observation::Resumed { passed, at_least, at_most, from_now, shows: F::SHOWS_AGAIN });
     }
 
     /// A ticket of another machine, and a status that HTTP does not have: both are refused, and nothing changes.
@@ -324,8 +333,8 @@ impl<'a> World<'a> {
 
     /// Everything that can be seen of the machine without advancing it.
     fn visible_state(&self) -> String {
-        let stored = self.flow.snapshot(self.at()).map(|snapshot| serde_json::to_string(&snapshot).unwrap());
-        format!("{:?} {stored:?} {:?}", self.flow, self.flow.prompt())
+        let stored = self.flow.stored(self.at()).map(|stored| serde_json::to_string(&stored.snapshot).unwrap());
+        format!("{:?} {stored:?} {:?}", self.flow, prompt(&self.flow))
     }
 
     fn is_safe(&self, text: &str, what: &str) {
@@ -338,8 +347,23 @@ impl<'a> World<'a> {
         assert!(matches!(self.flow.next_action(self.at()), Action::Ended), "the outcome is handed out once");
         self.flow.cancel();
         assert!(matches!(self.flow.next_action(Timestamp::MAX), Action::Ended), "an ended machine stays ended");
-        assert!(self.flow.snapshot(Timestamp::MAX).is_none(), "an ended machine has no snapshot");
+        assert!(self.flow.stored(Timestamp::MAX).is_none(), "an ended machine has no snapshot");
         self.trace
+    }
+}
+
+/// An outcome that was stored and loaded is the same.
+fn comes_back_equal(outcome: &Result<TokenResponse, Failure>) {
+    match outcome {
+        Ok(token) => {
+            let stored = serde_json::to_string(token).unwrap();
+            let loaded: TokenResponse = serde_json::from_str(&stored).unwrap();
+            assert_eq!(serde_json::to_string(&loaded).unwrap(), stored);
+        }
+        Err(failure) => {
+            let loaded: Failure = serde_json::from_str(&serde_json::to_string(failure).unwrap()).unwrap();
+            assert_eq!((&loaded, loaded.to_string()), (failure, failure.to_string()));
+        }
     }
 }
 

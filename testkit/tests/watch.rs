@@ -127,12 +127,30 @@ fn announcements_are_held_against_the_law() {
     assert_eq!(breaches(&[(0, Observation::CodeShown { interval: 5, deadline: 900_001 })]), [Rule::Deadline]);
     // The code is shown before anything else, and again after a resume.
     assert_eq!(breaches(&[(5_000, Observation::Request(Endpoint::Token))]), [Rule::Contract]);
-    let away = |claimed| (3_000, Observation::Resumed { passed: 2_000, claimed });
+    let resumed = |at_least, at_most, from_now, shows| {
+        (3_000, Observation::Resumed { passed: 2_000, at_least, at_most, from_now, shows })
+    };
+    let away = |at_least, at_most| resumed(at_least, at_most, false, true);
     let again = |deadline| (3_000, Observation::CodeShown { interval: 5, deadline });
     let poll = |at| (at, Observation::Request(Endpoint::Token));
-    assert_eq!(breaches(&[shown.clone(), away(2_000), again(900_000), poll(5_000)]), []);
-    assert_eq!(breaches(&[shown.clone(), away(2_000), again(900_000), poll(4_999)]), [Rule::WaitFirst]);
-    assert_eq!(breaches(&[shown.clone(), away(0), again(902_000), poll(7_000)]), []);
-    assert_eq!(breaches(&[shown.clone(), away(0), again(902_000), poll(6_999)]), [Rule::WaitFirst]);
-    assert_eq!(breaches(&[shown, away(2_000), poll(5_000)]), [Rule::Contract]);
+    assert_eq!(breaches(&[shown.clone(), away(2_000, 2_000), again(900_000), poll(5_000)]), []);
+    assert_eq!(breaches(&[shown.clone(), away(2_000, 2_000), again(900_000), poll(4_999)]), [Rule::WaitFirst]);
+    // For an unsure time: later by what is missing, and the end sooner by what is too much.
+    assert_eq!(breaches(&[shown.clone(), away(0, 3_000), again(899_000), poll(7_000)]), []);
+    assert_eq!(breaches(&[shown.clone(), away(0, 3_000), again(899_000), poll(6_999)]), [Rule::WaitFirst]);
+    assert_eq!(breaches(&[shown.clone(), away(0, 3_000), again(899_001)]), [Rule::Deadline]);
+    assert_eq!(breaches(&[shown.clone(), away(2_000, 2_000), poll(5_000)]), [Rule::Contract]);
+    // One that does not show it again has nothing to show unless it has not shown it.
+    let silent = |from_now| resumed(2_000, 2_000, from_now, false);
+    assert_eq!(breaches(&[shown.clone(), silent(false), poll(5_000)]), []);
+    assert_eq!(breaches(&[shown.clone(), silent(false), again(900_000)]), [Rule::Contract]);
+    assert_eq!(breaches(&[silent(false), again(900_000), poll(5_000)]), []);
+    assert_eq!(breaches(&[silent(false), poll(5_000)]), [Rule::Contract]);
+    // A poll whose answer is lost: twice the interval, from the moment when it was stored, or from now.
+    let lost = |at, from_now| {
+        let resumed = Observation::Resumed { passed: 2_000, at_least: 2_000, at_most: 2_000, from_now, shows: false };
+        breaches(&[shown.clone(), poll(5_000), (7_500, resumed), poll(at)])
+    };
+    assert_eq!((lost(15_500, false), lost(15_499, false)), (vec![], vec![Rule::Backoff]));
+    assert_eq!((lost(17_500, true), lost(17_499, true)), (vec![], vec![Rule::Backoff]));
 }

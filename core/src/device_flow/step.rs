@@ -21,48 +21,44 @@ use core::time::Duration;
 ///
 /// ```
 /// use core::time::Duration;
-/// use device_flow_core::{Action, Away, Client, DeviceFlow, Machine, Provider, Response, Step, Stepped, Timestamp};
+/// use device_flow_core::{Away, Client, DeviceFlow, Provider, Step, Stepped, Timestamp};
+/// # use device_flow_core::{Action, Machine, Response};
 /// # use std::sync::Arc;
-///
-/// # fn run(mut step: Step, at: Timestamp, body: &str) -> Stepped {
-/// #     let Action::SendRequest(outgoing) = step.next_action(at) else { panic!() };
-/// #     step.response(outgoing.ticket, Response::new(200, body.as_bytes()), at).unwrap();
-/// #     let Action::Done(Ok(stepped)) = step.next_action(at) else { panic!() };
-/// #     stepped
+/// # fn run(step: &mut Step) -> Result<Stepped, Box<dyn std::error::Error>> {
+/// #     let now = Timestamp::ZERO;
+/// #     loop {
+/// #         match step.next_action(now) {
+/// #             Action::SendRequest(outgoing) => {
+/// #                 let body = match outgoing.request.url() {
+/// #                     "https://github.com/login/device/code" => r#"{"device_code": "d", "user_code": "WDJB-MJHT",
+/// #                         "verification_uri": "https://github.com/login/device", "expires_in": 900}"#,
+/// #                     _ => r#"{"access_token": "AT", "token_type": "bearer"}"#,
+/// #                 };
+/// #                 step.response(outgoing.ticket, Response::new(200, body.as_bytes()), now).unwrap();
+/// #             }
+/// #             Action::Done(outcome) => return Ok(outcome?),
+/// #             other => panic!("{other:?}"),
+/// #         }
+/// #     }
 /// # }
-/// # let code = r#"{"device_code": "d", "user_code": "WDJB-MJHT", "verification_uri": "https://github.com/login", "expires_in": 900}"#;
-/// # let token = r#"{"access_token": "AT", "token_type": "bearer"}"#;
-/// let client = Arc::new(Client::builder(Provider::github(), "my-client-id").build()?);
 /// # let (entropy, now) = ([7; 32], Timestamp::ZERO);
-/// let step = Step::start(DeviceFlow::new(client.clone(), entropy));
-/// # let run = |step, _| run(step, now, code);
-/// let Stepped::Waiting { snapshot, wait, prompt, .. } = run(step, now) else { panic!() };
-/// // Shown to the person, and stored: here nothing is shown from the snapshot.
+/// let client = Arc::new(Client::builder(Provider::github(), "my-client-id").build()?);
+/// let mut step = Step::start(DeviceFlow::new(client.clone(), entropy));
+/// let Stepped::Waiting { snapshot, wait, prompt, .. } = run(&mut step)? else { panic!() };
 /// assert_eq!(prompt.unwrap().user_code(), "WDJB-MJHT");
-/// let stored = serde_json::to_string(&snapshot.without_prompt())?;
+/// let stored = serde_json::to_string(&snapshot)?;
 ///
-/// // `wait` later, maybe on another machine, a little later than that.
+/// // After that wait, or a little later, maybe on another machine.
 /// let away = Away::between(wait, wait + Duration::from_secs(1));
-/// let step = Step::resume(client, serde_json::from_str(&stored)?, away, now)?;
-/// # let run = |step, _| crate_run(step, now, token);
-/// # fn crate_run(mut step: Step, at: Timestamp, body: &str) -> Stepped {
-/// #     let Action::SendRequest(outgoing) = step.next_action(at) else { panic!() };
-/// #     step.response(outgoing.ticket, Response::new(200, body.as_bytes()), at).unwrap();
-/// #     let Action::Done(Ok(stepped)) = step.next_action(at) else { panic!() };
-/// #     stepped
-/// # }
-/// let Stepped::Done(tokens) = run(step, now) else { panic!() };
+/// let mut step = Step::resume(client, serde_json::from_str(&stored)?, away, now)?;
+/// let Stepped::Done(tokens) = run(&mut step)? else { panic!() };
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// Before there is a code, nothing can be stored: a step that begins a sign-in waits, for some seconds at most, when the
 /// server cannot answer yet. If its process dies, begin again.
 #[derive(Debug)]
-pub struct Step {
-    flow: DeviceFlow,
-    /// The code was shown in this step.
-    prompt: Option<Prompt>,
-}
+pub struct Step(DeviceFlow);
 
 /// What a [`Step`] brings; a failure of the sign-in is the failure of the machine.
 #[derive(Debug)]
@@ -71,7 +67,8 @@ pub enum Stepped {
     Waiting {
         /// What the next step resumes.
         snapshot: Snapshot,
-        /// How long nothing has to be done, from the end of the step: [`Snapshot::poll_in`].
+        /// How long nothing has to be done, from the end of the step: [`Snapshot::poll_in`]. Zero after a code was shown
+        /// again when a poll is due.
         wait: Duration,
         /// Why. After a resume before the end of a wait this is [`WaitReason::Interval`], whatever it was before.
         reason: WaitReason,
@@ -86,7 +83,7 @@ impl Step {
     /// The first step of a new sign-in. With [`DeviceFlow::show_once`] the snapshot is without the prompt.
     #[must_use]
     pub fn start(flow: DeviceFlow) -> Self {
-        Self { flow, prompt: None }
+        Self(flow)
     }
 
     /// The next step of a stored one, which shows a code only if it was never shown. The arguments are those of
@@ -107,16 +104,32 @@ impl Step {
         {
             *phase = Phase::Waiting;
         }
-        Ok(Self::start(flow))
+        Ok(Self(flow))
     }
 
-    /// Shows the code again, unless the snapshot is without it.
+    /// Shows the code again, unless the snapshot is without it. That is all that this step does: a poll that is due comes
+    /// with the next one.
     #[must_use]
     pub fn show_again(mut self) -> Self {
-        if let State::Granted(phase @ Phase::Waiting, _) = &mut self.flow.state {
+        if let State::Granted(phase @ Phase::Waiting, _) = &mut self.0.state {
             *phase = Phase::Showing;
         }
         self
+    }
+
+    /// The flow as it stands, with its [trail](DeviceFlow::trail).
+    #[must_use]
+    pub fn flow(&self) -> &DeviceFlow {
+        &self.0
+    }
+
+    /// What the flow waits for; `None` while there is no code.
+    fn waiting(&mut self, prompt: Option<Prompt>, now: Timestamp) -> Option<Action<Stepped>> {
+        let snapshot = self.0.snapshot(now)?;
+        let wait = self.0.grant()?.schedule.wait_before_poll(self.0.now);
+        let reason = wait.map_or(WaitReason::Interval, |(_, reason)| reason);
+        self.0.state = State::Ended;
+        Some(Action::Done(Ok(Stepped::Waiting { wait: snapshot.poll_in(), snapshot, reason, prompt })))
     }
 }
 
@@ -124,21 +137,10 @@ impl Machine for Step {
     type Output = Stepped;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Stepped> {
-        match self.flow.next_action(now) {
+        match self.0.next_action(now) {
             Action::SendRequest(outgoing) => Action::SendRequest(outgoing),
-            Action::ShowCode(prompt) => {
-                self.prompt = Some(prompt);
-                self.next_action(now)
-            }
-            Action::Wait { until, reason } => match self.flow.snapshot(now) {
-                Some(snapshot) => {
-                    self.flow.state = State::Ended;
-                    let (wait, prompt) = (snapshot.poll_in(), self.prompt.take());
-                    Action::Done(Ok(Stepped::Waiting { snapshot, wait, reason, prompt }))
-                }
-                // There is no code yet.
-                None => Action::Wait { until, reason },
-            },
+            Action::ShowCode(prompt) => self.waiting(Some(prompt), now).unwrap_or(Action::Ended),
+            Action::Wait { until, reason } => self.waiting(None, now).unwrap_or(Action::Wait { until, reason }),
             Action::AwaitResponse => Action::AwaitResponse,
             Action::Done(outcome) => Action::Done(outcome.map(Stepped::Done)),
             Action::Ended => Action::Ended,
@@ -146,14 +148,14 @@ impl Machine for Step {
     }
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
-        self.flow.response(ticket, response, now)
+        self.0.response(ticket, response, now)
     }
 
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse> {
-        self.flow.transport_failed(ticket, error, now)
+        self.0.transport_failed(ticket, error, now)
     }
 
     fn cancel(&mut self) {
-        self.flow.cancel();
+        self.0.cancel();
     }
 }

@@ -110,7 +110,9 @@ impl Watch {
             Observation::WaitUntil(until) => self.wait_announced(at, *until),
             Observation::Cancelled if matches!(self.due, Due::End(..) | Due::Nothing) => {}
             Observation::Cancelled => self.due = Due::End(Outcome::Cancelled, Rule::Contract),
-            Observation::Resumed { passed, claimed } => self.resumed(at, *passed, *claimed),
+            Observation::Resumed { passed, at_least, at_most, from_now, shows } => {
+                self.resumed(at, *passed, [*at_least, *at_most], *from_now, *shows);
+            }
             Observation::Ended(outcome) => self.ended(at, outcome),
         }
     }
@@ -411,31 +413,41 @@ impl Watch {
         };
     }
 
-    fn resumed(&mut self, now: u64, passed: u64, claimed: u64) {
-        let (stored, claimed) = (now - passed, claimed.min(passed));
+    fn resumed(&mut self, now: u64, passed: u64, [at_least, at_most]: [u64; 2], from_now: bool, shows: bool) {
+        let stored = now - passed;
+        let (at_least, at_most) = (at_least.min(passed), at_most.max(passed));
+        let later = |moment: u64, away| now.saturating_add(moment.saturating_sub(stored).saturating_sub(away));
+        let Some(mut code) = self.code else { return };
+        let deadline = later(code.law.deadline, at_most);
         // The answer to a poll in flight is lost: one failure more.
-        if self.due == Due::Response(Endpoint::Token)
-            && let Some(mut code) = self.code
-        {
+        if self.due == Due::Response(Endpoint::Token) {
             self.in_flight = false;
             code.law.failures = code.law.failures.saturating_add(1);
             code.pages = 0;
+            if from_now {
+                code.law.deadline = deadline;
+            }
             self.code = Some(code);
-            self.schedule(stored, None, Rule::Backoff);
+            self.schedule(if from_now { now } else { stored }, None, Rule::Backoff);
         }
-        let later = |moment: u64| now.saturating_add(moment.saturating_sub(stored).saturating_sub(claimed));
         let (Due::Request(_, window) | Due::CodeShown(window)) = self.due else { return };
-        if let Some(code) = &mut self.code {
-            code.law.deadline = later(code.law.deadline);
-            self.announced_wait = None;
-            // At the end of the range of times a wait can reach the deadline.
-            self.due = if now.max(later(window.earliest)) >= code.law.deadline {
-                Due::End(Outcome::Expired, Rule::Deadline)
-            } else {
-                let (earliest, latest) = (later(window.earliest), later(window.latest));
-                Due::CodeShown(Window { earliest, latest, rule: window.rule })
-            };
-        }
+        code.law.deadline = deadline;
+        self.code = Some(code);
+        self.announced_wait = None;
+        let window = if from_now {
+            window
+        } else {
+            let [earliest, latest] = [window.earliest, window.latest].map(|moment| later(moment, at_least));
+            Window { earliest, latest, rule: window.rule }
+        };
+        // A wait can reach the deadline, which comes sooner.
+        self.due = if now.max(window.earliest) >= deadline {
+            Due::End(Outcome::Expired, Rule::Deadline)
+        } else if shows || matches!(self.due, Due::CodeShown(_)) {
+            Due::CodeShown(window)
+        } else {
+            Due::Request(Endpoint::Token, window)
+        };
     }
 }
 

@@ -26,8 +26,15 @@ pub enum Observation {
     Resumed {
         /// How long it really was away.
         passed: u64,
-        /// How long it was told that it had been away, at most as much.
-        claimed: u64,
+        /// How long it was told that it had been away at least, at most as much.
+        at_least: u64,
+        /// How long it was told that it had been away at most, at least as much.
+        at_most: u64,
+        /// The answer to a poll is lost that was in flight: the wait after it counts from now, and not from the moment when
+        /// it was stored.
+        from_now: bool,
+        /// It shows its code again, even if it was shown.
+        shows: bool,
     },
     /// The sign-in ended.
     Ended(Outcome),
