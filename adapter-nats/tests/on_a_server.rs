@@ -211,7 +211,7 @@ async fn an_unknown_client_and_another_key_are_told_and_nothing_is_asked_for() {
     worker.stop().await;
     assert_eq!(crowd.report().codes, 0);
     assert!(matches!(other.prompt("a2").await, Err(EngineError::Seal(SealError::DoesNotOpen))));
-    // Whoever knows the client and has the key goes on with both, some seconds later.
+    // A worker that knows the client and has the key goes on with both, some seconds later.
     let worker = Running::start(&engine, &[("stub", &client)]);
     for id in ["a1", "a2"] {
         ended(&engine, id).await.unwrap();
