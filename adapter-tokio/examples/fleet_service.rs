@@ -10,20 +10,23 @@
 
 #![allow(clippy::wildcard_enum_match_arm, reason = "a later version may tell more")]
 
-use device_flow_tokio::{Client, Fleet, FleetEvent, FleetEvents, FleetMeasure, FleetStats, Http, Provider, Snapshot};
+use device_flow_tokio::{
+    Away, Client, Fleet, FleetEvent, FleetEvents, FleetMeasure, FleetStats, Http, Provider, Snapshot,
+};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
@@ -49,14 +52,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("metrics: http://{}/metrics", listener.local_addr()?);
     tokio::spawn(serve(listener, metrics, fleet.clone()));
 
-    // Those who were waiting go on. Nobody knows how long this service was away: with zero no poll comes early.
+    // Those who were waiting go on, after the time that this service was away.
     let mut known = journal.signed_in.clone();
-    for (device, snapshot) in journal.take_waiting()? {
+    let Waiting { since, sign_ins } = journal.take_waiting()?;
+    let gone = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + since).unwrap_or_default();
+    let away = Away::between(gone.saturating_sub(CLOCK_STEP), gone + CLOCK_STEP);
+    for (device, snapshot) in sign_ins {
         // What was stored twice goes on once.
         if known.contains(&device) {
             continue;
         }
-        match fleet.restore(device, client.clone(), snapshot, Duration::ZERO) {
+        match fleet.restore(device, client.clone(), snapshot, away) {
             Ok(()) => _ = known.insert(device),
             Err(error) => eprintln!("{device} starts again: {error}"),
         }
@@ -82,11 +88,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let waiting = fleet.drain(Duration::from_secs(20)).await;
     // Who has no code yet starts again.
     let waiting: Vec<_> = waiting.into_iter().filter_map(|(device, snapshot)| Some((device, snapshot?))).collect();
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+    let waiting = Waiting { since, sign_ins: waiting };
     journal.store_waiting(&waiting)?;
     while let Some(event) = events.next().await {
         journal.hears(event)?;
     }
-    println!("{} are signed in, {} wait", journal.signed_in.len(), waiting.len());
+    println!("{} are signed in, {} wait", journal.signed_in.len(), waiting.sign_ins.len());
     outcome
 }
 
@@ -114,6 +122,18 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
     }
     #[cfg(not(unix))]
     Ok(async { tokio::signal::ctrl_c().await.unwrap_or_default() })
+}
+
+/// By how much the clock of this machine may be set while the service is away, forward or back. It polls later by that, and
+/// gives codes up sooner; a clock that nobody can set needs none of it.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
+
+/// Who was waiting.
+#[derive(Default, Serialize, Deserialize)]
+struct Waiting {
+    /// Since the beginning of 1970.
+    since: Duration,
+    sign_ins: Vec<(Device, Snapshot)>,
 }
 
 /// What this service remembers.
@@ -154,17 +174,17 @@ impl<'a> Journal<'a> {
 
     /// Those who were waiting when the last process stopped. Only once: a process that is killed later has polled for them, and
     /// what is stored here knows nothing of that.
-    fn take_waiting(&self) -> Result<Vec<(Device, Snapshot)>, Box<dyn Error>> {
+    fn take_waiting(&self) -> Result<Waiting, Box<dyn Error>> {
         let taken = self.folder.join("waiting.taken");
         match fs::rename(self.folder.join("waiting"), &taken) {
             Ok(()) => Ok(serde_json::from_slice(&fs::read(taken)?)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Waiting::default()),
             Err(error) => Err(error.into()),
         }
     }
 
     /// As a whole or not at all.
-    fn store_waiting(&self, waiting: &[(Device, Snapshot)]) -> Result<(), Box<dyn Error>> {
+    fn store_waiting(&self, waiting: &Waiting) -> Result<(), Box<dyn Error>> {
         let new = self.folder.join("waiting.new");
         let mut file = File::create(&new)?;
         file.write_all(&serde_json::to_vec(waiting)?)?;

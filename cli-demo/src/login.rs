@@ -268,7 +268,7 @@ async fn resume(
     // The file of profiles of the run that began it.
     let selection = Selection::resumed(config.as_deref().map(Path::new), profile, flags.over(settings))?;
     let session = selection.open(Purpose::SignIn, terminal).await?;
-    let (mut flow, deadline) = match stored_flow.resume(&session.client(), now()) {
+    let mut flow = match stored_flow.resume(&session.client(), now()) {
         Ok(resumed) => resumed,
         Err(error @ SnapshotError::OtherClient) => return Err(RunError::Usage(error.to_string())),
         Err(error) => {
@@ -276,7 +276,7 @@ async fn resume(
             return Err(RunError::Storage(error.to_string()));
         }
     };
-    let mut flow = RecordedFlow::new(&mut flow, Some(pending), session.request_limit()).deadline(deadline);
+    let mut flow = RecordedFlow::new(&mut flow, Some(pending), session.request_limit());
     let outcome = wait(&session, &session.request(), &mut flow, progress, terminal).await?;
     signed_in(&selection, &session, &outcome, named, progress, terminal).await
 }

@@ -244,7 +244,7 @@ fn time_away_has_two_bounds() {
 
 // Rules 2 and 8: the poll counts with the lower bound, the life of the code with the upper one.
 #[test]
-fn a_flow_that_was_away_for_an_unsure_time_polls_later_and_expires_sooner() {
+fn rule_08_a_flow_that_was_away_for_an_unsure_time_expires_sooner_and_polls_later() {
     let Waiting { snapshot, wait, .. } = first(json!({}));
     let resume = |away| DeviceFlow::resume(client(), stored(&snapshot), away, Timestamp::from_millis(9)).unwrap();
     let mut run = run_at(resume(Away::between(millis(2_000), millis(60_000))), 9);
@@ -265,7 +265,7 @@ fn a_flow_that_was_away_for_an_unsure_time_polls_later_and_expires_sooner() {
 
 // The poll may have ended only now, so the wait begins now, whatever was left of it, and is longer (rule 5).
 #[test]
-fn after_a_lost_poll_the_wait_begins_again() {
+fn rule_05_after_a_lost_poll_the_wait_begins_again() {
     let Waiting { snapshot, wait, .. } = first(json!({}));
     let lost = stored(&snapshot.after_lost_poll());
     assert_eq!((lost.poll_in(), lost.expires_in()), (Duration::ZERO, millis(900_000)));
@@ -286,6 +286,9 @@ fn after_a_lost_poll_the_wait_begins_again() {
         assert!((20_000..=20_500).contains(&wait), "{wait}");
         assert_eq!(reason, WaitReason::Backoff { cause, attempt: 2 });
     }
+    let shown = Step::resume(client(), stored(&lost), Duration::ZERO, Timestamp::ZERO).unwrap().show_again();
+    let shown = waiting(&mut run_at(shown, 0));
+    assert!(shown.prompt.is_some() && matches!(shown.reason, WaitReason::Backoff { attempt: 1, .. }));
     // The first wait after it is a wait: the same flow stored again does not begin another.
     let again = waiting(&mut next(&lost, Duration::ZERO, 9));
     assert_eq!(waiting(&mut next(&again.snapshot, millis(1_000), 9)).wait, again.wait - 1_000);
@@ -309,7 +312,7 @@ fn a_wait_that_begins_again_has_no_rest() {
 
 // A process has died between redemption and storing: the token is lost, and the failure says so.
 #[test]
-fn a_failure_says_that_a_poll_was_lost() {
+fn rule_10_a_failure_says_that_a_poll_was_lost() {
     const GONE: &str = r#"{"error":"invalid_grant","error_description":"gone"}"#;
     let Waiting { snapshot, wait, .. } = first(json!({}));
     // Nothing was lost.
@@ -348,8 +351,13 @@ fn a_failure_says_that_a_poll_was_lost() {
     assert!(failure.a_poll_was_lost() && matches!(failure, Failure::Expired(_)));
     let Failure::Expired(expired) = next(&first(json!({})).snapshot, millis(900_000), 9).failure() else { panic!() };
     assert!(!expired.trail.poll_lost() && !Failure::Expired(expired).a_poll_was_lost());
+    // What was lost stays lost, whatever comes after it.
+    for kind in [TransportErrorKind::Abandoned, TransportErrorKind::Timeout] {
+        dying.poll();
+        dying.fail(kind);
+        assert!(dying.machine.trail().poll_lost());
+    }
     // A timeout is not that: the driver lives, and has waited for the answer.
-    dying.poll();
     let mut other = Run::granted(json!({}));
     other.poll();
     other.fail(TransportErrorKind::Timeout);
@@ -371,6 +379,10 @@ fn the_last_error_comes_along() {
     let flow = DeviceFlow::resume(client(), stored(&snapshot), Duration::ZERO, Timestamp::ZERO).unwrap();
     assert_eq!(flow.trail(), run.machine.trail());
     assert!(flow.trail().last_error().is_some());
+
+    // Without any trouble it has no memory for that.
+    let flow = DeviceFlow::resume(client(), first(json!({})).snapshot, Duration::ZERO, Timestamp::ZERO).unwrap();
+    assert_eq!(flow.trail(), &device_flow_core::Trail::default());
 
     let mut damaged = serde_json::to_value(&snapshot).unwrap();
     damaged["v1"]["last_error"]["detail"] = json!("\u{1b}[2J");

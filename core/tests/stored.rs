@@ -304,3 +304,33 @@ fn a_damaged_failure_is_refused_with_a_reason() {
         assert!(serde_json::from_value::<Failure>(more).is_err(), "{pointer}");
     }
 }
+
+// Whatever happens to the bytes: an error, or what is safe to print and to send. Never a panic.
+#[test]
+fn damaged_bytes_do_no_harm() {
+    let stored = [
+        serde_json::to_string(&whole()).unwrap(),
+        serde_json::to_string(&expired_with_a_trail()).unwrap(),
+        serde_json::to_string(&Failure::Denied(oauth_error())).unwrap(),
+    ];
+    let mut loaded = 0;
+    for stored in &stored {
+        for at in 0..stored.len() {
+            for byte in [b'"', b'\\', b'0', b'{', b'u', 0x1f, 0xff] {
+                let mut bytes = stored.clone().into_bytes();
+                bytes[at] = byte;
+                if let Ok(token) = serde_json::from_slice::<TokenResponse>(&bytes) {
+                    assert!(token.access_token().expose().bytes().all(|byte| (0x20..=0x7e).contains(&byte)));
+                    loaded += 1;
+                }
+                if let Ok(failure) = serde_json::from_slice::<Failure>(&bytes) {
+                    assert!(!failure.to_string().contains(char::is_control));
+                    loaded += 1;
+                }
+            }
+            assert!(serde_json::from_slice::<TokenResponse>(&stored.as_bytes()[..at]).is_err());
+            assert!(serde_json::from_slice::<Failure>(&stored.as_bytes()[..at]).is_err());
+        }
+    }
+    assert!(loaded > 100, "{loaded}");
+}

@@ -41,6 +41,7 @@ fn json_and_exposed_secrets_stay_in_few_files() {
             "core/src/message/",
             "core/src/device_flow/",
             "core/src/secret.rs",
+            "core/src/stored.rs",
             "core/src/machine.rs",
             "adapter-common/src/account_store.rs",
         ],

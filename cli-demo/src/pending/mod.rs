@@ -18,8 +18,8 @@ use crate::run_error::RunError;
 use crate::settings::Settings;
 use clocks::ClockReading;
 use device_flow_tokio::{
-    Client, DeviceFlow, FileStore, LockHolder, Locked, SignInError, Snapshot, SnapshotError, Store as _, StoreError,
-    Timestamp, UnixTime, default_path, entropy,
+    Away, Client, DeviceFlow, FileStore, LockHolder, Locked, SignInError, Snapshot, SnapshotError, Store as _,
+    StoreError, Timestamp, UnixTime, default_path, entropy,
 };
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -66,11 +66,22 @@ struct Stored<'a> {
     invocation: Cow<'a, Invocation>,
     /// When this was written.
     taken: ClockReading,
-    /// Milliseconds from then until the code expires.
+    /// Milliseconds from then until the code expires, for version 0.1.0: the flow itself knows it, too.
     expires_in: u64,
     /// For how many milliseconds from then a request may have been in flight.
     in_flight: u64,
     flow: Snapshot,
+}
+
+impl Stored<'_> {
+    fn is_expired(&self) -> bool {
+        self.taken.until(&ClockReading::now()) >= self.flow.expires_in()
+    }
+
+    /// By the wall clock, for people.
+    fn expires(&self) -> UnixTime {
+        UnixTime::from_secs(Duration::from_millis(self.taken.wall).saturating_add(self.flow.expires_in()).as_secs())
+    }
 }
 
 /// A sign-in for which this run holds the lock, and therefore may poll.
@@ -88,8 +99,6 @@ pub(crate) struct Pending {
 pub(crate) struct StoredFlow {
     snapshot: Snapshot,
     taken: ClockReading,
-    /// How long the code was valid from then on.
-    expires_in: Duration,
     /// For how long after that a request may have been in flight.
     in_flight: Duration,
 }
@@ -118,15 +127,15 @@ impl Pending {
             if let StoreError::Busy { holder, .. } = &error { busy(&id, holder) } else { error.into() }
         })?;
         let stored = locked.current().ok_or_else(|| unknown(&id))?;
-        let Stored { invocation, taken, expires_in, in_flight, flow: snapshot, .. } = read(&id, stored)?;
-        let invocation = invocation.into_owned();
-        let pending = Self::locked(id, invocation, locked);
-        let (expires_in, in_flight) = (Duration::from_millis(expires_in), Duration::from_millis(in_flight));
-        if taken.until(&ClockReading::now()) >= expires_in {
+        let stored = read(&id, stored)?;
+        let is_expired = stored.is_expired();
+        let Stored { invocation, taken, in_flight, flow: snapshot, .. } = stored;
+        let pending = Self::locked(id, invocation.into_owned(), locked);
+        if is_expired {
             pending.forget();
             return Err(RunError::CodeExpired(pending.id.to_string()));
         }
-        Ok((pending, StoredFlow { snapshot, taken, expires_in, in_flight }))
+        Ok((pending, StoredFlow { snapshot, taken, in_flight: Duration::from_millis(in_flight) }))
     }
 
     pub(crate) fn invocation(&self) -> &Invocation {
@@ -159,14 +168,14 @@ impl Pending {
 
     /// `in_flight`: for how long from now a request may be in flight.
     fn store(&self, flow: &DeviceFlow, now: Timestamp, in_flight: Duration) {
-        let (Some(snapshot), Some(prompt)) = (flow.snapshot(now), flow.prompt()) else { return };
+        let Some(snapshot) = flow.snapshot(now) else { return };
         let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let stored = Stored {
             v: VERSION,
             invocation: Cow::Borrowed(&self.invocation),
             // After the snapshot, so that the time away is never overestimated.
             taken: ClockReading::now(),
-            expires_in: millis(prompt.expires_in(now)),
+            expires_in: millis(snapshot.expires_in()),
             in_flight: millis(in_flight),
             flow: snapshot,
         };
@@ -198,14 +207,12 @@ impl Drop for Pending {
 }
 
 impl StoredFlow {
-    /// The flow, and the time at which its code expires.
-    pub(crate) fn resume(self, client: &Arc<Client>, now: Timestamp) -> Result<(DeviceFlow, Timestamp), SnapshotError> {
+    pub(crate) fn resume(self, client: &Arc<Client>, now: Timestamp) -> Result<DeviceFlow, SnapshotError> {
         let gone = self.taken.until(&ClockReading::now());
         // The answer to a poll in flight is lost. The wait after it counts from the moment at which its process died,
-        // which was at the latest when the longest request would have ended.
-        let away = gone.saturating_sub(self.in_flight);
-        let flow = DeviceFlow::resume(Arc::clone(client), self.snapshot, away, now)?;
-        Ok((flow, now.saturating_add(self.expires_in.saturating_sub(gone))))
+        // which was at the latest when the longest request would have ended. The life of the code counts on meanwhile.
+        let away = Away::between(gone.saturating_sub(self.in_flight), gone);
+        DeviceFlow::resume(Arc::clone(client), self.snapshot, away, now)
     }
 }
 
@@ -223,10 +230,9 @@ impl Resumable {
     pub(crate) fn all() -> Vec<Self> {
         let one = |id: Id| {
             let stored = store(&id).ok()?.load().ok()??;
-            let Stored { invocation, taken, expires_in, .. } = read(&id, &stored).ok()?;
-            let is_expired = taken.until(&ClockReading::now()) >= Duration::from_millis(expires_in);
-            let expires = UnixTime::from_secs(taken.wall.saturating_add(expires_in) / 1_000);
-            Some(Self { id, invocation: invocation.into_owned(), expires, is_expired })
+            let stored = read(&id, &stored).ok()?;
+            let (expires, is_expired) = (stored.expires(), stored.is_expired());
+            Some(Self { id, invocation: stored.invocation.into_owned(), expires, is_expired })
         };
         let mut all: Vec<_> = ids().into_iter().filter_map(one).collect();
         all.sort_by(|one, other| (one.expires, &*one.id).cmp(&(other.expires, &*other.id)));
@@ -285,7 +291,7 @@ pub(crate) fn sweep() {
             // Only a lock, or half a file: its process died, or has only begun, in which case it holds the lock.
             Ok(None) => true,
             Ok(Some(stored)) => match read(&id, &stored) {
-                Ok(stored) => stored.taken.until(&ClockReading::now()) >= Duration::from_millis(stored.expires_in),
+                Ok(stored) => stored.is_expired(),
                 Err(_) => is_old(&store.path()),
             },
             Err(_) => false,

@@ -2,8 +2,8 @@
 
 use super::Pending;
 use device_flow_tokio::{
-    Action, DeviceFlow, Expired, Failure, Machine, Misuse, Prompt, Response, Ticket, Timestamp, TokenResponse,
-    TransportError, TransportErrorKind,
+    Action, DeviceFlow, Machine, Misuse, Prompt, Response, Ticket, Timestamp, TokenResponse, TransportError,
+    TransportErrorKind,
 };
 use std::time::Duration;
 
@@ -16,9 +16,6 @@ pub(crate) struct RecordedFlow<'a> {
     pending: Option<&'a Pending>,
     /// The longest that a request takes.
     request_limit: Duration,
-    /// When a resumed code expires. The flow's own deadline may be later, since the time away is only known within
-    /// bounds.
-    deadline: Timestamp,
     /// The end of the last wait that was stored.
     stored_wait: Option<Timestamp>,
     /// The code was just shown, and its first wait stored with it.
@@ -27,13 +24,7 @@ pub(crate) struct RecordedFlow<'a> {
 
 impl<'a> RecordedFlow<'a> {
     pub(crate) fn new(flow: &'a mut DeviceFlow, pending: Option<&'a Pending>, request_limit: Duration) -> Self {
-        Self { flow, pending, request_limit, deadline: Timestamp::MAX, stored_wait: None, just_shown: false }
-    }
-
-    /// There is no poll at or after the deadline, whatever the flow's own is.
-    pub(crate) fn deadline(mut self, deadline: Timestamp) -> Self {
-        self.deadline = deadline;
-        self
+        Self { flow, pending, request_limit, stored_wait: None, just_shown: false }
     }
 
     fn store(&mut self, now: Timestamp, in_flight: Duration) {
@@ -47,18 +38,7 @@ impl Machine for RecordedFlow<'_> {
     type Output = TokenResponse;
 
     fn next_action(&mut self, now: Timestamp) -> Action<TokenResponse> {
-        let has_code = self.flow.prompt().is_some();
-        if has_code && now >= self.deadline {
-            self.flow.cancel();
-        }
-        let mut action = self.flow.next_action(now);
-        if has_code && now >= self.deadline {
-            let expired = Expired { trail: self.flow.trail().clone(), error: None };
-            action = Action::Done(Err(Failure::Expired(expired)));
-        }
-        if let Action::Wait { until, .. } = &mut action {
-            *until = self.deadline.min(*until);
-        }
+        let action = self.flow.next_action(now);
         match &action {
             Action::SendRequest(_) => self.store(now, self.request_limit),
             Action::ShowCode(_) => {
@@ -126,50 +106,5 @@ impl Machine for UntilShown<'_, '_> {
 
     fn cancel(&mut self) {
         self.0.cancel();
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests panic to report")]
-mod tests {
-    use super::*;
-    use device_flow_tokio::{Client, Provider};
-
-    /// A flow whose code was shown at time 0, with this interval in seconds.
-    fn shown(interval: u32) -> DeviceFlow {
-        let client =
-            Client::builder(Provider::endpoints("https://as.example/d", "https://as.example/t"), "my-app").build();
-        let mut flow = DeviceFlow::new(client.unwrap(), [7; 32]);
-        let Action::SendRequest(outgoing) = flow.next_action(Timestamp::ZERO) else { panic!("no request") };
-        let code = format!(
-            r#"{{"device_code":"canary","user_code":"AB","verification_uri":"https://as.example/x","expires_in":600,"interval":{interval}}}"#
-        );
-        flow.response(outgoing.ticket, Response::new(200, code.as_bytes()), Timestamp::ZERO).unwrap();
-        assert!(matches!(flow.next_action(Timestamp::ZERO), Action::ShowCode(_)));
-        flow
-    }
-
-    // Where the flow's own deadline is later.
-    #[test]
-    fn rule_08_there_is_no_poll_at_or_after_the_expiry_of_a_resumed_code() {
-        let at = Timestamp::from_millis;
-        for interval in [1, 5] {
-            let mut flow = shown(interval);
-            let mut recorded = RecordedFlow::new(&mut flow, None, Duration::ZERO).deadline(at(3_000));
-            let Action::Wait { until, .. } = recorded.next_action(at(0)) else { panic!("no wait") };
-            assert!(until <= at(3_000), "no wait beyond the expiry: {until:?}");
-            let Action::Done(Err(Failure::Expired(expired))) = recorded.next_action(at(3_000)) else {
-                panic!("it goes on")
-            };
-            assert_eq!((expired.error, expired.trail.polls()), (None, 0));
-            assert!(matches!(recorded.next_action(at(3_000)), Action::Ended));
-        }
-        // A token that was requested in time is still handed out.
-        let mut flow = shown(1);
-        let mut recorded = RecordedFlow::new(&mut flow, None, Duration::ZERO).deadline(at(3_000));
-        let Action::SendRequest(outgoing) = recorded.next_action(at(2_999)) else { panic!("no poll") };
-        let token = br#"{"access_token":"canary","token_type":"Bearer"}"#;
-        recorded.response(outgoing.ticket, Response::new(200, token), at(3_001)).unwrap();
-        assert!(matches!(recorded.next_action(at(3_002)), Action::Done(Ok(_))));
     }
 }

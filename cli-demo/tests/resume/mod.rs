@@ -37,6 +37,7 @@ fn no_wait_shows_the_code_and_another_process_gets_the_token() {
     let stored: Value = serde_json::from_str(&stored).unwrap();
     let members: Vec<_> = stored.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["expires_in", "flow", "in_flight", "taken", "v", "words"]);
+    assert_eq!(stored["expires_in"], stored["flow"]["v1"]["schedule"]["expires_in_ms"]);
     let members: Vec<_> = stored["words"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["config", "named", "profile", "secret_from_stdin", "settings"]);
     assert_eq!(stored["words"]["settings"]["client-id"], serde_json::json!(["my-app"]));
@@ -182,6 +183,30 @@ fn killed_with_a_poll_in_flight_the_next_run_waits_as_after_a_failure() {
     assert!(gaps.len() == 1 && gaps[0] >= 2 * SECOND, "{gaps:?}");
 }
 
+// Rule 8: the wait after such a poll may begin late, but the code lives no longer for that.
+#[test]
+fn killed_with_a_poll_in_flight_the_next_run_does_not_poll_after_the_code_has_expired() {
+    let site = Site::new();
+    site.set(|answers| answers.mute = true);
+    let mut first = Running::start(&mut site.login(&["--json", "--request-timeout", "60s"]));
+    let id = first.until("device_code")["resume_id"].as_str().unwrap().to_owned();
+    site.polled();
+    first.kill();
+    site.set(|answers| (answers.mute, answers.approved) = (false, true));
+    // As if that was forty seconds ago, and the code lived for a second more than that.
+    site.tamper(&id, |stored| {
+        for time in ["/taken/wall", "/taken/boot/up"] {
+            if let Some(time) = stored.pointer_mut(time) {
+                *time = time.as_u64().unwrap().saturating_sub(40_000).into();
+            }
+        }
+        stored["flow"]["v1"]["schedule"]["expires_in_ms"] = 41_000.into();
+    });
+    let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", &id]));
+    assert_eq!((exit, site.server.polls().len()), (5, 1), "{stderr}");
+    assert_eq!(site.left(), [""; 0]);
+}
+
 // When the run could still store that it abandoned the poll.
 #[test]
 fn an_abandoned_poll_is_stored_as_a_failure() {
@@ -257,7 +282,7 @@ fn ctrl_c_forgets_the_sign_in_and_other_signals_keep_it() {
 #[test]
 fn an_expired_sign_in_ends_with_5_and_is_swept() {
     let site = Site::new();
-    let expired = |id: &str| site.tamper(id, |stored| stored["expires_in"] = 0.into());
+    let expired = |id: &str| site.tamper(id, |stored| stored["flow"]["v1"]["schedule"]["expires_in_ms"] = 0.into());
     let id = site.begin(&[]);
     expired(&id);
     let (exit, _, stderr) = ended(&mut site.run(&["login", "--resume", &id]));
