@@ -37,6 +37,9 @@ pub struct Report {
     pub early_first: u64,
     /// Polls for a code that had its token.
     pub after_success: u64,
+    /// Polls that came while another one of the same code was not answered yet.
+    #[serde(default)]
+    pub overlapping: u64,
     /// Connections accepted.
     pub connections: u64,
     /// How late a poll came after the interval, in milliseconds: for half of them at most, for 99 % at most.
@@ -54,6 +57,7 @@ struct Seen {
     early: AtomicU64,
     early_first: AtomicU64,
     after_success: AtomicU64,
+    overlapping: AtomicU64,
     connections: AtomicU64,
     /// How many polls were so many milliseconds late; the last one counts all above, too.
     late: Mutex<Vec<u64>>,
@@ -62,11 +66,21 @@ struct Seen {
 struct Grant {
     answered: Instant,
     polls: u32,
+    /// Polls that are not answered yet.
+    asking: u32,
     done: bool,
+}
+
+/// What a server does that is not as patient as the usual one here.
+#[derive(Clone, Copy, Default)]
+struct Strictness {
+    thinks: Duration,
+    redeems_once: bool,
 }
 
 struct Server {
     manners: Manners,
+    strictness: Strictness,
     seen: Seen,
     grants: Mutex<Vec<Grant>>,
 }
@@ -79,8 +93,19 @@ impl Crowd {
     /// A server that is asked by [`answer`](Self::answer) alone, until it [listens](Self::listen).
     #[must_use]
     pub fn new(manners: Manners) -> Self {
+        Self::with(manners, Strictness::default())
+    }
+
+    /// A server that redeems a code once, as real ones do, and thinks so long about each answer on a socket. Polls of one code that
+    /// come meanwhile overlap. Each token is another: its code's number is in it.
+    #[must_use]
+    pub fn strict(manners: Manners, thinks: Duration) -> Self {
+        Self::with(manners, Strictness { thinks, redeems_once: true })
+    }
+
+    fn with(manners: Manners, strictness: Strictness) -> Self {
         let seen = Seen { late: Mutex::new(vec![0; 60_001]), ..Seen::default() };
-        Self(Arc::new(Server { manners, seen, grants: Mutex::default() }))
+        Self(Arc::new(Server { manners, strictness, seen, grants: Mutex::default() }))
     }
 
     /// Listens on loopback for as long as this runtime lives, and says where.
@@ -109,7 +134,9 @@ impl Crowd {
     /// Status and body of the answer to a POST of this body to `/device` or `/token`.
     #[must_use]
     pub fn answer(&self, target: &str, body: &[u8]) -> (u16, String) {
-        self.0.answer(target, body)
+        let (status, text, grant) = self.0.judge(target, body);
+        self.0.answered(grant);
+        (status, text)
     }
 
     /// How it answers.
@@ -141,8 +168,12 @@ impl Server {
             };
             let target =
                 read[..head].split(|byte| *byte == b' ').nth(1).and_then(|target| std::str::from_utf8(target).ok());
-            let (status, body) = self.answer(target.unwrap_or_default(), &read[head..head + length]);
+            let (status, body, grant) = self.judge(target.unwrap_or_default(), &read[head..head + length]);
             read.drain(..head + length);
+            if !self.strictness.thinks.is_zero() {
+                tokio::time::sleep(self.strictness.thinks).await;
+            }
+            self.answered(grant);
             let length = body.len();
             let head =
                 format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
@@ -150,11 +181,21 @@ impl Server {
         }
     }
 
-    fn answer(&self, target: &str, body: &[u8]) -> (u16, String) {
+    /// Status and body of the answer, and whose poll it answers.
+    fn judge(&self, target: &str, body: &[u8]) -> (u16, String, Option<usize>) {
         match target {
-            "/device" => (200, self.device()),
+            "/device" => (200, self.device(), None),
             "/token" => self.token(body),
-            _ => (404, String::new()),
+            _ => (404, String::new(), None),
+        }
+    }
+
+    /// The answer to the poll of this grant leaves.
+    fn answered(&self, grant: Option<usize>) {
+        let mut grants = self.grants.lock().unwrap();
+        if let Some(grant) = grant.and_then(|number| grants.get_mut(number)) {
+            grant.asking -= 1;
+            grant.answered = Instant::now();
         }
     }
 
@@ -162,7 +203,7 @@ impl Server {
         self.seen.codes.fetch_add(1, Ordering::Relaxed);
         let mut grants = self.grants.lock().unwrap();
         let number = grants.len();
-        grants.push(Grant { answered: Instant::now(), polls: 0, done: false });
+        grants.push(Grant { answered: Instant::now(), polls: 0, asking: 0, done: false });
         let code = format!("{:-<CODE$}", format!("{number}-canary"));
         json!({
             "device_code": code, "user_code": format!("{number:08}"), "verification_uri": "https://as.example/device",
@@ -172,12 +213,12 @@ impl Server {
         .to_string()
     }
 
-    fn token(&self, body: &[u8]) -> (u16, String) {
+    fn token(&self, body: &[u8]) -> (u16, String, Option<usize>) {
         let seen = &self.seen;
         let number = device_code(body).and_then(|code| code.split('-').next()?.parse::<usize>().ok());
         let mut grants = self.grants.lock().unwrap();
         let Some(grant) = number.and_then(|number| grants.get_mut(number)) else {
-            return (400, json!({ "error": "invalid_grant" }).to_string());
+            return (400, json!({ "error": "invalid_grant" }).to_string(), None);
         };
         let now = Instant::now();
         seen.polls.fetch_add(1, Ordering::Relaxed);
@@ -196,18 +237,25 @@ impl Server {
                 histogram[late.min(last)] += 1;
             }
         }
-        if grant.done {
-            seen.after_success.fetch_add(1, Ordering::Relaxed);
+        if grant.asking > 0 {
+            seen.overlapping.fetch_add(1, Ordering::Relaxed);
         }
         grant.polls += 1;
-        grant.answered = Instant::now();
-        if grant.polls > self.manners.pending {
-            grant.done = true;
-            seen.tokens.fetch_add(1, Ordering::Relaxed);
-            let token = json!({ "access_token": "AT-canary", "token_type": "Bearer", "expires_in": 3_600 });
-            return (200, token.to_string());
+        grant.asking += 1;
+        if std::mem::replace(&mut grant.done, grant.polls > self.manners.pending) {
+            seen.after_success.fetch_add(1, Ordering::Relaxed);
+            if self.strictness.redeems_once {
+                return (400, json!({ "error": "invalid_grant" }).to_string(), number);
+            }
         }
-        (400, json!({ "error": "authorization_pending" }).to_string())
+        if grant.done {
+            seen.tokens.fetch_add(1, Ordering::Relaxed);
+            let which = number.filter(|_| self.strictness.redeems_once);
+            let token = which.map_or_else(|| "AT-canary".to_owned(), |number| format!("AT-canary-{number}"));
+            let token = json!({ "access_token": token, "token_type": "Bearer", "expires_in": 3_600 });
+            return (200, token.to_string(), number);
+        }
+        (400, json!({ "error": "authorization_pending" }).to_string(), number)
     }
 
     fn report(&self) -> Report {
@@ -230,6 +278,7 @@ impl Server {
             early: count(&seen.early),
             early_first: count(&seen.early_first),
             after_success: count(&seen.after_success),
+            overlapping: count(&seen.overlapping),
             connections: count(&seen.connections),
             late: [at_most(50), at_most(99)],
         }

@@ -40,6 +40,7 @@ fn g11_every_secret_of_the_tests_contains_the_word() {
         "adapter-tokio/tests",
         "adapter-blocking/tests",
         "adapter-store/tests",
+        "adapter-nats/tests",
         "cli-demo/tests",
         "testkit/src",
         "testkit/tests",

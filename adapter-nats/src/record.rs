@@ -1,0 +1,116 @@
+//! Owns the form in which sign-ins and outcomes are stored: versioned JSON, sealed.
+
+use crate::clock::{Now, ServerTime};
+use crate::{Kind, Outcome, Seal, SealError};
+use device_flow_core::{Away, Failure, Snapshot, TokenResponse};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Why something stored cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Of another version, for example.
+    #[error("it was stored in a form that this version does not read: {0}")]
+    Form(serde_json::Error),
+}
+
+/// A sign-in that is not over. A new version is a new variant; an unknown one does not load.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SignIn {
+    V1(SignInV1),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignInV1 {
+    /// The name by which workers know its client.
+    pub(crate) client: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) claims: Option<String>,
+    /// `None`: it has no code yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// A sign-in with a code.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Waiting {
+    pub(crate) snapshot: Snapshot,
+    /// The server's time, not before the snapshot was taken.
+    pub(crate) since: ServerTime,
+    /// At most this much after it.
+    slack_ms: u64,
+}
+
+impl Waiting {
+    pub(crate) fn new(snapshot: Snapshot, now: Now) -> Self {
+        Self {
+            snapshot,
+            since: now.time,
+            slack_ms: u64::try_from(now.slack.as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+        }
+    }
+
+    /// When its wait is over, by the server's clock.
+    pub(crate) fn due(&self) -> ServerTime {
+        self.since.saturating_add(self.snapshot.poll_in())
+    }
+
+    /// How long it was away. It was at least until `published`, when the server's own clock ended its wait.
+    pub(crate) fn away(&self, published: ServerTime, now: Now) -> Away {
+        let at_most = now.time.saturating_since(self.since).saturating_add(Duration::from_millis(self.slack_ms));
+        Away::between(published.saturating_since(self.since).min(at_most), at_most)
+    }
+}
+
+/// How a sign-in ended.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Done {
+    Token(TokenResponse),
+    Failure(Failure),
+}
+
+/// Seals a sign-in.
+pub(crate) fn seal_sign_in(seal: &dyn Seal, id: &str, sign_in: SignInV1) -> Result<Vec<u8>, SealError> {
+    sealed(seal, id, Kind::SignIn, &SignIn::V1(sign_in))
+}
+
+pub(crate) fn open_sign_in(seal: &dyn Seal, id: &str, bytes: &[u8]) -> Result<SignInV1, RecordError> {
+    let SignIn::V1(sign_in) = opened(seal, id, Kind::SignIn, bytes)?;
+    Ok(sign_in)
+}
+
+/// Seals an outcome.
+pub(crate) fn seal_outcome(seal: &dyn Seal, id: &str, outcome: Outcome) -> Result<Vec<u8>, SealError> {
+    let done = match outcome {
+        Ok(token) => Done::Token(token),
+        Err(failure) => Done::Failure(failure),
+    };
+    sealed(seal, id, Kind::Outcome, &done)
+}
+
+pub(crate) fn open_outcome(seal: &dyn Seal, id: &str, bytes: &[u8]) -> Result<Outcome, RecordError> {
+    Ok(match opened(seal, id, Kind::Outcome, bytes)? {
+        Done::Token(token) => Ok(token),
+        Done::Failure(failure) => Err(failure),
+    })
+}
+
+fn sealed<T: Serialize>(seal: &dyn Seal, id: &str, kind: Kind, plain: &T) -> Result<Vec<u8>, SealError> {
+    // Large enough for most, so that no copy of a secret is left behind where it grew.
+    let mut text = Zeroizing::new(Vec::with_capacity(2_048));
+    serde_json::to_writer(&mut *text, plain).map_err(|error| SealError::NotSealed(error.to_string().into()))?;
+    seal.seal(id, kind, &text)
+}
+
+fn opened<T: DeserializeOwned>(seal: &dyn Seal, id: &str, kind: Kind, bytes: &[u8]) -> Result<T, RecordError> {
+    let plain = seal.open(id, kind, bytes)?;
+    serde_json::from_slice(&plain).map_err(RecordError::Form)
+}

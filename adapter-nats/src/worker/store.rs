@@ -1,0 +1,146 @@
+//! Owns what a worker stores: the next wait or the outcome, behind the fence, and again until it is stored.
+
+use super::Shared;
+use crate::clock::ServerTime;
+use crate::delivery::Delivery;
+use crate::engine::fence;
+use crate::record::{self, SignInV1};
+use crate::{EngineError, Outcome, Trouble, names, pulse};
+use async_nats::jetstream::context::PublishErrorKind;
+use async_nats::jetstream::kv::CreateErrorKind;
+use device_flow_core::Failure;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Between two tries, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
+
+fn longer(pause: Duration) -> Duration {
+    pause.saturating_mul(2).min(PAUSES[1])
+}
+
+impl<T> Shared<T> {
+    pub(super) async fn acknowledge(&self, delivery: &Delivery) {
+        if let Err(error) = delivery.acknowledge(&self.nats).await {
+            self.refused("cannot acknowledge", Some(&delivery.id), &error);
+        }
+    }
+
+    /// Stores what waits, to be due then.
+    pub(super) async fn schedule(&self, delivery: &Delivery, sign_in: SignInV1, due: ServerTime, is_news: bool) {
+        let id = &*delivery.id;
+        let sealed = match record::seal_sign_in(&*self.engine.seal, id, sign_in) {
+            Ok(sealed) => sealed,
+            // It comes again, and its poll counts as lost.
+            Err(error) => return self.refused("cannot seal", Some(id), &error),
+        };
+        if self.wait(delivery, sealed, due).await && is_news {
+            self.engine.tell_news(id).await;
+        }
+    }
+
+    /// Lets somebody else have it, so much later: as if it had not been here, if nobody has had it before.
+    pub(super) async fn hand_back(&self, delivery: &Delivery, is_untouched: bool, later: Duration) {
+        let held = pulse::now().saturating_sub(delivery.since);
+        match self.clock.now() {
+            // Later than that, somebody else may have it already.
+            Some(at) if is_untouched && held < self.engine.ack_wait / 2 => {
+                self.wait(delivery, delivery.payload.to_vec(), at.time.saturating_add(later)).await;
+            }
+            // The server goes on counting how often it was delivered.
+            _ => {
+                if let Err(error) = delivery.refuse(&self.nats, later).await {
+                    self.refused("cannot hand back", Some(&delivery.id), &error);
+                }
+            }
+        }
+    }
+
+    /// True when it is stored, by this worker.
+    async fn wait(&self, delivery: &Delivery, sealed: Vec<u8>, due: ServerTime) -> bool {
+        let id = &*delivery.id;
+        let mut headers = fence(&names::due(id), delivery.sequence);
+        headers.insert("Nats-Schedule", format!("@at {}", due.to_rfc3339()));
+        headers.insert("Nats-Schedule-Target", names::due(id));
+        let mut pause = PAUSES[0];
+        loop {
+            match self.engine.publish(names::wait(id), headers.clone(), sealed.clone()).await {
+                Ok(()) => {
+                    self.acknowledge(delivery).await;
+                    return true;
+                }
+                Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => {
+                    (self.tell)(Trouble::TakenOver { id: id.to_owned() });
+                    self.acknowledge(delivery).await;
+                    return false;
+                }
+                Err(error) => self.refused("cannot store that it waits", Some(id), &error),
+            }
+            // By then somebody else has it, and nothing is lost with what this worker knows.
+            if pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait.saturating_mul(2) {
+                return false;
+            }
+            sleep(pause).await;
+            pause = longer(pause);
+        }
+    }
+
+    /// Stores how it ended. A token is not given up, however long it takes.
+    pub(super) async fn store(&self, delivery: &Delivery, outcome: Outcome) {
+        let id = &*delivery.id;
+        let is_token = outcome.is_ok();
+        let may_be_redeemed = outcome.as_ref().is_err_and(Failure::a_poll_was_lost);
+        let sealed = match record::seal_outcome(&*self.engine.seal, id, outcome) {
+            Ok(sealed) => bytes::Bytes::from(sealed),
+            Err(error) => return self.refused("cannot seal", Some(id), &error),
+        };
+        let mut pause = PAUSES[0];
+        loop {
+            match self.put(id, sealed.clone(), is_token).await {
+                Ok(is_stored) => {
+                    if is_stored && may_be_redeemed {
+                        (self.tell)(Trouble::MayHaveBeenRedeemed { id: id.to_owned() });
+                    }
+                    self.acknowledge(delivery).await;
+                    return self.engine.tell_news(id).await;
+                }
+                Err(EngineError::Nats { what, source }) => self.refused(what, Some(id), &source),
+                Err(error) => self.refused("cannot read the outcome that is there", Some(id), &error),
+            }
+            if !is_token && pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait.saturating_mul(2) {
+                return;
+            }
+            sleep(pause).await;
+            pause = longer(pause);
+        }
+    }
+
+    /// Stores it unless there is an outcome, and says whether it did. A token also replaces the failure that another worker has met
+    /// because this one has the token; not another token, and not that the sign-in was cancelled.
+    async fn put(&self, id: &str, sealed: bytes::Bytes, is_token: bool) -> Result<bool, EngineError> {
+        const WHAT: &str = "cannot store the outcome";
+        let done = &self.engine.done;
+        match done.create(id, sealed.clone()).await {
+            Ok(_) => return Ok(true),
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
+            Err(error) => return Err(EngineError::nats(WHAT, error)),
+        }
+        if !is_token {
+            return Ok(false);
+        }
+        match self.engine.entry(id).await? {
+            Some((_, Ok(_))) => Ok(false),
+            Some((_, Err(Failure::Cancelled))) => {
+                (self.tell)(Trouble::TokenAfterCancel { id: id.to_owned() });
+                Ok(false)
+            }
+            // If it is another by now, it is looked at again.
+            Some((revision, Err(_))) => {
+                let updated = done.update(id, sealed, revision).await;
+                updated.map(|_| true).map_err(|error| EngineError::nats(WHAT, error))
+            }
+            // A stale read, or it was forgotten meanwhile.
+            None => Err(EngineError::nats(WHAT, "it is gone again")),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Owns the tests of the engine on a real nats-server, with nobody killed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests panic to report"
+)]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test names what it expects")]
+
+#[path = "support/nats_server.rs"]
+#[allow(dead_code, reason = "nobody is killed here")]
+mod nats_server;
+
+use async_nats::ConnectOptions;
+use async_nats::jetstream;
+use device_flow_nats::{Engine, EngineError, KeySeal, Kind, News, Seal, SealError, Setup, Trouble, Worker};
+use device_flow_testkit::crowd::{Crowd, Manners};
+use device_flow_tokio::{Client, Failure, Http, Provider};
+use nats_server::NatsServers;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+const KEY: [u8; 32] = [7; 32];
+const CANARY: &str = "canary";
+
+async fn connect(servers: &NatsServers) -> jetstream::Context {
+    let options = ConnectOptions::new().retry_on_initial_connect();
+    jetstream::new(options.connect(servers.addresses().split(',').collect::<Vec<_>>()).await.unwrap())
+}
+
+/// Until the server answers.
+async fn set_up(servers: &NatsServers, seal: impl Seal + Clone + 'static) -> Engine {
+    loop {
+        let setup = Setup::replicas(1).ack_wait(Duration::from_secs(4));
+        match Engine::setup(connect(servers).await, &setup, seal.clone()).await {
+            Ok(engine) => return engine,
+            Err(error) => eprintln!("{error}"),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Key([u8; 32]);
+
+impl Seal for Key {
+    fn seal(&self, id: &str, kind: Kind, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        KeySeal::new(self.0).seal(id, kind, plain)
+    }
+
+    fn open(&self, id: &str, kind: Kind, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        KeySeal::new(self.0).open(id, kind, sealed)
+    }
+}
+
+/// A stub, and the client that knows it.
+fn stub(pending: u32) -> (Crowd, Arc<Client>) {
+    let crowd = Crowd::strict(Manners { interval: 1, pending, lifetime: 600 }, Duration::ZERO);
+    let client = client(crowd.listen().unwrap());
+    (crowd, client)
+}
+
+fn client(address: SocketAddr) -> Arc<Client> {
+    let provider = Provider::endpoints(format!("http://{address}/device"), format!("http://{address}/token"));
+    Client::builder(provider, "crowd").allow_http_loopback().build().unwrap().into()
+}
+
+/// A worker that runs until it is told to stop.
+struct Running {
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+    troubles: Arc<Mutex<Vec<Trouble>>>,
+}
+
+impl Running {
+    fn start(engine: &Engine, clients: &[(&str, &Arc<Client>)]) -> Self {
+        let troubles = Arc::new(Mutex::new(vec![]));
+        let (told, (stop, stopped)) = (troubles.clone(), oneshot::channel::<()>());
+        let clients = clients.iter().map(|(name, client)| (*name, (*client).clone()));
+        let worker = Worker::new(engine.clone(), clients, Http::builder().build().unwrap())
+            .in_flight(16)
+            .on_trouble(move |trouble| told.lock().unwrap().push(trouble));
+        let ended = tokio::spawn(worker.run_until(async { drop(stopped.await) }));
+        Self { stop, ended, troubles }
+    }
+
+    async fn stop(self) -> Vec<Trouble> {
+        self.stop.send(()).unwrap();
+        self.ended.await.unwrap();
+        std::mem::take(&mut self.troubles.lock().unwrap())
+    }
+
+    async fn tells(&self, what: impl Fn(&Trouble) -> bool) {
+        while !self.troubles.lock().unwrap().iter().any(&what) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+async fn ended(engine: &Engine, id: &str) -> Result<String, Failure> {
+    let mut watch = engine.watch(id).await.unwrap();
+    loop {
+        if let News::Done(outcome) = watch.next().await.unwrap().expect("an outcome") {
+            return outcome.map(|token| token.access_token().expose().to_owned());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_is_shown_then_done_then_forgotten() {
+    let servers = NatsServers::start(1);
+    let engine = set_up(&servers, Key(KEY)).await;
+    let (crowd, client) = stub(2);
+    let worker = Running::start(&engine, &[("stub", &client)]);
+    let mut watch = engine.watch("a1").await.unwrap();
+    engine.start("a1", "stub").await.unwrap();
+    assert!(matches!(engine.start("a1", "stub").await, Err(EngineError::Exists)));
+    let Some(News::ShowCode(shown)) = watch.next().await.unwrap() else { panic!("a code") };
+    assert_eq!(shown.prompt.user_code(), "00000000");
+    assert_eq!(engine.prompt("a1").await.unwrap().unwrap().expires_at, shown.expires_at);
+    assert!(engine.outcome("a1").await.unwrap().is_none());
+    let Some(News::Done(Ok(token))) = watch.next().await.unwrap() else { panic!("a token") };
+    assert_eq!(token.access_token().expose(), "AT-canary-0");
+    assert!(watch.next().await.unwrap().is_none());
+
+    assert_eq!(ended(&engine, "a1").await.unwrap(), "AT-canary-0");
+    assert!(engine.prompt("a1").await.unwrap().is_none());
+    assert!(matches!(engine.start("a1", "stub").await, Err(EngineError::Exists)));
+    assert!(!engine.cancel("a1").await.unwrap(), "it is over");
+    engine.forget("a1").await.unwrap();
+    assert!(engine.outcome("a1").await.unwrap().is_none());
+    engine.start("a1", "stub").await.unwrap();
+    assert_eq!(ended(&engine, "a1").await.unwrap(), "AT-canary-1");
+    let report = crowd.report();
+    assert_eq!((report.codes, report.polls, report.early, report.early_first, report.overlapping), (2, 6, 0, 0, 0));
+    assert_eq!(worker.stop().await, []);
+    assert!(matches!(engine.start("a.1", "stub").await, Err(EngineError::Id)));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_is_over_and_no_longer_asked_for() {
+    let servers = NatsServers::start(1);
+    let engine = set_up(&servers, Key(KEY)).await;
+    let (crowd, client) = stub(u32::MAX);
+    let worker = Running::start(&engine, &[("stub", &client)]);
+    let mut watch = engine.watch("a1").await.unwrap();
+    engine.start("a1", "stub").await.unwrap();
+    assert!(matches!(watch.next().await.unwrap(), Some(News::ShowCode(_))));
+    assert!(engine.cancel("a1").await.unwrap());
+    assert!(matches!(watch.next().await.unwrap(), Some(News::Done(Err(Failure::Cancelled)))));
+    assert!(engine.cancel("a1").await.unwrap(), "a call that is repeated says the same");
+    let polls = crowd.report().polls;
+    // Longer than its interval: another one that is started now has two polls.
+    engine.start("a2", "stub").await.unwrap();
+    while crowd.report().polls < polls + 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    engine.cancel("a2").await.unwrap();
+    let report = crowd.report();
+    assert!((report.codes, report.polls) <= (2, polls + 3), "{report:?}");
+    worker.stop().await;
+    assert!(matches!(engine.outcome("a1").await.unwrap(), Some(Err(Failure::Cancelled))));
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_hands_back_what_it_holds_and_no_poll_is_lost() {
+    let servers = NatsServers::start(1);
+    let engine = set_up(&servers, Key(KEY)).await;
+    let (crowd, client) = stub(4);
+    let mut worker = Running::start(&engine, &[("stub", &client)]);
+    let ids: Vec<_> = (0..60).map(|number| format!("a{number}")).collect();
+    for id in &ids {
+        engine.start(id, "stub").await.unwrap();
+    }
+    let mut troubles = vec![];
+    for polls in [30, 90, 150] {
+        while crowd.report().polls < polls {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let next = Running::start(&engine, &[("stub", &client)]);
+        troubles.extend(std::mem::replace(&mut worker, next).stop().await);
+    }
+    for id in &ids {
+        assert!(ended(&engine, id).await.unwrap().contains(CANARY));
+    }
+    troubles.extend(worker.stop().await);
+    assert_eq!(troubles, []);
+    let report = crowd.report();
+    assert_eq!((report.codes, report.polls, report.tokens, report.early, report.overlapping), (60, 300, 60, 0, 0));
+}
+
+#[tokio::test]
+async fn an_unknown_client_and_another_key_are_told_and_nothing_is_asked_for() {
+    let servers = NatsServers::start(1);
+    let engine = set_up(&servers, Key(KEY)).await;
+    let (crowd, client) = stub(0);
+    let worker = Running::start(&engine, &[("another", &client)]);
+    engine.start("a1", "stub").await.unwrap();
+    worker
+        .tells(|trouble| matches!(trouble, Trouble::UnknownClient { id, client } if id == "a1" && client == "stub"))
+        .await;
+    worker.stop().await;
+    let other = Engine::open(connect(&servers).await, KeySeal::new([8; 32])).await.unwrap();
+    let worker = Running::start(&other, &[("stub", &client)]);
+    engine.start("a2", "stub").await.unwrap();
+    worker.tells(|trouble| matches!(trouble, Trouble::Unreadable { id, .. } if id == "a2")).await;
+    worker.stop().await;
+    assert_eq!(crowd.report().codes, 0);
+    assert!(matches!(other.prompt("a2").await, Err(EngineError::Seal(SealError::DoesNotOpen))));
+    // A worker that knows the client and has the key goes on with both, some seconds later.
+    let worker = Running::start(&engine, &[("stub", &client)]);
+    for id in ["a1", "a2"] {
+        ended(&engine, id).await.unwrap();
+    }
+    assert_eq!(worker.stop().await, []);
+}
+
+/// Seals nothing, to show that the search below would find it.
+#[derive(Clone)]
+struct Glass;
+
+impl Seal for Glass {
+    fn seal(&self, _: &str, _: Kind, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        Ok(plain.to_vec())
+    }
+
+    fn open(&self, _: &str, _: Kind, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        Ok(Zeroizing::new(sealed.to_vec()))
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_what_the_server_stores() {
+    for (seal, found) in [(true, false), (false, true)] {
+        let mut servers = NatsServers::start(1);
+        let engine = if seal { set_up(&servers, Key(KEY)).await } else { set_up(&servers, Glass).await };
+        // Some have ended, and some wait.
+        let ((crowd, client), (_, quick)) = (stub(u32::MAX), stub(0));
+        let worker = Running::start(&engine, &[("stub", &client), ("quick", &quick)]);
+        for number in 0..20 {
+            engine.start(&format!("a{number}"), "stub").await.unwrap();
+            engine.start(&format!("b{number}"), "quick").await.unwrap();
+        }
+        for number in 0..20 {
+            ended(&engine, &format!("b{number}")).await.unwrap();
+        }
+        while crowd.report().polls < 40 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        worker.stop().await;
+        servers.kill(0);
+        let (contains, bytes) = servers.store_contains(CANARY);
+        assert!(bytes > 10_000, "only {bytes} bytes were looked at");
+        assert_eq!(contains, found, "sealed: {seal}");
+    }
+}
