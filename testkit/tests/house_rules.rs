@@ -135,6 +135,7 @@ fn files_are_short_and_say_what_they_own() {
         "adapter-store/src",
         "adapter-nats/src",
         "cli-demo/src",
+        "engines/restate/src",
         "testkit/src",
     ];
     for folder in folders {
