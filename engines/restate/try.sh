@@ -5,11 +5,11 @@
 #   engines/restate/try.sh              200 sign-ins; fails when one is lost or a poll comes early
 #   engines/restate/try.sh unguarded    the same without the guards; fails when no poll comes early
 #
-# COUNT (200), KILLS (10), BEHIND and SEED (printed) may be set. Needs cargo, curl and Node 20 with npm; installs the server, which is
-# pinned, into target/restate-server. Everything listens on 127.0.0.1.
+# COUNT (200), KILLS (8), BEHIND and SEED (printed) may be set. Needs cargo, curl and Node 20 with npm; installs the server,
+# which is pinned, into target/restate-server. Everything listens on 127.0.0.1.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-mode=${1:-guarded} count=${COUNT:-200} kills=${KILLS:-10} behind=${BEHIND:-2} seed=${SEED:-$$}
+mode=${1:-guarded} count=${COUNT:-200} kills=${KILLS:-8} behind=${BEHIND:-2} seed=${SEED:-$$}
 version=1.7.12
 RANDOM=$seed
 [ "$mode" = guarded ] || [ "$mode" = unguarded ] || { echo "usage: engines/restate/try.sh [unguarded]" >&2; exit 2; }
@@ -85,7 +85,8 @@ curl -fsS -o "$work/registered" --retry 60 --retry-delay 1 --retry-all-errors --
 echo "$count sign-ins, $mode; $kills kills of the worker and one of the server, seed $seed"
 curl -fsS --retry 5 -o "$work/sent_#1" -X POST "http://127.0.0.1:$ingress/SignIn/[1-$count]/run/send"
 for ((kill = 1; kill <= kills; kill++)); do
-    sleep "$((1 + RANDOM % 3)).$((RANDOM % 10))"
+    # A little more than an interval, so that polls are in flight: each death begins all waits again.
+    sleep "$((5 + RANDOM % 4)).$((RANDOM % 10))"
     killed "$worker"
     if [ "$kill" -eq $(((kills + 1) / 2)) ]; then
         killed "$engine"

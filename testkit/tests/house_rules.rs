@@ -131,6 +131,7 @@ fn files_are_short_and_say_what_they_own() {
         "adapter-blocking/src",
         "adapter-store/src",
         "cli-demo/src",
+        "engines/restate/src",
         "testkit/src",
     ];
     for folder in folders {
