@@ -70,7 +70,8 @@ killed() { # PID
 }
 
 mkfifo "$work/stdin"
-target/restate/debug/server <"$work/stdin" >"$work/stub" 2>>"$work/stub.log" &
+: >"$work/stub"
+target/restate/debug/server <"$work/stdin" >>"$work/stub" 2>>"$work/stub.log" &
 stub=$!
 # The server tells what it has seen when nobody holds this open any more.
 exec 3>"$work/stdin"
