@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// Works on sign-ins: asks for codes, polls, and stores outcomes. As many as you like share one engine, on any machines.
 ///
@@ -60,6 +60,8 @@ struct Shared<T> {
     asking: AtomicUsize,
     /// There is a free slot.
     freed: Notify,
+    /// From here beats are counted.
+    begun: Instant,
     tell: Box<dyn Fn(Trouble) + Send + Sync>,
 }
 
@@ -79,7 +81,7 @@ const PULL: Duration = Duration::from_secs(2);
 /// After that and this, a request that the server has not ended is taken for lost.
 const PULL_GRACE: Duration = Duration::from_secs(2);
 /// How many steps may wait for the server to store what they did, for each that may ask.
-const STORING: usize = 4;
+const STORING: usize = 8;
 
 impl<T: Transport + 'static> Worker<T> {
     /// A worker that knows these clients by the names that [`Engine::start`] is given.
@@ -96,6 +98,7 @@ impl<T: Transport + 'static> Worker<T> {
             clock: Clock::default(),
             asking: AtomicUsize::new(0),
             freed: Notify::new(),
+            begun: Instant::now(),
             tell: Box::new(|trouble| log::warn!("{trouble}")),
         };
         Self { shared: Arc::new(shared), in_flight: 64 }
