@@ -21,8 +21,8 @@ pub enum Trouble {
         error: String,
     },
     /// Somebody may have had this sign-in before and never said what became of it: a worker died, stood still, or lost its
-    /// connection; or it was due before this worker was connected, to a server that may have forgotten what it delivered last. The
-    /// poll counts as lost, so the next one is later than usual.
+    /// connection; or the server was started again and may have forgotten what it delivered last. The poll counts as lost, so the next
+    /// one is later than usual.
     LostPoll {
         /// The sign-in.
         id: String,

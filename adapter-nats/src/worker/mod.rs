@@ -11,6 +11,7 @@ use crate::names::{CONSUMER, STREAM};
 use crate::{Engine, Trouble, pulse};
 use async_nats::client::Request;
 use async_nats::connection::State;
+use async_nats::jetstream::kv::CreateErrorKind;
 use async_nats::{Client as Nats, Subscriber};
 use device_flow_core::Client;
 use device_flow_tokio::Transport;
@@ -24,7 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// Works on sign-ins: asks for codes, polls, and stores outcomes. As many as you like share one engine, on any machines.
 ///
@@ -59,6 +60,8 @@ struct Shared<T> {
     asking: AtomicUsize,
     /// There is a free slot.
     freed: Notify,
+    /// From here beats are counted.
+    begun: Instant,
     tell: Box<dyn Fn(Trouble) + Send + Sync>,
 }
 
@@ -78,7 +81,7 @@ const PULL: Duration = Duration::from_secs(2);
 /// After that and this, a request that the server has not ended is taken for lost.
 const PULL_GRACE: Duration = Duration::from_secs(2);
 /// How many steps may wait for the server to store what they did, for each that may ask.
-const STORING: usize = 4;
+const STORING: usize = 8;
 
 impl<T: Transport + 'static> Worker<T> {
     /// A worker that knows these clients by the names that [`Engine::start`] is given.
@@ -95,6 +98,7 @@ impl<T: Transport + 'static> Worker<T> {
             clock: Clock::default(),
             asking: AtomicUsize::new(0),
             freed: Notify::new(),
+            begun: Instant::now(),
             tell: Box::new(|trouble| log::warn!("{trouble}")),
         };
         Self { shared: Arc::new(shared), in_flight: 64 }
@@ -187,8 +191,13 @@ impl<T: Transport + 'static> Worker<T> {
                 }
             }
             if let (Some(inbox), Some(now), None) = (&mut inbox, shared.clock.now(), stopping) {
-                inbox.begun.get_or_insert_with(|| broken.take().unwrap_or(now.time));
-                hand.ask(&shared, inbox, ticked).await;
+                if inbox.begun.is_none() {
+                    inbox.begun = shared.server_runs_since(broken.unwrap_or(now.time)).await;
+                    broken = broken.filter(|_| inbox.begun.is_none());
+                }
+                if inbox.begun.is_some() {
+                    hand.ask(&shared, inbox, ticked).await;
+                }
             }
         }
         while hand.steps.join_next().await.is_some() {}
@@ -207,8 +216,8 @@ struct Inbox {
     subject: String,
     messages: Subscriber,
     connects: u64,
-    /// The server's time when the connection before this one broke, or later. Of what was due before, nobody knows whether somebody
-    /// had it: a server that was killed forgets what it delivered last, and delivers it as if for the first time.
+    /// Since when the process of this server is known to run. Of what was due before, nobody knows whether somebody had it: a server
+    /// that was killed forgets what it delivered last, and delivers it as if for the first time.
     begun: Option<ServerTime>,
 }
 
@@ -315,6 +324,40 @@ impl<T> Drop for Slot<T> {
 impl<T> Shared<T> {
     fn refused(&self, what: &'static str, id: Option<&str>, error: &dyn std::fmt::Display) {
         (self.tell)(Trouble::Refused { what, id: id.map(str::to_owned), error: error.to_string() });
+    }
+}
+
+impl<T: Transport> Shared<T> {
+    /// Since when the process of the server that we are connected to is known to run: since the first worker that was connected to it
+    /// wrote that down. If we are the first, it was not there before `now`.
+    async fn server_runs_since(&self, now: ServerTime) -> Option<ServerTime> {
+        // After an answer, it is the server of this connection whose name is known.
+        if let Err(error) = look_at_the_clock(self).await {
+            self.refused("cannot ask for the server's time", None, &error);
+            return None;
+        }
+        // Not an id: it has a dot.
+        let (key, done) = (format!("server.{}", self.nats.server_info().server_id), &self.engine.done);
+        let refused =
+            |error: &dyn std::fmt::Display| self.refused("cannot look for how long the server runs", None, error);
+        match done.get(&*key).await {
+            Ok(Some(since)) => return serde_json::from_slice(&since).map_err(|error| refused(&error)).ok(),
+            Ok(None) => {}
+            Err(error) => {
+                refused(&error);
+                return None;
+            }
+        }
+        let text = serde_json::to_vec(&now).map_err(|error| refused(&error)).ok()?;
+        match done.create(key, text.into()).await {
+            Ok(_) => Some(now),
+            // It is read the next time.
+            Err(error) if error.kind() == CreateErrorKind::AlreadyExists => None,
+            Err(error) => {
+                refused(&error);
+                None
+            }
+        }
     }
 }
 

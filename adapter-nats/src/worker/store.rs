@@ -10,16 +10,30 @@ use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::kv::CreateErrorKind;
 use device_flow_core::Failure;
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
 
 /// Between two tries, at first and at most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
+
+/// What waits is stored, and what is stored acknowledged, when the next of these is over.
+const STORE_BEAT: Duration = Duration::from_millis(10);
+const ACKNOWLEDGE_BEAT: Duration = Duration::from_millis(50);
 
 fn longer(pause: Duration) -> Duration {
     pause.saturating_mul(2).min(PAUSES[1])
 }
 
 impl<T> Shared<T> {
+    /// Waits for the next beat, as all steps do at the same time.
+    async fn beat(&self, beat: Duration) {
+        let beats = self.begun.elapsed().as_nanos() / beat.as_nanos();
+        let next =
+            u32::try_from(beats).ok().and_then(|beats| beats.checked_add(1)).map(|beats| beat.saturating_mul(beats));
+        if let Some(next) = next {
+            sleep_until(self.begun + next).await;
+        }
+    }
+
     pub(super) async fn acknowledge(&self, delivery: &Delivery) {
         if let Err(error) = delivery.acknowledge(&self.nats).await {
             self.refused("cannot acknowledge", Some(&delivery.id), &error);
@@ -63,9 +77,12 @@ impl<T> Shared<T> {
         headers.insert("Nats-Schedule", format!("@at {}", due.to_rfc3339()));
         headers.insert("Nats-Schedule-Target", names::due(id));
         let mut pause = PAUSES[0];
+        // There is time: it is due much later. What is sent together costs both sides less.
+        self.beat(STORE_BEAT).await;
         loop {
             match self.engine.publish(names::wait(id), headers.clone(), sealed.clone()).await {
                 Ok(()) => {
+                    self.beat(ACKNOWLEDGE_BEAT).await;
                     self.acknowledge(delivery).await;
                     return true;
                 }

@@ -84,12 +84,6 @@ impl SignIns {
         starting
     }
 
-    /// How many messages are in a stream; `None` without an answer.
-    pub(crate) async fn messages(&self, stream: &str) -> Option<u64> {
-        let mut stream = self.jetstream.get_stream(stream).await.ok()?;
-        Some(stream.info().await.ok()?.state.messages)
-    }
-
     /// How many sign-ins wait, are due, or were delivered and not acknowledged. (A server that was killed keeps some messages that
     /// were acknowledged; it delivers none of them.)
     async fn strays(&self) -> Option<u64> {
@@ -100,16 +94,19 @@ impl SignIns {
         Some(waiting + info.num_pending + info.num_ack_pending as u64)
     }
 
+    /// How many outcomes there are; what the workers note of the servers lies beside them.
+    async fn outcomes(&self) -> Option<u64> {
+        let stream = self.jetstream.get_stream("KV_SIGNIN_DONE").await.ok()?;
+        let noted = stream.info_with_subjects("$KV.SIGNIN_DONE.server.*").await.ok()?;
+        let all = noted.info.state.messages;
+        Some(all - noted.count().await as u64)
+    }
+
     /// Waits until all have ended.
     pub(crate) async fn end(&self) -> Duration {
         let start = Instant::now();
-        while self.messages("KV_SIGNIN_DONE").await.is_none_or(|ended| ended < self.count as u64) {
-            assert!(
-                start.elapsed() < LONGEST,
-                "lost: {:?} of {} have ended",
-                self.messages("KV_SIGNIN_DONE").await,
-                self.count
-            );
+        while self.outcomes().await.is_none_or(|ended| ended < self.count as u64) {
+            assert!(start.elapsed() < LONGEST, "lost: {:?} of {} have ended", self.outcomes().await, self.count);
             sleep(Duration::from_millis(100)).await;
         }
         start.elapsed()
@@ -132,7 +129,7 @@ impl SignIns {
                 None => wrong.push(format!("{} is lost", id(number))),
             }
         }
-        let outcomes = self.messages("KV_SIGNIN_DONE").await.unwrap();
+        let outcomes = self.outcomes().await.unwrap();
         if outcomes != self.count as u64 {
             wrong.push(format!("{outcomes} outcomes, which are not {}", self.count));
         }
