@@ -170,9 +170,9 @@ impl Machine for InSteps {
     }
 
     fn cancel(&mut self) {
-        if let (State::Waiting(..), Some((snapshot, _))) = (&self.state, &self.stored) {
-            // An engine cancels what it has stored.
-            let step = Step::resume(self.client.clone(), snapshot.clone(), Duration::ZERO, self.now).unwrap();
+        if let (State::Waiting(..), Some((snapshot, since))) = (&self.state, &self.stored) {
+            // An engine cancels what it has stored, as it was then: no code expires by that, not even where time ends.
+            let step = Step::resume(self.client.clone(), snapshot.clone(), Duration::ZERO, *since).unwrap();
             self.state = State::Running { step: Box::new(step), asks: false };
         }
         if let State::Running { step, .. } = &mut self.state {
