@@ -112,11 +112,9 @@ impl<T: Transport + 'static> Worker<T> {
     }
 
     /// Hears of all trouble. Without it, `log` does, as warnings. It must not block.
-    ///
-    /// # Panics
-    /// Never: nobody else has this worker before it runs.
     #[must_use]
     pub fn on_trouble(mut self, tell: impl Fn(Trouble) + Send + Sync + 'static) -> Self {
+        // Nobody else has it before it runs.
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.tell = Box::new(tell);
         }
