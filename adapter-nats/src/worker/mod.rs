@@ -112,11 +112,9 @@ impl<T: Transport + 'static> Worker<T> {
     }
 
     /// Hears of all trouble. Without it, `log` does, as warnings. It must not block.
-    ///
-    /// # Panics
-    /// Never: nobody else has this worker before it runs.
     #[must_use]
     pub fn on_trouble(mut self, tell: impl Fn(Trouble) + Send + Sync + 'static) -> Self {
+        // Nobody else has it before it runs.
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
             shared.tell = Box::new(tell);
         }
@@ -141,7 +139,7 @@ impl<T: Transport + 'static> Worker<T> {
         let mut inbox: Option<Inbox> = None;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut state, mut broken) = (shared.nats.connection_state(), None);
+        let mut state = shared.nats.connection_state();
         loop {
             let lost = hand
                 .credit
@@ -172,10 +170,11 @@ impl<T: Transport + 'static> Worker<T> {
                     }
                 }
                 message = next(&mut inbox) => match message {
-                    Some(message) => {
-                        let begun = inbox.as_ref().and_then(|inbox| inbox.begun);
-                        hand.take(&shared, message, begun, stopping.is_some());
-                    }
+                    // Since the last look, the connection may have become another one, which serves what the old one was asked.
+                    Some(message) => match inbox.as_ref().filter(|inbox| inbox.connects == connects(&shared.nats)) {
+                        Some(inbox) => hand.take(&shared, message, inbox.begun, stopping.is_some()),
+                        None => inbox = None,
+                    },
                     None => inbox = None,
                 },
                 () = shared.freed.notified() => {}
@@ -183,19 +182,14 @@ impl<T: Transport + 'static> Worker<T> {
             }
             if ticked && state != shared.nats.connection_state() {
                 state = shared.nats.connection_state();
-                if state == State::Connected {
-                    (shared.tell)(Trouble::Connected);
-                } else {
-                    (shared.tell)(Trouble::Disconnected);
-                    broken = shared.clock.now().map(|now| now.time);
-                }
+                (shared.tell)(if state == State::Connected { Trouble::Connected } else { Trouble::Disconnected });
             }
-            if let (Some(inbox), Some(now), None) = (&mut inbox, shared.clock.now(), stopping) {
+            // What is asked for without a connection would be asked for in the next one.
+            if let (Some(inbox), State::Connected, None) = (&mut inbox, shared.nats.connection_state(), stopping) {
                 if inbox.begun.is_none() {
-                    inbox.begun = shared.server_runs_since(broken.unwrap_or(now.time)).await;
-                    broken = broken.filter(|_| inbox.begun.is_none());
+                    inbox.begun = shared.server_runs_since().await;
                 }
-                if inbox.begun.is_some() {
+                if inbox.begun.is_some() && inbox.connects == connects(&shared.nats) {
                     hand.ask(&shared, inbox, ticked).await;
                 }
             }
@@ -329,13 +323,15 @@ impl<T> Shared<T> {
 
 impl<T: Transport> Shared<T> {
     /// Since when the process of the server that we are connected to is known to run: since the first worker that was connected to it
-    /// wrote that down. If we are the first, it was not there before `now`.
-    async fn server_runs_since(&self, now: ServerTime) -> Option<ServerTime> {
+    /// wrote that down. If we are the first, nobody was given anything by it before now. (When our connection broke does not matter:
+    /// it may have been started, and killed, more than once since then.)
+    async fn server_runs_since(&self) -> Option<ServerTime> {
         // After an answer, it is the server of this connection whose name is known.
         if let Err(error) = look_at_the_clock(self).await {
             self.refused("cannot ask for the server's time", None, &error);
             return None;
         }
+        let now = self.clock.now()?.time;
         // Not an id: it has a dot.
         let (key, done) = (format!("server.{}", self.nats.server_info().server_id), &self.engine.done);
         let refused =
