@@ -25,14 +25,15 @@ targets=(--profile proof -p device-flow-core -p device-flow-fuzz -p device-flow-
 # Which of the four notice: for each its word in `names`, or a dash.
 noticed() {
     cargo test -q "${targets[@]}" --no-run >"$work/build.log" 2>&1 || { cat "$work/build.log" >&2; return 1; }
-    local index
+    local index runs=()
+    # At once, since one of them waits most of the time.
     for index in "${!tests[@]}"; do
         # A test that hangs has noticed, too: each ends within seconds otherwise.
-        if timeout 300 cargo test -q "${targets[@]:0:8}" --test "${tests[index]}" >"$work/${names[index]}.log" 2>&1; then
-            printf -- '- '
-        else
-            printf '%s ' "${names[index]}"
-        fi
+        timeout 300 cargo test -q "${targets[@]:0:8}" --test "${tests[index]}" >"$work/${names[index]}.log" 2>&1 &
+        runs+=($!)
+    done
+    for index in "${!tests[@]}"; do
+        if wait "${runs[index]}"; then printf -- '- '; else printf '%s ' "${names[index]}"; fi
     done
 }
 
