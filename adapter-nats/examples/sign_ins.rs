@@ -12,7 +12,7 @@
 
 use async_nats::ConnectOptions;
 use async_nats::jetstream::{self, Context};
-use device_flow_nats::{Engine, EngineError, KeySeal, Setup, Worker};
+use device_flow_nats::{Engine, EngineError, KeySeal, Setup, Trouble, Worker};
 use device_flow_testkit::crowd::{Crowd, Manners};
 use device_flow_tokio::{Client, Http, Provider, entropy};
 use std::error::Error;
@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut workers = [start_worker(nats, &stub)?, start_worker(nats, &stub)?];
 
     let (begun, mut ended, mut failed) = (Instant::now(), 0, 0);
-    let starting = tokio::spawn(start(engine.clone(), run.clone(), count));
+    let starting = tokio::spawn(start(engine.clone(), run.clone(), count, stub.clone()));
     while ended < count {
         match engine.outcome(&format!("{run}-{ended}")).await {
             // In the order in which they were started: those behind it that have ended, too, are counted soon.
@@ -88,10 +88,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn start(engine: Engine, run: String, count: usize) {
+/// The name of the client is the address of the stub, so that nobody takes the sign-ins of an earlier run for those of this one.
+async fn start(engine: Engine, run: String, count: usize, client: String) {
     for number in 0..count {
         // Who does not know whether it was stored asks again.
-        while let Err(error) = engine.start(&format!("{run}-{number}"), "stub").await {
+        while let Err(error) = engine.start(&format!("{run}-{number}"), &*client).await {
             if matches!(error, EngineError::Exists) {
                 break;
             }
@@ -114,9 +115,14 @@ async fn work(nats: &str, stub: &str) -> Result<(), Box<dyn Error>> {
     let engine = Engine::open(connect(nats).await?, seal()).await?;
     let (stop, stopped) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || stop.send(std::io::stdin().read_line(&mut String::new())));
-    Worker::new(engine, [("stub", client)], Http::builder().build()?)
+    Worker::new(engine, [(stub, client)], Http::builder().build()?)
         .in_flight(64)
-        .on_trouble(|trouble| println!("\r\x1b[K{trouble}"))
+        .on_trouble(|trouble| {
+            // What an earlier run has left that was ended by Ctrl-C.
+            if !matches!(trouble, Trouble::UnknownClient { .. }) {
+                println!("\r\x1b[K{trouble}");
+            }
+        })
         .run_until(async { drop(stopped.await) })
         .await;
     Ok(())

@@ -36,7 +36,8 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// How the engine is set up on the server. All of it can be changed later by setting it up again.
+/// How the engine is set up on the server. All of it can be changed later by setting it up again; but what is open keeps to the
+/// [`ack_wait`](Self::ack_wait) that it has found, so before that becomes shorter, stop all workers.
 #[derive(Clone, Debug)]
 pub struct Setup {
     replicas: usize,
@@ -242,7 +243,9 @@ impl Engine {
         Ok(cancelled)
     }
 
-    /// Removes whatever is stored of a sign-in. One that is under way ends without an outcome.
+    /// Removes whatever is stored of a sign-in. One that is under way ends without an outcome, except that a poll which is in flight
+    /// may still bring one, which is then stored for this id. So do not start another one with it, unless it had ended: it could get
+    /// the token of this one.
     ///
     /// # Errors
     /// [`EngineError::Nats`]: call it again until it is done.

@@ -11,7 +11,8 @@ pub enum EngineError {
     /// An id has 1 to 128 letters, digits, `-` or `_`.
     #[error("not an id of a sign-in: it has 1 to 128 letters, digits, '-' and '_'")]
     Id,
-    /// There is one with this id: under way, or its outcome is kept. [Forget](crate::Engine::forget) that first, or take another id.
+    /// There is one with this id: under way, or its outcome is kept. Take another id, or
+    /// [forget](crate::Engine::forget) the outcome first.
     #[error("there is a sign-in with this id")]
     Exists,
     /// NATS refused, or did not answer. Ask again: nothing is done twice.

@@ -12,7 +12,8 @@
 //!
 //! # What is promised
 //!
-//! A sign-in that was started ends with an outcome. It is never polled early, never by two at once, and a token that has reached a
+//! A sign-in that was started ends with an outcome, if some worker knows its client and can read it, and unless nobody works for longer
+//! than [`Setup::max_age`]. It is never polled early, never by two at once, and a token that has reached a
 //! worker is stored, if that worker lives until then. Time is that of the NATS server alone; the clock of a worker may be wrong.
 //!
 //! What no engine can promise: a token that the authorization server has issued to a worker that dies before it has stored it is lost,

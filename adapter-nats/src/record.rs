@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 pub(crate) enum RecordError {
     #[error(transparent)]
     Seal(#[from] SealError),
-    /// Of another version, for example.
-    #[error("it was stored in a form that this version does not read: {0}")]
-    Form(serde_json::Error),
+    /// Of another version, for example. Where, and not what the parser says of it, which may quote a secret.
+    #[error("it was stored in a form that this version does not read, from byte {0}")]
+    Form(usize),
 }
 
 /// A sign-in that is not over. A new version is a new variant; an unknown one does not load.
@@ -112,5 +112,30 @@ fn sealed<T: Serialize>(seal: &dyn Seal, id: &str, kind: Kind, plain: &T) -> Res
 
 fn opened<T: DeserializeOwned>(seal: &dyn Seal, id: &str, kind: Kind, bytes: &[u8]) -> Result<T, RecordError> {
     let plain = seal.open(id, kind, bytes)?;
-    serde_json::from_slice(&plain).map_err(RecordError::Form)
+    serde_json::from_slice(&plain).map_err(|error| RecordError::Form(error.column()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests panic to report")]
+
+    use super::*;
+    use crate::{EngineError, KeySeal};
+
+    #[test]
+    fn what_does_not_read_is_told_without_a_word_of_it() {
+        let seal = KeySeal::new([1; 32]);
+        for plain in [
+            r#"{"v1":{"client":"a","waiting":"canary"}}"#,
+            r#"{"v1":{"client":"a","waiting":{"snapshot":"canary"}}}"#,
+            r#"{"v1":{"client":"a","canary":1}}"#,
+            r#"{"canary":{}}"#,
+        ] {
+            let sealed = seal.seal("a1", Kind::SignIn, plain.as_bytes()).unwrap();
+            let Err(error) = open_sign_in(&seal, "a1", &sealed) else { panic!("{plain} was read") };
+            let (text, error) = (error.to_string(), EngineError::from(error));
+            assert!(matches!(error, EngineError::Unreadable(_)));
+            assert!(!format!("{text} {error} {error:?}").contains("canary"), "{plain}: {text}");
+        }
+    }
 }

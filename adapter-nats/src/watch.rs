@@ -49,7 +49,8 @@ impl Watch {
         Ok(Self { engine, id: id.to_owned(), news, shown: None, pause: FIRST_PAUSE, ended: false })
     }
 
-    /// Waits for what is next; `None` after the outcome. It may be dropped and called again.
+    /// Waits for what is next; `None` after the outcome. It may be dropped and called again. For a sign-in that was never started, was
+    /// forgotten or is too old it waits for ever: set a time limit.
     ///
     /// # Errors
     /// As [`Engine::outcome`]. It may be called again.

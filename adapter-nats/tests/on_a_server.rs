@@ -19,6 +19,7 @@ use device_flow_testkit::crowd::{Crowd, Manners};
 use device_flow_tokio::{Client, Failure, Http, Provider};
 use nats_server::NatsServers;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -217,6 +218,38 @@ async fn an_unknown_client_and_another_key_are_told_and_nothing_is_asked_for() {
         ended(&engine, id).await.unwrap();
     }
     assert_eq!(worker.stop().await, []);
+}
+
+/// A key service that does not answer when it should seal the first outcomes.
+#[derive(Clone)]
+struct Hiccups(Arc<AtomicUsize>);
+
+impl Seal for Hiccups {
+    fn seal(&self, id: &str, kind: Kind, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let left = |left: usize| left.checked_sub(1);
+        if kind == Kind::Outcome && self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok() {
+            return Err(SealError::NotSealed("no answer".into()));
+        }
+        Key(KEY).seal(id, kind, plain)
+    }
+
+    fn open(&self, id: &str, kind: Kind, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        Key(KEY).open(id, kind, sealed)
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_sealed_at_once_is_not_lost() {
+    let servers = NatsServers::start(1);
+    let engine = set_up(&servers, Hiccups(Arc::new(AtomicUsize::new(3)))).await;
+    let (crowd, client) = stub(1);
+    let worker = Running::start(&engine, &[("stub", &client)]);
+    engine.start("a1", "stub").await.unwrap();
+    assert_eq!(ended(&engine, "a1").await.unwrap(), "AT-canary-0");
+    let told = worker.stop().await;
+    let is_told = |trouble: &Trouble| matches!(trouble, Trouble::Refused { what: "cannot seal", .. });
+    assert!(told.len() == 3 && told.iter().all(is_told), "{told:?}");
+    assert_eq!((crowd.report().codes, crowd.report().polls), (1, 2));
 }
 
 /// Seals nothing, to show that the search below would find it.

@@ -127,8 +127,9 @@ impl<T: Transport + 'static> Worker<T> {
         self.run_until(pending()).await;
     }
 
-    /// Works until `stop`. Then it begins no step and waits for those under way, which takes as long as a request may take. What
-    /// else it was given goes back at once, and is not late by that.
+    /// Works until `stop`. Then it begins no step and waits for those under way, which takes as long as a request may take; without
+    /// NATS twice [`ack_wait`](crate::Setup::ack_wait), and with a token that cannot be stored until it is. What else it was given goes
+    /// back at once, and is not late by that.
     pub async fn run_until(self, stop: impl Future<Output = ()>) {
         let Self { shared, in_flight } = self;
         let mut stop = pin!(stop);

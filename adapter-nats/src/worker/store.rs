@@ -93,8 +93,7 @@ impl<T> Shared<T> {
                 }
                 Err(error) => self.refused("cannot store that it waits", Some(id), &error),
             }
-            // By then somebody else has it, and nothing is lost with what this worker knows.
-            if pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait.saturating_mul(2) {
+            if self.is_given_up(delivery) {
                 return false;
             }
             sleep(pause).await;
@@ -102,14 +101,27 @@ impl<T> Shared<T> {
         }
     }
 
+    /// By then somebody else has it, and nothing is lost with what this worker knows, unless that is a token.
+    fn is_given_up(&self, delivery: &Delivery) -> bool {
+        pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait.saturating_mul(2)
+    }
+
     /// Stores how it ended. A token is not given up, however long it takes.
     pub(super) async fn store(&self, delivery: &Delivery, outcome: Outcome) {
         let id = &*delivery.id;
         let is_token = outcome.is_ok();
         let may_be_redeemed = outcome.as_ref().is_err_and(Failure::a_poll_was_lost);
-        let sealed = match record::seal_outcome(&*self.engine.seal, id, outcome) {
-            Ok(sealed) => bytes::Bytes::from(sealed),
-            Err(error) => return self.refused("cannot seal", Some(id), &error),
+        let mut pause = PAUSES[0];
+        let sealed = loop {
+            match record::seal_outcome(&*self.engine.seal, id, outcome.clone()) {
+                Ok(sealed) => break bytes::Bytes::from(sealed),
+                Err(error) => self.refused("cannot seal", Some(id), &error),
+            }
+            if !is_token && self.is_given_up(delivery) {
+                return;
+            }
+            sleep(pause).await;
+            pause = longer(pause);
         };
         let mut pause = PAUSES[0];
         loop {
@@ -124,7 +136,7 @@ impl<T> Shared<T> {
                 Err(EngineError::Nats { what, source }) => self.refused(what, Some(id), &source),
                 Err(error) => self.refused("cannot read the outcome that is there", Some(id), &error),
             }
-            if !is_token && pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait.saturating_mul(2) {
+            if !is_token && self.is_given_up(delivery) {
                 return;
             }
             sleep(pause).await;
