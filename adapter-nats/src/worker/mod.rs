@@ -76,6 +76,8 @@ const CLOCK_EVERY: Duration = Duration::from_secs(5);
 const CLOCK_LOOKS: u32 = 3;
 /// The state of the connection and what was asked for is looked at so often.
 const TICK: Duration = Duration::from_millis(50);
+/// Between two questions of which the first had no answer.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long the server keeps a request for messages open. A worker that ends waits so long for what may still come.
 const PULL: Duration = Duration::from_secs(2);
 /// After that and this, a request that the server has not ended is taken for lost.
@@ -187,8 +189,9 @@ impl<T: Transport + 'static> Worker<T> {
             }
             // What is asked for without a connection would be asked for in the next one.
             if let (Some(inbox), State::Connected, None) = (&mut inbox, shared.nats.connection_state(), stopping) {
-                if inbox.begun.is_none() {
+                if inbox.begun.is_none() && pulse::now() >= inbox.not_before {
                     inbox.begun = shared.server_runs_since().await;
+                    inbox.not_before = pulse::now().saturating_add(PAUSE);
                 }
                 if inbox.begun.is_some() && inbox.connects == connects(&shared.nats) {
                     hand.ask(&shared, inbox, ticked).await;
@@ -214,13 +217,15 @@ struct Inbox {
     /// Since when the process of this server is known to run. Of what was due before, nobody knows whether somebody had it: a server
     /// that was killed forgets what it delivered last, and delivers it as if for the first time.
     begun: Option<ServerTime>,
+    /// The server is not asked for that again before this time, by the pulse.
+    not_before: Duration,
 }
 
 impl Inbox {
     async fn open<T: Transport>(shared: &Shared<T>) -> Option<Self> {
         let (subject, connects) = (shared.nats.new_inbox(), connects(&shared.nats));
         match shared.nats.subscribe(subject.clone()).await {
-            Ok(messages) => Some(Self { subject, messages, connects, begun: None }),
+            Ok(messages) => Some(Self { subject, messages, connects, begun: None, not_before: Duration::ZERO }),
             Err(error) => {
                 shared.refused("cannot listen for sign-ins", None, &error);
                 sleep(PULL).await;

@@ -21,9 +21,7 @@ const LATER: Duration = Duration::from_secs(10);
 /// `begun`: what was due before that time may have been delivered to somebody.
 pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, begun: Option<ServerTime>) {
     let shared = slot.shared.clone();
-    let (clock, id) = (shared.clock.now(), &*delivery.id);
-    // It is known before anything is asked for.
-    let Some(at) = clock else { return };
+    let id = &*delivery.id;
     let read = record::open_sign_in(&*shared.engine.seal, id, &delivery.payload);
     let is_untouched = is_untouched(&delivery, read.as_ref().ok(), begun);
     let looked = match read {
@@ -44,6 +42,10 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, begun: 
     if known == Known::DealtWith {
         return shared.acknowledge(&delivery).await;
     }
+    // In this order: what passes in between makes the code expire sooner, not later (rule 8).
+    let resumed = now();
+    // It is known before anything is asked for.
+    let Some(at) = shared.clock.now() else { return };
     let away = sign_in.waiting.as_ref().map(|waiting| waiting.away(delivery.published, at));
     let Some(client) = shared.clients.get(&sign_in.client).cloned() else {
         (shared.tell)(Trouble::UnknownClient { id: id.to_owned(), client: sign_in.client });
@@ -57,7 +59,7 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, begun: 
             } else {
                 snapshot
             };
-            Step::resume(client, snapshot, away, now()).map_err(|error| error.to_string())
+            Step::resume(client, snapshot, away, resumed).map_err(|error| error.to_string())
         }
         _ => begin(client, sign_in.claims.as_deref()).map_err(|error| error.to_string()),
     };
