@@ -221,10 +221,9 @@ fn a_fleet_waits_for_an_answer_while_all_places_are_taken_and_for_a_time_otherwi
         let mut hand = Hand::with_codes(1, most);
         hand.start(1..2);
         assert_eq!(hand.go(), [Sent(1)]);
-        match hand.fleet.next_action(Timestamp::from_millis(hand.now)) {
-            FleetAction::Wait { .. } => assert!(waits_for_a_time),
-            other => assert!(matches!(other, FleetAction::AwaitResponse) && !waits_for_a_time, "{other:?}"),
-        }
+        let action = hand.fleet.next_action(Timestamp::from_millis(hand.now));
+        assert_eq!(matches!(action, FleetAction::Wait { .. }), waits_for_a_time, "{action:?}");
+        assert_eq!(matches!(action, FleetAction::AwaitResponse), !waits_for_a_time, "{action:?}");
     }
 }
 
@@ -303,10 +302,11 @@ fn what_has_passed_when_times_are_counted_anew_keeps_its_order() {
     let mut ended = Vec::new();
     for now in [0, LATE, LATE + 5_000].map(Timestamp::from_millis) {
         loop {
-            match fleet.next_action(now) {
-                FleetAction::Done { key, .. } => ended.push(key),
-                FleetAction::Wait { .. } | FleetAction::Idle => break,
-                _ => {}
+            let action = fleet.next_action(now);
+            if let FleetAction::Done { key, .. } = action {
+                ended.push(key);
+            } else if matches!(action, FleetAction::Wait { .. } | FleetAction::Idle) {
+                break;
             }
         }
     }
