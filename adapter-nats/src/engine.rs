@@ -2,7 +2,7 @@
 
 use crate::names::{self, CONSUMER, DONE, STREAM};
 use crate::record::{self, SignInV1};
-use crate::{EngineError, Seal, Shown, Watch};
+use crate::{EngineError, Seal, SealError, Shown, Watch};
 use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation};
@@ -11,6 +11,7 @@ use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, RetentionPoli
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
 use device_flow_core::{Failure, TokenResponse};
+use device_flow_tokio::entropy;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +182,10 @@ impl Engine {
             return Err(EngineError::Exists);
         }
         let Start { client, claims } = start.into();
-        let sealed = record::seal_sign_in(&*self.seal, id, SignInV1 { client, claims, waiting: None })?;
+        let no_run = |error: std::io::Error| SealError::NotSealed(error.to_string().into());
+        let random = entropy().map_err(no_run)?;
+        let run = random.first_chunk().copied().map_or(0, u64::from_le_bytes);
+        let sealed = record::seal_sign_in(&*self.seal, id, SignInV1 { client, claims, run, waiting: None })?;
         match self.publish(names::due(id), fence(&names::any(id), 0), sealed).await {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Err(EngineError::Exists),
@@ -243,9 +247,9 @@ impl Engine {
         Ok(cancelled)
     }
 
-    /// Removes whatever is stored of a sign-in. One that is under way ends without an outcome, except that a poll which is in flight
-    /// may still bring one, which is then stored for this id. So do not start another one with it, unless it had ended: it could get
-    /// the token of this one.
+    /// Removes whatever is stored of a sign-in. One that is under way ends without an outcome: what a poll still brings is dropped, and
+    /// does not reach another sign-in that is started with this id. (Only within the milliseconds in which that outcome is being stored
+    /// it can.)
     ///
     /// # Errors
     /// [`EngineError::Nats`]: call it again until it is done.

@@ -30,6 +30,8 @@ pub(crate) enum SignIn {
 pub(crate) struct SignInV1 {
     /// The name by which workers know its client.
     pub(crate) client: String,
+    /// Tells it from others that were started with the same id.
+    pub(crate) run: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) claims: Option<String>,
     /// `None`: it has no code yet.
@@ -126,9 +128,9 @@ mod tests {
     fn what_does_not_read_is_told_without_a_word_of_it() {
         let seal = KeySeal::new([1; 32]);
         for plain in [
-            r#"{"v1":{"client":"a","waiting":"canary"}}"#,
-            r#"{"v1":{"client":"a","waiting":{"snapshot":"canary"}}}"#,
-            r#"{"v1":{"client":"a","canary":1}}"#,
+            r#"{"v1":{"client":"a","run":1,"waiting":"canary"}}"#,
+            r#"{"v1":{"client":"a","run":1,"waiting":{"snapshot":"canary"}}}"#,
+            r#"{"v1":{"client":"a","run":1,"canary":1}}"#,
             r#"{"canary":{}}"#,
         ] {
             let sealed = seal.seal("a1", Kind::SignIn, plain.as_bytes()).unwrap();

@@ -66,6 +66,11 @@ pub enum Trouble {
         /// The sign-in.
         id: String,
     },
+    /// A token came for a sign-in that was forgotten meanwhile. It was not stored, not for another sign-in of the same id either.
+    TokenAfterForget {
+        /// The sign-in.
+        id: String,
+    },
 }
 
 impl fmt::Display for Trouble {
@@ -89,6 +94,7 @@ impl fmt::Display for Trouble {
                 )
             }
             Self::TokenAfterCancel { id } => write!(f, "{id}: a token came after it was cancelled, and is dropped"),
+            Self::TokenAfterForget { id } => write!(f, "{id}: a token came after it was forgotten, and is dropped"),
         }
     }
 }

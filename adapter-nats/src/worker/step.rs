@@ -85,8 +85,8 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, begun: 
             sign_in.waiting = Some(Waiting::new(snapshot, at));
             shared.schedule(&delivery, sign_in, at.time.saturating_add(wait), prompt.is_some()).await;
         }
-        Ok(Stepped::Done(token)) => shared.store(&delivery, Ok(token)).await,
-        Err(Stopped::Failed(failure)) => shared.store(&delivery, Err(failure)).await,
+        Ok(Stepped::Done(token)) => shared.store(&delivery, sign_in.run, Ok(token)).await,
+        Err(Stopped::Failed(failure)) => shared.store(&delivery, sign_in.run, Err(failure)).await,
         Err(stopped) => shared.refused("a step came to no end", Some(id), &stopped),
     }
 }

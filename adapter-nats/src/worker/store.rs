@@ -107,7 +107,7 @@ impl<T> Shared<T> {
     }
 
     /// Stores how it ended. A token is not given up, however long it takes.
-    pub(super) async fn store(&self, delivery: &Delivery, outcome: Outcome) {
+    pub(super) async fn store(&self, delivery: &Delivery, run: u64, outcome: Outcome) {
         let id = &*delivery.id;
         let is_token = outcome.is_ok();
         let may_be_redeemed = outcome.as_ref().is_err_and(Failure::a_poll_was_lost);
@@ -125,7 +125,7 @@ impl<T> Shared<T> {
         };
         let mut pause = PAUSES[0];
         loop {
-            match self.put(id, sealed.clone(), is_token).await {
+            match self.put(id, run, sealed.clone(), is_token).await {
                 Ok(is_stored) => {
                     if is_stored && may_be_redeemed {
                         (self.tell)(Trouble::MayHaveBeenRedeemed { id: id.to_owned() });
@@ -146,9 +146,15 @@ impl<T> Shared<T> {
 
     /// Stores it unless there is an outcome, and says whether it did. A token also replaces the failure that another worker has met
     /// because this one has the token; not another token, and not that the sign-in was cancelled.
-    async fn put(&self, id: &str, sealed: bytes::Bytes, is_token: bool) -> Result<bool, EngineError> {
+    async fn put(&self, id: &str, run: u64, sealed: bytes::Bytes, is_token: bool) -> Result<bool, EngineError> {
         const WHAT: &str = "cannot store the outcome";
         let done = &self.engine.done;
+        if self.is_forgotten(id, run).await? {
+            if is_token {
+                (self.tell)(Trouble::TokenAfterForget { id: id.to_owned() });
+            }
+            return Ok(false);
+        }
         match done.create(id, sealed.clone()).await {
             Ok(_) => return Ok(true),
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {}
@@ -171,5 +177,16 @@ impl<T> Shared<T> {
             // A stale read, or it was forgotten meanwhile.
             None => Err(EngineError::nats(WHAT, "it is gone again")),
         }
+    }
+
+    /// Whether nothing is known of this sign-in any more, or its id is that of another one by now.
+    async fn is_forgotten(&self, id: &str, run: u64) -> Result<bool, EngineError> {
+        Ok(match self.engine.last(id).await? {
+            Some((_, payload)) => {
+                record::open_sign_in(&*self.engine.seal, id, &payload).is_ok_and(|sign_in| sign_in.run != run)
+            }
+            // Another worker may have ended it.
+            None => self.engine.entry(id).await?.is_none(),
+        })
     }
 }
