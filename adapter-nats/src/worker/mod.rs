@@ -60,8 +60,7 @@ struct Shared<T> {
     asking: AtomicUsize,
     /// There is a free slot.
     freed: Notify,
-    /// From here beats are counted.
-    begun: Instant,
+    first_beat: Instant,
     tell: Box<dyn Fn(Trouble) + Send + Sync>,
 }
 
@@ -100,7 +99,7 @@ impl<T: Transport + 'static> Worker<T> {
             clock: Clock::default(),
             asking: AtomicUsize::new(0),
             freed: Notify::new(),
-            begun: Instant::now(),
+            first_beat: Instant::now(),
             tell: Box::new(|trouble| log::warn!("{trouble}")),
         };
         Self { shared: Arc::new(shared), in_flight: 64 }
@@ -156,7 +155,7 @@ impl<T: Transport + 'static> Worker<T> {
                 if let (Some(inbox), Some(before)) = (&mut inbox, before)
                     && inbox.connects == before.connects
                 {
-                    inbox.begun = before.begun;
+                    inbox.runs_since = before.runs_since;
                 }
             }
             if stopping
@@ -175,7 +174,7 @@ impl<T: Transport + 'static> Worker<T> {
                 message = next(&mut inbox) => match message {
                     // Since the last look, the connection may have become another one, which serves what the old one was asked.
                     Some(message) => match inbox.as_ref().filter(|inbox| inbox.connects == connects(&shared.nats)) {
-                        Some(inbox) => hand.take(&shared, message, inbox.begun, stopping.is_some()),
+                        Some(inbox) => hand.take(&shared, message, inbox.runs_since, stopping.is_some()),
                         None => inbox = None,
                     },
                     None => inbox = None,
@@ -189,11 +188,11 @@ impl<T: Transport + 'static> Worker<T> {
             }
             // What is asked for without a connection would be asked for in the next one.
             if let (Some(inbox), State::Connected, None) = (&mut inbox, shared.nats.connection_state(), stopping) {
-                if inbox.begun.is_none() && pulse::now() >= inbox.not_before {
-                    inbox.begun = shared.server_runs_since().await;
+                if inbox.runs_since.is_none() && pulse::now() >= inbox.not_before {
+                    inbox.runs_since = shared.server_runs_since().await;
                     inbox.not_before = pulse::now().saturating_add(PAUSE);
                 }
-                if inbox.begun.is_some() && inbox.connects == connects(&shared.nats) {
+                if inbox.runs_since.is_some() && inbox.connects == connects(&shared.nats) {
                     hand.ask(&shared, inbox, ticked).await;
                 }
             }
@@ -216,7 +215,7 @@ struct Inbox {
     connects: u64,
     /// Since when the process of this server is known to run. Of what was due before, nobody knows whether somebody had it: a server
     /// that was killed forgets what it delivered last, and delivers it as if for the first time.
-    begun: Option<ServerTime>,
+    runs_since: Option<ServerTime>,
     /// The server is not asked for that again before this time, by the pulse.
     not_before: Duration,
 }
@@ -225,7 +224,7 @@ impl Inbox {
     async fn open<T: Transport>(shared: &Shared<T>) -> Option<Self> {
         let (subject, connects) = (shared.nats.new_inbox(), connects(&shared.nats));
         match shared.nats.subscribe(subject.clone()).await {
-            Ok(messages) => Some(Self { subject, messages, connects, begun: None, not_before: Duration::ZERO }),
+            Ok(messages) => Some(Self { subject, messages, connects, runs_since: None, not_before: Duration::ZERO }),
             Err(error) => {
                 shared.refused("cannot listen for sign-ins", None, &error);
                 sleep(PULL).await;
@@ -255,18 +254,18 @@ impl Hand {
         &mut self,
         shared: &Arc<Shared<T>>,
         message: async_nats::Message,
-        begun: Option<ServerTime>,
+        runs_since: Option<ServerTime>,
         stopping: bool,
     ) {
         let credit = &mut self.credit;
         // What was not asked for can be of any age.
         match Arrival::of(message, || credit.arrived().unwrap_or_default()) {
             Arrival::Due(delivery) if stopping => {
-                self.steps.spawn(step::give_back(shared.clone(), delivery, begun));
+                self.steps.spawn(step::give_back(shared.clone(), delivery, runs_since));
             }
             Arrival::Due(delivery) => {
                 let slot = Slot::take(shared.clone());
-                self.steps.spawn(step::run(slot, delivery, begun));
+                self.steps.spawn(step::run(slot, delivery, runs_since));
             }
             Arrival::Ended { pending, status, description } => {
                 self.credit.returned(pending);

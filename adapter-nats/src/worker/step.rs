@@ -18,12 +18,12 @@ const LATER: Duration = Duration::from_secs(10);
 
 /// Whatever happens is told and, where there is something to do about it, done again: by this worker or by the next one.
 ///
-/// `begun`: what was due before that time may have been delivered to somebody.
-pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, begun: Option<ServerTime>) {
+/// `runs_since`: what was due before that time may have been delivered to somebody.
+pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, runs_since: Option<ServerTime>) {
     let shared = slot.shared.clone();
     let id = &*delivery.id;
     let read = record::open_sign_in(&*shared.engine.seal, id, &delivery.payload);
-    let is_untouched = is_untouched(&delivery, read.as_ref().ok(), begun);
+    let is_untouched = is_untouched(&delivery, read.as_ref().ok(), runs_since);
     let looked = match read {
         Ok(sign_in) => look(&shared, &delivery, is_untouched).await.map(|known| (sign_in, known)),
         Err(error) => Err(error.into()),
@@ -51,7 +51,7 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, begun: 
         (shared.tell)(Trouble::UnknownClient { id: id.to_owned(), client: sign_in.client });
         return shared.hand_back(&delivery, is_untouched, LATER).await;
     };
-    let begun = match (sign_in.waiting.take(), away) {
+    let step = match (sign_in.waiting.take(), away) {
         (Some(Waiting { snapshot, .. }), Some(away)) => {
             let snapshot = if known == Known::MayHaveBeenAsked {
                 (shared.tell)(Trouble::LostPoll { id: id.to_owned() });
@@ -63,7 +63,7 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, begun: 
         }
         _ => begin(client, sign_in.claims.as_deref()).map_err(|error| error.to_string()),
     };
-    let mut step = match begun {
+    let mut step = match step {
         Ok(step) => step,
         Err(error) => {
             (shared.tell)(Trouble::Unreadable { id: id.to_owned(), error });
@@ -113,17 +113,17 @@ async fn look<T>(shared: &Shared<T>, delivery: &Delivery, is_untouched: bool) ->
 }
 
 /// Whether nobody has had it for certain.
-fn is_untouched(delivery: &Delivery, sign_in: Option<&SignInV1>, begun: Option<ServerTime>) -> bool {
+fn is_untouched(delivery: &Delivery, sign_in: Option<&SignInV1>, runs_since: Option<ServerTime>) -> bool {
     // A server that was killed may also have forgotten that a wait is over, and end it again: so it counts when that was.
     let waiting = sign_in.and_then(|sign_in| sign_in.waiting.as_ref());
     let due = waiting.map_or(delivery.published, Waiting::due);
-    delivery.delivered == 1 && begun.is_some_and(|begun| due >= begun)
+    delivery.delivered == 1 && runs_since.is_some_and(|since| due >= since)
 }
 
 /// Gives back at once what a worker that ends was given.
-pub(super) async fn give_back<T>(shared: Arc<Shared<T>>, delivery: Delivery, begun: Option<ServerTime>) {
+pub(super) async fn give_back<T>(shared: Arc<Shared<T>>, delivery: Delivery, runs_since: Option<ServerTime>) {
     let read = record::open_sign_in(&*shared.engine.seal, &delivery.id, &delivery.payload);
-    let is_untouched = is_untouched(&delivery, read.as_ref().ok(), begun);
+    let is_untouched = is_untouched(&delivery, read.as_ref().ok(), runs_since);
     shared.hand_back(&delivery, is_untouched, Duration::ZERO).await;
 }
 

@@ -26,11 +26,11 @@ fn longer(pause: Duration) -> Duration {
 impl<T> Shared<T> {
     /// Waits for the next beat, as all steps do at the same time.
     async fn beat(&self, beat: Duration) {
-        let beats = self.begun.elapsed().as_nanos() / beat.as_nanos();
+        let beats = self.first_beat.elapsed().as_nanos() / beat.as_nanos();
         let next =
             u32::try_from(beats).ok().and_then(|beats| beats.checked_add(1)).map(|beats| beat.saturating_mul(beats));
         if let Some(next) = next {
-            sleep_until(self.begun + next).await;
+            sleep_until(self.first_beat + next).await;
         }
     }
 
