@@ -15,9 +15,12 @@ limit() { # NAME VALUE LIMIT UNIT
 echo "== sizes and allocations (core/tests/footprint.rs holds the limits)"
 cargo test -q -p device-flow-core --test footprint -- --nocapture --test-threads=1 | grep -oE 'one (waiting flow|pending poll|silent hit):.*' | sort -u
 
+cargo test -q -p device-flow-keys --test footprint -- --nocapture --test-threads=1 | grep -oE 'one (assertion|proof):.*' | sort -u
+
 echo "== instructions (callgrind)"
 cargo bench -q -p device-flow-core --bench poll_cost | grep -vE '^$|running|test result'
 cargo bench -q -p device-flow-core --bench cache
+cargo bench -q -p device-flow-keys --bench assertion_cost | grep -vE '^$|running|test result'
 
 echo "== weight"
 limit "crates in the normal tree of the core" \

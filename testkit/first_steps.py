@@ -149,7 +149,8 @@ def shell(line, exit_code=0, approve=False, kill=None):
 
 def person(code):
     subprocess.run(
-        [sys.executable, "-I", f"{HERE}/servers/person.py", "approve", f"{issuer}/device", code], check=True,
+        [sys.executable, "-I", f"{HERE}/servers/person.py", "approve", "alice", "alice-pw", f"{issuer}/device", code],
+        check=True,
         stdout=subprocess.DEVNULL,
     )
 
@@ -181,7 +182,7 @@ and a git server on this computer; yours have https. Install with `cargo install
 
 ## Try it with nothing
 
-The demo brings its own server. `--yes` approves by itself; leave it out and be the person, on the page that it names.
+The demo brings its own server. With `--yes` it approves the code itself; without it, you are the person, on the page that it names.
 
 ```console""")
     shell("device-flow demo --yes")
@@ -189,17 +190,19 @@ The demo brings its own server. `--yes` approves by itself; leave it out and be 
 
 ## Sign in to a server
 
-To type along, leave `device-flow demo --serve --port 8628` running and take `--issuer http://127.0.0.1:8628 --client-id device-flow-demo`
-for the two that are named here. (It knows no account name and has no git.)
+To type along, leave `device-flow demo --serve --port 8628` running, and use `--issuer http://127.0.0.1:8628 --client-id
+device-flow-demo` instead of the server and the client that are named here. (The demo has no git.)
+What to register at four real servers, and how they differ, is in [servers.md](servers.md).
 
-What is wrong, if something is:
+First, is anything wrong?
 
 ```console""")
     at = f"--issuer {issuer} --client-id device-public --allow-http-loopback"
     shell(f"device-flow doctor {at} --store file")
     tell("""```
 
-The sign-in. There is no keyring on this computer, so the tokens go into a file; that is said once. The same goes for all other words:
+The sign-in. There is no keyring on this computer, so the tokens go into a file. This option and all others are needed only once, since
+the profile stores them:
 
 ```console""")
     shell(f"device-flow login {at} --scope 'openid offline_access' --store file", approve=True)
@@ -209,7 +212,7 @@ The sign-in. There is no keyring on this computer, so the tokens go into a file;
 
 ## Use the token
 
-In a script: stdout is the token, or a header, and nothing else. It is refreshed when it has to be, and no code is ever shown.
+In a script: stdout contains the token or a header, and nothing else. The token is refreshed when needed, and no code is ever shown.
 
 ```console""")
     shell(f'curl -s -H "$(device-flow token --format header)" {issuer}/me; echo')
@@ -217,7 +220,7 @@ In a script: stdout is the token, or a header, and nothing else. It is refreshed
     shell("device-flow refresh")
     tell("""```
 
-With git. The token goes to the host of the server that gave it, and to those that are named:
+With git. The token goes to the host of the server that issued it, and to the hosts that are named:
 
 ```console""")
     shell(
@@ -233,7 +236,7 @@ With git. The token goes to the host of the server that gave it, and to those th
 
 ## Come back later
 
-`--no-wait` shows the code and goes. Another run, in another process, goes on with it; so it does after a crash.
+`--no-wait` shows the code and exits. A later run finishes the sign-in, also after a crash.
 
 ```console""")
     code = shell("device-flow login --force --no-wait")

@@ -80,7 +80,7 @@ choose_tests() { # quick|all FILE
         ;;
     all:core/*) packages=(core) ;;
     quick:adapter-common/*) packages=(adapter blocking) tests=(--lib --test=adapter) ;;
-    all:adapter-common/*) packages=(adapter blocking tokio cli) ;;
+    all:adapter-common/*) packages=(adapter blocking tokio) ;;
     quick:adapter-store/*)
         packages=(store) tests=(--test=leases --test=locks --test=store_tests)
         skipped=(of_another_host)

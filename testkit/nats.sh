@@ -5,7 +5,8 @@
 #   testkit/nats.sh test      what CI runs: 300 sign-ins, workers and the server killed
 #   testkit/nats.sh whole     1,000 sign-ins a run: workers, servers and both killed, workers stopped, clocks set wrong, three
 #                             servers of which the leader is killed (Linux; needs Debian's faketime). Some eight minutes
-#   testkit/nats.sh figures   10,000 and 100,000 sign-ins, one server and three: rates, lateness, processor time, memory
+#   testkit/nats.sh figures   10,000 and 100,000 sign-ins, one server and three, with the GOMEMLIMIT that docs/nats.md recommends:
+#                             rates, lateness, memory, and the processor time of a worker beside that of `run` and of a fleet
 #
 # DEVICE_FLOW_SEED repeats what was killed when.
 set -euo pipefail
@@ -40,7 +41,7 @@ figures)
         cargo bench -q -p device-flow-nats --features server-tests --bench figures
     ;;
 *)
-    sed -n '3,11s/^# \{0,1\}//p' "$0" >&2
+    sed -n '3,12s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac

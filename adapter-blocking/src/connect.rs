@@ -134,6 +134,10 @@ fn place(uri: &Uri) -> Result<Place, Error> {
     Ok((host.to_ascii_lowercase(), uri.port_u16().unwrap_or(default)))
 }
 
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 /// Tries the addresses one after the other. Each has two thirds of the time that is left, the last one all of it.
 fn first(addresses: &[SocketAddr], limit: &Limit) -> Result<TcpStream, Error> {
     let mut failure = Error::HostNotFound;
@@ -195,6 +199,9 @@ impl Transport for Socket {
                 Ok(written) => sent = sent.saturating_add(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(PollFlags::OUT, &limit)?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Who is gone may have said why, such as a server that wants a client certificate, while the rest was still being
+                // written. The next read finds that, or that the connection has ended.
+                Err(error) if is_gone(&error) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }

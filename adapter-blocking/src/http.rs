@@ -3,8 +3,10 @@
 use crate::Transport;
 use crate::clock::now;
 use crate::gate::Gate;
-use device_flow_adapter::failure::{cause, io_kind, no_turn, other, tls_kind};
-use device_flow_adapter::{Answer, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority};
+use device_flow_adapter::failure::{cause, io_kind, no_turn, other, tls_kind, words};
+use device_flow_adapter::{
+    Answer, ClientCertificate, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, through,
+};
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
@@ -14,9 +16,9 @@ use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
-use ureq::config::{AutoHeaderValue, Config};
+use ureq::config::Config;
 use ureq::http::header::HeaderValue;
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, AsSendBody, http};
 use url::Url;
 use zeroize::Zeroizing;
@@ -87,11 +89,12 @@ impl Http {
             matches!(kind, TransportErrorKind::Proxy | TransportErrorKind::Connect | TransportErrorKind::Dns);
         let proxy = self.proxy(request).filter(|_| connecting);
         let kind = if proxy.is_some() { TransportErrorKind::Proxy } else { kind };
+        let all = self.proxy.as_ref().map(|(_, proxy)| proxy);
         let place = proxy.map_or_else(
-            || Url::parse(request.url()).map_or_else(|_| String::new(), |url| authority(&url).to_owned()),
+            || Url::parse(request.url()).map_or_else(|_| String::new(), |url| through(all, &url)),
             |(_, proxy)| proxy.to_string(),
         );
-        let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
+        let cause = causes(error).last().map(words).unwrap_or_default();
         TransportError::new(kind).with_detail(&format!("{place}: {cause}"))
     }
 }
@@ -122,7 +125,7 @@ impl HttpClient for Http {
 
 /// The client with these settings, with this way from a configuration of ureq to its client.
 pub(crate) fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Agent) -> Result<Http, HttpError> {
-    let tls = tls(settings.roots)?;
+    let tls = tls(settings.roots, settings.client_certificate)?;
     let user_agent = settings.user_agent.to_str().map_err(|_| HttpError::BadUserAgent)?;
     // Every default that a feature of ureq changes is set here: another crate in the same build may have enabled it.
     let client = |proxy| {
@@ -130,7 +133,8 @@ pub(crate) fn from_settings(settings: HttpSettings, agent: impl Fn(Config) -> Ag
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .accept_encoding(AutoHeaderValue::None)
+            // Without it a server may use any coding (RFC 9110 §12.5.3), and none is decoded here.
+            .accept_encoding("identity")
             .proxy(proxy)
             .timeout_global(Some(settings.timeout))
             .timeout_resolve(Some(settings.connect_timeout))
@@ -201,7 +205,7 @@ fn limited<B: AsSendBody>(client: &Agent, request: http::Request<B>, limit: Opti
     client.configure_request(request).timeout_global(limit).build()
 }
 
-fn tls(roots: Option<Vec<CertificateDer<'static>>>) -> Result<TlsConfig, HttpError> {
+fn tls(roots: Option<Vec<CertificateDer<'static>>>, client: Option<ClientCertificate>) -> Result<TlsConfig, HttpError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = match roots {
         Some(roots) => {
@@ -211,7 +215,14 @@ fn tls(roots: Option<Vec<CertificateDer<'static>>>) -> Result<TlsConfig, HttpErr
         None => system_roots(&provider)?,
     };
     let builder = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots);
-    Ok(builder.unversioned_rustls_crypto_provider(provider).build())
+    let client = client.as_ref().map(client_certificate).transpose()?;
+    Ok(builder.client_cert(client).unversioned_rustls_crypto_provider(provider).build())
+}
+
+fn client_certificate(client: &ClientCertificate) -> Result<ClientCert, HttpError> {
+    let chain: Vec<_> = client.chain().iter().map(|der| Certificate::from_der(der).to_owned()).collect();
+    let key = PrivateKey::from_pem(client.key_pem()).map_err(|_| HttpError::NoClientKey)?;
+    Ok(ClientCert::new_with_certs(&chain, key))
 }
 
 /// ureq loads the system's certificates with the first connection, too late to say that there are none.

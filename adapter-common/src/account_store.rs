@@ -383,7 +383,7 @@ pub fn move_to_slot(
 /// [`SignInError`] when the store cannot be changed.
 pub fn forget_account(store: &dyn Store, account: &Account) -> Result<(), SignInError> {
     let Some(client_id) = account.client_id() else { return Ok(()) };
-    let authority = Authority::at(account.environment());
+    let authority = Authority::at(account.raw_environment());
     let unshared = store.unshared();
     let (store, part) = match &unshared {
         Some(unshared) => (&**unshared, Part::Unshared),
@@ -417,3 +417,6 @@ fn tokens_of(request: &SignInRequest, cache: &TokenCache, account: &Account) -> 
     }
     tokens
 }
+
+#[cfg(test)]
+mod tests;

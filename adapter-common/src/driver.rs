@@ -1,7 +1,9 @@
 //! Owns what every driver does between two waits: it asks the machine, reports events, and hands over what came.
 
 use crate::Answer;
-use device_flow_core::{Action, Event, Machine, Outgoing, Stopped, Ticket, Timestamp, TransportError};
+use device_flow_core::{
+    Action, Cause, Event, Machine, Outgoing, Stopped, Ticket, Timestamp, TransportError, WaitReason,
+};
 
 /// A run of a machine: what is left of a driver is to send, to wait, and to stop.
 #[derive(Debug, Default)]
@@ -41,7 +43,11 @@ impl Run {
                 Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
                 Action::Wait { until, reason } => {
                     if self.reported.replace(until) != Some(until) {
-                        on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
+                        let failed =
+                            matches!(reason, WaitReason::Backoff { cause: Cause::Status(_) | Cause::Page(_), .. });
+                        let said = machine.last_words().filter(|_| failed);
+                        let (wait, said) = (until.saturating_since(now), said.map(Box::from));
+                        on_event(Event::Waiting { until, wait, reason, said });
                     }
                     return Ok(Next::WaitUntil(until));
                 }

@@ -109,6 +109,16 @@ pub fn authority(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
+/// The host of a URL, and the proxy on the way if the connection to it is encrypted, too: a failure of TLS does not say with
+/// which of the two it was.
+#[must_use]
+pub fn through(proxy: Option<&Proxy>, url: &Url) -> String {
+    match proxy.filter(|proxy| proxy.url.scheme() == "https" && proxy.serves(url)) {
+        Some(proxy) => format!("{} through {proxy}", authority(url)),
+        None => authority(url).to_owned(),
+    }
+}
+
 /// Whether an address lies in a network, written as in `10.0.0.0/8`.
 fn within(ip: IpAddr, network: &str, bits: &str) -> bool {
     let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };

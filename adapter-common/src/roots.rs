@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 /// The certificates in PEM text, each of them usable as a root. Other PEM items in between, such as keys, are passed over.
 pub(crate) fn read(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
     // A file that is DER, or no certificate at all, would otherwise look like PEM text without any item.
-    if !pem.windows(11).any(|window| window == b"-----BEGIN ") && !pem.trim_ascii().is_empty() {
+    if !is_pem(pem) && !pem.trim_ascii().is_empty() {
         return Err(HttpError::RootsNotPem);
     }
     let mut roots = Vec::new();
@@ -19,4 +19,9 @@ pub(crate) fn read(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError
         roots.push(certificate);
     }
     if roots.is_empty() { Err(HttpError::NoRoots) } else { Ok(roots) }
+}
+
+/// Whether there is anything in PEM in it.
+pub(crate) fn is_pem(text: &[u8]) -> bool {
+    text.windows(11).any(|window| window == b"-----BEGIN ")
 }

@@ -1,5 +1,6 @@
 //! Owns the settings of an HTTP client, their defaults and their checks, whatever client they are for.
 
+use crate::client_certificate::ClientCertificate;
 use crate::exchange::{Exchange, ExchangeWatcher};
 use crate::proxy::Proxy;
 use crate::roots;
@@ -8,6 +9,7 @@ use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// An HTTP client that is made from [`HttpSettings`]: the `Http` of each adapter.
 pub trait HttpClient: Sized {
@@ -27,6 +29,8 @@ pub struct HttpBuilder<C> {
     max_in_flight: Option<usize>,
     user_agent: String,
     roots: Option<Vec<u8>>,
+    client_certificate: Option<Zeroizing<Vec<u8>>>,
+    client_key: Option<Zeroizing<Vec<u8>>>,
     route: Route,
     watcher: ExchangeWatcher,
     client: PhantomData<fn() -> C>,
@@ -55,6 +59,8 @@ impl<C: HttpClient> HttpBuilder<C> {
             max_in_flight: None,
             user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,
+            client_certificate: None,
+            client_key: None,
             route: Route::Environment,
             watcher: ExchangeWatcher::default(),
             client: PhantomData,
@@ -97,6 +103,43 @@ impl<C: HttpClient> HttpBuilder<C> {
         self
     }
 
+    /// The client's own certificate, with which it proves who it is (mutual TLS, RFC 8705): PEM text with the certificate, those
+    /// of its issuers after it as far as the server needs them, and its private key, unless
+    /// [`client_key_pem`](Self::client_key_pem) has the key. The key is RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519, in
+    /// PKCS#8, PKCS#1 or SEC1, and not encrypted. Default: none.
+    ///
+    /// It is shown to every https server that asks for one, whatever the request, and to no proxy: one with an `https://`
+    /// address could ask for it, too, and is refused by [`build`](Self::build). With TLS 1.2 the certificate, though not the
+    /// key, can be read on the way. Whether it has expired is for the server to say.
+    ///
+    /// A client has one certificate, and so have its clones, which share its connections. For another certificate, or for none,
+    /// build another client. A renewed certificate needs a new client, too.
+    ///
+    /// To be known by it, a protocol client says so as well: `ClientBuilder::tls_client_auth`, `self_signed_tls_client_auth`, or
+    /// `certificate_bound_tokens`.
+    ///
+    /// The text is wiped from memory with these settings; ring and the HTTP client keep the key, unwiped, as long as they live.
+    ///
+    /// ```
+    /// # use device_flow_adapter::{HttpBuilder, HttpClient, HttpError};
+    /// # fn of_an_adapter<Http: HttpClient>(builder: HttpBuilder<Http>) -> Result<(), Box<dyn std::error::Error>> {
+    /// // `builder` is `Http::builder()` of an adapter.
+    /// let certificate = std::fs::read("client.pem")?;
+    /// let http = builder.client_certificate_pem(certificate).client_key_pem(std::fs::read("client.key")?).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_certificate_pem(mut self, chain_and_key: impl Into<Vec<u8>>) -> Self {
+        self.client_certificate = Some(Zeroizing::new(chain_and_key.into()));
+        self
+    }
+
+    /// The private key of the [client certificate](Self::client_certificate_pem), in PEM, where it is in a file of its own.
+    pub fn client_key_pem(mut self, key: impl Into<Vec<u8>>) -> Self {
+        self.client_key = Some(Zeroizing::new(key.into()));
+        self
+    }
+
     /// Goes through this proxy, whatever the environment says: `http://` or `https://`, host, port, and a user name and
     /// password where it asks for them. Never for loopback.
     ///
@@ -134,24 +177,32 @@ impl<C: HttpClient> HttpBuilder<C> {
     /// [`HttpError`] when a setting is unusable.
     pub fn check(self) -> Result<HttpSettings, HttpError> {
         let user_agent = HeaderValue::from_str(&self.user_agent).ok().filter(|_| self.user_agent.is_ascii());
+        let key = self.client_key.as_ref().or(self.client_certificate.as_ref());
+        let chain = self.client_certificate.as_deref().map_or(&[][..], Vec::as_slice);
+        let client_certificate = key.map(|key| ClientCertificate::read(chain, key)).transpose()?;
+        let proxy = match self.route {
+            Route::Environment => Proxy::from_env(|name| std::env::var(name).ok())?,
+            Route::Direct => None,
+            Route::Through(address) => Some(Proxy::new(&address, "the proxy setting")?),
+        };
+        if client_certificate.is_some() && proxy.as_ref().is_some_and(|proxy| proxy.url().scheme() == "https") {
+            return Err(HttpError::ClientCertificateAndHttpsProxy);
+        }
         Ok(HttpSettings {
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
             max_in_flight: self.max_in_flight,
             user_agent: user_agent.ok_or(HttpError::BadUserAgent)?,
             roots: self.roots.as_deref().map(roots::read).transpose()?,
-            proxy: match self.route {
-                Route::Environment => Proxy::from_env(|name| std::env::var(name).ok())?,
-                Route::Direct => None,
-                Route::Through(address) => Some(Proxy::new(&address, "the proxy setting")?),
-            },
+            client_certificate,
+            proxy,
             watcher: self.watcher,
         })
     }
 }
 
 impl<C> fmt::Debug for HttpBuilder<C> {
-    /// A proxy's address may hold a password.
+    /// A proxy's address may hold a password, and a private key is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpBuilder").finish_non_exhaustive()
     }
@@ -171,6 +222,8 @@ pub struct HttpSettings {
     pub user_agent: HeaderValue,
     /// What is trusted instead of the system's certificates.
     pub roots: Option<Vec<CertificateDer<'static>>>,
+    /// What is shown to a server that asks for the client's certificate. Never together with an `https://` proxy.
+    pub client_certificate: Option<ClientCertificate>,
     /// The proxy, and the hosts that are reached without it.
     pub proxy: Option<Proxy>,
     /// Hears of every request.
@@ -203,6 +256,51 @@ pub enum HttpError {
         "no trusted certificates on this system ({0}): install its ca-certificates package, or name a file with root certificates"
     )]
     NoSystemRoots(String),
+    /// The client certificate, or its key, is not PEM text.
+    #[error(
+        "the client certificate or its key is not in PEM: convert a .p12 or .pfx file with `openssl pkcs12 -in FILE -nodes -out FILE.pem`, a certificate in DER with `openssl x509 -inform der -in FILE -out FILE.pem`, a key in DER with `openssl pkey -inform der -in FILE -out FILE.pem`"
+    )]
+    ClientCertificateNotPem,
+    /// The PEM text of the client certificate, or of its key, cannot be decoded.
+    #[error(
+        "the PEM text of the client certificate or its key is damaged: copy it again, whole, from -----BEGIN to -----END"
+    )]
+    DamagedClientCertificate,
+    /// There is a key, but no certificate.
+    #[error(
+        "there is no client certificate: PEM text with -----BEGIN CERTIFICATE----- is needed, the client's own certificate first"
+    )]
+    NoClientCertificate,
+    /// The client's own certificate cannot be read.
+    #[error(
+        "the client certificate cannot be used: it is damaged, or not of X.509 version 3; OpenSSL makes one of version 3 when it is given extensions (-extfile or -addext)"
+    )]
+    UnusableClientCertificate,
+    /// There is a certificate, but no key.
+    #[error(
+        "there is no private key for the client certificate: PEM text with -----BEGIN PRIVATE KEY----- is needed, after the certificate or in a text of its own"
+    )]
+    NoClientKey,
+    /// The key is protected by a passphrase.
+    #[error(
+        "the private key of the client certificate is encrypted: decrypt it with `openssl pkey -in FILE -out FILE.pem`, and let nobody else read the result"
+    )]
+    EncryptedClientKey,
+    /// The key is damaged, or of a kind that cannot be used.
+    #[error(
+        "the private key of the client certificate cannot be used: RSA of 2048 to 4096 bits, P-256, P-384 and Ed25519 are; one without its public half (Java writes such keys) is completed by `openssl ec -in FILE -out FILE.pem`"
+    )]
+    UnusableClientKey,
+    /// The key belongs to another certificate.
+    #[error(
+        "the private key does not belong to the client certificate: give the key of the first certificate in the text, or put the client's own certificate before those of its issuers"
+    )]
+    ClientKeyMismatch,
+    /// A proxy that is reached over https could ask for the certificate, too.
+    #[error(
+        "a client certificate cannot be used together with an https:// proxy, which could ask for it, too: use an http:// proxy, or none"
+    )]
+    ClientCertificateAndHttpsProxy,
     /// The proxy setting or environment variable of this name is unusable.
     #[error(
         "{0} is not a usable proxy address: expected http://host:port or https://host:port (SOCKS is not supported)"

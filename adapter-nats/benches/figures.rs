@@ -20,7 +20,7 @@ mod sign_ins;
 mod workers;
 
 use device_flow_testkit::crowd::{Crowd, Manners};
-use device_flow_tokio::{Client, DeviceFlow, Http, Provider, entropy, now, run};
+use device_flow_tokio::{Client, DeviceFlow, Fleet, FleetEvent, Http, Provider, entropy, now, run};
 use nats_server::NatsServers;
 use sign_ins::SignIns;
 use std::fs;
@@ -35,14 +35,20 @@ struct Figure {
     count: usize,
     interval: u64,
     servers: usize,
+    /// As docs/nats.md recommends it.
+    memory_limit: &'static str,
 }
 
 const FIGURES: [Figure; 3] = [
-    Figure { name: "10,000 at 5 s, one server", count: 10_000, interval: 5, servers: 1 },
-    Figure { name: "10,000 at 5 s, three servers", count: 10_000, interval: 5, servers: 3 },
-    Figure { name: "100,000 at 60 s, one server", count: 100_000, interval: 60, servers: 1 },
+    Figure { name: "10,000 at 5 s, one server", count: 10_000, interval: 5, servers: 1, memory_limit: "49MiB" },
+    Figure { name: "10,000 at 5 s, three servers", count: 10_000, interval: 5, servers: 3, memory_limit: "150MiB" },
+    Figure { name: "100,000 at 60 s, one server", count: 100_000, interval: 60, servers: 1, memory_limit: "250MiB" },
 ];
 const PENDING: u32 = 3;
+
+/// What runs beside the first of them, with as many sign-ins at the same rate, in one process and without an engine.
+const ALONE: [(&str, &str); 2] =
+    [("run", "10,000 at 5 s, run, no engine"), ("fleet", "10,000 at 5 s, fleet, no engine")];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
@@ -51,7 +57,7 @@ fn main() {
     let alone = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     match words.first().map(String::as_str) {
         Some("worker") => return alone.block_on(workers::work(&words[1..])),
-        Some("tasks") => return alone.block_on(tasks(&words[1], words[2].parse().unwrap())),
+        Some("alone") => return alone.block_on(work_alone(&words[1], &words[2], words[3].parse().unwrap())),
         _ => {}
     }
     let chosen = |name: &str| words.iter().all(|word| name.contains(&**word));
@@ -68,20 +74,34 @@ fn main() {
         "NATS MB",
         "disk MB",
     );
+    let mut side_by_side = vec![];
     for figure in FIGURES.iter().filter(|figure| chosen(figure.name)) {
-        runtime.block_on(on_nats(figure));
+        let micros = runtime.block_on(on_nats(figure));
+        if figure.name == FIGURES[0].name {
+            side_by_side.push(("worker", micros));
+        }
     }
-    if chosen("run") {
-        runtime.block_on(without());
+    for (mode, name) in ALONE.into_iter().filter(|(_, name)| chosen(name)) {
+        side_by_side.push((mode, runtime.block_on(without(mode, name))));
+    }
+    if side_by_side.len() > 1 {
+        println!("\nProcessor time a request, 10,000 at 5 s, side by side:");
+        for (name, micros) in &side_by_side {
+            println!("  {name:<8} {micros:>6.1} us");
+        }
+    }
+    if let [("worker", worker), ("run", run), ..] = side_by_side[..] {
+        println!("  The worker takes {:.2} of what run takes; it should take at most 0.8.", worker / run);
     }
     println!("\nMeasured on 2026-11-28 on two cores, the same stub, 10,000 at 5 s, for comparison and not again here:");
     println!("  Postgres 15, own table      1,980 polls/s, late 445/1,260 ms, 460 us engine CPU a request, +37 MB");
     println!("  Restate 1.7.12, guarded       705 polls/s, late 3,200/11,200 ms, 1,280 us, 161 to 505 MB");
 }
 
-async fn on_nats(figure: &Figure) {
-    let Figure { name, count, interval, servers: replicas } = *figure;
-    let servers = NatsServers::start(replicas);
+/// The processor time of the workers for each request, in microseconds.
+async fn on_nats(figure: &Figure) -> f64 {
+    let Figure { name, count, interval, servers: replicas, memory_limit } = *figure;
+    let servers = NatsServers::start_limited(replicas, memory_limit);
     // One that thinks for no time, so that what is measured is not its patience.
     let crowd = Crowd::strict(Manners { interval, pending: PENDING, lifetime: 3_600 }, Duration::ZERO);
     let sign_ins = SignIns::new(&servers, replicas, Duration::from_secs(30), crowd, count).await;
@@ -108,7 +128,7 @@ async fn on_nats(figure: &Figure) {
     let took = start.elapsed();
     let (nats, working) = (processor_time(&nats) - before.0, processor_time(&working) - before.1);
     starting.join_all().await;
-    let verdict = sign_ins.judge().await;
+    let verdict = sign_ins.judge(0).await;
     let (report, requests) = (&verdict.report, (verdict.report.polls + verdict.report.codes) as f64);
     let (_, stored) = servers.store_contains("canary");
     println!(
@@ -130,46 +150,70 @@ async fn on_nats(figure: &Figure) {
         println!("  WRONG: {wrong}");
     }
     workers.into_iter().for_each(WorkerProcess::stop);
+    working * 1e6 / requests
 }
 
-/// `run` on its own, one task for each sign-in, beside it.
-async fn without() {
+/// The processor time of this mode for each request, in microseconds.
+async fn without(mode: &str, name: &str) -> f64 {
     let Figure { count, interval, .. } = FIGURES[0];
     let crowd = Crowd::strict(Manners { interval, pending: PENDING, lifetime: 3_600 }, Duration::ZERO);
     let address = crowd.listen().unwrap().to_string();
     let program = std::env::current_exe().unwrap();
     let mut command = tokio::process::Command::new(program);
-    let output = command.args(["tasks", &address, &count.to_string()]).output().await.unwrap();
-    let micros: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
-    let (report, name) = (crowd.report(), "10,000 at 5 s, run, no engine");
-    let took = "";
+    let output = command.args(["alone", mode, &address, &count.to_string()]).output().await.unwrap();
+    let seconds: f64 = String::from_utf8_lossy(&output.stdout).trim().parse().unwrap();
+    let report = crowd.report();
+    assert_eq!(report.tokens, count as u64, "{mode}");
+    let (micros, none) = (seconds * 1e6 / (report.polls + report.codes) as f64, "");
     println!(
-        "{name:<30} {took:>7} {took:>9} {:>8}/{:<5} {:>10} {took:>6} {:>16} {:>16.0}",
+        "{name:<31} {none:>6} {none:>9} {:>8}/{:<5} {:>10} {none:>6} {:>16} {:>16.0}",
         report.late[0],
         report.late[1],
         report.early + report.early_first,
         0,
         micros,
     );
+    micros
 }
 
-/// The mode that runs one task for each sign-in, and prints the processor time for each request in microseconds.
-async fn tasks(address: &str, count: u32) {
+/// The modes without an engine: `run` in one task for each sign-in, or a fleet. Prints its processor time in seconds.
+async fn work_alone(mode: &str, address: &str, count: u32) {
     let provider = Provider::endpoints(format!("http://{address}/device"), format!("http://{address}/token"));
     let client = std::sync::Arc::new(Client::builder(provider, "crowd").allow_http_loopback().build().unwrap());
-    let (http, start, mut all) = (Http::builder().build().unwrap(), now(), JoinSet::new());
-    for number in 0..count {
+    let (http, begun) = (Http::builder().build().unwrap(), processor_time(&[std::process::id()]));
+    let start = now();
+    let turn = async |number: u32| {
         let at = Duration::from_secs(5) * number / count;
         sleep(at.saturating_sub(now().saturating_since(start))).await;
-        let (http, client) = (http.clone(), client.clone());
-        all.spawn(async move {
-            let mut flow = DeviceFlow::new(client, entropy().unwrap());
-            run(&http, &mut flow, |_| {}).await.unwrap();
-        });
+    };
+    if mode == "run" {
+        let mut all = JoinSet::new();
+        for number in 0..count {
+            turn(number).await;
+            let (http, client) = (http.clone(), client.clone());
+            all.spawn(async move {
+                let mut flow = DeviceFlow::new(client, entropy().unwrap());
+                run(&http, &mut flow, |_| {}).await.unwrap();
+            });
+        }
+        all.join_all().await;
+    } else {
+        let (fleet, mut events) = Fleet::builder(http).show_once().spawn();
+        let starting = async {
+            for number in 0..count {
+                turn(number).await;
+                fleet.start(number, client.clone()).await.unwrap();
+            }
+        };
+        let ending = async {
+            let mut ended = 0;
+            while ended < count {
+                ended += u32::from(matches!(events.next().await, Some(FleetEvent::Done { .. })));
+            }
+        };
+        tokio::join!(starting, ending);
     }
-    all.join_all().await;
-    let requests = f64::from(count) * f64::from(PENDING + 2);
-    println!("{}", processor_time(&[std::process::id()]) * 1e6 / requests);
+    println!("{}", processor_time(&[std::process::id()]) - begun);
 }
 
 /// Of these processes, in seconds.

@@ -89,6 +89,13 @@ pub(crate) struct Now {
     pub(crate) slack: Duration,
 }
 
+impl Now {
+    /// Whether this time has come, for certain.
+    pub(crate) fn is_after(&self, time: ServerTime) -> bool {
+        self.time.saturating_since(time) >= self.slack && self.time >= time
+    }
+}
+
 impl Clock {
     pub(crate) fn set(&self, pair: Pair) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(pair);
@@ -152,6 +159,17 @@ mod tests {
         assert!(clock.now().is_none());
         clock.set(Pair::best([sample(0, 0, 0)]).unwrap());
         assert!(clock.now().unwrap().time >= ServerTime(NOON));
+    }
+
+    #[test]
+    fn a_time_has_come_when_no_slack_can_be_the_reason() {
+        let (time, slack) = (ServerTime(NOON), millis(30));
+        for (now, has_come) in [(NOON - 1, false), (NOON + 29_999_999, false), (NOON + 30_000_000, true)] {
+            assert_eq!(Now { time: ServerTime(now), slack }.is_after(time), has_come, "{now}");
+        }
+        for (now, has_come) in [(NOON - 1, false), (NOON, true)] {
+            assert_eq!(Now { time: ServerTime(now), slack: Duration::ZERO }.is_after(time), has_come, "{now}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Owns what a message says of itself: whose it is, how often it was delivered, and what its sequence number is.
+//! Owns what a message says of itself: whose it is, how often it was delivered, what its sequence number is, and when its time is over.
 
 use crate::clock::ServerTime;
-use crate::names::DUE;
+use crate::names::{DUE, ENDS};
 use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use std::time::Duration;
@@ -17,6 +17,8 @@ pub(crate) struct Delivery {
     pub(crate) delivered: u64,
     /// When the server stored it: when the wait was over.
     pub(crate) published: ServerTime,
+    /// When its code expires, or, before it has one, when somebody must have begun it. `None`: it was never offered before.
+    ends: Option<ServerTime>,
     /// By the pulse: nobody else has it before this time and `ack_wait` more.
     pub(crate) since: Duration,
     reply: Subject,
@@ -52,8 +54,9 @@ impl Arrival {
         let parts = message.reply.as_ref().and_then(|reply| parts(reply));
         match (id, parts, message.reply) {
             (Some(id), Some((delivered, sequence, published)), Some(reply)) => {
+                let ends = header(message.headers.as_ref(), ENDS).and_then(ServerTime::parse);
                 let (payload, since) = (message.payload, since());
-                Self::Due(Delivery { id, payload, sequence, delivered, published, since, reply })
+                Self::Due(Delivery { id, payload, sequence, delivered, published, ends, since, reply })
             }
             _ => Self::Strange(message.subject.into_string()),
         }
@@ -80,6 +83,12 @@ impl Delivery {
     /// follows harmless.
     pub(crate) async fn acknowledge(&self, client: &Client) -> Result<(), async_nats::client::PublishError> {
         client.publish(self.reply.clone(), Bytes::from_static(b"+ACK")).await
+    }
+
+    /// When its time is over: who cannot work on it until then gives it up. `begin_within`: see there; what was never offered was
+    /// started when it was published.
+    pub(crate) fn ends(&self, begin_within: Duration) -> ServerTime {
+        self.ends.unwrap_or_else(|| self.published.saturating_add(begin_within))
     }
 
     /// Asks the server to deliver it again, so much later.

@@ -2,21 +2,22 @@
 
 use crate::names::{self, CONSUMER, DONE, STREAM};
 use crate::record::{self, SignInV1};
-use crate::{EngineError, Seal, SealError, Shown, Watch};
-use async_nats::jetstream::consumer::{AckPolicy, PullConsumer, pull};
+use crate::{EngineError, Seal, SealError, Shown, SignInError, Watch};
+use async_nats::jetstream::consumer::{AckPolicy, pull};
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::kv::{self, CreateErrorKind, Operation};
-use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
 use async_nats::jetstream::stream::{self, LastRawMessageErrorKind, RetentionPolicy};
 use async_nats::jetstream::{Context, ErrorCode};
 use async_nats::{HeaderMap, HeaderValue};
-use device_flow_core::{Failure, TokenResponse};
+use device_flow_core::{Client, ConfigError, DeviceFlow, Failure, Provider, TokenResponse};
 use device_flow_tokio::entropy;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How a sign-in ended.
-pub type Outcome = Result<TokenResponse, Failure>;
+pub type Outcome = Result<TokenResponse, SignInError>;
 
 /// Sign-ins as durable work on NATS JetStream. Cheap to clone.
 ///
@@ -28,17 +29,17 @@ pub struct Engine {
     pub(crate) stream: stream::Stream<()>,
     pub(crate) done: kv::Store,
     pub(crate) seal: Arc<dyn Seal>,
-    pub(crate) ack_wait: Duration,
+    /// In nanoseconds, and the same for all clones: a worker looks again and again whether it is another.
+    ack_wait: Arc<AtomicU64>,
 }
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("ack_wait", &self.ack_wait).finish_non_exhaustive()
+        f.debug_struct("Engine").field("ack_wait", &self.ack_wait()).finish_non_exhaustive()
     }
 }
 
-/// How the engine is set up on the server. All of it can be changed later by setting it up again; but what is open keeps to the
-/// [`ack_wait`](Self::ack_wait) that it has found, so before that becomes shorter, stop all workers.
+/// How the engine is set up on the server. All of it can be changed later by setting it up again, while workers run.
 #[derive(Clone, Debug)]
 pub struct Setup {
     replicas: usize,
@@ -61,6 +62,9 @@ impl Setup {
 
     /// How long a worker may be silent before another takes its sign-ins over. Default: 30 seconds. Half of it is the time limit of
     /// a request; a sign-in whose worker dies is late by all of it.
+    ///
+    /// Workers that run learn of another one within some five seconds. When it becomes shorter, what they asked for before that may be
+    /// given to another worker too soon: it counts as lost there, and the next poll is later than usual.
     #[must_use]
     pub const fn ack_wait(mut self, ack_wait: Duration) -> Self {
         self.ack_wait = ack_wait;
@@ -97,8 +101,7 @@ impl Start {
         Self { client: client.into(), claims: None }
     }
 
-    /// With a claims request, as [`DeviceFlow::claims`](device_flow_core::DeviceFlow::claims) has it. What is no claims request is
-    /// told by the worker, as [`Trouble::Unreadable`](crate::Trouble::Unreadable).
+    /// With a claims request, as [`DeviceFlow::claims`](device_flow_core::DeviceFlow::claims) has it. [`Engine::start`] checks it.
     #[must_use]
     pub fn claims(mut self, json: impl Into<String>) -> Self {
         self.claims = Some(json.into());
@@ -165,23 +168,37 @@ impl Engine {
         let done = jetstream.get_key_value(DONE).await.map_err(refused)?;
         let refused = |error| EngineError::nats("cannot open the stream SIGNIN", error);
         let stream = jetstream.get_stream_no_info(STREAM).await.map_err(refused)?;
-        let refused = |error| EngineError::nats("cannot open the consumer of SIGNIN", error);
-        let consumer: PullConsumer = stream.get_consumer(CONSUMER).await.map_err(refused)?;
-        let ack_wait = consumer.cached_info().config.ack_wait;
-        Ok(Self { jetstream, stream, done, seal: Arc::new(seal), ack_wait })
+        let engine = Self { jetstream, stream, done, seal: Arc::new(seal), ack_wait: Arc::default() };
+        engine.learn_ack_wait().await?;
+        Ok(engine)
+    }
+
+    /// Nobody else is given a sign-in for so long.
+    pub(crate) fn ack_wait(&self) -> Duration {
+        Duration::from_nanos(self.ack_wait.load(Ordering::Relaxed))
+    }
+
+    /// Asks the server, where it may have been set up again.
+    pub(crate) async fn learn_ack_wait(&self) -> Result<(), EngineError> {
+        let refused = |error| EngineError::nats("cannot look at the consumer of SIGNIN", error);
+        let ack_wait = self.stream.consumer_info(CONSUMER).await.map_err(refused)?.config.ack_wait;
+        self.ack_wait.store(u64::try_from(ack_wait.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        Ok(())
     }
 
     /// Starts a sign-in: the next free worker asks for its code. The id is the caller's, and nobody else's to guess: with it the
     /// outcome can be asked for.
     ///
     /// # Errors
-    /// [`EngineError::Exists`]: after an error of another kind it may be this one, which was stored.
+    /// [`EngineError::Exists`]: after an error of another kind it may be this one, which was stored. [`EngineError::Claims`]: nobody
+    /// could work on it, and nothing was stored.
     pub async fn start(&self, id: &str, start: impl Into<Start>) -> Result<(), EngineError> {
         let id = names::checked(id)?;
         if self.entry(id).await?.is_some() {
             return Err(EngineError::Exists);
         }
         let Start { client, claims } = start.into();
+        claims.as_deref().map_or(Ok(()), check_claims)?;
         let no_run = |error: std::io::Error| SealError::NotSealed(error.to_string().into());
         let random = entropy().map_err(no_run)?;
         let run = random.first_chunk().copied().map_or(0, u64::from_le_bytes);
@@ -198,22 +215,28 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Nats`] without an answer; what is stored may not open, either.
     pub async fn prompt(&self, id: &str) -> Result<Option<Shown>, EngineError> {
-        let Some((subject, payload)) = self.last(names::checked(id)?).await? else { return Ok(None) };
+        Ok(self.under_way(names::checked(id)?).await?.flatten())
+    }
+
+    /// What to show, if there is a code; `None` when nothing is stored but, maybe, an outcome.
+    pub(crate) async fn under_way(&self, id: &str) -> Result<Option<Option<Shown>>, EngineError> {
+        let Some(last) = self.last(id).await? else { return Ok(None) };
         // A server that was killed may have kept what was acknowledged.
-        if subject == names::due(id) && self.entry(id).await?.is_some() {
+        if *last.subject == names::due(id) && self.entry(id).await?.is_some() {
             return Ok(None);
         }
-        let sign_in = record::open_sign_in(&*self.seal, id, &payload)?;
-        Ok(sign_in.waiting.and_then(|waiting| {
-            let expires_at = waiting.since.saturating_add(waiting.snapshot.expires_in()).unix_time();
+        let sign_in = record::open_sign_in(&*self.seal, id, &last.payload)?;
+        Ok(Some(sign_in.waiting.and_then(|waiting| {
+            let expires_at = waiting.ends().unix_time();
             Some(Shown { prompt: waiting.snapshot.prompt()?, expires_at })
-        }))
+        })))
     }
 
     /// How it ended; `None` while it has not, after a day, and for an id that was never started.
     ///
     /// # Errors
-    /// [`EngineError::Nats`] without an answer; what is stored may not open, either.
+    /// [`EngineError::Nats`] without an answer; what is stored may not open, either. (That nobody could work on a sign-in opens always:
+    /// who could not open it could not seal that.)
     pub async fn outcome(&self, id: &str) -> Result<Option<Outcome>, EngineError> {
         Ok(self.entry(names::checked(id)?).await?.map(|(_, outcome)| outcome))
     }
@@ -233,12 +256,12 @@ impl Engine {
     /// [`EngineError::Nats`]: call it again until it is done.
     pub async fn cancel(&self, id: &str) -> Result<bool, EngineError> {
         let id = names::checked(id)?;
-        let sealed = record::seal_outcome(&*self.seal, id, Err(Failure::Cancelled))?;
+        let sealed = record::seal_outcome(&*self.seal, id, Err(Failure::Cancelled.into()))?;
         let cancelled = match self.done.create(id, sealed.into()).await {
             Ok(_) => true,
             // By an earlier call that did not come to its end.
             Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
-                matches!(self.entry(id).await?, Some((_, Err(Failure::Cancelled))))
+                matches!(self.entry(id).await?, Some((_, Err(SignInError::Failed(Failure::Cancelled)))))
             }
             Err(error) => return Err(EngineError::nats("cannot store that it is cancelled", error)),
         };
@@ -247,16 +270,18 @@ impl Engine {
         Ok(cancelled)
     }
 
-    /// Removes whatever is stored of a sign-in. One that is under way ends without an outcome: what a poll still brings is dropped, and
-    /// does not reach another sign-in that is started with this id. (Only within the milliseconds in which that outcome is being stored
-    /// it can.)
+    /// Removes whatever is stored of a sign-in. One that is under way ends without an outcome, and who watches it gets
+    /// [`EngineError::NotFound`]: what a poll still brings is dropped, and does not reach another sign-in that is started with this id.
+    /// (Only within the milliseconds in which that outcome is being stored it can.)
     ///
     /// # Errors
     /// [`EngineError::Nats`]: call it again until it is done.
     pub async fn forget(&self, id: &str) -> Result<(), EngineError> {
         let id = names::checked(id)?;
         self.purge(id).await?;
-        self.done.purge(id).await.map_err(|error| EngineError::nats("cannot forget the outcome", error))
+        self.done.purge(id).await.map_err(|error| EngineError::nats("cannot forget the outcome", error))?;
+        self.tell_news(id).await;
+        Ok(())
     }
 
     async fn purge(&self, id: &str) -> Result<(), EngineError> {
@@ -274,20 +299,18 @@ impl Engine {
         }
     }
 
-    /// The subject of what is stored last of a sign-in that is not over, and its content. Asked of the leader.
-    pub(crate) async fn last(&self, id: &str) -> Result<Option<(String, bytes::Bytes)>, EngineError> {
-        match self.stream.get_last_raw_message_by_subject(&names::any(id)).await {
-            Ok(message) => Ok(Some((message.subject.into_string(), message.payload))),
-            Err(error) => match error.kind() {
-                LastRawMessageErrorKind::NoMessageFound => Ok(None),
-                LastRawMessageErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
-                    Ok(None)
-                }
-                LastRawMessageErrorKind::JetStream(_)
-                | LastRawMessageErrorKind::InvalidSubject
-                | LastRawMessageErrorKind::Other => Err(EngineError::nats("cannot look for the sign-in", error)),
-            },
-        }
+    /// What is stored last of a sign-in that is not over. Asked of the leader.
+    pub(crate) async fn last(&self, id: &str) -> Result<Option<StreamMessage>, EngineError> {
+        last_message(&self.stream, &names::any(id), "cannot look for the sign-in").await
+    }
+
+    /// Whether it has ended. Asked of the leader, too: any server answers [`entry`](Self::entry), and one that is behind does not know
+    /// of an outcome yet whose sign-in is removed already.
+    pub(crate) async fn has_outcome(&self, id: &str) -> Result<bool, EngineError> {
+        let subject = format!("{}{id}", self.done.prefix);
+        let last = last_message(&self.done.stream, &subject, "cannot look for the outcome").await?;
+        // Where it was forgotten, a note of that is left.
+        Ok(last.is_some_and(|message| message.headers.get("KV-Operation").is_none()))
     }
 
     /// Stores a message and waits until it is.
@@ -305,6 +328,31 @@ impl Engine {
     pub(crate) async fn tell_news(&self, id: &str) {
         let _ = self.jetstream.client().publish(names::news(id), bytes::Bytes::new()).await;
     }
+}
+
+async fn last_message<I>(
+    stream: &stream::Stream<I>,
+    subject: &str,
+    what: &'static str,
+) -> Result<Option<StreamMessage>, EngineError> {
+    match stream.get_last_raw_message_by_subject(subject).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) => match error.kind() {
+            LastRawMessageErrorKind::NoMessageFound => Ok(None),
+            LastRawMessageErrorKind::JetStream(refusal) if refusal.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
+                Ok(None)
+            }
+            LastRawMessageErrorKind::JetStream(_)
+            | LastRawMessageErrorKind::InvalidSubject
+            | LastRawMessageErrorKind::Other => Err(EngineError::nats(what, error)),
+        },
+    }
+}
+
+/// By the rule of the flow itself, which is the same for all clients.
+fn check_claims(json: &str) -> Result<(), ConfigError> {
+    let client = Client::builder(Provider::github(), "any").build()?;
+    DeviceFlow::new(client, [0; 32]).claims(json).map(drop)
 }
 
 /// Nothing is stored unless this is the last sequence number of these subjects.

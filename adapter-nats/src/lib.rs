@@ -12,9 +12,9 @@
 //!
 //! # What is promised
 //!
-//! A sign-in that was started ends with an outcome, if some worker knows its client and can read it, and unless nobody works for longer
-//! than [`Setup::max_age`]. It is never polled early, never by two at once, and a token that has reached a
-//! worker is stored, if that worker lives until then. Time is that of the NATS server alone; the clock of a worker may be wrong.
+//! A sign-in that was started ends with an outcome, unless nobody works for longer than [`Setup::max_age`]; one that no worker can work
+//! on ends as [`Unworkable`], when its time is over. It is never polled by two at once, and early only by a worker that
+//! was stopped between its last look at the clock and sending; a token that has reached a worker is stored, if that worker lives until then. Time is that of the NATS server alone; the clock of a worker may be wrong.
 //!
 //! What no engine can promise: a token that the authorization server has issued to a worker that dies before it has stored it is lost,
 //! since the code is redeemed. Then the next poll fails, the outcome says that a poll was
@@ -34,7 +34,7 @@ mod watch;
 mod worker;
 
 pub use engine::{Engine, Outcome, Setup, Start};
-pub use error::EngineError;
+pub use error::{EngineError, SignInError, Unworkable};
 pub use seal::{KeySeal, Kind, Seal, SealError};
 pub use trouble::Trouble;
 pub use watch::{News, Shown, Watch};

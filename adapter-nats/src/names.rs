@@ -12,6 +12,8 @@ pub(crate) const CONSUMER: &str = "worker";
 pub(crate) const DUE: &str = "signin.due.";
 /// What waits, before the id.
 pub(crate) const WAIT: &str = "signin.wait.";
+/// A header: when the time of a sign-in is over, for who cannot open what is in it. The server keeps it when it publishes what waited.
+pub(crate) const ENDS: &str = "Sign-In-Ends";
 /// Where watchers hear that there is news of an id. Not stored.
 const NEWS: &str = "signin.news.";
 

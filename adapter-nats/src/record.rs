@@ -1,7 +1,7 @@
 //! Owns the form in which sign-ins and outcomes are stored: versioned JSON, sealed.
 
 use crate::clock::{Now, ServerTime};
-use crate::{Kind, Outcome, Seal, SealError};
+use crate::{Kind, Outcome, Seal, SealError, SignInError, Unworkable};
 use device_flow_core::{Away, Failure, Snapshot, TokenResponse};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,11 @@ impl Waiting {
         self.since.saturating_add(self.snapshot.poll_in())
     }
 
+    /// When its code expires, by the server's clock.
+    pub(crate) fn ends(&self) -> ServerTime {
+        self.since.saturating_add(self.snapshot.expires_in())
+    }
+
     /// How long it was away. It was at least until `published`, when the server's own clock ended its wait.
     pub(crate) fn away(&self, published: ServerTime, now: Now) -> Away {
         let at_most = now.time.saturating_since(self.since).saturating_add(Duration::from_millis(self.slack_ms));
@@ -89,37 +94,54 @@ pub(crate) fn open_sign_in(seal: &dyn Seal, id: &str, bytes: &[u8]) -> Result<Si
     Ok(sign_in)
 }
 
-/// Seals an outcome.
+/// The first byte of an outcome: whether the rest is sealed.
+const SEALED: u8 = 1;
+const OPEN: u8 = 2;
+
+/// Seals an outcome, except that nobody could work on the sign-in: a worker that has another key could seal that for nobody, and
+/// who could write it to the server could remove the sign-in just as well.
 pub(crate) fn seal_outcome(seal: &dyn Seal, id: &str, outcome: Outcome) -> Result<Vec<u8>, SealError> {
-    let done = match outcome {
-        Ok(token) => Done::Token(token),
-        Err(failure) => Done::Failure(failure),
+    let (first, rest) = match outcome {
+        Ok(token) => (SEALED, sealed(seal, id, Kind::Outcome, &Done::Token(token))?),
+        Err(SignInError::Failed(failure)) => (SEALED, sealed(seal, id, Kind::Outcome, &Done::Failure(failure))?),
+        Err(SignInError::Unworkable(why)) => (OPEN, json(&why)?.to_vec()),
     };
-    sealed(seal, id, Kind::Outcome, &done)
+    Ok([&[first], &rest[..]].concat())
 }
 
 pub(crate) fn open_outcome(seal: &dyn Seal, id: &str, bytes: &[u8]) -> Result<Outcome, RecordError> {
-    Ok(match opened(seal, id, Kind::Outcome, bytes)? {
-        Done::Token(token) => Ok(token),
-        Done::Failure(failure) => Err(failure),
-    })
+    match bytes.split_first() {
+        Some((&SEALED, rest)) => Ok(match opened(seal, id, Kind::Outcome, rest)? {
+            Done::Token(token) => Ok(token),
+            Done::Failure(failure) => Err(failure.into()),
+        }),
+        Some((&OPEN, rest)) => Ok(Err(read::<Unworkable>(rest)?.into())),
+        Some(_) | None => Err(RecordError::Form(0)),
+    }
 }
 
 fn sealed<T: Serialize>(seal: &dyn Seal, id: &str, kind: Kind, plain: &T) -> Result<Vec<u8>, SealError> {
+    seal.seal(id, kind, &json(plain)?)
+}
+
+fn json<T: Serialize>(plain: &T) -> Result<Zeroizing<Vec<u8>>, SealError> {
     // Large enough for most, so that no copy of a secret is left behind where it grew.
     let mut text = Zeroizing::new(Vec::with_capacity(2_048));
     serde_json::to_writer(&mut *text, plain).map_err(|error| SealError::NotSealed(error.to_string().into()))?;
-    seal.seal(id, kind, &text)
+    Ok(text)
 }
 
 fn opened<T: DeserializeOwned>(seal: &dyn Seal, id: &str, kind: Kind, bytes: &[u8]) -> Result<T, RecordError> {
-    let plain = seal.open(id, kind, bytes)?;
-    serde_json::from_slice(&plain).map_err(|error| RecordError::Form(error.column()))
+    read(&seal.open(id, kind, bytes)?)
+}
+
+fn read<T: DeserializeOwned>(plain: &[u8]) -> Result<T, RecordError> {
+    serde_json::from_slice(plain).map_err(|error| RecordError::Form(error.column()))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests panic to report")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
     use super::*;
     use crate::{EngineError, KeySeal};
@@ -138,6 +160,27 @@ mod tests {
             let (text, error) = (error.to_string(), EngineError::from(error));
             assert!(matches!(error, EngineError::Unreadable(_)));
             assert!(!format!("{text} {error} {error:?}").contains("canary"), "{plain}: {text}");
+        }
+    }
+
+    #[test]
+    fn that_nobody_could_work_on_it_opens_with_any_key_and_is_safe_to_print() {
+        let (seal, other) = (KeySeal::new([1; 32]), KeySeal::new([2; 32]));
+        let why = Unworkable::UnknownClient("x\u{1b}[2J\u{202e}".to_owned());
+        let stored = seal_outcome(&seal, "a1", Err(why.clone().into())).unwrap();
+        let opened = open_outcome(&other, "a1", &stored).unwrap().unwrap_err();
+        assert_eq!(opened, SignInError::Unworkable(why));
+        assert!(opened.to_string().contains(r#"knew no client "x\u{1b}[2J\u{202e}""#), "{opened}");
+        // Everything else needs the key.
+        let stored = seal_outcome(&seal, "a1", Err(Failure::Cancelled.into())).unwrap();
+        assert!(matches!(open_outcome(&seal, "a1", &stored), Ok(Err(SignInError::Failed(Failure::Cancelled)))));
+        assert!(matches!(open_outcome(&other, "a1", &stored), Err(RecordError::Seal(SealError::DoesNotOpen))));
+        for forged in [&[OPEN], &stored[1..]].map(|rest| [&[OPEN], rest].concat()) {
+            assert!(matches!(open_outcome(&seal, "a1", &forged), Err(RecordError::Form(_))));
+        }
+        let token = br#"{"token":{}}"#;
+        for bytes in [&[][..], &[0], &[3, 1], &[&[OPEN], &token[..]].concat()] {
+            assert!(matches!(open_outcome(&seal, "a1", bytes), Err(RecordError::Form(_))), "{bytes:?}");
         }
     }
 }

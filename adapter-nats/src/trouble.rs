@@ -1,5 +1,6 @@
 //! Owns what a worker tells of what did not go as it should.
 
+use crate::Unworkable;
 use std::fmt;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ pub enum Trouble {
         /// How long it was held.
         held: Duration,
     },
-    /// This worker does not know the client of a sign-in. It is offered again, to all workers, in some seconds.
+    /// This worker does not know the client of a sign-in. It is offered again, to all workers, in some seconds, while there is time.
     UnknownClient {
         /// The sign-in.
         id: String,
@@ -48,12 +49,20 @@ pub enum Trouble {
         client: String,
     },
     /// A stored sign-in cannot be read or resumed here: another key, another version, another configuration of its client. It is
-    /// offered again, to all workers, in some seconds.
+    /// offered again, to all workers, in some seconds, while there is time.
     Unreadable {
         /// The sign-in.
         id: String,
         /// Why.
         error: String,
+    },
+    /// Nobody could work on a sign-in while there was time, this worker included. It has ended:
+    /// [`SignInError::Unworkable`](crate::SignInError::Unworkable).
+    GivenUp {
+        /// The sign-in.
+        id: String,
+        /// Why this worker could not.
+        why: Unworkable,
     },
     /// The answer to a poll was lost before this sign-in failed: the server may have issued a token that nobody has stored, and
     /// the person has to sign in again. The outcome says so, too: [`Failure::a_poll_was_lost`](device_flow_core::Failure::a_poll_was_lost).
@@ -87,11 +96,11 @@ impl fmt::Display for Trouble {
             }
             Self::UnknownClient { id, client } => write!(f, "{id}: this worker knows no client {client:?}"),
             Self::Unreadable { id, error } => write!(f, "{id}: {error}"),
+            Self::GivenUp { id, why } => {
+                write!(f, "{id}: nobody could work on it while there was time ({why}), and it has ended")
+            }
             Self::MayHaveBeenRedeemed { id } => {
-                write!(
-                    f,
-                    "{id}: failed after the answer to a poll was lost: its token may have been issued to a worker that died"
-                )
+                write!(f, "{id}: failed after the answer to a poll was lost, perhaps with its token in it")
             }
             Self::TokenAfterCancel { id } => write!(f, "{id}: a token came after it was cancelled, and is dropped"),
             Self::TokenAfterForget { id } => write!(f, "{id}: a token came after it was forgotten, and is dropped"),

@@ -49,22 +49,27 @@ impl Watch {
         Ok(Self { engine, id: id.to_owned(), news, shown: None, pause: FIRST_PAUSE, ended: false })
     }
 
-    /// Waits for what is next; `None` after the outcome. It may be dropped and called again. For a sign-in that was never started, was
-    /// forgotten or is too old it waits for ever: set a time limit.
+    /// Waits for what is next; `None` after the outcome. It may be dropped and called again. Who watches before the sign-in is started, to
+    /// miss nothing, calls it when [`Engine::start`] has returned.
     ///
     /// # Errors
-    /// As [`Engine::outcome`]. It may be called again.
+    /// [`EngineError::NotFound`] when nothing is known of the sign-in: it was not started yet, was forgotten, or is too old. Otherwise as
+    /// [`Engine::outcome`]. It may be called again.
     pub async fn next(&mut self) -> Result<Option<News>, EngineError> {
         while !self.ended {
             if let Some(outcome) = self.engine.outcome(&self.id).await? {
                 self.ended = true;
                 return Ok(Some(News::Done(outcome)));
             }
-            if let Some(shown) = self.engine.prompt(&self.id).await?
-                && self.shown.as_deref() != Some(shown.prompt.user_code())
-            {
-                (self.shown, self.pause) = (Some(shown.prompt.user_code().to_owned()), FIRST_PAUSE);
-                return Ok(Some(News::ShowCode(shown)));
+            match self.engine.under_way(&self.id).await? {
+                Some(Some(shown)) if self.shown.as_deref() != Some(shown.prompt.user_code()) => {
+                    (self.shown, self.pause) = (Some(shown.prompt.user_code().to_owned()), FIRST_PAUSE);
+                    return Ok(Some(News::ShowCode(shown)));
+                }
+                Some(_) => {}
+                // It may have ended since the first look; or that was at a server that is behind, and will know of it soon.
+                None if self.engine.has_outcome(&self.id).await? => {}
+                None => return Err(EngineError::NotFound),
             }
             // `None` when the connection is closed for good; then the next look fails.
             let _ = tokio::time::timeout(self.pause, self.news.next()).await;

@@ -168,7 +168,7 @@ async fn run(kills: Kills, random: Random) {
     }
     starting.join_all().await;
     sign_ins.end().await;
-    sign_ins.must_be_right(kills.name, start.elapsed(), &run.troubles).await;
+    sign_ins.must_be_right(kills.name, start.elapsed(), &run.troubles, kills.stops).await;
     run.workers.drain(..).for_each(WorkerProcess::stop);
     let (canary, bytes) = run.servers.store_contains("canary");
     assert!(!canary && bytes > 0, "a secret is in what the server stored");

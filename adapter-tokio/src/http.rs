@@ -4,11 +4,14 @@ use crate::Transport;
 use crate::clock::{now, within};
 use crate::failure::{causes, transport_error_kind};
 use bytes::Bytes;
-use device_flow_adapter::failure::{no_turn, other};
-use device_flow_adapter::{Answer, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority};
+use device_flow_adapter::failure::{no_turn, other, words};
+use device_flow_adapter::{
+    Answer, ClientCertificate, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority, through,
+};
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
-use reqwest::header::{CONTENT_LENGTH, HOST, HeaderValue};
-use rustls::pki_types::CertificateDer;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt as _;
 use std::fmt;
@@ -101,8 +104,8 @@ impl Http {
         let proxy = self.proxy.as_ref().filter(|proxy| connecting && proxy.serves(url));
         let kind =
             if proxy.is_some() && kind != TransportErrorKind::Timeout { TransportErrorKind::Proxy } else { kind };
-        let place = proxy.map_or_else(|| authority(url).to_owned(), ToString::to_string);
-        let cause = causes(error).last().map(ToString::to_string).unwrap_or_default();
+        let place = proxy.map_or_else(|| through(self.proxy.as_ref(), url), ToString::to_string);
+        let cause = causes(error).last().map(words).unwrap_or_default();
         TransportError::new(kind).with_detail(&format!("{place}: {cause}"))
     }
 }
@@ -160,7 +163,7 @@ fn from_settings(
         .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(KEPT_IDLE)
         .user_agent(settings.user_agent)
-        .tls_backend_preconfigured(tls(settings.roots)?);
+        .tls_backend_preconfigured(tls(settings.roots, settings.client_certificate)?);
     if let Some(proxy) = settings.proxy.clone() {
         client = client.proxy(reqwest::Proxy::custom(move |target| proxy.serves(target).then(|| proxy.url().clone())));
     }
@@ -188,6 +191,7 @@ impl AsRef<[u8]> for Sent {
 /// How long a connection is kept for the next request: longer than any usual wait. The server mostly closes it earlier.
 const KEPT_IDLE: Duration = Duration::from_secs(120);
 
+static IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 static JSON: HeaderValue = HeaderValue::from_static("application/json");
 static FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
 
@@ -198,6 +202,8 @@ fn outgoing(target: &Target, request: Request) -> Result<reqwest::Request, Trans
     };
     let mut outgoing = reqwest::Request::new(method, target.url.clone());
     outgoing.headers_mut().insert(HOST, target.host.clone());
+    // Without it a server may use any coding (RFC 9110 §12.5.3), and none is decoded here.
+    outgoing.headers_mut().insert(ACCEPT_ENCODING, IDENTITY.clone());
     for (name, value) in request.headers() {
         // Those of every poll: reqwest copies the headers three times, and what is static costs nothing then.
         let value = match value {
@@ -221,7 +227,10 @@ fn outgoing(target: &Target, request: Request) -> Result<reqwest::Request, Trans
     Ok(outgoing)
 }
 
-fn tls(roots: Option<Vec<CertificateDer<'static>>>) -> Result<ClientConfig, HttpError> {
+fn tls(
+    roots: Option<Vec<CertificateDer<'static>>>,
+    client: Option<ClientCertificate>,
+) -> Result<ClientConfig, HttpError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -234,7 +243,10 @@ fn tls(roots: Option<Vec<CertificateDer<'static>>>) -> Result<ClientConfig, Http
         }
         None => builder.with_platform_verifier().map_err(|error| HttpError::NoSystemRoots(error.to_string()))?,
     };
-    Ok(builder.with_no_client_auth())
+    let Some(client) = client else { return Ok(builder.with_no_client_auth()) };
+    let key = PrivateKeyDer::from_pem_slice(client.key_pem()).map_err(|_| HttpError::NoClientKey)?;
+    let tls = builder.with_client_auth_cert(client.chain().to_vec(), key);
+    tls.map_err(|error| HttpError::Setup(error.to_string()))
 }
 
 #[cfg(all(test, unix))]

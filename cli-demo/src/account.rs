@@ -5,7 +5,7 @@ use crate::run_error::RunError;
 use crate::selection::Selection;
 use crate::session::{Overview, Purpose, Session, Wanted};
 use crate::settings::Settings;
-use crate::terminal::{Terminal, left, local, today, when};
+use crate::terminal::{Kept, Terminal, left, local, today, when};
 use crate::token::refreshed;
 use device_flow_tokio::{Failure, SignInReason, SignInRequest, TokenCache, UnixTime};
 use serde::Serialize;
@@ -110,7 +110,8 @@ pub(crate) async fn refresh(
     let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let signed_in = refreshed(&session, Wanted::New).await?;
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-    terminal.signed_in(&session.client(), &signed_in, account.as_deref(), session.storage.name(), selection.profile())
+    let kept = Kept { storage: session.storage.name(), file: session.token_file(), profile: selection.profile() };
+    terminal.signed_in(&session.client(), &signed_in, account.as_deref(), &kept)
 }
 
 /// The result for one account.
@@ -139,9 +140,16 @@ pub(crate) async fn logout(
         }
         return sign_out(&selection, args.no_revoke, terminal).await;
     }
+    if let Some(key) = flags.about_a_sign_in() {
+        return Err(RunError::Usage(format!(
+            "--all signs out of every profile as it was stored: leave out --{key}, or --all"
+        )));
+    }
     // After a profile that cannot be signed out the others still are.
     let (mut outcome, mut profiles) = (Ok(()), 0);
-    let all = Selection::all(global)?;
+    let mut all = Selection::all(global)?;
+    // How the network is reached may be said anew.
+    all.iter_mut().for_each(|selection| selection.put_over(&flags));
     if all.is_empty() {
         Selection::with_or_without_server(global, flags, Purpose::SignOut)?.require_places()?;
     }

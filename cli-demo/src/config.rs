@@ -13,7 +13,7 @@
 use crate::run_error::RunError;
 use crate::settings::{Settings, text};
 use device_flow_tokio::{Change, FileStore, Store as _};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
@@ -59,7 +59,11 @@ impl Config {
                 )));
             }
             Err(error) => {
-                return Err(RunError::Usage(format!("the profiles in {} cannot be read: {error}", path.display())));
+                return Err(RunError::Usage(format!(
+                    "the profiles in {} cannot be read: {error}. Make it a text file that you may read, or name another with \
+                     --config (DEVICE_FLOW_CONFIG)",
+                    path.display()
+                )));
             }
         };
         let document = parse(&path, &text)?;
@@ -119,18 +123,20 @@ impl Config {
         self.document.get("profile").and_then(Item::as_table_like)
     }
 
-    /// Stores a profile in the file as it is now, under the name that `choose` finds in it, and perhaps makes it the
-    /// current one. Returns the name.
+    /// Stores a profile in the file as it is now, under the name that `choose` finds in it. The first one becomes the
+    /// current one, which only [`make_current`](Self::make_current) changes. Returns the name, and which is the current one.
     pub(crate) fn remember(
         &self,
         choose: impl Fn(&Self) -> Result<String, RunError>,
         settings: &Settings,
-        make_current: bool,
-    ) -> Result<String, RunError> {
+    ) -> Result<(String, Option<String>), RunError> {
         // Another process may store one at the same time, so the name is chosen under the lock.
         let chosen = RefCell::new(Ok(String::new()));
+        let current = RefCell::new(None);
         self.change(|document| {
-            *chosen.borrow_mut() = choose(&Self { path: self.path.clone(), document: document.clone() });
+            let now = Self { path: self.path.clone(), document: document.clone() };
+            *current.borrow_mut() = now.current().map(str::to_owned);
+            *chosen.borrow_mut() = choose(&now);
             let chosen = chosen.borrow();
             let Ok(name) = &*chosen else { return };
             let root = document.as_table_mut();
@@ -157,15 +163,55 @@ impl Config {
                 }
                 None => drop(profiles.insert(name, Item::Table(new))),
             }
-            if make_current || !document.contains_key("current") {
+            if current.borrow().is_none() {
                 set_current(document, name);
+                *current.borrow_mut() = Some(name.clone());
             }
         })?;
-        chosen.into_inner()
+        Ok((chosen.into_inner()?, current.into_inner()))
     }
 
     pub(crate) fn make_current(&self, name: &str) -> Result<(), RunError> {
         self.change(|document| set_current(document, name))
+    }
+
+    /// The profile keeps its place and its comments.
+    pub(crate) fn rename(&self, old: &str, new: &str) -> Result<(), RunError> {
+        let done = Cell::new(false);
+        self.change(|document| {
+            let is_current = document.get("current").and_then(Item::as_str) == Some(old);
+            let Some(profiles) = profiles_mut(document).filter(|profiles| !profiles.contains_key(new)) else { return };
+            let Some(profile) = profiles.remove(old) else { return };
+            profiles.insert(new, profile);
+            if is_current {
+                set_current(document, new);
+            }
+            done.set(true);
+        })?;
+        self.unless_changed_meanwhile(done.get())
+    }
+
+    /// If it was the current one, there is none then.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), RunError> {
+        let done = Cell::new(false);
+        self.change(|document| {
+            let removed = profiles_mut(document).and_then(|profiles| profiles.remove(name));
+            done.set(removed.is_some());
+            if document.get("current").and_then(Item::as_str) == Some(name) {
+                document.remove("current");
+            }
+        })?;
+        self.unless_changed_meanwhile(done.get())
+    }
+
+    fn unless_changed_meanwhile(&self, done: bool) -> Result<(), RunError> {
+        let text = || {
+            format!(
+                "{} was changed by another program meanwhile: look at it (device-flow list), and try again",
+                self.place()
+            )
+        };
+        if done { Ok(()) } else { Err(RunError::Usage(text())) }
     }
 
     /// Under a lock, since another process may store a profile at the same time; and through a symbolic link, since
@@ -207,6 +253,10 @@ pub(crate) fn check_name(name: &str) -> Result<(), RunError> {
     Err(RunError::Usage(format!(
         "{name:?} cannot be the name of a profile: use at most 64 letters, digits, '-', '_' and '.'"
     )))
+}
+
+fn profiles_mut(document: &mut DocumentMut) -> Option<&mut dyn TableLike> {
+    document.get_mut("profile").and_then(Item::as_table_like_mut)
 }
 
 fn set_current(document: &mut DocumentMut, name: &str) {

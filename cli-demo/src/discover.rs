@@ -4,10 +4,11 @@ use crate::args::{Discover, Global, SignInOptions, Target};
 use crate::probe::{MetadataAnswer, ObservedDiscovery};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, client, http, known_provider};
+use crate::session::{Credentials, Purpose, http, known_provider};
 use crate::settings::Settings;
+use crate::shell::word;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Client, ConfigError, Http, Metadata, Provider, Secret, run};
+use device_flow_tokio::{Client, ConfigError, Http, Metadata, Provider, run};
 use serde::Serialize;
 
 /// What is known about a server.
@@ -25,6 +26,12 @@ struct Server {
     device_grant_listed: Option<bool>,
     /// As the metadata lists them.
     auth_methods: Option<Vec<String>>,
+    /// Algorithms of client assertions, and of DPoP proofs, and methods of PKCE, as the metadata lists them.
+    auth_algorithms: Vec<String>,
+    dpop_algorithms: Vec<String>,
+    pkce: Vec<String>,
+    /// Whether tokens can be bound to the certificate of the connection.
+    certificate_bound_tokens: bool,
     /// The method that this client would use.
     authentication: Option<&'static str>,
     /// The method that a client with a secret would use, if there is one.
@@ -84,7 +91,7 @@ async fn by_metadata(issuer: &str, target: &Target, http: &Http, terminal: &mut 
     let used = places.answers.iter().position(|place| place.document.as_ref() == Ok(&metadata));
     let asked = places.answers.iter().enumerate().map(|(number, place)| Asked::new(place, Some(number) == used));
     let provider = Provider::from(metadata.clone());
-    let built = built(target, provider.clone(), any_secret(target));
+    let built = built(target, provider.clone(), &Credentials::of_a_client(target)?);
     let missing = missing(&metadata, target, built.as_ref().err());
     Ok(Server {
         source: "metadata",
@@ -92,9 +99,13 @@ async fn by_metadata(issuer: &str, target: &Target, http: &Http, terminal: &mut 
         metadata: asked.collect(),
         device_authorization_endpoint: metadata.device_authorization_endpoint().map(str::to_owned),
         token_endpoint: metadata.token_endpoint().to_owned(),
-        revocation_endpoint: metadata.revocation_endpoint().map(str::to_owned),
+        revocation_endpoint: revocation(&metadata, target).unwrap_or_default().map(str::to_owned),
         device_grant_listed: Some(metadata.lists_device_grant()),
-        auth_methods: Some(metadata.token_endpoint_auth_methods().map(str::to_owned).collect()),
+        auth_methods: Some(own(&mut metadata.token_endpoint_auth_methods())),
+        auth_algorithms: own(&mut metadata.token_endpoint_auth_signing_algs()),
+        dpop_algorithms: own(&mut metadata.dpop_signing_algs()),
+        pkce: own(&mut metadata.code_challenge_methods()),
+        certificate_bound_tokens: metadata.binds_tokens_to_certificates(),
         authentication: built.as_ref().ok().map(Client::authentication_method),
         authentication_with_secret: method_with_secret(target, provider),
         usable: built.is_ok(),
@@ -102,9 +113,16 @@ async fn by_metadata(issuer: &str, target: &Target, http: &Http, terminal: &mut 
     })
 }
 
+fn own(listed: &mut dyn Iterator<Item = &str>) -> Vec<String> {
+    listed.map(str::to_owned).collect()
+}
+
 fn without_metadata(target: &Target) -> Result<Server, RunError> {
     let provider = known_provider(target)?;
-    let client = built(target, provider.clone(), any_secret(target))?;
+    let client = built(target, provider.clone(), &Credentials::of_a_client(target)?);
+    // Some servers have no clients without a secret.
+    let with_secret = |error| built(target, provider.clone(), &Credentials::with_any_secret()).map_err(|_| error);
+    let client = client.or_else(with_secret)?;
     let mut missing = Vec::new();
     if client.revocation_endpoint().is_none() {
         missing.push(no_revocation());
@@ -118,6 +136,10 @@ fn without_metadata(target: &Target) -> Result<Server, RunError> {
         revocation_endpoint: client.revocation_endpoint().map(str::to_owned),
         device_grant_listed: None,
         auth_methods: None,
+        auth_algorithms: Vec::new(),
+        dpop_algorithms: Vec::new(),
+        pkce: Vec::new(),
+        certificate_bound_tokens: false,
         authentication: Some(client.authentication_method()),
         authentication_with_secret: method_with_secret(target, provider),
         usable: true,
@@ -126,32 +148,29 @@ fn without_metadata(target: &Target) -> Result<Server, RunError> {
 }
 
 /// The client that would sign in. Its id does not matter here.
-fn built(target: &Target, provider: Provider, secret: Option<Secret>) -> Result<Client, ConfigError> {
-    client(target, target.client_id.as_deref().unwrap_or("any"), provider, secret).build()
-}
-
-/// A placeholder, if the client has a secret: its value does not matter here, so it is not read.
-fn any_secret(target: &Target) -> Option<Secret> {
-    target.client_secret_file.as_ref().map(|_| Secret::from("any"))
+fn built(target: &Target, provider: Provider, credentials: &Credentials) -> Result<Client, RunError> {
+    credentials.client(target, target.client_id.as_deref().unwrap_or("any"), provider)
 }
 
 /// The authentication method of a client with a secret.
 fn method_with_secret(target: &Target, provider: Provider) -> Option<&'static str> {
-    built(target, provider, Some(Secret::from("any"))).ok().map(|client| client.authentication_method())
+    built(target, provider, &Credentials::with_any_secret()).ok().map(|client| client.authentication_method())
 }
 
-fn missing(metadata: &Metadata, target: &Target, error: Option<&ConfigError>) -> Vec<Missing> {
+fn missing(metadata: &Metadata, target: &Target, error: Option<&RunError>) -> Vec<Missing> {
     let mut missing = Vec::new();
+    let revocation_or_fault = revocation(metadata, target);
+    let revocation = revocation_or_fault.as_ref().ok().copied().flatten();
     if metadata.device_authorization_endpoint().is_none() {
-        let revocation = metadata.revocation_endpoint().map(|url| format!(" --revocation-endpoint {url}"));
+        let revocation = revocation.map(|url| format!(" --revocation-endpoint {}", word(url)));
         missing.push(Missing {
             what: "device authorization endpoint",
             remedy: format!(
                 "If the server has one, look it up in its documentation (GitLab: /oauth/authorize_device, django-oauth-toolkit: \
                  /o/device-authorization/) and name it: device-flow login --device-endpoint URL --token-endpoint {}{} --client-id {}",
-                metadata.token_endpoint(),
+                word(metadata.token_endpoint()),
                 revocation.unwrap_or_default(),
-                target.client_id.as_deref().unwrap_or("ID"),
+                word(target.client_id.as_deref().unwrap_or("ID")),
             ),
         });
     } else if !metadata.lists_device_grant() {
@@ -160,13 +179,26 @@ fn missing(metadata: &Metadata, target: &Target, error: Option<&ConfigError>) ->
             remedy: "The endpoint is there, which is what matters: test it with device-flow doctor --try".to_owned(),
         });
     }
-    if metadata.revocation_endpoint().is_none() {
+    if let Err(error) = &revocation_or_fault {
+        missing.push(Missing { what: "usable revocation endpoint", remedy: error.to_string() });
+    } else if revocation.is_none() {
         missing.push(no_revocation());
     }
-    if let Some(error @ ConfigError::NoAuthenticationMethod) = error {
-        missing.push(Missing { what: "way to send the client secret", remedy: format!("{error} (--client-auth)") });
+    if metadata.device_authorization_endpoint().is_some()
+        && let Some(error) = error
+    {
+        missing.push(Missing { what: "way for this client to prove who it is", remedy: error.to_string() });
     }
     missing
+}
+
+/// The revocation endpoint, which discovery has not checked, as it has the others: no sign-in needs it.
+fn revocation<'a>(metadata: &'a Metadata, target: &Target) -> Result<Option<&'a str>, ConfigError> {
+    let Some(url) = metadata.revocation_endpoint() else { return Ok(None) };
+    let provider = Provider::endpoints(metadata.token_endpoint(), metadata.token_endpoint()).revocation_endpoint(url);
+    let client = Client::builder(provider, "any");
+    let client = if target.allow_http_loopback == Some(true) { client.allow_http_loopback() } else { client };
+    client.build().map(|_| Some(url))
 }
 
 fn no_revocation() -> Missing {
@@ -198,7 +230,8 @@ impl std::fmt::Display for Asked {
 impl Server {
     fn text(&self) -> String {
         let mut text = String::new();
-        let mut line = |name: &str, value: &str| text += &format!("{name:<15} {value}\n");
+        // A line end in a value would begin a line of its own, which could say anything.
+        let mut line = |name: &str, value: &str| text += &format!("{name:<15} {}\n", value.replace(['\n', '\r'], " "));
         let host = |url: &str| url.split('/').nth(2).map(str::to_owned);
         let home = self.issuer.as_deref().and_then(host);
         let place = |url: &Option<String>| match url {
@@ -229,6 +262,16 @@ impl Server {
         };
         if !method.is_empty() {
             line(if self.auth_methods.is_some() { "" } else { "authentication" }, &method);
+        }
+        for (name, listed) in
+            [("signatures", &self.auth_algorithms), ("DPoP", &self.dpop_algorithms), ("PKCE", &self.pkce)]
+        {
+            if !listed.is_empty() {
+                line(name, &format!("listed: {}", listed.join(", ")));
+            }
+        }
+        if self.certificate_bound_tokens {
+            line("mutual TLS", "tokens can be bound to the certificate of the client");
         }
         for Missing { what, remedy } in &self.missing {
             line("missing", &format!("{what}. {remedy}"));

@@ -1,18 +1,19 @@
 //! Owns the `login` sub-command: the stored tokens while they are valid, else a code for a person to approve, in this
 //! run or a later one.
 
-use crate::args::{Global, Login};
+use crate::args::{Global, Login, ServerName};
 use crate::config::check_name;
 use crate::pending::{self, AlreadyWaiting, Id, Invocation, Pending, RecordedFlow, Resumable, Turn, UntilShown};
 use crate::run_error::RunError;
 use crate::selection::Selection;
 use crate::session::{Purpose, Session, Storage, Wanted, is_refusal};
 use crate::settings::{Key, Settings};
+use crate::shell::word;
 use crate::signals::signal;
-use crate::terminal::{Terminal, local, today, warn};
+use crate::terminal::{Kept, Terminal, local, today, warn};
 use device_flow_tokio::{
-    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, TokenSource, WaitReason, entropy, now,
-    run,
+    Client, Event, Failure, SignInError, SignInRequest, SignedIn, SnapshotError, TokenSource, TokenType, WaitReason,
+    entropy, now, run,
 };
 use serde::Serialize;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -28,13 +29,18 @@ const TIME_TO_SAVE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn login(
     args: Login,
-    flags: Settings,
+    mut flags: Settings,
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
     terminal.set_prompt_options(args.prompt);
     if !terminal.can_be_seen() {
         return Err(RunError::NobodyCanSee);
+    }
+    match &args.server_name {
+        Some(ServerName::Provider(preset)) => flags.set(Key::Provider, [preset.name()]),
+        Some(ServerName::Issuer(issuer)) => flags.set(Key::Issuer, [issuer]),
+        None => {}
     }
     let progress = Progress::default();
     let work = async {
@@ -138,9 +144,12 @@ async fn begin(
     let named = global.profile.is_some();
     selection.require_place_if(named && session.storage != Storage::Memory)?;
     let mut reason = None;
-    if !args.force {
+    if args.force {
+        // Nobody has to approve what could not be stored beside something damaged.
+        session.cache().await?;
+    } else {
         match session.silent(Wanted::Valid).await {
-            Ok(silent) => return signed_in(&selection, &session, &silent, named, progress, terminal).await,
+            Ok(silent) => return signed_in(&selection, &session, &silent, progress, terminal).await,
             Err(RunError::Failed(Failure::SignInNeeded(why))) => reason = Some(why),
             // Else nobody could sign in again without knowing of --force.
             Err(RunError::Failed(failure)) if is_refusal(&failure) => {
@@ -177,13 +186,21 @@ async fn begin(
         None => request.device_flow(random),
     };
     let mut flow = RecordedFlow::new(&mut flow, progress.pending.get(), session.request_limit());
-    match progress.pending.get() {
+    let outcome = match progress.pending.get() {
         Some(pending) if args.no_wait => show_code_and_leave(&session, &mut flow, pending, terminal).await,
-        _ => {
-            let outcome = wait(&session, &request, &mut flow, progress, terminal).await?;
-            signed_in(&selection, &session, &outcome, named, progress, terminal).await
-        }
+        _ => match wait(&session, &request, &mut flow, progress, terminal).await {
+            Ok(outcome) => signed_in(&selection, &session, &outcome, progress, terminal).await,
+            Err(error) => Err(error),
+        },
+    };
+    if let Err(RunError::Failed(failure)) = &outcome
+        && session.has_ended_registration(failure).await
+    {
+        terminal.note(
+            "The server no longer knows how this program has registered itself. The next sign-in registers it anew.",
+        );
     }
+    outcome
 }
 
 /// The error of a run that would show a second code for the same sign-in.
@@ -256,7 +273,7 @@ async fn resume(
     let (taken_over, stored_flow) = Pending::take_over(id)?;
     let pending = progress.pending.get_or_init(|| taken_over);
     pending::sweep();
-    let Invocation { profile, named, config, settings, secret_from_stdin } = pending.invocation().clone();
+    let Invocation { profile, config, settings, secret_from_stdin, .. } = pending.invocation().clone();
     if let (Some(asked), true) = (&global.profile, global.profile != profile) {
         let own = profile.map_or_else(|| "no profile yet".to_owned(), |profile| format!("profile {profile}"));
         return Err(RunError::Usage(format!("this sign-in belongs to {own}, not to {asked}")));
@@ -278,7 +295,7 @@ async fn resume(
     };
     let mut flow = RecordedFlow::new(&mut flow, Some(pending), session.request_limit());
     let outcome = wait(&session, &session.request(), &mut flow, progress, terminal).await?;
-    signed_in(&selection, &session, &outcome, named, progress, terminal).await
+    signed_in(&selection, &session, &outcome, progress, terminal).await
 }
 
 /// The one of the current profile, if it has one; else the only one that there is.
@@ -332,9 +349,9 @@ async fn show_code_and_leave(
 ) -> Result<(), RunError> {
     let mut until_shown = UntilShown(flow);
     let prompt = run(session.http()?, &mut until_shown, |event| {
-        if let Event::Waiting { wait, reason, .. } = event {
+        if let Event::Waiting { wait, reason, said, .. } = event {
             // Only a progress message: if it cannot be written, neither can the result, and that is reported.
-            let _ = terminal.waiting(wait, reason);
+            let _ = terminal.waiting(wait, reason, said.as_deref());
         }
     });
     let prompt = prompt.await?;
@@ -386,14 +403,14 @@ async fn signed_in(
     selection: &Selection,
     session: &Session,
     signed_in: &SignedIn,
-    named: bool,
     progress: &Progress,
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
     info!("the token is from {}", source(signed_in));
-    let profile = selection.remember(&session.storage, &session.client(), signed_in, named).map_err(|error| {
+    let remembered = selection.remember(&session.storage, &session.client(), signed_in).map_err(|error| {
         RunError::Storage(format!("signed in, and the tokens are stored; but the profile could not be saved: {error}"))
     })?;
+    let (profile, current) = remembered.map_or((None, None), |(profile, current)| (Some(profile), current));
     if let (Some(profile), Some(account)) = (&profile, signed_in.account()) {
         session.move_to_slot(account, profile).await?;
     }
@@ -409,8 +426,22 @@ async fn signed_in(
              or name a file of profiles with --config.",
         );
     }
+    if session.client().proof_of_possession().is_some() && signed_in.token_type() == TokenType::Bearer {
+        terminal.note(
+            "The server has issued a bearer token, which anybody who gets hold of it can use: it does not bind tokens to a key \
+             (--dpop).",
+        );
+    }
     let account = signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
-    terminal.signed_in(&session.client(), signed_in, account.as_deref(), session.storage.name(), profile.as_deref())
+    let kept = Kept { storage: session.storage.name(), file: session.token_file(), profile: profile.as_deref() };
+    terminal.signed_in(&session.client(), signed_in, account.as_deref(), &kept)?;
+    if let (Some(profile), Some(current)) = (&profile, current.filter(|current| profile.as_ref() != Some(current))) {
+        terminal.note(&format!(
+            "Profile {current} is still the current one. To change that: device-flow use {}",
+            word(profile)
+        ));
+    }
+    Ok(())
 }
 
 fn cannot_leave(error: &dyn std::error::Error) -> RunError {
@@ -448,7 +479,7 @@ pub(crate) async fn show_sign_in<W: Future<Output = Result<SignedIn, SignInError
                         let lifetime = prompt.expires_in(now());
                         terminal.show_code(client, &prompt, lifetime, resume_id.as_deref(), true)?;
                     }
-                    Event::Waiting { wait, reason, .. } => terminal.waiting(wait, reason)?,
+                    Event::Waiting { wait, reason, said, .. } => terminal.waiting(wait, reason, said.as_deref())?,
                     _ => {}
                 }
             },
@@ -466,14 +497,17 @@ fn log(event: &Event) {
             let (lifetime, every) = (prompt.expires_in(now()).as_secs(), prompt.interval().as_secs());
             info!("received a code, valid for {lifetime} s; polling every {every} s");
         }
-        Event::Waiting { wait, reason, .. } => {
+        Event::Waiting { wait, reason, said, .. } => {
             let wait = wait.as_secs_f64();
             match reason {
                 WaitReason::Interval => info!("waiting {wait:.1} s, the interval"),
                 WaitReason::SlowDown { interval } => {
                     info!("waiting {wait:.1} s: slow_down, the interval is now {interval} s")
                 }
-                WaitReason::Backoff { cause, attempt } => info!("waiting {wait:.1} s after failure {attempt}: {cause}"),
+                WaitReason::Backoff { cause, attempt } => {
+                    let said = said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
+                    info!("waiting {wait:.1} s after failure {attempt}: {cause}{said}");
+                }
                 WaitReason::RetryAfter => info!("waiting {wait:.1} s, as Retry-After asks"),
             }
         }

@@ -136,10 +136,14 @@ impl Machine for FirstAnswer {
     }
 }
 
-/// A device flow that ends when there is a code, which is as far as it gets without a person.
-pub(crate) struct UntilCode {
+/// A device flow that ends when its first poll is answered, which is as far as it gets without a person.
+pub(crate) struct UntilPolled {
     flow: DeviceFlow,
+    prompt: Option<Prompt>,
+    has_polled: bool,
     pub(crate) sent: Option<SentInterval>,
+    /// What the first poll ended with, if it was the end.
+    pub(crate) refused: Option<Failure>,
 }
 
 /// The interval as the server sent it.
@@ -149,32 +153,46 @@ pub(crate) struct SentInterval {
     pub(crate) interval: Option<serde_json::Value>,
 }
 
-impl UntilCode {
+impl UntilPolled {
     pub(crate) fn new(flow: DeviceFlow) -> Self {
-        Self { flow, sent: None }
+        Self { flow, prompt: None, has_polled: false, sent: None, refused: None }
     }
 }
 
-impl Machine for UntilCode {
+impl Machine for UntilPolled {
     type Output = Prompt;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Prompt> {
-        match self.flow.next_action(now) {
-            Action::SendRequest(outgoing) => Action::SendRequest(outgoing),
-            Action::ShowCode(prompt) => {
-                self.flow.cancel();
-                Action::Done(Ok(prompt))
+        loop {
+            match (self.flow.next_action(now), &self.prompt) {
+                (Action::SendRequest(outgoing), prompt) => {
+                    self.has_polled = prompt.is_some();
+                    return Action::SendRequest(outgoing);
+                }
+                (Action::ShowCode(prompt), _) => self.prompt = Some(prompt),
+                (Action::Wait { .. }, Some(prompt)) if self.has_polled => {
+                    self.flow.cancel();
+                    return Action::Done(Ok(prompt.clone()));
+                }
+                (Action::Wait { until, reason }, _) => return Action::Wait { until, reason },
+                (Action::AwaitResponse, _) => return Action::AwaitResponse,
+                (Action::Done(Err(failure)), Some(prompt)) => {
+                    self.refused = Some(failure);
+                    return Action::Done(Ok(prompt.clone()));
+                }
+                (Action::Done(Err(failure)), None) => return Action::Done(Err(failure)),
+                // Somebody has approved what nobody was shown.
+                (Action::Done(Ok(_)), Some(prompt)) => return Action::Done(Ok(prompt.clone())),
+                (Action::Done(Ok(_)) | Action::Ended, _) => return Action::Ended,
             }
-            Action::Wait { until, reason } => Action::Wait { until, reason },
-            Action::AwaitResponse => Action::AwaitResponse,
-            Action::Done(Err(failure)) => Action::Done(Err(failure)),
-            Action::Done(Ok(_)) | Action::Ended => Action::Ended,
         }
     }
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
         self.flow.response(ticket, response, now)?;
-        self.sent = serde_json::from_slice(response.body()).ok();
+        if !self.has_polled {
+            self.sent = serde_json::from_slice(response.body()).ok();
+        }
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Owns the errors that end a run: one table from a cause to its exit code, its name in JSON and its message.
 
 use crate::config::no_place_for;
+use crate::remedy;
+use crate::shell::word;
 use device_flow_tokio::{
     ConfigError, Failure, HttpError, ProtocolFault, SignInError, SignInReason, Stopped, StoreError, TransportErrorKind,
 };
@@ -51,6 +53,12 @@ pub(crate) enum RunError {
     /// There is no token of the kind that was asked for.
     #[error("{text}")]
     NoToken { exit: u8, text: String },
+    /// The command of `run` could not be started.
+    #[error("{text}")]
+    NotStarted { exit: u8, text: String },
+    /// What there is to say was said in the way that another program expects, or by the command of `run` itself.
+    #[error("ended with {0}")]
+    AlreadyTold(u8),
     /// Of a sign-in that an earlier run began.
     #[error("the code of the sign-in {0} has expired: start again to get a new one")]
     CodeExpired(String),
@@ -88,6 +96,17 @@ impl RunError {
         self.row().0
     }
 
+    /// What happened, and what the core advises, if it does: as a sentence. Together they are the text.
+    pub(crate) fn with_advice_apart(&self) -> (String, Option<String>) {
+        let text = self.to_string();
+        let advice = if let Self::Failed(failure) = self { failure.advice() } else { None };
+        let apart = advice.and_then(|advice| Some((text.strip_suffix(advice)?.strip_suffix(" - ")?, sentence(advice))));
+        match apart {
+            Some((happened, advice)) => (happened.to_owned(), Some(advice)),
+            None => (text, None),
+        }
+    }
+
     /// The exit code, the name in JSON, and whether the same command may succeed later.
     pub(crate) fn row(&self) -> (u8, &str, bool) {
         match self {
@@ -98,6 +117,8 @@ impl RunError {
             Self::NoCode(_) => (6, "timeout", true),
             Self::NoToken { exit, .. } => (*exit, "no_token", false),
             Self::ChecksFailed { exit, .. } => (*exit, "unwell", false),
+            Self::NotStarted { exit, .. } => (*exit, "not_started", false),
+            Self::AlreadyTold(exit) => (*exit, "told", false),
             Self::CodeExpired(_) => (5, "expired", true),
             Self::Resumable { error, .. } => error.row(),
             Self::Interrupted => (130, "cancelled", false),
@@ -133,9 +154,18 @@ fn row_of_failure(failure: &Failure) -> (u8, &str, bool) {
     (exit, code, failure.is_retryable())
 }
 
-/// The option that helps.
-fn hint(failure: &Failure) -> &'static str {
-    if matches!(failure, Failure::WhichAccount(_)) { " (--account NAME)" } else { "" }
+/// A clause as a sentence.
+fn sentence(clause: &str) -> String {
+    let (first, rest) = clause.split_at(clause.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}.", first.to_uppercase())
+}
+
+/// The option that helps, or what else does.
+fn hint(failure: &Failure) -> String {
+    if matches!(failure, Failure::WhichAccount(_)) {
+        return " (--account NAME)".to_owned();
+    }
+    remedy::of(failure).map_or_else(String::new, |remedy| format!(". {}", remedy.trim_end_matches('.')))
 }
 
 impl From<Stopped> for RunError {
@@ -169,15 +199,29 @@ impl From<ConfigError> for RunError {
         if let ConfigError::NoDeviceAuthorizationEndpoint { token_endpoint, .. } = error {
             return Self::Usage(format!(
                 "the server's metadata does not name a device authorization endpoint. If the server has one, look it up in its \
-                 documentation and use: --device-endpoint URL --token-endpoint {token_endpoint}"
+                 documentation and use: --device-endpoint URL --token-endpoint {}",
+                word(&token_endpoint)
             ));
         }
-        Self::Usage(error.to_string())
+        // In the words of the command line.
+        if let ConfigError::Missing { preset, need, about } = error {
+            return Self::Usage(format!("--provider {preset} needs --{need}: {about}"));
+        }
+        if let ConfigError::Value { need, value, rule, .. } = error {
+            return Self::Usage(format!("--{need} {value:?}: {rule}"));
+        }
+        let needed = if let ConfigError::NeededByDialect { what, .. } = error { what } else { "" };
+        let option = match needed {
+            "a client secret" => " (--client-secret-file FILE)",
+            "a resource" => " (--resource URI)",
+            _ => "",
+        };
+        Self::Usage(format!("{error}{option}"))
     }
 }
 
 impl From<HttpError> for RunError {
     fn from(error: HttpError) -> Self {
-        Self::Usage(error.to_string())
+        Self::Usage(remedy::of_settings(&error))
     }
 }

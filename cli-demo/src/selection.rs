@@ -48,7 +48,9 @@ impl Selection {
     pub(crate) fn with_or_without_server(global: &Global, flags: Settings, purpose: Purpose) -> Result<Self, RunError> {
         let config = Config::load(global.config.as_deref())?;
         let server_by_flags = flags.names_server();
-        let given = flags.over_environment(Settings::from_environment()?);
+        let (by_flags, environment) = (flags.clone(), Settings::from_environment()?);
+        let environment_names_server = environment.names_server();
+        let given = flags.over_environment(environment.clone());
         let mut profile = match &global.profile {
             Some(name) => {
                 check_name(name)?;
@@ -64,6 +66,12 @@ impl Selection {
             }
             // A profile that is named on the command line takes precedence over a server in the environment. If the two
             // differ, a token could reach the wrong server, so neither is used.
+            (Some(name), Some(stored)) if !server_by_flags && !by_flags.agrees_on_server(stored) => {
+                return Err(RunError::Usage(format!(
+                    "the flags name another server than profile {name}: leave them out, or name that server as a whole \
+                     (--provider, --issuer)"
+                )));
+            }
             (Some(name), Some(stored)) if !server_by_flags && !given.agrees_on_server(stored) => {
                 return Err(RunError::Usage(format!(
                     "the environment (DEVICE_FLOW_…) names another server than profile {name}: unset it, or name the server \
@@ -80,6 +88,35 @@ impl Selection {
             profile = matching_profile(&config, &settings)?;
             let other = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
             settings = settings.over_profile(other.unwrap_or_default());
+        }
+        if settings.get(Key::TokenFile).is_some() && !settings.stores_in_a_file() {
+            let store = settings.get(Key::Store).unwrap_or_default();
+            return Err(RunError::Usage(format!(
+                "--token-file is for --store file, not for --store {store}: leave one out"
+            )));
+        }
+        let misplaced: Vec<_> = settings.misplaced().collect();
+        for key in misplaced {
+            let why = settings.why_misplaced(key);
+            let of_environment = environment.get(key).is_some();
+            match (&profile, by_flags.get(key).is_some()) {
+                (_, true) => return Err(RunError::Usage(why)),
+                // Alone it is meant for other servers, as a secret is that stands alone in the environment.
+                (_, false) if of_environment && !environment_names_server => {
+                    info!("{} in the environment is not for this server", key.variable());
+                    settings.remove(key);
+                }
+                // What an old profile says besides of the server that a flag names.
+                (Some(_), false) if server_by_flags && !of_environment => settings.remove(key),
+                (_, false) if of_environment => {
+                    return Err(RunError::Usage(format!("the environment ({}): {why}", key.variable())));
+                }
+                (Some(name), false) => {
+                    let file = config.place();
+                    return Err(RunError::Usage(format!("profile {name} in {file}: {why}. Remove {key} there")));
+                }
+                (None, false) => return Err(RunError::Usage(why)),
+            }
         }
         match &profile {
             Some(name) => info!("profile {name} ({})", config.place()),
@@ -171,6 +208,11 @@ impl Selection {
         &mut self.settings
     }
 
+    /// Puts these settings over its own.
+    pub(crate) fn put_over(&mut self, flags: &Settings) {
+        self.settings = flags.clone().over(std::mem::take(&mut self.settings));
+    }
+
     /// The settings, checked.
     pub(crate) fn options(&self) -> Result<SignInOptions, RunError> {
         self.settings.parse(&match &self.profile {
@@ -179,14 +221,14 @@ impl Selection {
         })
     }
 
-    /// Stores it as a profile, under its name or a new one, unless its tokens end with this run. Returns the name.
+    /// Stores it as a profile, under its name or a new one, unless its tokens end with this run. Returns the name, and that
+    /// of the current profile.
     pub(crate) fn remember(
         &self,
         storage: &Storage,
         client: &Client,
         signed_in: &SignedIn,
-        named: bool,
-    ) -> Result<Option<String>, RunError> {
+    ) -> Result<Option<(String, Option<String>)>, RunError> {
         // Without a place for profiles none was named: the options must be repeated.
         if *storage == Storage::Memory || !self.config.has_place() {
             return Ok(None);
@@ -197,14 +239,14 @@ impl Selection {
             [Key::ClientAuth, Key::ClientIdInBody].into_iter().for_each(|key| settings.remove(key));
         }
         settings.set(Key::Store, [storage.name()]);
-        let account = signed_in.account().map(|account| account.home_account_id()).filter(|id| !id.is_empty());
+        let account = signed_in.account().map(|account| account.raw_home_account_id()).filter(|id| !id.is_empty());
         settings.set(Key::Account, account);
         let choose = |now: &Config| match &self.profile {
             Some(name) => Ok(name.clone()),
             // Another first sign-in may have been stored while this one waited.
             None => self.new_name(now, client),
         };
-        Ok(Some(self.config.remember(choose, &settings, !named)?))
+        Ok(Some(self.config.remember(choose, &settings)?))
     }
 
     /// The settings as another run can use them: it has another stdin, and may start in another folder.
@@ -216,7 +258,7 @@ impl Selection {
         if self.has_proxy_password() {
             settings.remove(Key::Proxy);
         }
-        for key in [Key::ClientSecretFile, Key::TokenFile, Key::CaFile] {
+        for key in [Key::ClientSecretFile, Key::ClientKeyFile, Key::ClientCertificate, Key::TokenFile, Key::CaFile] {
             let absolute =
                 settings.get(key).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
             settings.set(key, absolute);

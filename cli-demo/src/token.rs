@@ -8,8 +8,9 @@ use crate::session::{Purpose, Session, Wanted};
 use crate::settings::Settings;
 use crate::shell::quoted;
 use crate::terminal::{Terminal, today, when};
-use device_flow_tokio::{Failure, IdTokenClaims, Secret, SignInReason, SignedIn, UnixTime};
-use serde::Serialize;
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use device_flow_tokio::{Failure, IdTokenClaims, ProofRequest, Secret, SignInReason, SignedIn, TokenType, UnixTime};
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tracing::info;
 use zeroize::Zeroizing;
@@ -19,6 +20,7 @@ pub(crate) struct ValidToken {
     pub(crate) signed_in: SignedIn,
     pub(crate) token: Secret,
     pub(crate) expires_on: Option<UnixTime>,
+    is_access_token: bool,
 }
 
 /// `--format json`: the only JSON object of this program that contains a secret.
@@ -49,12 +51,96 @@ pub(crate) async fn token(
     global: &Global,
     terminal: &mut Terminal,
 ) -> Result<(), RunError> {
+    let format = if global.json { Format::Json } else { args.format };
+    if args.url.is_some() && format != Format::Header {
+        return Err(RunError::Usage("--url is for --format header".to_owned()));
+    }
     let (selection, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let valid = valid_token(&session, args.requirements, terminal).await?;
-    let format = if global.json { Format::Json } else { args.format };
+    let proof = match format {
+        Format::Header => proof(&session, &args, &valid)?,
+        Format::Raw | Format::Env | Format::Json => {
+            if valid.is_bound() {
+                terminal.note("This token is bound to a key (DPoP): an API takes it only with a proof (--format header --url URL).");
+            }
+            None
+        }
+    };
     // Exposed to be printed, which is the purpose of the command.
-    let text = Zeroizing::new(printed(format, &valid, args.requirements.id_token, selection.profile())?);
+    let mut text = Zeroizing::new(printed(format, &valid, args.requirements.id_token, selection.profile())?);
+    if let Some(proof) = proof {
+        text.push_str("DPoP: ");
+        text.push_str(proof.expose());
+        text.push('\n');
+    }
     terminal.raw(&text)
+}
+
+/// The proof that goes with the token to the URL that was named; `None` for a token that needs none.
+fn proof(session: &Session, args: &Token, valid: &ValidToken) -> Result<Option<Secret>, RunError> {
+    let Some(url) = &args.url else { return valid.require_bearer(" (--url URL --method METHOD)").map(|()| None) };
+    let client = session.client();
+    let Some(key) = client.proof_of_possession().filter(|_| valid.is_bound()) else { return Ok(None) };
+    if let Some(nonce) = &args.nonce {
+        key.remember_nonce(url, nonce);
+    }
+    let request = ProofRequest::to_resource(&args.method, url, &valid.token)?;
+    key.proof(&request).map(Some).map_err(|error| RunError::Internal(error.to_string()))
+}
+
+impl ValidToken {
+    /// Whether it is of no use without a proof of the key that it is bound to.
+    fn is_bound(&self) -> bool {
+        // An ID token is never bound.
+        self.signed_in.token_type() == TokenType::Dpop && self.is_access_token
+    }
+
+    /// For what can hand on bearer tokens alone. `instead`: what works, in parentheses.
+    pub(crate) fn require_bearer(&self, instead: &str) -> Result<(), RunError> {
+        let certificate = is_bound_to_a_certificate(&self.token);
+        if !self.is_bound() && !certificate {
+            return Ok(());
+        }
+        let by = if certificate { "the certificate of this client" } else { "a key (DPoP)" };
+        let instead = if certificate { "" } else { instead };
+        Err(RunError::NoToken {
+            exit: 4,
+            text: format!("the token is bound to {by}, so it is of no use as a bearer token{instead}"),
+        })
+    }
+}
+
+/// The token for what sends it as `Authorization: Bearer`, or as a password.
+pub(crate) fn bearer_token(valid: &ValidToken) -> Result<&str, RunError> {
+    valid.require_bearer("")?;
+    // Exposed to be handed over, which is the purpose of the commands that ask for it.
+    in_a_header(valid.token.expose())
+}
+
+fn in_a_header(token: &str) -> Result<&str, RunError> {
+    match token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        true => Ok(token),
+        false => Err(RunError::Internal("the token contains characters that a header cannot carry".to_owned())),
+    }
+}
+
+/// Whether an access token says that it is bound to the certificate of the connection (RFC 8705 §3.1). Only one that is a
+/// JWT says so.
+fn is_bound_to_a_certificate(token: &Secret) -> bool {
+    #[derive(Deserialize)]
+    struct Claims {
+        cnf: Confirmation,
+    }
+    #[derive(Deserialize)]
+    struct Confirmation {
+        #[serde(rename = "x5t#S256")]
+        certificate: String,
+    }
+    // Exposed to be looked at.
+    let claims = token.expose().split('.').nth(1).and_then(|claims| Base64UrlUnpadded::decode_vec(claims).ok());
+    claims.is_some_and(|claims| {
+        serde_json::from_slice::<Claims>(&claims).is_ok_and(|claims| !claims.cnf.certificate.is_empty())
+    })
 }
 
 /// The stored token if it meets the requirements, else a refreshed one.
@@ -86,7 +172,7 @@ pub(crate) async fn valid_token(
     if !wanted.id_token {
         let (token, expires_on) = (signed_in.access_token().clone(), signed_in.expires_on());
         warn_if_short(wanted.min_ttl, expires_on, terminal);
-        return Ok(ValidToken { signed_in, token, expires_on });
+        return Ok(ValidToken { signed_in, token, expires_on, is_access_token: true });
     }
     // An ID token expires by itself, at another time than the access token.
     let least = wanted.min_ttl.unwrap_or(Duration::from_secs(60));
@@ -122,7 +208,12 @@ pub(crate) async fn refreshed(session: &Session, wanted: Wanted) -> Result<Signe
 fn with_id_token(signed_in: SignedIn, least: Duration) -> Option<ValidToken> {
     let token = signed_in.id_token()?.clone();
     let expires = IdTokenClaims::read(&token).ok()?.expires();
-    (expires > today().saturating_add(least)).then(|| ValidToken { signed_in, token, expires_on: Some(expires) })
+    (expires > today().saturating_add(least)).then(|| ValidToken {
+        signed_in,
+        token,
+        expires_on: Some(expires),
+        is_access_token: false,
+    })
 }
 
 fn warn_if_short(least: Option<Duration>, expires_on: Option<UnixTime>, terminal: &mut Terminal) {
@@ -144,10 +235,9 @@ fn printed(format: Format, valid: &ValidToken, is_id_token: bool, profile: Optio
     Ok(match format {
         Format::Raw => format!("{token}\n"),
         Format::Header => {
-            if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(RunError::Internal("the token contains characters that a header cannot carry".to_owned()));
-            }
-            format!("Authorization: Bearer {token}\n")
+            let token = in_a_header(token)?;
+            let scheme = if is_id_token { TokenType::Bearer } else { valid.signed_in.token_type() };
+            format!("Authorization: {scheme} {token}\n")
         }
         Format::Env => {
             let name = if is_id_token { "ID_TOKEN" } else { "ACCESS_TOKEN" };
@@ -161,7 +251,7 @@ fn printed(format: Format, valid: &ValidToken, is_id_token: bool, profile: Optio
             let label = valid.signed_in.account().map(|account| account.label()).filter(|label| !label.is_empty());
             let printed = Printed {
                 v: 1,
-                token_type: "Bearer",
+                token_type: if is_id_token { TokenType::Bearer } else { valid.signed_in.token_type() }.as_str(),
                 token: if is_id_token { PrintedToken::IdToken(token) } else { PrintedToken::AccessToken(token) },
                 expires_at,
                 expires_in: valid.expires_on.map(|end| end.saturating_since(today()).as_secs()),

@@ -4,7 +4,7 @@
 use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options, Server};
 use device_flow_testkit::black_hole::ClosedPort;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
@@ -142,7 +142,7 @@ fn exit(command: &mut Command) -> (i32, String, String) {
     (output.status.code().unwrap(), stdout, stderr)
 }
 
-// RFC 8628 §5.4, §3.3, §3.3.1, RFC 10027 §6.1.14: what a person sees, and exit 0.
+// RFC 8628 §5.4, §3.3, §3.3.1, R10027-6.1.14-1: what a person sees, and exit 0.
 #[test]
 fn a_person_signs_in() {
     let site = Site::start(60);
@@ -162,6 +162,32 @@ fn a_person_signs_in() {
     assert!(stderr.contains("Never enter a code that someone sent you"), "{stderr}");
     no_control_characters(&(stdout + &stderr));
     assert_eq!(site.server().requests_to("/device_authorization"), 1);
+}
+
+// R8628-3.3-1, R8628-3.3-2, R8628-3.3.1-2, R8628-3.3.1-3, R8628-5.4-1, R10027-6.1.14-1, R10027-6.1.14-2.
+#[test]
+fn a_person_is_told_who_asks_for_what_and_how_it_ended() {
+    let site = Site::start(60);
+    let base = site.server().base_url().to_owned();
+    let (code, _, told) = exit(&mut site.login(&["--scope", "openid profile", "--timeout", "1"]));
+    assert_eq!(code, 5, "{told}");
+    let who = told.find(&format!("Sign in to {base} as client \"my-app\"   (scopes: openid profile)\n")).unwrap();
+    let address = told.find(&format!("  1. On any device, open   {base}/device\n")).unwrap();
+    let user_code = told.lines().find_map(human_code).unwrap();
+    let complete = format!("  or open  {base}/device?user_code={user_code}  and check that it shows the same code.\n");
+    let warning =
+        "You started this sign-in. Never enter a code that someone sent you, and never send this one to anyone.";
+    let ended = told.find("nobody approved the sign-in within 1 s").unwrap();
+    let places = [
+        who,
+        address,
+        told.find(&user_code).unwrap(),
+        told.find(&complete).unwrap(),
+        told.find(warning).unwrap(),
+        ended,
+    ];
+    assert!(places.is_sorted(), "{told}");
+    no_tokens(&told);
 }
 
 // E13.
@@ -193,7 +219,7 @@ fn a_refusal_ends_with_3() {
     );
 }
 
-// B06, rule 8.
+// B06, R8628-3.1-10, R8628-3.5-10, rule 8.
 #[test]
 fn an_expired_code_ends_with_5_and_nothing_restarts() {
     let site = Site::start(3);
@@ -501,6 +527,50 @@ fn the_demo_approves_itself() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("account        Ada Demo <ada@example.com>"), "{stdout}");
     assert!(stderr.starts_with("A small authorization server runs at http://127.0.0.1:"), "{stderr}");
+}
+
+// W13: nobody has to see a code that approves itself.
+#[cfg(unix)]
+#[test]
+fn w13_the_demo_that_approves_itself_needs_nobody_to_see_it() {
+    for (redirections, expected) in [
+        (">/dev/null 2>&1", 0),
+        (">&- 2>&-", 0),
+        ("2>&-", 0),
+        (">/dev/null 2>&-", 0),
+        ("</dev/null >&- 2>/dev/null", 0),
+    ] {
+        let script = format!("exec \"$0\" demo --yes --interval 1s {redirections}");
+        let status = Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_device-flow")]).status().unwrap();
+        assert_eq!(status.code(), Some(expected), "{redirections}");
+    }
+    let (code, _, stderr) =
+        exit(Command::new("sh").args(["-c", "exec \"$0\" demo 2>/dev/null", env!("CARGO_BIN_EXE_device-flow")]));
+    assert_eq!((code, stderr.as_str()), (9, ""), "a person would have to see this one");
+}
+
+// S05: the world of `demo` for another process: an account, and tokens to ask for it.
+#[test]
+fn s05_the_served_demo_has_an_account() {
+    let judging = ["demo", "--serve", "--judge", "--json", "--interval", "1s", "--decide", "approve"];
+    let mut server = device_flow().args(judging).spawn().unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let url: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let url = url["base_url"].as_str().unwrap().to_owned();
+    let login = ["login", "--issuer", &url, "--client-id", "x", "--scope", "openid profile", "--allow-http-loopback"];
+    let (code, stdout, stderr) = exit(device_flow().args(login).args(["--store", "none", "--json"]));
+    assert_eq!(code, 0, "{stderr}");
+    let success: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(success["account"], "ada", "{stdout}");
+    let verdict: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(
+        (&verdict["event"], &verdict["client_id"], &verdict["end"]),
+        (&json!("verdict"), &json!("x"), &json!("signed_in"))
+    );
+    let rules = verdict["rules"].as_array().unwrap();
+    assert!(rules.iter().all(|rule| rule["verdict"] != "broken"), "our own client: {verdict}");
+    kill_process(pid(&server), Signal::INT).unwrap();
+    assert_eq!(server.wait().unwrap().code(), Some(130));
 }
 
 // Here for another process of ours.

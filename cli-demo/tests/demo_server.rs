@@ -3,49 +3,54 @@
 use crate::support::StoppedClock;
 use std::time::Duration;
 
-use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, Options, Server};
+use base64ct::{Base64UrlUnpadded, Encoding as _};
+use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, Decision, Kept, Options, Server};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE};
 use reqwest::{Client, Method, RequestBuilder, Response};
+use ring::rsa::PublicKeyComponents;
+use ring::signature::RSA_PKCS1_2048_8192_SHA256;
 use serde_json::{Value, json};
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-const A_SECOND: Duration = Duration::from_secs(1);
+pub(crate) const A_SECOND: Duration = Duration::from_secs(1);
 
 /// A server with the shortest interval, and an HTTP client that reuses connections.
-struct Demo {
-    server: Server,
-    http: Client,
+pub(crate) struct Demo {
+    pub(crate) server: Server,
+    pub(crate) http: Client,
     /// Unless it is that of the system.
-    _clock: Option<StoppedClock>,
+    pub(crate) _clock: Option<StoppedClock>,
 }
 
 impl Demo {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Options { interval: A_SECOND, ..Options::default() }).await
     }
 
     /// The clock of the server stands still, so that no test is too slow for it.
-    async fn with(options: Options) -> Self {
+    pub(crate) async fn with(options: Options) -> Self {
+        // A test that moves the clock does not mean the connections.
+        let options = Options { connection_patience: 24 * 60 * 60 * A_SECOND, ..options };
         Self { _clock: Some(StoppedClock::stop()), ..Self::in_real_time(options).await }
     }
 
-    async fn in_real_time(options: Options) -> Self {
+    pub(crate) async fn in_real_time(options: Options) -> Self {
         Self { server: Server::start(options).await.unwrap(), http: crate::support::http_client(), _clock: None }
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.server.base_url()))
     }
 
-    fn post(&self, path: &str, body: &str) -> RequestBuilder {
+    pub(crate) fn post(&self, path: &str, body: &str) -> RequestBuilder {
         self.request(Method::POST, path).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body.to_owned())
     }
 
-    async fn get(&self, path: &str) -> Response {
+    pub(crate) async fn get(&self, path: &str) -> Response {
         self.request(Method::GET, path).send().await.unwrap()
     }
 
-    async fn begin(&self, more: &str) -> Value {
+    pub(crate) async fn begin(&self, more: &str) -> Value {
         let (status, answer) = answer(self.post("/device_authorization", &format!("client_id=tv{more}"))).await;
         assert_eq!(status, 200, "{answer}");
         answer
@@ -77,7 +82,7 @@ impl Demo {
     }
 
     /// What a browser gets with a page: the cookie, and the token in the form.
-    async fn open(&self, path: &str) -> (String, String) {
+    pub(crate) async fn open(&self, path: &str) -> (String, String) {
         let page = self.get(path).await;
         let cookie = header(&page, SET_COOKIE.as_str()).split(';').next().unwrap().to_owned();
         let page = page.text().await.unwrap();
@@ -98,7 +103,7 @@ async fn error(request: RequestBuilder) -> (u16, String) {
     (status, text(&answer, "error").to_owned())
 }
 
-fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, name: &str) -> &'v str {
     value[name].as_str().unwrap_or_else(|| panic!("no {name} in {value}"))
 }
 
@@ -134,7 +139,6 @@ async fn rfc8628_3_5_pending_then_slow_down_for_good_then_a_token_once() {
     tokio::time::advance(A_SECOND).await;
     assert!(is_error(&demo.poll(&begun, "").await, "authorization_pending"));
     assert!(is_error(&demo.poll(&begun, "").await, "slow_down"));
-    assert!(demo.server.approve(text(&begun, "user_code")));
     tokio::time::advance(2 * A_SECOND).await;
     assert!(is_error(&demo.poll(&begun, "").await, "slow_down"), "the interval is 6 s now");
 
@@ -200,7 +204,8 @@ async fn rfc6750_userinfo_wants_a_live_bearer_token() {
     let demo = Demo::start().await;
     let tokens = demo.sign_in().await;
     let person: Value = serde_json::from_str(&demo.userinfo(&tokens).await.text().await.unwrap()).unwrap();
-    assert_eq!(person, json!({ "sub": "ada", "name": "Ada Demo", "email": "ada@example.com" }));
+    let expected = json!({ "sub": "ada", "name": "Ada Demo", "email": "ada@example.com", "email_verified": true });
+    assert_eq!(person, expected);
     let wrong = demo.userinfo(&json!({ "access_token": "wrong" })).await;
     assert_eq!((wrong.status().as_u16(), header(&wrong, "www-authenticate")), (401, "Bearer error=\"invalid_token\""));
     let none = demo.get("/userinfo").await;
@@ -412,6 +417,87 @@ async fn bodies_over_16_kib_are_refused() {
     for path in ["/device_authorization", "/token", "/revoke", "/device", "/device/decide", "/live/1/misbehave"] {
         assert_eq!(demo.post(path, &format!("{fits}x")).send().await.unwrap().status(), 413, "{path}");
     }
+}
+
+// S03: OpenID Connect Discovery §3, every REQUIRED member, no list without elements; Core §2 and §5.4 for the token.
+#[tokio::test]
+async fn s03_the_demo_has_a_complete_openid_document_and_signs_id_tokens() {
+    let demo = Demo::start().await;
+    let (_, metadata) = answer(demo.request(Method::GET, "/.well-known/openid-configuration")).await;
+    let issuer = demo.server.base_url();
+    for name in ["authorization_endpoint", "token_endpoint", "jwks_uri"] {
+        assert!(text(&metadata, name).starts_with(issuer), "{name}");
+    }
+    for name in ["response_types_supported", "subject_types_supported", "id_token_signing_alg_values_supported"] {
+        assert!(metadata[name].is_array(), "{name}");
+    }
+    for (name, value) in metadata.as_object().unwrap() {
+        assert!(value.as_array().is_none_or(|list| !list.is_empty()), "{name}");
+    }
+    assert_eq!(metadata["id_token_signing_alg_values_supported"], json!(["RS256"]), "every OpenID client knows it");
+    let jwks: Value = serde_json::from_str(&demo.get("/jwks").await.text().await.unwrap()).unwrap();
+    assert!(jwks["keys"][0]["n"].is_string() && jwks["keys"][0]["d"].is_null(), "{jwks}");
+    assert_eq!(demo.get("/authorize?response_type=code&client_id=tv").await.status(), 400);
+
+    let tokens = demo.sign_in().await;
+    let (_, refreshed) = demo.refresh(&tokens).await;
+    for tokens in [&tokens, &refreshed] {
+        let parts: Vec<&str> = text(tokens, "id_token").split('.').collect();
+        let [header, claims] = [parts[0], parts[1]].map(decoded);
+        assert_eq!((text(&header, "alg"), &header["kid"]), ("RS256", &jwks["keys"][0]["kid"]));
+        let signed = [text(&claims, "iss"), text(&claims, "sub"), text(&claims, "aud"), text(&claims, "email")];
+        assert_eq!(signed, [issuer, "ada", "tv", "ada@example.com"]);
+        assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 3600);
+        assert!(claims["preferred_username"].is_null(), "without the scope profile");
+        let message = format!("{}.{}", parts[0], parts[1]);
+        assert!(is_signed(&jwks["keys"][0], &message, parts[2]), "with the key that is served");
+        assert!(!is_signed(&jwks["keys"][0], &format!("{message}x"), parts[2]));
+    }
+    let begun = demo.begin("&scope=email").await;
+    assert!(demo.server.approve(text(&begun, "user_code")));
+    let (_, tokens) = demo.poll(&begun, "").await;
+    assert!(tokens["access_token"].is_string() && tokens["id_token"].is_null(), "without the scope openid");
+}
+
+fn bytes(base64url: &str) -> Vec<u8> {
+    Base64UrlUnpadded::decode_vec(base64url).unwrap()
+}
+
+fn decoded(part: &str) -> Value {
+    serde_json::from_slice(&bytes(part)).unwrap()
+}
+
+fn is_signed(jwk: &Value, message: &str, signature: &str) -> bool {
+    let [n, e] = ["n", "e"].map(|name| bytes(text(jwk, name)));
+    let key = PublicKeyComponents { n, e };
+    key.verify(&RSA_PKCS1_2048_8192_SHA256, message.as_bytes(), &bytes(signature)).is_ok()
+}
+
+#[tokio::test]
+async fn the_demos_verdicts_come_once_each_when_a_sign_in_is_over() {
+    let options = Options { interval: A_SECOND, decision: Some(Decision::Approve), ..Options::default() };
+    let demo = Demo::with(options).await;
+    let begun = demo.begin("").await;
+    for _ in 0..5 {
+        tokio::time::advance(A_SECOND).await;
+        let _ = demo.poll(&begun, "").await;
+    }
+    assert_eq!(demo.server.verdicts(), [], "its client may do something more");
+    tokio::time::advance(4 * A_SECOND).await;
+    let verdicts = demo.server.verdicts();
+    let [verdict] = &verdicts[..] else { panic!("{verdicts:?}") };
+    assert_eq!((verdict.client_id.as_str(), verdict.end, verdict.polls), ("tv", "signed_in", 5));
+    let of = |id: &str| verdict.rules.iter().find(|rule| rule.id == id).unwrap().verdict;
+    for id in ["first_poll", "interval", "end", "form", "once", "url", "identity"] {
+        assert_eq!(of(id), Kept::Kept, "{id}");
+    }
+    for id in ["slow_down", "goes_on", "back_off", "retry_after", "expiry", "one_at_a_time"] {
+        assert_eq!(of(id), Kept::NotTried, "{id}");
+    }
+    assert_eq!(demo.server.verdicts_so_far(), []);
+    demo.begin("").await;
+    assert_eq!(demo.server.verdicts(), []);
+    assert_eq!(demo.server.verdicts_so_far().len(), 1, "a sign-in that is not over");
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ fn captured<'a>(capture: &'a str, name: &str) -> &'a str {
 
 const AUTHLIB: &str = include_str!("../../core/tests/captures/authlib.txt");
 const OIDC_PROVIDER: &str = include_str!("../../core/tests/captures/oidc-provider.txt");
+const KEYCLOAK: &str = include_str!("../../core/tests/captures/keycloak.txt");
 const DJANGO: &str = include_str!("../../core/tests/captures/django-oauth-toolkit.txt");
 
 /// The base URL of a request.
@@ -117,6 +118,21 @@ fn c21_the_metadata_of_three_real_servers() {
     assert_eq!(server.requests().len(), 2, "only metadata is requested");
 }
 
+// RFC 8414 §3.1: the issuer of a realm has a path. "none" is not listed, and public clients are taken.
+#[test]
+fn c21_the_metadata_of_a_realm_of_keycloak() {
+    let place = "/.well-known/oauth-authorization-server/realms/demo";
+    let server = publishing(KEYCLOAK, "metadata_oauth-authorization-server_inserted", "http://127.0.0.1:9181", place);
+    let found = discover(&server, "/realms/demo");
+    assert_eq!(found["metadata"], json!([{ "url": server.url(place), "status": 200, "used": true, "fault": null }]));
+    let endpoint = |end: &str| json!(server.url(&format!("/realms/demo/protocol/openid-connect/{end}")));
+    assert_eq!(found["device_authorization_endpoint"], endpoint("auth/device"));
+    assert_eq!((&found["token_endpoint"], &found["usable"]), (&endpoint("token"), &json!(true)));
+    assert_eq!((&found["missing"], &found["authentication"]), (&json!([]), &json!("none")));
+    assert_eq!(found["authentication_with_secret"], "client_secret_basic");
+    assert_eq!(found["device_grant_listed"], true);
+}
+
 #[test]
 fn a_person_gets_the_same_in_lines() {
     let server = publishing(
@@ -177,7 +193,7 @@ fn built_in_and_named_endpoints_need_no_request() {
 }
 
 /// Every check, in order.
-const CHECKS: [&str; 12] = [
+const CHECKS: [&str; 13] = [
     "profile",
     "storage",
     "lock",
@@ -190,6 +206,7 @@ const CHECKS: [&str; 12] = [
     "discovery",
     "grant",
     "interval",
+    "poll",
 ];
 
 /// What `doctor` found: the exit code, the finding of each check, and the last line. Every check has exactly one
@@ -230,11 +247,12 @@ fn serve(asked: &Asked, wire: &mut dyn Write, seconds: i64, device: &str, status
             loopback::answer(wire, 200, &headers, &document.replace("http://127.0.0.1:9111", &base))
         }
         "/device_authorization" => loopback::answer(wire, status, &headers, device),
+        "/token" => loopback::answer(wire, 400, &headers, r#"{"error":"authorization_pending"}"#),
         _ => loopback::answer(wire, 404, &headers, "{}"),
     }
 }
 
-const CODE: &str = r#"{"device_code":"DC-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":900,"interval":7}"#;
+const CODE: &str = r#"{"device_code":"DC-canary","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":900,"interval":1}"#;
 
 fn doctor(home: &Path, server: &Loopback, words: &[&str]) -> Command {
     let mut command =
@@ -256,16 +274,16 @@ fn nothing_is_wrong() {
     assert_eq!(finding("dns")["message"], "skipped because the server is named by its IP address");
     let granted = finding("grant")["message"].as_str().unwrap().to_owned();
     assert!(granted.contains("https://as.example/device") && !granted.contains("WDJB"), "{granted}");
-    assert_eq!(finding("interval")["message"], "the server sends 7: polling every 7 s");
-    // One code was requested, and never polled for.
+    assert_eq!(finding("interval")["message"], "the server sends 1: polling every 1 s");
+    // One code was requested, and polled for once.
     let targets: Vec<_> = server.requests().into_iter().map(|asked| asked.target).collect();
-    assert_eq!(targets, [INSERTED, INSERTED, "/device_authorization"]);
+    assert_eq!(targets, [INSERTED, INSERTED, "/device_authorization", "/token"]);
 
     // Without --try no code is requested.
     let (exit, finding, _) = examined(&mut doctor(home.path(), &server, &[]));
     assert_eq!(exit, 0);
     assert!(finding("grant")["message"].as_str().unwrap().starts_with("skipped because it was not tested"));
-    assert_eq!(server.requests().len(), 5);
+    assert_eq!(server.requests().len(), 6);
 }
 
 #[test]
@@ -298,7 +316,12 @@ fn a36_a_client_that_is_not_allowed_ends_with_7_and_a_remedy() {
     let (exit, finding, _) = examined(&mut doctor(home.path(), &server, &["--try"]));
     assert_eq!((exit, &finding("grant")["status"]), (7, &json!("fail")));
     assert!(finding("grant")["message"].as_str().unwrap().contains("no device flow for you"));
-    assert!(finding("grant")["remedy"].as_str().unwrap().contains("registration"));
+    let remedy = finding("grant")["remedy"].as_str().unwrap().to_owned();
+    assert!(
+        remedy.starts_with("This client may not use the device flow") && remedy.ends_with("check the client id."),
+        "{remedy}"
+    );
+    assert!(!finding("grant")["message"].as_str().unwrap().contains("device flow on"), "told once");
     assert_eq!(finding("interval")["status"], "skipped");
 
     // An answer that is usable, but odd.

@@ -51,6 +51,8 @@ fn examples() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for text in texts {
         let examples = text.lines().skip_while(|line| *line != "Examples:").filter(|line| line.starts_with("  "));
+        // What is indented further is the text of a file.
+        let examples = examples.filter(|line| !line.starts_with("   "));
         found.extend(commands(examples.map(str::to_owned)));
     }
     found
@@ -171,15 +173,17 @@ impl World {
         Ended { exit: child.wait().unwrap().code().unwrap(), stdout: String::new(), stderr: told }
     }
 
-    /// Signs in, and once more as the profile `work`.
+    /// Signs in, and once more as the profile `work`: without the scope `openid`, so that the server names nobody, and
+    /// each profile has tokens of its own.
     fn sign_in(&self, home: &Path) {
-        let line = "device-flow login --issuer https://login.example.com --client-id my-app --scope 'openid profile offline_access'";
+        let line =
+            "device-flow login --issuer https://login.example.com --client-id my-app --scope 'profile offline_access'";
         for line in [line.to_owned(), format!("{line} --profile work")] {
             let ended = self.approved(home, &line);
             assert_eq!(ended.exit, 0, "{ended:?}");
         }
         // The folders in which shells look for completions.
-        for folder in [".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"] {
+        for folder in [".local/bin", ".local/share/bash-completion/completions", ".zfunc", ".config/fish/completions"] {
             fs::create_dir_all(home.join(folder)).unwrap();
         }
     }
@@ -194,15 +198,25 @@ impl World {
             let from = format!("{}/.", self.home.path().display());
             assert!(Command::new("cp").args(["-a", &from]).arg(home).status().unwrap().success());
         }
+        if line.contains("inspect") {
+            // Access tokens of this server are no JWTs.
+            let again =
+                "device-flow login --issuer https://login.example.com --client-id my-app --scope openid --force";
+            assert_eq!(self.approved(home, again).exit, 0, "{line}");
+        }
         let words: Vec<&str> = line.split_whitespace().collect();
         let has = |word: &str| words.contains(&word);
         let signs_in = line.starts_with("device-flow login");
-        if signs_in && (has("--provider") || line.contains("example.com") && !line.contains("login.example.com")) {
+        if signs_in
+            && (has("--provider")
+                || has("github")
+                || line.contains("example.com") && !line.contains("login.example.com"))
+        {
             let ended = self.run(home, line);
             assert_eq!(ended.exit, 6, "{line}: {ended:?}");
             return "as far as the network";
         }
-        if signs_in && (has("--force") || has("--issuer")) {
+        if signs_in && (has("--force") || has("--issuer") || has("https://login.example.com")) {
             // In a new home, unless it is about a second code.
             let other = tempfile::tempdir().unwrap();
             let ended = self.approved(if has("--force") { home } else { other.path() }, line);
@@ -235,6 +249,9 @@ impl World {
     fn check_effect(&self, line: &str, home: &Path, ended: &Ended, before: &str) {
         let now = fs::read_to_string(home.join(".local/state/device-flow/tokens.json.unshared")).unwrap();
         let says = |text: &str| assert!(ended.stdout.contains(text), "{line}: {ended:?}");
+        if line.contains("inspect") {
+            return assert!(ended.stdout.contains("Ada Demo") || ended.stdout.trim() == "ada", "{line}: {ended:?}");
+        }
         let is_token = |text: &str| before.contains(text) && text.len() == 43;
         let first = line.split(['|', '>']).next().unwrap().trim();
         match first.split_whitespace().collect::<Vec<_>>()[..] {
@@ -250,6 +267,7 @@ impl World {
                 let set = fs::read_to_string(home.join("kubeconfig")).unwrap();
                 assert!(set.contains("command: device-flow") && set.contains("- kubernetes"), "{set}");
             }
+            ["printf", ..] if line.contains("docker") => says("\"Secret\":\""),
             // The example's host is not the one of this profile.
             ["printf", ..] => assert_eq!(ended.stdout, "", "{line}"),
             ["eval", ..] => {
@@ -260,8 +278,32 @@ impl World {
                 assert!(self.run(home, &format!("{line}; complete -p device-flow")).stdout.contains("-F"))
             }
             ["device-flow", "token", "--format", "json"] => says("\"access_token\":\""),
+            ["device-flow", "token", "--format", "header", ..] => says("Ada Demo"),
             ["device-flow", "token", ..] => {
                 assert!(ended.stdout.lines().all(is_token) && !ended.stdout.is_empty(), "{line}")
+            }
+            ["device-flow", "run", "--env", name, ..] => says(&format!("\n{name}=")),
+            ["device-flow", "run", "--refresh", ..] => assert!(is_token(&ended.stdout), "{line}: {ended:?}"),
+            ["device-flow", "run", ..] => says("Ada Demo"),
+            ["device-flow", "profile", "list"] => says("work"),
+            ["device-flow", "profile", "show"] => says("[profile.default]"),
+            ["device-flow", "profile", "show", ..] => says("\"profile\":\"work\""),
+            ["device-flow", "profile", "rename", old, new] => {
+                let config = fs::read_to_string(home.join(".config/device-flow/config.toml")).unwrap();
+                assert!(config.contains(new) && !config.contains(&format!(".{old}]")), "{config}");
+                // Its tokens are found under the new name.
+                assert!(now.contains(&format!("slot {new}")) && !now.contains(&format!("slot {old}")), "{now}");
+                assert_eq!(self.run(home, &format!("device-flow token --profile {new}")).exit, 0);
+            }
+            ["device-flow", "profile", "use", name] => {
+                let config = fs::read_to_string(home.join(".config/device-flow/config.toml")).unwrap();
+                assert!(config.contains(&format!("current = \"{name}\"")), "{config}");
+            }
+            ["device-flow", "credential", "keyring", ..] => assert!(is_token(ended.stdout.trim()), "{line}"),
+            ["device-flow", "credential", "npm"] => says("Bearer "),
+            ["ln", "-s", .., link] => {
+                let link = Path::new(&link.replacen('~', home.to_str().unwrap(), 1)).to_owned();
+                assert!(link.is_file(), "{line}");
             }
             ["device-flow", "credential", "kubernetes", ..] => says("\"kind\":\"ExecCredential\""),
             ["device-flow", "status", ..] if line.contains("/dev/null") => assert_eq!(ended.stdout, ""),
@@ -271,17 +313,22 @@ impl World {
             }
             ["device-flow", "logout", "--all"] => assert!(!now.contains("\"secret\""), "{line}: {now}"),
             ["device-flow", "logout", ..] => {
-                // The demo names nobody, so the profile says whose tokens they are.
+                // The server named nobody, so the profile says whose tokens they are.
                 let (gone, left) = if line.contains("work") { ("work", "default") } else { ("default", "work") };
                 let of = |profile| format!("slot {profile}");
                 assert!(!now.contains(&of(gone)) && now.contains(&of(left)), "{line}: {now}");
+                let config = fs::read_to_string(home.join(".config/device-flow/config.toml")).unwrap();
+                assert_eq!(config.contains("[profile.work]"), !line.contains("profile remove work"), "{config}");
             }
             ["device-flow", "list", ..] => says("work"),
+            ["device-flow", "providers", ..] => says("keycloak"),
             ["device-flow", "use", name] => {
                 let config = fs::read_to_string(home.join(".config/device-flow/config.toml")).unwrap();
                 assert!(config.contains(&format!("current = \"{name}\"")), "{config}");
             }
             ["device-flow", "demo", ..] => says("Ada Demo"),
+            // What is stored is bound to no key.
+            ["device-flow", "login", ..] if line.contains("--dpop") => says("(refreshed)"),
             ["device-flow", "login", ..] => says("stored earlier, still valid"),
             ["device-flow", "completions", ..] => {
                 let file = line.split('>').nth(1).map(|file| file.trim().replacen('~', home.to_str().unwrap(), 1));

@@ -5,23 +5,33 @@
 mod command_line;
 mod credential_git;
 mod credential_kubernetes;
+mod demo_limits;
 mod demo_live;
 mod demo_server;
+mod dialects;
 mod doctor;
 mod examples;
 mod generated;
 mod help_examples;
+mod helpers;
 mod keeping;
+mod keys;
 mod log;
 mod profiles;
 #[cfg(unix)]
 #[path = "support/program.rs"]
 mod program;
+mod providers;
 #[cfg(target_os = "linux")]
 mod pty;
 mod resume;
+mod run;
+#[cfg(unix)]
+mod server_words;
 mod silent_login;
 #[path = "support/stage.rs"]
 mod stage;
 mod support;
 mod terminal;
+#[cfg(target_os = "linux")]
+mod words;

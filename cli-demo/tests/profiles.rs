@@ -37,9 +37,10 @@ impl Person {
     }
 
     /// Signs in to this server for the first time, with more options.
-    fn signs_in(&self, server: &Rotating, more: &str) {
-        let (exit, _, stderr) = self.types(&format!("login {} --store file {more}", at(server)));
-        assert_eq!(exit, 0, "{stderr}");
+    fn signs_in(&self, server: &Rotating, more: &str) -> (i32, String, String) {
+        let ended = self.types(&format!("login {} --store file {more}", at(server)));
+        assert_eq!(ended.0, 0, "{ended:?}");
+        ended
     }
 
     fn config(&self) -> String {
@@ -160,6 +161,15 @@ fn a_token_is_refreshed_when_needed_and_never_with_no_refresh() {
     let error = json(&person.types("token --json").1);
     assert_eq!((&error["event"], &error["exit"]), (&"error".into(), &4.into()));
     assert_eq!(person.types("status").0, 4);
+    // While the access token is valid, only --force shows a code.
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "");
+    server.revoke();
+    let (exit, stdout, stderr) = person.types("token --min-ttl 2h");
+    assert!(
+        exit == 4 && stdout.is_empty() && stderr.ends_with("(to sign in: device-flow login --force)\n"),
+        "{stderr}"
+    );
 }
 
 // For what scripts call.
@@ -178,21 +188,33 @@ fn f09_thirty_two_calls_of_token_make_one_refresh() {
 }
 
 #[test]
-fn servers_become_profiles_side_by_side_and_one_is_in_use() {
+fn w12_servers_become_profiles_side_by_side_and_the_first_stays_in_use() {
     let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
-    person.signs_in(&one, "");
-    person.signs_in(&other, "");
+    let (_, first, _) = person.signs_in(&one, "");
+    let (_, second, told) = person.signs_in(&other, "");
     let port = other.server.url("").rsplit(':').next().unwrap().to_owned();
     let name = format!("127.0.0.1-{port}");
+    // W12: in text as in JSON, and what it did not change.
+    assert!(first.contains("\n  profile        default\n  storage        /"), "{first}");
+    assert!(second.contains(&format!("\n  profile        {name}\n  storage        /")), "{second}");
+    assert!(second.trim_end().ends_with("tokens.json.unshared"), "{second}");
+    let way = format!("Profile default is still the current one. To change that: device-flow use {name}\n");
+    assert!(told.ends_with(&way), "{told}");
     let (exit, list, _) = person.types("list");
-    let lines: Vec<_> = list.lines().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>()).collect();
+    // Below each, who is signed in and where; this server names nobody.
+    let (who, lines): (Vec<_>, Vec<_>) = list.lines().partition(|line| line.contains("signed in;"));
+    assert!(who.len() == 2 && who.iter().all(|line| line.ends_with(" (file)")), "{list}");
+    let lines: Vec<_> = lines.iter().map(|line| line.split_whitespace().take(2).collect::<Vec<_>>()).collect();
     assert_eq!((exit, lines.len()), (0, 2), "{list}");
-    assert_eq!(lines[0][0], "default");
-    assert_eq!(lines[1][0], "*", "the last sign-in is the current profile: {list}");
-    let second = lines[1][1].to_owned();
+    assert_eq!(lines[0], ["*", "default"], "a sign-in changes no current profile: {list}");
+    let second = lines[1][0].to_owned();
     assert_eq!(second, name);
 
-    // The other way round.
+    // Only a person does.
+    assert_eq!(person.types(&format!("use {second}")).0, 0);
+    assert!(person.config().starts_with(&format!("current = \"{second}\"")));
+    person.signs_in(&one, "--force");
+    assert!(person.config().starts_with(&format!("current = \"{second}\"")));
     assert_eq!(person.types("use default"), (0, "Profile default is now the current one\n".into(), String::new()));
     other.set_lifetime(3_601);
     assert_eq!(person.types("refresh").0, 0);
@@ -295,6 +317,7 @@ fn the_file_of_profiles_stays_as_the_person_wrote_it_and_a_mistake_is_reported_w
     assert_eq!(kept.strip_prefix(&text), Some("language = \"de-DE\"\n"));
 }
 
+// R7009-2.1-4.
 #[test]
 fn f12_logout_removes_here_first_then_revokes_and_says_what_the_server_confirmed() {
     let (server, person) = (Rotating::new(3_600), Person::new());
@@ -422,6 +445,18 @@ fn f14_a_named_profile_and_another_server_in_the_environment_do_not_go_together(
     assert_eq!((other.requests(), person.config()), (0, config));
 }
 
+// No variable is set, so none is blamed.
+#[test]
+fn w07_a_flag_that_means_another_server_than_the_profile_is_told_as_one() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "--profile work");
+    for words in ["token --profile work --realm x", "login --profile work --host other.example"] {
+        let (exit, stdout, stderr) = person.types(words);
+        assert_eq!((exit, &*stdout), (2, ""), "{words}: {stderr}");
+        assert!(stderr.contains("the flags name another server than profile work"), "{words}: {stderr}");
+    }
+}
+
 #[test]
 fn another_client_is_another_profile_and_two_first_sign_ins_at_once_are_two() {
     let (one, other, person) = (Rotating::new(3_600), Rotating::new(3_600), Person::new());
@@ -506,4 +541,63 @@ fn e13_logout_of_all_and_mistakes_end_with_one_event() {
     let error = json(&stdout);
     assert_eq!((exit, &error["event"], &error["exit"]), (2, &"error".into(), &2.into()));
     assert!(error["message"].as_str().unwrap().contains("--bogus") && stderr.contains("--bogus"));
+}
+
+#[test]
+fn a_profile_is_shown_renamed_and_removed_and_nobody_is_signed_out_by_it() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    person.signs_in(&server, "--profile work");
+    let (exit, shown, _) = person.types("profile show");
+    assert_eq!(exit, 0);
+    assert!(shown.starts_with("[profile.work]\n") && shown.contains("client-id = \"my-app\""), "{shown}");
+    assert!(shown.contains("# signed in: ") && !shown.contains("canary"), "{shown}");
+    let shown = json(&person.types("profile show work --json").1);
+    assert_eq!((&shown["profile"], &shown["current"]), (&"work".into(), &true.into()));
+    assert_eq!(shown["settings"]["client-id"], serde_json::json!(["my-app"]));
+    assert_eq!(person.types("profile list"), person.types("list"));
+
+    // The comment and the place of a profile stay, and so does who is signed in, whom this server does not name.
+    let config = person.config().replace("[profile.work]", "# mine\n[profile.work]");
+    std::fs::write(person.path(".config/device-flow/config.toml"), config).unwrap();
+    assert_eq!(person.types("profile rename work job").1, "Profile work is now called job\n");
+    let config = person.config();
+    assert!(config.contains("current = \"job\"") && config.contains("# mine\n[profile.job]\n"), "{config}");
+    assert_eq!(person.types("token").1, "AT-canary-1\n");
+    assert_eq!(server.codes(), 1);
+    for (line, why) in [
+        ("profile rename work other", "no profile \"work\""),
+        ("profile rename job job", "already"),
+        ("profile rename job a/b", "cannot be the name"),
+        ("profile show work", "no profile \"work\""),
+        ("profile remove work", "no profile \"work\""),
+        // Its tokens could not be found any more.
+        ("profile remove job", "device-flow logout --profile job"),
+    ] {
+        let (exit, _, stderr) = person.types(line);
+        assert!(exit == 2 && stderr.contains(why), "{line}: {stderr}");
+    }
+    let (exit, ..) = person.types("logout");
+    assert_eq!(exit, 0);
+    assert_eq!(person.types("profile remove job").1, "Profile job is removed\n");
+    assert!(!person.config().contains("job"), "{}", person.config());
+    let (exit, _, stderr) = person.types("profile show");
+    assert!(exit == 2 && stderr.contains("device-flow use"), "{stderr}");
+    // The next sign-in is the current one again.
+    person.signs_in(&server, "");
+    assert!(person.config().starts_with("current = "), "{}", person.config());
+}
+
+#[test]
+fn login_takes_the_server_in_short() {
+    let (server, person) = (Rotating::new(3_600), Person::new());
+    let (exit, _, stderr) = person.types("login no-such-server --client-id my-app");
+    assert!(exit == 2 && stderr.contains("device-flow providers"), "{stderr}");
+    let (exit, _, stderr) = person.types("login github --provider gitlab --client-id my-app");
+    assert!(exit == 2 && stderr.contains("cannot be used with"), "{stderr}");
+    person.signs_in(&server, "");
+    // It is the same as the option, in the profile, too.
+    for words in ["keycloak --host sso.example.com", "--provider keycloak --host sso.example.com"] {
+        let (exit, _, stderr) = person.types(&format!("login {words} --client-id my-app --profile new"));
+        assert!(exit == 2 && stderr.contains("--realm"), "{stderr}");
+    }
 }

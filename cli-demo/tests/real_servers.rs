@@ -9,6 +9,13 @@
     reason = "test code: a panic is how it reports"
 )]
 
+#[path = "support/on_keycloak.rs"]
+mod on_keycloak;
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/with_keys.rs"]
+mod with_keys;
+
 use std::env;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
@@ -58,6 +65,10 @@ impl Login {
             }
         }
         command.env("DEVICE_FLOW_STORE", "memory");
+        Self::of(&mut command, stdin)
+    }
+
+    fn of(command: &mut Command, stdin: &str) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
         let (stdout, stderr) = (Output::of(child.stdout.take().unwrap()), Output::of(child.stderr.take().unwrap()));
@@ -178,6 +189,20 @@ impl Ended {
     }
 }
 
+/// What is granted for the scopes of these tests, as it is told. Keycloak adds what a realm has for all of its clients,
+/// in any order.
+#[track_caller]
+fn are_granted(kind: Kind, scopes: &str) {
+    let mut scopes: Vec<_> = scopes.split(' ').collect();
+    scopes.sort_unstable();
+    match kind {
+        Kind::Keycloak => assert_eq!(scopes, ["email", "offline_access", "openid", "profile"]),
+        Kind::OidcProvider | Kind::Authlib | Kind::DjangoOauthToolkit => {
+            assert_eq!(scopes, ["offline_access", "openid"]);
+        }
+    }
+}
+
 fn by_issuer<'a>(issuer: &'a str, client: &'a str) -> Vec<&'a str> {
     vec!["--issuer", issuer, "--client-id", client, "--scope", "openid offline_access"]
 }
@@ -190,7 +215,7 @@ fn by_endpoints(tap: &Tap) -> Vec<&str> {
 
 #[test]
 fn a_person_signs_in_and_sees_no_token() {
-    side_by_side(&Kind::ALL, |&kind| {
+    side_by_side(&Kind::here(), |&kind| {
         let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let mut login = Login::start(&by_endpoints(&tap));
@@ -202,7 +227,7 @@ fn a_person_signs_in_and_sees_no_token() {
         assert_eq!(ended.exit, 0, "{}", ended.stderr);
         ended.keeps_secrets(&tap);
         assert!(ended.stdout.starts_with("Signed in to http://127.0.0.1:"), "{}", ended.stdout);
-        assert!(ended.stdout.contains("openid offline_access"), "{}", ended.stdout);
+        assert!(ended.stdout.contains("offline_access"), "{}", ended.stdout);
         assert!(!ended.stdout.contains(&code), "stdout carries the result alone: {}", ended.stdout);
         let device = tap.device_answer();
         for shown in ["verification_uri", "verification_uri_complete"] {
@@ -214,7 +239,7 @@ fn a_person_signs_in_and_sees_no_token() {
 
 #[test]
 fn a_script_signs_in_and_reads_no_token() {
-    side_by_side(&Kind::ALL, |&kind| {
+    side_by_side(&Kind::here(), |&kind| {
         let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
@@ -228,14 +253,17 @@ fn a_script_signs_in_and_reads_no_token() {
         for member in ["verification_uri", "verification_uri_complete", "user_code", "interval"] {
             assert_eq!(first[member], device[member], "{member}");
         }
-        assert_eq!((&events[1]["event"], &events[1]["scope"]), (&"success".into(), &"openid offline_access".into()));
+        assert_eq!(events[1]["event"], "success");
+        are_granted(kind, events[1]["scope"].as_str().unwrap());
         assert_eq!(events[1]["refreshable"], true);
     });
 }
 
 #[test]
 fn an_issuer_with_metadata_is_enough() {
-    side_by_side(&[(Kind::OidcProvider, true), (Kind::OidcProvider, false), (Kind::Authlib, true)], |&(kind, json)| {
+    let kinds = Kind::of(&[Kind::OidcProvider, Kind::Authlib, Kind::Keycloak]);
+    let cases: Vec<_> = kinds.into_iter().flat_map(|kind| [(kind, true), (kind, false)]).collect();
+    side_by_side(&cases, |&(kind, json)| {
         let server = Server::shared(kind);
         let issuer = server.issuer();
         let words = by_issuer(&issuer, PUBLIC);
@@ -272,7 +300,7 @@ fn metadata_without_a_device_endpoint_end_with_2_and_name_the_flags_that_help() 
 
 #[test]
 fn a_denial_ends_with_3() {
-    side_by_side(&Kind::ALL, |&kind| {
+    side_by_side(&Kind::here(), |&kind| {
         let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
@@ -286,7 +314,7 @@ fn a_denial_ends_with_3() {
 
 #[test]
 fn an_expired_code_ends_with_5_whatever_the_server_says() {
-    side_by_side(&Kind::ALL, |&kind| {
+    side_by_side(&Kind::here(), |&kind| {
         // One poll, which comes long before either clock has the code expired, and no time for another.
         let server = Server::start(kind, Options { expires: Some(20), interval: Some(10) });
         let tap = Tap::on(&server);
@@ -306,7 +334,7 @@ fn an_expired_code_ends_with_5_whatever_the_server_says() {
 
 #[test]
 fn an_unknown_client_ends_with_7_and_the_servers_description() {
-    side_by_side(&Kind::ALL, |&kind| {
+    side_by_side(&Kind::here(), |&kind| {
         let server = Server::shared(kind);
         let tap = Tap::on(&server);
         let words = by_endpoints(&tap);
@@ -329,7 +357,9 @@ fn a_client_secret_comes_from_a_file_or_from_stdin() {
     std::fs::write(&file, format!("{secret}\n")).unwrap();
     let file = file.to_str().unwrap();
 
-    side_by_side(&[(Kind::OidcProvider, "-"), (Kind::Authlib, file)], |&(kind, from)| {
+    let kinds = Kind::of(&[Kind::OidcProvider, Kind::Authlib, Kind::Keycloak]);
+    side_by_side(&kinds, |&kind| {
+        let from = if kind == Kind::OidcProvider { "-" } else { file };
         let server = Server::shared(kind);
         let issuer = server.issuer();
         let words = [by_issuer(&issuer, id), vec!["--client-secret-file", from, "--json"]].concat();
@@ -341,7 +371,8 @@ fn a_client_secret_comes_from_a_file_or_from_stdin() {
 
         // Without the secret the server refuses: it was needed.
         let ended = Login::start(&[by_issuer(&issuer, id), vec!["--json"]].concat()).end();
-        assert_eq!((ended.exit, &ended.error()["code"]), (7, &"invalid_client".into()));
+        let code = if kind == Kind::Keycloak { "unauthorized_client" } else { "invalid_client" };
+        assert_eq!((ended.exit, &ended.error()["code"]), (7, &code.into()));
     });
 }
 
@@ -355,11 +386,15 @@ fn how_a_secret_is_sent_can_be_chosen() {
         std::fs::write(&file, secret).unwrap();
         file.to_str().unwrap().to_owned()
     };
-    let cases = [
+    let mut cases = vec![
         (Kind::Authlib, POST, vec!["--client-auth", "post"]),
         (Kind::DjangoOauthToolkit, BASIC, vec!["--client-auth", "basic", "--client-id-in-body"]),
         (Kind::OidcProvider, POST, vec!["--client-auth", "post"]),
     ];
+    // Keycloak takes either for the same client.
+    for kind in Kind::of(&[Kind::Keycloak]) {
+        cases.extend([(kind, BASIC, vec!["--client-auth", "basic"]), (kind, BASIC, vec!["--client-auth", "post"])]);
+    }
     side_by_side(&cases, |(kind, (id, secret), how)| {
         let server = Server::shared(*kind);
         let (device, token) = (server.device_authorization_endpoint(), server.token_endpoint());
@@ -392,21 +427,23 @@ fn ctrl_c_ends_the_wait_at_once_with_130() {
 /// RFC 8628 §3.5.
 #[test]
 fn a_slow_down_is_reported_and_obeyed() {
-    let server = Server::start(Kind::Authlib, Options { interval: Some(4), ..Options::default() });
-    let tap = Tap::with_a_poll_before_the_first(&server);
-    let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
-    let code = login.code_from_json();
-    // The server would answer an early poll of an approved code with the tokens.
-    tap.after_polls(1);
-    server.approve(&code);
+    side_by_side(&Kind::of(&[Kind::Authlib, Kind::Keycloak]), |&kind| {
+        let server = Server::start(kind, Options { interval: Some(4), ..Options::default() });
+        let tap = Tap::with_a_poll_before_the_first(&server);
+        let mut login = Login::start(&[by_endpoints(&tap), vec!["--json"]].concat());
+        let code = login.code_from_json();
+        // The server would answer an early poll of an approved code with the tokens.
+        tap.after_polls(1);
+        server.approve(&code);
 
-    let ended = login.end();
-    assert_eq!(ended.exit, 0, "{}", ended.stdout);
-    ended.keeps_secrets(&tap);
-    let events = ended.events();
-    let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
-    assert_eq!(names, ["device_code", "slow_down", "success"]);
-    assert_eq!(events[1]["interval"], 9);
-    let quiet = tap.quiet_before_polls();
-    assert!(quiet.len() >= 2 && quiet[1..].iter().all(|quiet| *quiet >= Duration::from_secs(9)), "{quiet:?}");
+        let ended = login.end();
+        assert_eq!(ended.exit, 0, "{}", ended.stdout);
+        ended.keeps_secrets(&tap);
+        let events = ended.events();
+        let names: Vec<_> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
+        assert_eq!(names, ["device_code", "slow_down", "success"]);
+        assert_eq!(events[1]["interval"], 9);
+        let quiet = tap.quiet_before_polls();
+        assert!(quiet.len() >= 2 && quiet[1..].iter().all(|quiet| *quiet >= Duration::from_secs(9)), "{quiet:?}");
+    });
 }

@@ -207,7 +207,8 @@ fn e07_a_browser_is_offered_only_where_the_person_would_see_it() {
     assert!(!site.home.path().join("opened").exists());
 }
 
-// At the code, and while a server does not answer: exit code 130, a clean last line, and the terminal as before.
+// R10027-6.1.14-3. At the code, and while a server does not answer: exit code 130, a clean last line, and the terminal
+// as before.
 #[test]
 fn e01_ctrl_c_leaves_a_clean_terminal() {
     // Not at the next poll, which is minutes away.
@@ -458,7 +459,7 @@ fn photographed(terminal: &Terminal) -> Option<String> {
     image.detect_grids().first().and_then(|grid| grid.decode().ok()).map(|(_, text)| text)
 }
 
-// It contains the complete address; where none can be drawn, a line says why.
+// R8628-3.3.1-1, R8628-3.3.1-3. It contains the complete address; where none can be drawn, a line says why.
 #[test]
 fn e11_the_qr_code_is_readable_or_not_drawn() {
     let site = Site::start();

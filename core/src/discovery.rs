@@ -1,20 +1,25 @@
 //! Owns discovery: from an issuer to its endpoints (RFC 8414, OpenID Connect Discovery 1.0).
 
-use crate::machine::Headers;
-use crate::message::answer::{Answer, Meaning};
+use crate::dialect::Call;
+use crate::machine::Target;
+use crate::message::FORM;
+use crate::message::advice::Sent;
+use crate::message::answer::{Answer, Meaning, Reading};
+use crate::message::form::Body;
 use crate::message::json::Object;
 use crate::message::metadata::MAX_METADATA;
+use crate::message::said::{said, words_of};
 use crate::prompt::{endpoint_fault, printable};
 use crate::single_request::{SingleRequest, failed_or_cancelled};
 use crate::{
-    Action, Cause, ConfigError, Endpoint, Failure, Machine, Metadata, Method, Misuse, ProtocolError, ProtocolFault,
-    Request, Response, TextFault, Ticket, Timestamp,
+    Action, Cause, ConfigError, Failure, Machine, Metadata, Method, Misuse, ProtocolError, ProtocolFault, Request,
+    Response, TextFault, Ticket, Timestamp,
 };
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
-use zeroize::Zeroizing;
 
 /// Finds out where a server's endpoints are, from its issuer.
 ///
@@ -34,16 +39,16 @@ use zeroize::Zeroizing;
 pub struct Discovery {
     issuer: Box<str>,
     allow_http_loopback: bool,
-    /// The places, in order.
-    urls: [Arc<str>; 2],
+    /// In order.
+    places: [Arc<Target>; 2],
     at_second: bool,
     /// A document without a device authorization endpoint: good enough if the other place has no better one.
     second_best: Option<Metadata>,
-    /// What to report if no place has a document.
-    fault: Option<ProtocolFault>,
-    /// The last status that means "try later", and the longest delay asked for. While there is one, both places are
+    /// What to report if no place has a document, with the server's words.
+    fault: Option<(ProtocolFault, Option<Box<str>>)>,
+    /// The last status that means "try later", the longest delay asked for, and the server's words. While there is one, both places are
     /// asked again.
-    unavailable: Option<(u16, Duration)>,
+    unavailable: Option<(u16, Duration, Option<Box<str>>)>,
     once: SingleRequest<Metadata>,
 }
 
@@ -72,20 +77,22 @@ impl Discovery {
 
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
         let mut object = Object::default();
-        let Answer { meaning, retry_after } = Answer::read(response, MAX_METADATA, &mut object);
+        let Answer { meaning, retry_after } = Answer::read(&READING, Call::Device, response, &mut object);
         match meaning {
             Meaning::Object => match Metadata::read(&object, &self.issuer, self.allow_http_loopback) {
                 Ok(metadata) if metadata.device_authorization_endpoint().is_some() => {
                     return self.once.finish(Ok(metadata));
                 }
                 Ok(metadata) => self.second_best = self.second_best.take().or(Some(metadata)),
-                Err(fault) => self.note(fault),
+                Err(fault) => self.note(fault, None),
             },
-            Meaning::Error(_) => self.note(ProtocolFault::Status(response.status())),
-            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => self.note(fault),
+            Meaning::Error(_) => self.note(ProtocolFault::Status(response.status()), said(response, &object)),
+            Meaning::NotJson(fault, _) => self.note(fault, None),
+            Meaning::Broken(fault) => self.note(fault, words_of(response, &object)),
             Meaning::Unavailable(status) => {
-                let longest = self.unavailable.map_or(retry_after, |(_, earlier)| retry_after.max(earlier));
-                self.unavailable = Some((status, longest));
+                let before = self.unavailable.take();
+                let longest = before.map_or(retry_after, |(_, earlier, _)| retry_after.max(earlier));
+                self.unavailable = Some((status, longest, said(response, &object)));
             }
         }
         if !self.at_second {
@@ -94,27 +101,34 @@ impl Discovery {
         }
         // A place that cannot answer now may have a better document.
         let unavailable = self.unavailable.take();
-        if let Some((status, retry_after)) = unavailable
-            && self.once.again(Cause::Status(status), retry_after, now)
-        {
-            self.at_second = false;
-            return;
+        if let Some((status, retry_after, said)) = &unavailable {
+            self.once.hear(&broken(ProtocolFault::Unavailable(*status), said.clone()));
+            if self.once.again(Cause::Status(*status), *retry_after, now) {
+                self.at_second = false;
+                return;
+            }
         }
         let outcome = match (self.second_best.take(), unavailable) {
             (Some(metadata), _) => Ok(metadata),
-            (None, Some((status, _))) => Err(broken(ProtocolFault::Unavailable(status))),
-            (None, None) => Err(broken(self.fault.take().unwrap_or(ProtocolFault::Missing("issuer")))),
+            (None, Some((status, _, said))) => Err(broken(ProtocolFault::Unavailable(status), said)),
+            (None, None) => {
+                let (fault, said) = self.fault.take().unwrap_or((ProtocolFault::Missing("issuer"), None));
+                Err(broken(fault, said))
+            }
         };
         self.once.finish(outcome);
     }
 
-    /// Keeps the fault that says most: that a document is wrong rather than that there is none.
-    fn note(&mut self, fault: ProtocolFault) {
+    /// Keeps the fault that says most: that a document is wrong rather than that there is none. The second place is the
+    /// usual one, so its words go before those of the first.
+    fn note(&mut self, fault: ProtocolFault, said: Option<Box<str>>) {
         let tells_little = |fault: &ProtocolFault| {
             matches!(fault, ProtocolFault::Status(_) | ProtocolFault::Page { .. } | ProtocolFault::Empty(_))
         };
-        if self.fault.as_ref().is_none_or(|known| tells_little(known) && !tells_little(&fault)) {
-            self.fault = Some(fault);
+        let has_words = said.is_some() && matches!(fault, ProtocolFault::Status(_));
+        let says_more = |known: &ProtocolFault| tells_little(known) && (!tells_little(&fault) || has_words);
+        if self.fault.as_ref().is_none_or(|(known, _)| says_more(known)) {
+            self.fault = Some((fault, said));
         }
     }
 }
@@ -152,9 +166,9 @@ impl DiscoveryBuilder<'_> {
         Ok(Discovery {
             issuer: Box::from(issuer),
             allow_http_loopback,
-            urls: [
-                format!("{origin}/.well-known/oauth-authorization-server{path}").into(),
-                format!("{base}/.well-known/openid-configuration").into(),
+            places: [
+                place(format!("{origin}/.well-known/oauth-authorization-server{path}")),
+                place(format!("{base}/.well-known/openid-configuration")),
             ],
             at_second: false,
             second_best: None,
@@ -165,18 +179,31 @@ impl DiscoveryBuilder<'_> {
     }
 }
 
-fn broken(fault: ProtocolFault) -> Failure {
-    Failure::Protocol(ProtocolError { endpoint: Endpoint::Metadata, fault })
+/// No server with a dialect has metadata.
+const READING: Reading = Reading { max: MAX_METADATA, dialect: None };
+
+fn place(url: String) -> Arc<Target> {
+    Arc::new(Target {
+        method: Method::Get,
+        url: url.into_boxed_str(),
+        authorization: None,
+        correlation_id: None,
+        content_type: FORM,
+        max_response: MAX_METADATA,
+    })
+}
+
+fn broken(fault: ProtocolFault, said: Option<Box<str>>) -> Failure {
+    Failure::Protocol(ProtocolError::of(Sent::METADATA, fault, said))
 }
 
 impl Machine for Discovery {
     type Output = Metadata;
 
     fn next_action(&mut self, now: Timestamp) -> Action<Metadata> {
-        let [first, second] = &self.urls;
-        let url = if self.at_second { second } else { first };
-        let get = || Request::new(Method::Get, Arc::clone(url), Headers::default(), Zeroizing::default(), MAX_METADATA);
-        self.once.next_action(now, get)
+        let [first, second] = &self.places;
+        let place = if self.at_second { second } else { first };
+        self.once.next_action(now, || Ok(Request::new(place, Body::default())))
     }
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {

@@ -1,6 +1,7 @@
 //! Owns the types that all drivers share: what a driver tells its caller on the way, and how a run can end early.
 
 use crate::{Failure, Prompt, SignInReason, Timestamp, WaitReason};
+use alloc::boxed::Box;
 use core::time::Duration;
 
 /// What a driver tells its caller while it runs a machine.
@@ -19,6 +20,8 @@ pub enum Event {
         wait: Duration,
         /// Why.
         reason: WaitReason,
+        /// [`Machine::last_words`](crate::Machine::last_words), after an answer of no use.
+        said: Option<Box<str>>,
     },
 }
 

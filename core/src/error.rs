@@ -1,8 +1,10 @@
 //! Owns what can end a machine: `Failure`, `ProtocolError`, `OAuthError`, and the `Trail` of what happened before.
 
+use crate::message::advice::{Kind, Seen, Sent, advice};
 use crate::{Cause, ClaimsError, TextFault, TransportError, TransportErrorKind, Unshowable};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::format;
 use core::fmt;
 
 /// Why a machine ended without its result. The text of each says what happened and what to do.
@@ -58,8 +60,39 @@ impl Failure {
         }
     }
 
-    /// Whether the answer to a poll was never seen before a device flow ended like this: its request was given up, or its
-    /// process died. Then the server may have issued a token that was never stored, and the person has to sign in again.
+    /// What a person can do about it, where the answer of a server ended the machine and it is known what helps. It ends the
+    /// text, too.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        match self {
+            Self::Denied(error) | Self::Rejected(error) | Self::SignInNeeded(SignInReason::Refused(error)) => {
+                error.advice()
+            }
+            Self::Protocol(error) => error.advice(),
+            Self::Cancelled | Self::Expired(_) | Self::SignInNeeded(_) | Self::WhichAccount(_) | Self::Transport(_) => {
+                None
+            }
+        }
+    }
+
+    /// What the server, or the transport, said about it.
+    pub(crate) fn words(&self) -> Option<Box<str>> {
+        match self {
+            Self::Rejected(error) => {
+                let words = error.description.as_ref().map(|words| format!("{}: {words}", error.code).into_boxed_str());
+                words.or_else(|| Some(error.code.clone()))
+            }
+            Self::Protocol(error) => error.said.clone(),
+            Self::Transport(error) => Some(error.detail()).filter(|detail| !detail.is_empty()).map(Box::from),
+            Self::Cancelled | Self::Denied(_) | Self::Expired(_) | Self::SignInNeeded(_) | Self::WhichAccount(_) => {
+                None
+            }
+        }
+    }
+
+    /// Whether the answer to a poll was never seen before a device flow ended like this: the connection broke, the time was
+    /// over, the request was given up, or its process died. Then the server may have issued a token that was never stored,
+    /// and the person has to sign in again.
     #[must_use]
     pub fn a_poll_was_lost(&self) -> bool {
         match self {
@@ -170,8 +203,9 @@ impl Trail {
         self.trouble.as_ref()?.last_error.as_ref()
     }
 
-    /// The answer to a poll was never seen: its request was given up, or its process died. If the person had approved by
-    /// then, the token was issued and is lost, and the server no longer knows the code.
+    /// The answer to a poll was never seen: the connection broke, the time was over, the request was given up, or its
+    /// process died. If the person had approved by then, the token was issued and is lost, and the server no longer knows
+    /// the code. (A request that cannot have been sent, as without a connection, is not lost.)
     #[must_use]
     pub fn poll_lost(&self) -> bool {
         self.trouble.as_ref().is_some_and(|trouble| trouble.poll_lost)
@@ -185,7 +219,7 @@ impl Trail {
     pub(crate) fn set_back(&mut self, cause: Cause, detail: &str) {
         let trouble = self.trouble();
         trouble.failures = trouble.failures.saturating_add(1);
-        trouble.poll_lost |= cause == Cause::Transport(TransportErrorKind::Abandoned);
+        trouble.poll_lost |= matches!(cause, Cause::Transport(kind) if kind.may_have_arrived());
         trouble.last_error = Some(LastError { cause, detail: Box::from(detail) });
     }
 }
@@ -235,14 +269,16 @@ pub enum SignInReason {
     /// The tokens that are there were requested with fewer scopes, or for another API.
     #[error("more is requested than at the last sign-in")]
     NewScopes,
+    /// The tokens are bound to a key that this client does not have (RFC 9449 §5): it has another one, or none.
+    #[error("the tokens are bound to a key (DPoP) that is not the one in use: use that key, or sign in again")]
+    OtherKey,
     /// The server refused the refresh token. The error says why, and its [`claims`](OAuthError::claims) say what the
     /// next sign-in must request.
     #[error("sign in again: {0}")]
     Refused(OAuthError),
 }
 
-/// An error response (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts except the claims are
-/// safe to print.
+/// An error response (RFC 6749 §5.2, RFC 8628 §3.5), with what Microsoft adds to it. All texts are safe to print.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OAuthError {
     pub(crate) code: Box<str>,
@@ -332,14 +368,15 @@ impl OAuthError {
         self.details.as_deref()?.timestamp.as_deref()
     }
 
-    /// The claims challenge: a JSON object, verbatim, which goes back to the server as the parameter `claims` of the
-    /// next sign-in. At most 8 KiB; a longer one is dropped, since a part of it is useless. Not safe to print.
+    /// The claims challenge: a JSON object, which goes back to the server as the parameter `claims` of the next sign-in.
+    /// Characters that are not safe to print are escaped in it, as JSON escapes them. At most 8 KiB; a longer one is dropped,
+    /// since a part of it is useless.
     #[must_use]
     pub fn claims(&self) -> Option<&str> {
         self.details.as_deref()?.claims.as_deref()
     }
 
-    /// What a person can do about it, in one sentence, when the error is a known one.
+    /// What a person can do about it, in one or two sentences, when the error is a known one.
     #[must_use]
     pub fn advice(&self) -> Option<&str> {
         self.advice.as_deref()
@@ -383,16 +420,65 @@ pub enum Endpoint {
     /// The revocation endpoint (RFC 7009 §2).
     #[error("revocation endpoint")]
     Revocation,
+    /// Where a client registers itself (AWS `/client/register`; RFC 7591 §3 is its standard).
+    #[error("registration endpoint")]
+    Registration,
 }
 
-/// The server broke the protocol.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unusable answer from the {endpoint}: {fault}")]
+/// The server broke the protocol, or cannot answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProtocolError {
     /// The endpoint that the answer came from.
     pub endpoint: Endpoint,
     /// What is wrong with it.
     pub fault: ProtocolFault,
+    pub(crate) said: Option<Box<str>>,
+    pub(crate) advice: Option<Cow<'static, str>>,
+}
+
+impl ProtocolError {
+    /// An error without the server's words, and without advice.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, fault: ProtocolFault) -> Self {
+        Self { endpoint, fault, said: None, advice: None }
+    }
+
+    /// The fault of an answer to what was `sent`, and what the server `said` in it.
+    pub(crate) fn of(sent: Sent, fault: ProtocolFault, said: Option<Box<str>>) -> Self {
+        let advice = fault.kind().and_then(|(kind, status)| {
+            let words = said.as_deref().unwrap_or_default();
+            advice(&Seen { kind, status, words, ..Seen::default() }, &sent)
+        });
+        Self { endpoint: sent.place.endpoint(), fault, said, advice: advice.map(Cow::Borrowed) }
+    }
+
+    /// The server's own words, on one line of at most 200 characters, safe to print; `None` without any, and for a page,
+    /// whose beginning is in the fault.
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        self.said.as_deref()
+    }
+
+    /// What a person can do about it, in one or two sentences.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
+    }
+}
+
+impl core::error::Error for ProtocolError {}
+
+impl fmt::Display for ProtocolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unusable answer from the {}: {}", self.endpoint, self.fault)?;
+        if let Some(said) = &self.said {
+            write!(f, "; the server says: {said}")?;
+        }
+        if let Some(advice) = &self.advice {
+            write!(f, " - {advice}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What is wrong with an answer.
@@ -407,8 +493,8 @@ pub enum ProtocolFault {
     NotUtf8,
     /// A page instead of JSON.
     #[error(
-        "HTTP status {status} and a page instead of JSON: is the address right, is the device flow enabled, is there a captive portal or firewall in between?{}{excerpt}",
-        if excerpt.is_empty() { "" } else { " It begins: " }
+        "HTTP status {status} and a page instead of JSON{}{excerpt}",
+        if excerpt.is_empty() { "" } else { ", which begins: " }
     )]
     Page {
         /// Its HTTP status.
@@ -416,9 +502,6 @@ pub enum ProtocolFault {
         /// How it begins, safe to print.
         excerpt: Box<str>,
     },
-    /// JSON, but not an object.
-    #[error("it is JSON, but not an object")]
-    NotAnObject,
     /// Invalid JSON, or something after its end.
     #[error("it is not valid JSON")]
     InvalidJson,
@@ -444,12 +527,11 @@ pub enum ProtocolFault {
     #[error("it is a redirect (HTTP status {0}), and redirects are never followed: configure the final address")]
     Redirect(u16),
     /// A status that does not fit the body, without an OAuth error.
-    #[error(
-        "HTTP status {0} without an OAuth error: is the address right, and is the device flow enabled for this client?"
-    )]
+    #[error("HTTP status {0}")]
     Status(u16),
-    /// The server kept answering that it cannot serve the request now.
-    #[error("HTTP status {0}, repeatedly: the server is overloaded or down, try again later")]
+    /// The server answered that it cannot serve the request now, until the attempts were used up or it named too long a
+    /// delay.
+    #[error("HTTP status {0}")]
     Unavailable(u16),
     /// A token and an error in one answer of success, so that neither can be believed (RFC 6749 §5.1, §5.2).
     #[error(
@@ -457,7 +539,7 @@ pub enum ProtocolFault {
     )]
     TokenAndError(Box<str>),
     /// A token of a type that this client did not request and cannot use (RFC 6749 §7.1).
-    #[error("the token is of type {0}, which was not requested; only Bearer is usable")]
+    #[error("the token is of type {0}, which was not requested, so it is not used")]
     TokenType(Box<str>),
     /// The metadata belongs to another issuer (RFC 8414 §3.3); nothing in it was used.
     #[error(
@@ -484,5 +566,26 @@ impl ProtocolFault {
     /// How the body began, when it was a page.
     pub(crate) fn excerpt(&self) -> &str {
         if let Self::Page { excerpt, .. } = self { excerpt } else { "" }
+    }
+
+    /// What the advice goes by; `None` for a fault whose own text says what to do.
+    fn kind(&self) -> Option<(Kind, u16)> {
+        match self {
+            Self::Page { status, .. } => Some((Kind::Page, *status)),
+            Self::Status(status) => Some((Kind::Status, *status)),
+            Self::Unavailable(status) => Some((Kind::Outage, *status)),
+            Self::Empty(status) => Some((Kind::Broken, *status)),
+            Self::NotUtf8
+            | Self::InvalidJson
+            | Self::DuplicateMember(_)
+            | Self::Missing(_)
+            | Self::Invalid(_)
+            | Self::Unshowable(_)
+            | Self::IntervalTooLong
+            | Self::TooLarge(_)
+            | Self::TokenType(_)
+            | Self::UnsafeEndpoint { .. } => Some((Kind::Broken, 0)),
+            Self::Redirect(_) | Self::TokenAndError(_) | Self::IssuerMismatch { .. } | Self::IdToken(_) => None,
+        }
     }
 }

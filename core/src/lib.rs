@@ -12,7 +12,7 @@
 //! # fn run<M: Machine>(machine: &mut M) -> Result<M::Output, Failure> { unimplemented!() }
 //! # fn fresh_random_bytes() -> [u8; 32] { unimplemented!() }
 //!
-//! // Or a preset: `Provider::github()`; or `Provider::endpoints(…)` by hand.
+//! // Or a preset: `Provider::github()`, `Preset::find("keycloak")`; or `Provider::endpoints(…)` by hand.
 //! let metadata = run(&mut Discovery::new("https://login.example.com")?)?;
 //! let client = Client::builder(metadata, "my-app").scope("openid profile").build()?;
 //! let granted = run(&mut DeviceFlow::new(client, fresh_random_bytes()))?;
@@ -32,6 +32,7 @@
 //! | [`DeviceFlow`] | tokens, once the person has approved | RFC 8628 |
 //! | [`Refresh`] | new tokens for a refresh token | RFC 6749 §6 |
 //! | [`Revocation`] | the end of a token | RFC 7009 |
+//! | [`Registration`] | a client id of one's own, where a server gives one to every installation | AWS SSO OIDC |
 //! | [`SignIn`] | a usable token: from a [`TokenCache`], else by a refresh, else by the device flow | all of these |
 //!
 //! [`Fleet`] drives many of them as one.
@@ -74,6 +75,7 @@ extern crate std;
 mod cache;
 mod client;
 mod device_flow;
+mod dialect;
 mod discovery;
 mod driver;
 mod error;
@@ -82,10 +84,12 @@ mod machine;
 mod message;
 mod prompt;
 mod refresh;
+mod registration;
 mod retry;
 mod revocation;
 mod secret;
 mod sign_in;
+mod signing;
 mod single_request;
 #[cfg(feature = "serde")]
 mod stored;
@@ -95,7 +99,7 @@ pub use cache::{
     AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken,
     GrantOrigin, Owner, Person, TokenCache,
 };
-pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Provider};
+pub use client::{Client, ClientBuilder, ConfigError, EntraCloud, Need, Preset, Provider};
 pub use device_flow::DeviceFlow;
 #[cfg(feature = "serde")]
 pub use device_flow::{Away, Snapshot, SnapshotError, Step, Stepped};
@@ -109,12 +113,14 @@ pub use machine::{
 };
 pub use message::claims::{ClaimsError, ClientInfo, IdTokenClaims};
 pub use message::metadata::Metadata;
-pub use message::token::TokenResponse;
-pub use prompt::{Prompt, PromptWarning, TextFault, Unshowable};
+pub use message::token::{TokenResponse, TokenType};
+pub use prompt::{Prompt, PromptWarning, TextFault, Unshowable, harmless};
 pub use refresh::Refresh;
+pub use registration::{Registered, Registration};
 pub use revocation::{Revocation, TokenKind};
 pub use secret::Secret;
 pub use sign_in::{SignIn, SignInRequest, SignedIn, TokenSource};
+pub use signing::{ClientAssertion, ProofOfPossession, ProofRequest, SigningError};
 pub use time::{Timestamp, UnixTime};
 
 /// The example of the README compiles.

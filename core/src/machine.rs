@@ -1,5 +1,6 @@
 //! Owns the contract between a machine and its driver: what to do next, what to send, what came back.
 
+use crate::message::form::Body;
 use crate::{Failure, Prompt, Secret, Timestamp};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -8,7 +9,6 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
-use zeroize::Zeroizing;
 
 /// A protocol as a state machine: told the time and what happened, it answers with the one thing to do next.
 ///
@@ -79,6 +79,12 @@ pub trait Machine {
     /// [`Misuse`] when the ticket is not the one outstanding here. The machine is unchanged then.
     fn transport_failed(&mut self, ticket: Ticket, error: TransportError, now: Timestamp) -> Result<(), Misuse>;
 
+    /// The server's own words, or the transport's, about the last attempt that was of no use, safe to print: what to tell
+    /// about the wait that follows it ([`WaitReason::Backoff`]). None for a machine that does not keep them.
+    fn last_words(&self) -> Option<&str> {
+        None
+    }
+
     /// Ends the machine: the next action is `Done(Err(Failure::Cancelled))`. The answer to a request that is still in
     /// flight may still be handed in; it is dropped. Does nothing to a machine that has its outcome.
     fn cancel(&mut self);
@@ -134,12 +140,12 @@ pub enum Cause {
     /// No answer at all.
     #[error("{0}")]
     Transport(TransportErrorKind),
-    /// A status that says "not now" (408, 429 or 5xx) without an OAuth error in the body.
+    /// A status that says "not now" (408, 429, and 5xx except 501, 505, 510 and 511) without an OAuth error in the body.
     #[error("the server answered with HTTP status {0}")]
     Status(u16),
     /// Something that is not an OAuth answer: a captive portal, a firewall's page, a body cut short. The number is its
     /// status.
-    #[error("something other than the authorization server answered (HTTP status {0}, a page instead of JSON)")]
+    #[error("HTTP status {0} and no JSON, perhaps from something other than the authorization server")]
     Page(u16),
 }
 
@@ -239,31 +245,28 @@ impl Method {
 
 /// A request to send as it stands: method, URL, headers, body. `Debug` shows only the method and the URL.
 pub struct Request {
-    method: Method,
-    url: Arc<str>,
-    headers: Headers,
-    body: Zeroizing<Box<[u8]>>,
-    max_response: usize,
+    target: Arc<Target>,
+    body: Body,
+    proof: Option<Secret>,
     time_limit: Option<Duration>,
     not_after: Option<Timestamp>,
 }
 
-/// The headers of a request that the configuration of the client decides.
-#[derive(Default)]
-pub(crate) struct Headers {
-    pub(crate) authorization: Option<Arc<Secret>>,
-    pub(crate) correlation_id: Option<Arc<str>>,
+/// What all requests to one endpoint have in common.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) method: Method,
+    pub(crate) url: Box<str>,
+    pub(crate) authorization: Option<Secret>,
+    pub(crate) correlation_id: Option<Box<str>>,
+    /// The media type of a body.
+    pub(crate) content_type: &'static str,
+    pub(crate) max_response: usize,
 }
 
 impl Request {
-    pub(crate) fn new(
-        method: Method,
-        url: Arc<str>,
-        headers: Headers,
-        body: Zeroizing<Box<[u8]>>,
-        max_response: usize,
-    ) -> Self {
-        Self { method, url, headers, body, max_response, time_limit: None, not_after: None }
+    pub(crate) fn new(target: &Arc<Target>, body: Body) -> Self {
+        Self { target: Arc::clone(target), body, proof: None, time_limit: None, not_after: None }
     }
 
     pub(crate) fn expires(&mut self, at: Timestamp) {
@@ -274,40 +277,46 @@ impl Request {
         Self { time_limit, ..self }
     }
 
+    pub(crate) fn with_proof(mut self, proof: Secret) -> Self {
+        self.proof = Some(proof);
+        self
+    }
+
     /// GET or POST.
     #[must_use]
     pub fn method(&self) -> Method {
-        self.method
+        self.target.method
     }
 
     /// The endpoint, exactly as configured or discovered. It never holds a secret.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        &self.target.url
     }
 
-    /// The form body; empty for a GET. It holds secrets.
+    /// The body, a form or the JSON of a dialect; empty for a GET. It holds secrets.
     #[must_use]
     pub fn body(&self) -> &[u8] {
-        &self.body
+        self.body.bytes()
     }
 
-    /// Names, in lower case, and values. Only the value of `authorization` is a secret and must stay out of logs.
+    /// Names, in lower case, and values. Those of `authorization` and `dpop` must stay out of logs.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let form = (self.method == Method::Post).then_some(("content-type", "application/x-www-form-urlencoded"));
+        let body = (self.method() == Method::Post).then_some(("content-type", self.target.content_type));
         // Exposed because a header is text on the wire; `http::HeaderValue` is marked sensitive in `into_http`.
-        let authorization = self.headers.authorization.as_ref().map(|value| ("authorization", value.expose()));
-        let correlation = self.headers.correlation_id.as_deref();
+        let authorization = self.target.authorization.as_ref().map(|value| ("authorization", value.expose()));
+        let correlation = self.target.correlation_id.as_deref();
         let correlation = correlation.map(|id| [("client-request-id", id), ("return-client-request-id", "true")]);
         // GitHub answers in form encoding unless JSON is asked for.
         let accept = core::iter::once(("accept", "application/json"));
-        accept.chain(form).chain(authorization).chain(correlation.into_iter().flatten())
+        let proof = self.proof.as_ref().map(|value| ("dpop", value.expose()));
+        accept.chain(body).chain(authorization).chain(proof).chain(correlation.into_iter().flatten())
     }
 
     /// How many bytes of the body to read at most, after decoding. Hand in one byte more to say that there was more.
     #[must_use]
     pub fn max_response(&self) -> usize {
-        self.max_response
+        self.target.max_response
     }
 
     /// How long the answer may take, where the machine has no use for it later; the transport's own limit may be shorter.
@@ -324,29 +333,29 @@ impl Request {
         self.not_after.is_some_and(|end| now >= end)
     }
 
-    /// The same request as a value of the `http` crate; the `authorization` header is marked sensitive.
+    /// The same request as a value of the `http` crate; the headers `authorization` and `dpop` are marked sensitive.
     ///
     /// # Errors
     /// When the `http` crate cannot hold the URL, for example because it is longer than 65,534 bytes.
     #[cfg(feature = "http")]
     pub fn into_http(mut self) -> Result<http::Request<Vec<u8>>, http::Error> {
-        let mut builder = http::Request::builder().method(self.method.as_str()).uri(&*self.url);
+        let mut builder = http::Request::builder().method(self.method().as_str()).uri(self.url());
         for (name, value) in self.headers() {
             let mut value = http::HeaderValue::from_str(value)?;
-            value.set_sensitive(name == "authorization");
+            value.set_sensitive(matches!(name, "authorization" | "dpop"));
             builder = builder.header(name, value);
         }
-        if self.method == Method::Post && self.body.is_empty() {
+        if self.method() == Method::Post && self.body().is_empty() {
             // Clients leave it out for an empty body, and some servers then answer 411.
             builder = builder.header(http::header::CONTENT_LENGTH, 0);
         }
-        builder.body(core::mem::take(&mut *self.body).into_vec())
+        builder.body(self.body.take())
     }
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.method.as_str(), self.url)
+        write!(f, "{} {}", self.method().as_str(), self.url())
     }
 }
 
@@ -368,13 +377,25 @@ pub struct Response<'a> {
     retry_after: Option<&'a [u8]>,
     date: Option<&'a [u8]>,
     age: Option<&'a [u8]>,
+    /// A nonce for proofs, or what AWS calls the error: the two never come together, and a poll moves an answer often.
+    of_server: Option<&'a [u8]>,
+    is_error_type: bool,
 }
 
 impl<'a> Response<'a> {
     /// An answer without headers.
     #[must_use]
     pub fn new(status: u16, body: &'a [u8]) -> Self {
-        Self { status, body, content_type: None, retry_after: None, date: None, age: None }
+        Self {
+            status,
+            body,
+            content_type: None,
+            retry_after: None,
+            date: None,
+            age: None,
+            of_server: None,
+            is_error_type: false,
+        }
     }
 
     /// Adds a header. Hand in all of them, in any letter case: the few that matter are kept (the first of each name),
@@ -389,6 +410,14 @@ impl<'a> Response<'a> {
             &mut self.date
         } else if name.eq_ignore_ascii_case("age") {
             &mut self.age
+        } else if name.eq_ignore_ascii_case("dpop-nonce") {
+            if core::mem::take(&mut self.is_error_type) {
+                self.of_server = None;
+            }
+            &mut self.of_server
+        } else if name.eq_ignore_ascii_case("x-amzn-errortype") {
+            self.is_error_type |= self.of_server.is_none();
+            &mut self.of_server
         } else {
             return self;
         };
@@ -426,6 +455,18 @@ impl<'a> Response<'a> {
     #[must_use]
     pub fn age(&self) -> Option<&'a str> {
         core::str::from_utf8(self.age?).ok()
+    }
+
+    /// What AWS calls the error of this answer.
+    pub(crate) fn error_type(&self) -> Option<&'a str> {
+        core::str::from_utf8(self.of_server.filter(|_| self.is_error_type)?).ok()
+    }
+
+    /// A nonce for the proofs of later requests (RFC 9449 §8), whatever the status.
+    pub(crate) fn dpop_nonce(&self) -> Option<&'a str> {
+        core::str::from_utf8(self.of_server.filter(|_| !self.is_error_type)?)
+            .ok()
+            .filter(|nonce| crate::signing::is_nonce(nonce))
     }
 }
 
@@ -468,9 +509,22 @@ pub enum TransportErrorKind {
     /// The driver abandoned the request.
     #[error("the request was given up")]
     Abandoned,
+    /// The client could not sign it, so it was not sent. Only a machine says so.
+    #[error("the request could not be signed with the client's key")]
+    Signing,
     /// Something else.
     #[error("the request failed")]
     Other,
+}
+
+impl TransportErrorKind {
+    /// Whether the request may have reached the server all the same.
+    pub(crate) const fn may_have_arrived(self) -> bool {
+        match self {
+            Self::Timeout | Self::Closed | Self::InvalidHttp | Self::Abandoned | Self::Other => true,
+            Self::Dns | Self::Connect | Self::Tls | Self::UntrustedCertificate | Self::Proxy | Self::Signing => false,
+        }
+    }
 }
 
 /// A request that failed without an answer: an input for the machine, which decides whether to try again.

@@ -1,7 +1,9 @@
 //! Owns what may reach a person's terminal or browser: the prompt, and the checks on text and URLs from the network.
 
 use crate::Timestamp;
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -351,6 +353,74 @@ pub(crate) fn verbatim(code: &str) -> Box<str> {
     if is_code { Box::from(code) } else { printable(code) }
 }
 
+/// A text from anywhere, safe to print on one line: every character that prints as something other than itself is escaped
+/// (`\u{1b}`), line breaks included. The one filter of every text that reaches a person; texts of this crate have passed it
+/// already, except those whose accessor is called `raw_…`.
+///
+/// ```
+/// assert_eq!(device_flow_core::harmless("a\u{1b}[31m b\n"), "a\\u{1b}[31m b\\u{a}");
+/// assert_eq!(device_flow_core::harmless("Zażółć 日本語"), "Zażółć 日本語");
+/// ```
+#[must_use]
+pub fn harmless(text: &str) -> Cow<'_, str> {
+    // Most texts are plain ASCII, and a cache has thousands of them.
+    let is_plain = text.bytes().all(|b| matches!(b, b' '..=b'~'));
+    if is_plain || !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().flat_map(shown).collect())
+}
+
+/// JSON in which no character is unsafe to print: they stand in texts alone, where an escape means the same.
+pub(crate) fn harmless_json(json: &str) -> Cow<'_, str> {
+    if !json.contains(is_unsafe) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::new();
+    for c in json.chars() {
+        match c {
+            '\t' | '\n' | '\r' => escaped.push(' '),
+            c if is_unsafe(c) => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| escaped.push_str(&format!("\\u{unit:04x}")));
+            }
+            c => escaped.push(c),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// A text of a server: as it came, and as it may be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Untrusted {
+    raw: Box<str>,
+    /// `None` when it may be shown as it came.
+    shown: Option<Box<str>>,
+}
+
+impl Untrusted {
+    pub(crate) fn new(raw: &str) -> Self {
+        let shown = match harmless(raw) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(shown) => Some(shown.into_boxed_str()),
+        };
+        Self { raw: Box::from(raw), shown }
+    }
+
+    pub(crate) fn raw(&self) -> &str {
+        &self.raw
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        self.shown.as_deref().unwrap_or(&self.raw)
+    }
+}
+
+impl From<String> for Untrusted {
+    fn from(raw: String) -> Self {
+        Self::new(&raw)
+    }
+}
+
 fn escape(text: &str, max: usize) -> String {
     let words = text.split(is_space).filter(|word| !word.is_empty());
     let line = words.flat_map(|word| iter::once(' ').chain(word.chars().flat_map(shown))).skip(1);
@@ -384,7 +454,7 @@ fn shown(c: char) -> impl Iterator<Item = char> {
 
 /// Characters that print as something other than themselves: controls, line and bidirectional controls, interlinear
 /// annotation, and what Unicode calls default-ignorable (invisible). White space other than the plain space counts too.
-fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(c,

@@ -1,13 +1,16 @@
 //! Owns the refresh (RFC 6749 §6): from a refresh token to new tokens, without the person.
 
+use crate::dialect::Call;
+use crate::message::advice::{Place, Sent};
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
-use crate::message::oauth_error::Refusal;
+use crate::message::oauth_error::{Consequence, Refusal};
+use crate::message::said::{said, words_of};
 use crate::message::token::Rotated;
 use crate::single_request::{SingleRequest, failed_or_cancelled};
 use crate::{
-    Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
-    Secret, SignInReason, Ticket, Timestamp, TokenResponse,
+    Action, Cause, Client, ConfigError, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response, Secret,
+    SignInReason, Ticket, Timestamp, TokenResponse,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -121,19 +124,34 @@ impl Refresh {
         refresh
     }
 
+    fn sent(&self) -> Sent {
+        Sent { scope: self.scope.is_some(), ..self.client.sent(Place::Refresh) }
+    }
+
+    fn broken(&self, fault: ProtocolFault, said: Option<Box<str>>) -> Failure {
+        Failure::Protocol(ProtocolError::of(self.sent(), fault, said))
+    }
+
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
         let mut object = Object::default();
-        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
+        let has_nonce = self.client.remember_nonce(response);
+        let Answer { meaning, retry_after } = Answer::read(self.client.reading(), Call::Refresh, response, &mut object);
         let (cause, given_up) = match meaning {
             Meaning::Object => {
                 let requested = self.scope.as_deref().unwrap_or(self.client.scope());
                 let read = TokenResponse::read(&object, requested, &self.client);
                 self.rotated = Rotated::read(&object);
                 let kept = read.map(|answer| answer.or_refresh_token(&self.token));
-                return self.once.finish(kept.map_err(broken));
+                return self.once.finish(kept.map_err(|fault| self.broken(fault, None)));
+            }
+            Meaning::Error(error) if has_nonce && error.consequence() == Consequence::Nonce => {
+                if self.once.repeat() {
+                    return;
+                }
+                (Cause::Status(response.status()), Failure::Rejected(error.in_full(&object, self.sent())))
             }
             Meaning::Error(error) => {
-                let whole = error.in_full_for_refresh(&object);
+                let whole = error.in_full_for_refresh(&object, self.sent());
                 match error.refusal(&object) {
                     Refusal::SignIn => {
                         return self.once.finish(Err(Failure::SignInNeeded(SignInReason::Refused(whole))));
@@ -142,17 +160,17 @@ impl Refresh {
                     Refusal::SlowDown => (Cause::Status(response.status()), Failure::Rejected(whole)),
                 }
             }
-            Meaning::Unavailable(status) => (Cause::Status(status), broken(ProtocolFault::Unavailable(status))),
-            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => return self.once.finish(Err(broken(fault))),
+            Meaning::Unavailable(status) => {
+                let fault = ProtocolFault::Unavailable(status);
+                (Cause::Status(status), self.broken(fault, said(response, &object)))
+            }
+            Meaning::NotJson(fault, _) => return self.once.finish(Err(self.broken(fault, None))),
+            Meaning::Broken(fault) => {
+                return self.once.finish(Err(self.broken(fault, words_of(response, &object))));
+            }
         };
-        if !self.once.again(cause, retry_after, now) {
-            self.once.finish(Err(given_up));
-        }
+        self.once.again_or(given_up, cause, retry_after, now);
     }
-}
-
-fn broken(fault: ProtocolFault) -> Failure {
-    Failure::Protocol(ProtocolError { endpoint: Endpoint::Token, fault })
 }
 
 impl Machine for Refresh {
@@ -169,7 +187,7 @@ impl Machine for Refresh {
             // Cancelled meanwhile, but the old token may be invalid all the same.
             None => {
                 let mut object = Object::default();
-                let _ = Answer::read(&response, self.client.max_answer(), &mut object);
+                let _ = Answer::read(self.client.reading(), Call::Refresh, &response, &mut object);
                 self.rotated = Rotated::read(&object);
             }
         }

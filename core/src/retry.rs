@@ -1,6 +1,7 @@
 //! Owns when a request that happens once is tried again: device authorization, metadata, refresh, revocation.
 
-use crate::{Cause, Timestamp, WaitReason};
+use crate::{Cause, Failure, Timestamp, WaitReason};
+use alloc::boxed::Box;
 use core::time::Duration;
 
 /// Waits of 1, 2 and 4 seconds, then gives up, because a person is looking at an empty screen.
@@ -10,6 +11,8 @@ pub(crate) struct Retry {
     due: Timestamp,
     end: Option<Timestamp>,
     reason: WaitReason,
+    /// What the server, or the transport, said about the last failure.
+    said: Option<Box<str>>,
 }
 
 impl Retry {
@@ -19,7 +22,16 @@ impl Retry {
 
     /// Due at once.
     pub(crate) fn new() -> Self {
-        Self { failures: 0, due: Timestamp::ZERO, end: None, reason: WaitReason::Interval }
+        Self { failures: 0, due: Timestamp::ZERO, end: None, reason: WaitReason::Interval, said: None }
+    }
+
+    /// Keeps what the failure that may be survived would have told.
+    pub(crate) fn hear(&mut self, failure: &Failure) {
+        self.said = failure.words();
+    }
+
+    pub(crate) fn said(&self) -> Option<&str> {
+        self.said.as_deref()
     }
 
     /// Sets when all attempts together must have ended, unless it is set.

@@ -1,13 +1,18 @@
 //! Owns the revocation of a token (RFC 7009).
 
+use crate::dialect::Call;
+use crate::machine::Target;
+use crate::message::advice::Place;
 use crate::message::answer::{Answer, Meaning};
 use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
+use crate::message::said::{said, words_of};
 use crate::single_request::{SingleRequest, failed_or_cancelled};
 use crate::{
-    Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response,
-    Secret, Ticket, Timestamp,
+    Action, Cause, Client, ConfigError, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response, Secret,
+    Ticket, Timestamp,
 };
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 
@@ -32,7 +37,7 @@ use core::fmt;
 /// ```
 pub struct Revocation {
     client: Arc<Client>,
-    endpoint: Arc<str>,
+    endpoint: Arc<Target>,
     token: Secret,
     kind: Option<TokenKind>,
     once: SingleRequest<()>,
@@ -84,35 +89,40 @@ impl Revocation {
         &self.client
     }
 
+    fn broken(&self, fault: ProtocolFault, said: Option<Box<str>>) -> Failure {
+        Failure::Protocol(ProtocolError::of(self.client.sent(Place::Revocation), fault, said))
+    }
+
     fn judge(&mut self, response: &Response<'_>, now: Timestamp) {
         // The status alone decides and the body must be ignored (RFC 7009 §2.2). 204 is 200 without a body.
         if matches!(response.status(), 200 | 204) {
             return self.once.finish(Ok(()));
         }
         let mut object = Object::default();
-        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
+        let Answer { meaning, retry_after } =
+            Answer::read(self.client.reading(), Call::Revocation, response, &mut object);
         let status = response.status();
         let (cause, given_up) = match meaning {
             Meaning::Error(error) if error.is_about_a_dead_token() => return self.once.finish(Ok(())),
             Meaning::Error(error) => {
-                let refused = Failure::Rejected(error.in_full(&object));
+                let refused = Failure::Rejected(error.in_full(&object, self.client.sent(Place::Revocation)));
                 if error.refusal(&object) != Refusal::SlowDown {
                     return self.once.finish(Err(refused));
                 }
                 (Cause::Status(status), refused)
             }
-            Meaning::Unavailable(status) => (Cause::Status(status), broken(ProtocolFault::Unavailable(status))),
-            Meaning::Object => return self.once.finish(Err(broken(ProtocolFault::Status(status)))),
-            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => return self.once.finish(Err(broken(fault))),
+            Meaning::Unavailable(status) => {
+                let fault = ProtocolFault::Unavailable(status);
+                (Cause::Status(status), self.broken(fault, said(response, &object)))
+            }
+            Meaning::Object => return self.once.finish(Err(self.broken(ProtocolFault::Status(status), None))),
+            Meaning::NotJson(fault, _) => return self.once.finish(Err(self.broken(fault, None))),
+            Meaning::Broken(fault) => {
+                return self.once.finish(Err(self.broken(fault, words_of(response, &object))));
+            }
         };
-        if !self.once.again(cause, retry_after, now) {
-            self.once.finish(Err(given_up));
-        }
+        self.once.again_or(given_up, cause, retry_after, now);
     }
-}
-
-fn broken(fault: ProtocolFault) -> Failure {
-    Failure::Protocol(ProtocolError { endpoint: Endpoint::Revocation, fault })
 }
 
 impl Machine for Revocation {
@@ -136,7 +146,7 @@ impl Machine for Revocation {
 impl fmt::Debug for Revocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("Revocation");
-        debug.field("endpoint", &self.endpoint).field("kind", &self.kind).field("once", &self.once);
+        debug.field("endpoint", &self.endpoint.url).field("kind", &self.kind).field("once", &self.once);
         debug.finish_non_exhaustive()
     }
 }

@@ -1,8 +1,10 @@
 //! Owns `Secret`: text that is wiped when dropped and never printed.
 
+use crate::TokenType;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
+use memchr::memchr;
 use zeroize::Zeroizing;
 
 /// A token, a code or a password: wiped from memory when dropped, shown by `Debug` as `[secret]`.
@@ -27,10 +29,24 @@ impl Secret {
         &self.0
     }
 
-    /// The value of an `Authorization` header (RFC 6750 §2.1), as secret as this; `None` for a token with a space,
-    /// which would end it there.
-    pub(crate) fn as_bearer(&self) -> Option<Self> {
-        (!self.0.contains(' ')).then(|| Self::from(["Bearer ", &self.0].concat()))
+    /// Whether it is a signed JWT: three parts of base64url (RFC 7515 §3.1), which go into a form or a header as they are.
+    pub(crate) fn is_jwt(&self) -> bool {
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() | matches!(b, b'-' | b'_' | b'.');
+        let next = |text: &'_ [u8]| memchr(b'.', text).filter(|at| *at > 0);
+        let parts = || {
+            let (_, rest) = self.0.as_bytes().split_at(next(self.0.as_bytes())?);
+            let rest = rest.get(1..)?;
+            rest.get(next(rest)?.saturating_add(1)..)
+        };
+        // Without an early end, so that many bytes are looked at together.
+        self.0.bytes().fold(true, |all, byte| all & is_plain(byte))
+            && parts().is_some_and(|last| !last.is_empty() && memchr(b'.', last).is_none())
+    }
+
+    /// The value of an `Authorization` header (RFC 6750 §2.1, RFC 9449 §7.1), as secret as this; `None` for a token with a
+    /// space, which would end it there.
+    pub(crate) fn as_credentials(&self, token_type: TokenType) -> Option<Self> {
+        (!self.0.contains(' ')).then(|| Self::from([token_type.as_str(), " ", &self.0].concat()))
     }
 }
 

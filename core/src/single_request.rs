@@ -3,7 +3,8 @@
 use crate::machine::Outstanding;
 use crate::retry::Retry;
 use crate::{
-    Action, Cause, Failure, Misuse, Outgoing, Request, Response, Ticket, Timestamp, TransportError, TransportErrorKind,
+    Action, Cause, Failure, Misuse, Outgoing, Request, Response, SigningError, Ticket, Timestamp, TransportError,
+    TransportErrorKind,
 };
 use alloc::boxed::Box;
 use core::fmt;
@@ -15,6 +16,8 @@ pub(crate) struct SingleRequest<T> {
     now: Timestamp,
     outstanding: Outstanding,
     retry: Retry,
+    /// It was repeated at once.
+    repeated: bool,
     /// How long all of it may take, from the first request.
     limit: Option<Duration>,
     state: State<T>,
@@ -42,6 +45,10 @@ macro_rules! failed_or_cancelled {
             self.once.transport_failed(ticket, error, now)
         }
 
+        fn last_words(&self) -> Option<&str> {
+            self.once.said()
+        }
+
         fn cancel(&mut self) {
             self.once.cancel();
         }
@@ -52,7 +59,7 @@ pub(crate) use failed_or_cancelled;
 impl<T> SingleRequest<T> {
     pub(crate) fn new() -> Self {
         let (now, outstanding, retry) = (Timestamp::ZERO, Outstanding::default(), Retry::new());
-        Self { now, outstanding, retry, limit: None, state: State::Ready }
+        Self { now, outstanding, retry, repeated: false, limit: None, state: State::Ready }
     }
 
     /// With a limit for all attempts together.
@@ -60,7 +67,11 @@ impl<T> SingleRequest<T> {
         Self { limit: Some(limit), ..Self::new() }
     }
 
-    pub(crate) fn next_action(&mut self, now: Timestamp, request: impl FnOnce() -> Request) -> Action<T> {
+    pub(crate) fn next_action(
+        &mut self,
+        now: Timestamp,
+        request: impl FnOnce() -> Result<Request, SigningError>,
+    ) -> Action<T> {
         let now = self.now.advance(now);
         match core::mem::replace(&mut self.state, State::Ended) {
             State::Ready => {
@@ -72,8 +83,16 @@ impl<T> SingleRequest<T> {
                 if let Some(limit) = self.limit {
                     self.retry.end_within(limit, now);
                 }
-                let request = request().within(self.retry.left(now));
-                Action::SendRequest(Outgoing { request, ticket: self.outstanding.issue() })
+                match request() {
+                    Ok(request) => {
+                        let request = request.within(self.retry.left(now));
+                        Action::SendRequest(Outgoing { request, ticket: self.outstanding.issue() })
+                    }
+                    Err(error) => {
+                        self.state = State::Ended;
+                        Action::Done(Err(Failure::Transport(error.into())))
+                    }
+                }
             }
             State::InFlight => {
                 self.state = State::InFlight;
@@ -113,8 +132,10 @@ impl<T> SingleRequest<T> {
         if matches!(self.state, State::InFlight) {
             self.state = State::Ready;
             let cause = Cause::Transport(error.kind());
-            if error.kind() == TransportErrorKind::UntrustedCertificate || !self.again(cause, Duration::ZERO, now) {
+            if error.kind() == TransportErrorKind::UntrustedCertificate {
                 self.finish(Err(Failure::Transport(error)));
+            } else {
+                self.again_or(Failure::Transport(error), cause, Duration::ZERO, now);
             }
         }
         Ok(())
@@ -124,6 +145,28 @@ impl<T> SingleRequest<T> {
     #[must_use]
     pub(crate) fn again(&mut self, cause: Cause, retry_after: Duration, now: Timestamp) -> bool {
         self.retry.again(cause, retry_after, now)
+    }
+
+    /// Counts a failure, or ends with it when it was one too many.
+    pub(crate) fn again_or(&mut self, given_up: Failure, cause: Cause, retry_after: Duration, now: Timestamp) {
+        self.retry.hear(&given_up);
+        if !self.again(cause, retry_after, now) {
+            self.finish(Err(given_up));
+        }
+    }
+
+    pub(crate) fn hear(&mut self, failure: &Failure) {
+        self.retry.hear(failure);
+    }
+
+    pub(crate) fn said(&self) -> Option<&str> {
+        self.retry.said()
+    }
+
+    /// Whether to repeat it now, with the nonce that the server has asked for (RFC 9449 §8): only once.
+    #[must_use]
+    pub(crate) fn repeat(&mut self) -> bool {
+        !core::mem::replace(&mut self.repeated, true)
     }
 
     pub(crate) fn finish(&mut self, outcome: Result<T, Failure>) {

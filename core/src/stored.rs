@@ -3,10 +3,10 @@
 use crate::error::ErrorDetails;
 use crate::error::Trouble;
 use crate::message::token::MAX_LIFETIME;
-use crate::prompt::is_printable;
+use crate::prompt::{Untrusted, is_printable};
 use crate::{
     Cause, ClaimsError, Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, Secret,
-    SignInReason, TextFault, TokenResponse, Trail, TransportError, TransportErrorKind, Unshowable,
+    SignInReason, TextFault, TokenResponse, TokenType, Trail, TransportError, TransportErrorKind, Unshowable,
 };
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -51,7 +51,20 @@ struct TokenResponseV1 {
     granted: Option<Box<str>>,
     requested: Box<str>,
     audience: Box<str>,
+    #[serde(default, with = "TokenTypeV1")]
+    token_type: TokenType,
+    /// The thumbprint of the key that it was requested with.
+    #[serde(default)]
+    key: Box<str>,
     extra: Vec<(Box<str>, Exposed)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "TokenType")]
+enum TokenTypeV1 {
+    Bearer,
+    #[serde(rename = "DPoP")]
+    Dpop,
 }
 
 /// With the feature `serde`: the tokens stand in it as they are, so **seal it** (encrypt it, or store it where only its owner
@@ -64,10 +77,12 @@ impl Serialize for TokenResponse {
             expires_in: self.expires_in.map(|life| life.as_secs()),
             refresh_token: exposed(&self.refresh_token),
             id_token: exposed(&self.id_token),
-            granted: self.granted.clone(),
+            granted: self.granted.as_ref().map(|granted| Box::from(granted.raw())),
             requested: self.requested.clone(),
             audience: self.audience.clone(),
-            extra: self.extra.iter().map(|(name, json)| (name.clone(), Exposed(json.clone()))).collect(),
+            token_type: self.token_type,
+            key: self.key.clone(),
+            extra: self.extra.iter().map(|(name, json)| (Box::from(name.raw()), Exposed(json.clone()))).collect(),
         };
         StoredTokenResponse::V1(Box::new(stored)).serialize(serializer)
     }
@@ -94,10 +109,12 @@ impl<'de> Deserialize<'de> for TokenResponse {
             expires_in: stored.expires_in.map(Duration::from_secs),
             refresh_token: secret(stored.refresh_token),
             id_token: secret(stored.id_token),
-            granted: stored.granted,
+            granted: stored.granted.as_deref().map(Untrusted::new),
             requested: stored.requested,
             audience: stored.audience,
-            extra: stored.extra.into_iter().map(|(name, json)| (name, json.0)).collect(),
+            token_type: stored.token_type,
+            key: stored.key,
+            extra: stored.extra.into_iter().map(|(name, json)| (Untrusted::new(&name), json.0)).collect(),
         })
     }
 }
@@ -131,7 +148,7 @@ impl<'de> Deserialize<'de> for Failure {
             }
             Self::Expired(expired) => expired.error.as_ref(),
             Self::Cancelled
-            | Self::SignInNeeded(SignInReason::NotSignedIn | SignInReason::NewScopes)
+            | Self::SignInNeeded(SignInReason::NotSignedIn | SignInReason::NewScopes | SignInReason::OtherKey)
             | Self::WhichAccount(_)
             | Self::Protocol(_)
             | Self::Transport(_) => None,
@@ -262,6 +279,7 @@ enum TransportErrorKindV1 {
     Closed,
     InvalidHttp,
     Abandoned,
+    Signing,
     Other,
 }
 
@@ -270,6 +288,7 @@ enum TransportErrorKindV1 {
 enum SignInReasonV1 {
     NotSignedIn,
     NewScopes,
+    OtherKey,
     Refused(#[serde(with = "OAuthErrorV1")] OAuthError),
 }
 
@@ -293,6 +312,10 @@ struct ProtocolErrorV1 {
     endpoint: Endpoint,
     #[serde(with = "ProtocolFaultV1")]
     fault: ProtocolFault,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said: Option<Box<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    advice: Option<Cow<'static, str>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -302,6 +325,7 @@ enum EndpointV1 {
     DeviceAuthorization,
     Token,
     Revocation,
+    Registration,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -313,7 +337,6 @@ enum ProtocolFaultV1 {
         status: u16,
         excerpt: Box<str>,
     },
-    NotAnObject,
     InvalidJson,
     DuplicateMember(Box<str>),
     Missing(#[serde(deserialize_with = "member")] Member),

@@ -152,7 +152,7 @@ fn the_three_errors_that_the_article_on_this_flow_names() {
 }
 
 /// Every number that has advice, and a word from it.
-const NUMBERS: [(&[u32], &str); 31] = [
+const NUMBERS: [(&[u32], &str); 30] = [
     (&[50059], "no tenant can be told"),
     (&[90133], "common or consumers"),
     (&[90002], "typing error"),
@@ -164,7 +164,6 @@ const NUMBERS: [(&[u32], &str); 31] = [
     (&[700_016], "not known in this tenant: check the client id"),
     (&[70001, 7_000_112], "is disabled in this tenant"),
     (&[7_000_218], "allow public client flows"),
-    (&[70002, 700_025], "client secret"),
     (&[70011, 28002, 700_022, 650_057, 650_053], "check the scopes"),
     (&[900_144, 90014], "parameter"),
     (&[65001], "nobody has allowed"),
@@ -198,8 +197,17 @@ fn each_known_number_has_its_advice_and_no_other_has() {
             assert!(by_list.chars().count() <= 200 && !by_list.ends_with('.'), "one sentence: {by_list}");
         }
     }
-    assert_eq!(known.len(), 66);
-    for number in known.iter().flat_map(|number| [number - 1, number + 1]).filter(|number| !known.contains(number)) {
+    assert_eq!(known.len(), 64);
+    let of_secrets = [70002, 700_025, 7_000_215, 7_000_222];
+    for number in of_secrets {
+        let members = json!({"error": "weird", "error_codes": [number]});
+        assert_eq!(advice(members.clone()), "", "no secret was sent");
+        let mut run = Run::new(builder().client_secret_post("canary").build().unwrap());
+        run.script(&[(200, &device_answer(json!({}))), (400, &members.to_string())]);
+        assert!(run.failure().advice().unwrap().contains("secret"), "{number}");
+    }
+    let unknown = |number: &u32| !known.contains(number) && !of_secrets.contains(number);
+    for number in known.iter().flat_map(|number| [number - 1, number + 1]).filter(unknown) {
         assert_eq!(advice(json!({"error": "weird", "error_codes": [number]})), "", "{number}");
     }
     // Looks like a number but is not one.
@@ -237,14 +245,22 @@ fn suberrors_have_their_advice() {
         ("message_only", "only a browser shows"),
         ("consent_required", "nobody has allowed"),
         ("user_password_expired", "password has expired"),
-        ("bad_token", "refresh token has expired"),
-        ("token_expired", "refresh token has expired"),
-        ("client_mismatch", "another application of its family"),
         ("protection_policy_required", "app protection policy"),
         ("device_authentication_failed", "registered or managed device"),
     ] {
         let found = advice(json!({"error": "weird", "suberror": suberror}));
         assert!(found.contains(word), "{suberror}: {found}");
+    }
+    for (suberror, word) in [
+        ("bad_token", "refresh token has expired"),
+        ("token_expired", "refresh token has expired"),
+        ("client_mismatch", "another application of its family"),
+    ] {
+        let body = json!({"error": "weird", "suberror": suberror});
+        assert_eq!(advice(body.clone()), "", "a poll has no refresh token");
+        let mut run = Run::of(device_flow_core::Refresh::new(builder().build().unwrap(), "RT-canary"));
+        run.script(&[(400, &body.to_string())]);
+        assert!(run.failure().advice().unwrap().contains(word), "{suberror}");
     }
     for subtype in ["invalid_rapt", "rapt_required"] {
         assert!(advice(json!({"error": "weird", "error_subtype": subtype})).contains("limits how long"));

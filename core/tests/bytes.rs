@@ -205,7 +205,7 @@ where
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    // A01 to A38, RFC 6749 §10.14, G11, G14.
+    // A01 to A38, R6749-10.14-1, G11, G14.
     #[test]
     fn any_answer_to_the_device_request(status in status(), headers in headers(), body in body(), strict in any::<bool>()) {
         let client = if strict { builder().strict() } else { builder() };
@@ -217,7 +217,7 @@ proptest! {
         prop_assert!(run.requests.len() <= 5);
     }
 
-    // B01 to B26, RFC 6749 §10.14, G11, G14.
+    // B01 to B26, R6749-10.14-1, G11, G14.
     #[test]
     fn any_answer_to_a_poll(status in status(), headers in headers(), body in body(), strict in any::<bool>()) {
         let client = if strict { builder().strict() } else { builder() };
@@ -235,7 +235,7 @@ proptest! {
         }
     }
 
-    // C21, RFC 8414 §3.3, §6.2, OpenID Connect Discovery §4.3, G11, G14.
+    // C21, R8414-3.3-2, R8414-6.2-2, OIDD-4.3-1, G11, G14.
     #[test]
     fn any_answer_to_discovery(status in status(), headers in headers(), body in body()) {
         let run = Run::of(Discovery::new("https://as").unwrap());
@@ -249,7 +249,7 @@ proptest! {
         }
     }
 
-    // RFC 6749 §5.1, A10: unknown members and the order of members change nothing.
+    // R6749-5.1-9, R6749-5.1-10, A10: unknown members and the order of members change nothing.
     #[test]
     fn order_and_unknown_members_change_nothing(
         keys in Just(vec![0_usize, 1, 2, 3, 4]).prop_shuffle(),
@@ -283,11 +283,13 @@ fn deep_nesting_is_survived() {
         let mut run = Run::granted(json!({}));
         run.poll();
         run.answer(200, &deep);
-        assert!(matches!(run.failure(), Failure::Protocol(_)));
+        // One that begins as an array is a page.
+        let ended = if open == "[" { Run::with_answer(200, &deep).failure() } else { run.failure() };
+        assert!(matches!(ended, Failure::Protocol(_)));
     }
 }
 
-// B26, RFC 6749 §3.2: a member that is there twice is found at any pair of places, among few members and among many.
+// B26, R6749-3.2-5: a member that is there twice is found at any pair of places, among few members and among many.
 #[test]
 fn a_repeated_member_is_found_anywhere() {
     for count in [2_usize, 3, 7, 8, 9, 12, 13, 14, 40] {

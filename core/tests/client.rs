@@ -42,7 +42,8 @@ fn metadata(change: Value) -> Metadata {
     run.outcome.unwrap().unwrap()
 }
 
-// G09, P28, RFC 6749 §3.2.1, §2.3.1, §10.1, RFC 8628 §3.1, §3.4: a public client names itself in every request.
+// G09, P28, R6749-3.2.1-2, RFC 6749 §2.3.1, §10.1, R8628-3.1-3, R8628-3.4-3: a public client names itself in every
+// request.
 #[test]
 fn a_public_client_names_itself_everywhere() {
     for sent in requests(client("my-app")) {
@@ -51,7 +52,7 @@ fn a_public_client_names_itself_everywhere() {
     }
 }
 
-// RFC 6749 §2.3.1, Appendix B, G09: id and secret are form-encoded first, a space as %20.
+// R6749-2.3.1-1, R6749-2.3.1-2, R6749-2.3.1-5, R6749-B-1, G09: id and secret are form-encoded first, a space as %20.
 #[test]
 fn rfc6749_2_3_1_basic_credentials() {
     // `Listed` is the default: without metadata the header.
@@ -79,7 +80,7 @@ fn rfc6749_2_3_1_basic_credentials() {
     }
 }
 
-// RFC 6749 §2.3.1: the header as django-allauth and Glewlwyd want it.
+// R6749-2.3.1-1: the header as django-allauth and Glewlwyd want it.
 #[test]
 fn basic_credentials_without_encoding() {
     for sent in requests(client("device-basic").client_secret_basic_unencoded("s3cret+/= %:canary")) {
@@ -88,7 +89,7 @@ fn basic_credentials_without_encoding() {
     }
 }
 
-// RFC 6749 §2.3.1, Appendix B, P40: in the body, encoded as every parameter is.
+// R6749-2.3.1-3, R6749-B-1, P40: in the body, encoded as every parameter is.
 #[test]
 fn rfc6749_2_3_1_credentials_in_the_body() {
     let sent = requests(client("my app").client_secret_post("s3cret+/= %:canary").scope("a"));
@@ -99,7 +100,8 @@ fn rfc6749_2_3_1_credentials_in_the_body() {
     assert!(sent.iter().all(|sent| sent.header("authorization").is_none()));
 }
 
-// RFC 6749 §2.3, §3.2.1, §2.3.1, RFC 8628 §3.1, §3.4, P13: one way, the same at both endpoints and at every poll.
+// R6749-2.3-1, R6749-3.2.1-1, R6749-2.3.1-6, R8628-3.1-9, R8628-3.4-4, P13: one way, the same at both endpoints and at
+// every poll.
 #[test]
 fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
     let ways: [fn(ClientBuilder) -> ClientBuilder; 5] = [
@@ -141,7 +143,8 @@ fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
     assert_eq!((sent[1].header("authorization"), sent[1].parameter("client_secret").as_deref()), (None, Some("two")));
 }
 
-// RFC 8414 §2, RFC 6749 §2.3.1: what the metadata lists decides, the header first; nothing listed means the header.
+// RFC 8414 §2, R6749-2.3.1-5, R9700-2.6-1: what the metadata lists decides, the header first; nothing listed means the
+// header.
 #[test]
 fn the_way_to_authenticate_comes_from_the_metadata() {
     for (listed, in_header) in [
@@ -172,7 +175,7 @@ fn the_way_to_authenticate_comes_from_the_metadata() {
     }
 }
 
-// G06, RFC 6749 §2.2, Appendix A.
+// G06, R6749-2.2-1, R6749-A-1.
 #[test]
 fn client_ids_from_both_sides() {
     for good in ["x", " ", "~", "a:b c", "3MVG9&=?#", &"x".repeat(1_024), &"x".repeat(16 * 1024)] {
@@ -186,8 +189,7 @@ fn client_ids_from_both_sides() {
     }
 }
 
-// RFC 6749 §2.3.1, Appendix A: an empty secret is a mistake, not a public client; and the error does not repeat a bad
-// one.
+// R6749-2.3.1-4, R6749-A-1: an empty secret is a mistake, not a public client; and the error does not repeat a bad one.
 #[test]
 fn client_secrets_from_both_sides() {
     let ways: [fn(ClientBuilder, &str) -> ClientBuilder; 4] = [
@@ -208,8 +210,8 @@ fn client_secrets_from_both_sides() {
     }
 }
 
-// G08, RFC 8628 §3.1, RFC 6749 §3.2, §10.3, §10.4, §10.8, OpenID Connect Discovery §3, A21: endpoints, verbatim or not
-// at all.
+// G08, R8628-3.1-5, R6749-3.2-1, R6749-10.3-2, R6749-10.4-2, R6749-10.8-1, OpenID Connect Discovery §3, A21: endpoints,
+// verbatim or not at all.
 #[test]
 fn endpoints_from_both_sides() {
     use TextFault::{Empty, Fragment, NotAUri, Scheme, TooLong, UserInfo};
@@ -287,7 +289,8 @@ fn endpoints_from_both_sides() {
     }
 }
 
-// G07, RFC 6749 §3.3, §10.3, RFC 8628 §3.1: single spaces, none twice, no characters that a scope cannot have.
+// G07, R6749-3.3-1, R6749-3.3-2, RFC 6749 §10.3, R8628-3.1-4: single spaces, none twice, no characters that a scope
+// cannot have.
 #[test]
 fn scopes_from_both_sides() {
     for (given, sent) in [
@@ -314,7 +317,7 @@ fn scopes_from_both_sides() {
     }
 }
 
-// RFC 8707 §2, §2.2, RFC 9700 §2.3, §4.10.2: at both endpoints.
+// R8707-2-1, R8707-2-2, R8707-2-3, R8707-2-4, R8707-2-5, R8707-2.2-1, R9700-2.3-1, R9700-4.10.2-1: at both endpoints.
 #[test]
 fn rfc8707_2_resource_and_audience() {
     let configured =
@@ -333,7 +336,7 @@ fn rfc8707_2_resource_and_audience() {
     }
 }
 
-// RFC 8628 §3.1, RFC 6749 §3.2: further parameters, each once, none of the grant itself.
+// R8628-3.1-7, R6749-3.2-5: further parameters, each once, none of the grant itself.
 #[test]
 fn rfc8628_3_1_further_parameters() {
     let ways: [fn(ClientBuilder, &str, &str) -> ClientBuilder; 2] = [
@@ -371,7 +374,8 @@ fn rfc8628_3_1_further_parameters() {
     client("my-app").device_parameter("x", "1").token_parameter("x", "1").build().unwrap();
 }
 
-// RFC 9396 §3, §3.1, §3.2: authorization details can be sent, as they are.
+// R9396-3-1, R9396-3-2, R9396-3.2-1, RFC 9396 §3.1, R9396-12-2, R9700-2.3-1: authorization details can be sent, as they
+// are.
 #[test]
 fn rfc9396_3_authorization_details_travel_as_a_parameter() {
     let details = r#"[{"type":"caf\u0065\u0301","actions":["read"]},{"type":"café"}]"#;
@@ -382,7 +386,8 @@ fn rfc9396_3_authorization_details_travel_as_a_parameter() {
     assert!(sent[0].body.contains("authorization_details=%5B%7B%22type%22%3A%22caf%5Cu0065"));
 }
 
-// RFC 7636 §3, §4.1, §4.2, §4.3, §4.5: the vector of RFC 7636 Appendix B.
+// R7636-3-1, R7636-4.1-1, R7636-4.1-2, R7636-4.2-1, R7636-4.2-2, R7636-4.3-1, R7636-4.3-2, R7636-4.5-1: the vector of
+// RFC 7636 Appendix B.
 #[test]
 fn rfc7636_4_the_challenge_goes_out_first_and_the_verifier_with_each_poll() {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -406,7 +411,7 @@ fn rfc7636_4_the_challenge_goes_out_first_and_the_verifier_with_each_poll() {
     assert!(run.requests[..2].iter().all(|sent| !sent.body.contains(VERIFIER)));
 }
 
-// RFC 7636 §5, §4.1: only when asked for, and new with each flow.
+// R7636-5-1, R7636-4.1-1, R7636-4.1-3: only when asked for, and new with each flow.
 #[test]
 fn rfc7636_4_1_verifiers() {
     for sent in requests(client("my-app")) {
@@ -428,7 +433,7 @@ fn rfc7636_4_1_verifiers() {
     }
 }
 
-// RFC 8628 §3.1: a body begins with its first parameter, even when the client has nothing to say in it.
+// R8628-3.1-2: a body begins with its first parameter, even when the client has nothing to say in it.
 #[test]
 fn an_empty_form_begins_without_a_separator() {
     let sent = requests(client("my-app").client_secret_basic("SEC-canary").pkce());
@@ -436,7 +441,7 @@ fn an_empty_form_begins_without_a_separator() {
     assert_eq!(requests(client("my-app").client_secret_basic("SEC-canary"))[0].body, "");
 }
 
-// RFC 8628 §4, RFC 8414 §2: the client knows the issuer when metadata or a preset names it.
+// RFC 8628 §4, RFC 8414 §2, R9700-2.6-1: the client knows the issuer when metadata or a preset names it.
 #[test]
 fn the_issuer_comes_from_metadata_or_preset() {
     assert_eq!(client("my-app").build().unwrap().issuer(), None);
@@ -455,7 +460,7 @@ fn metadata_without_the_device_endpoint_is_a_configuration_error() {
     assert!(text.contains("by hand") && text.contains(TOKEN_URL), "{text}");
 }
 
-// G11, RFC 6749 §10.3, §10.4, RFC 8628 §5.6: no secret in the Debug of anything, at any moment, in any form.
+// G11, R6749-10.3-1, RFC 6749 §10.4, R8628-5.6-1: no secret in the Debug of anything, at any moment, in any form.
 #[test]
 fn nothing_prints_a_secret() {
     let secret = "hunter2-canary";

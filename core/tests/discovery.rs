@@ -67,7 +67,8 @@ fn fault(outcome: Result<Metadata, Failure>) -> ProtocolFault {
     }
 }
 
-// RFC 8414 §3, §3.1, §5, OpenID Connect Discovery §4, §4.1: both places, in order, by GET.
+// R8414-3-1, R8414-3-2, R8414-3-3, R8414-3.1-1, R8414-3.1-2, R8414-5-1, OIDD-4-1, OIDD-4.1-1, OIDD-4.1-2: both places,
+// in order, by GET.
 #[test]
 fn rfc8414_5_the_places_and_their_order() {
     for (issuer, inserted, appended) in [
@@ -119,7 +120,7 @@ fn rfc8414_5_the_places_and_their_order() {
     }
 }
 
-// RFC 8414 §2, §3, OpenID Connect Discovery §3, G08: invalid issuers.
+// R8414-3-2, RFC 8414 §2, OpenID Connect Discovery §3, G08: invalid issuers.
 #[test]
 fn rfc8414_2_issuers_from_both_sides() {
     use TextFault::{Empty, Fragment, NotAUri, Query, Scheme, UserInfo};
@@ -153,7 +154,7 @@ fn rfc8414_2_issuers_from_both_sides() {
     assert!(Discovery::new("http://127.0.0.1:9101").is_err());
 }
 
-// RFC 8414 §2, §3.2, §2.1, RFC 8628 §4: a good document, read verbatim.
+// R8414-2.1-1, RFC 8414 §2, §3.2, RFC 8628 §4: a good document, read verbatim.
 #[test]
 fn rfc8414_3_2_a_good_document_is_enough() {
     let more = json!({
@@ -207,8 +208,8 @@ fn rfc8414_2_the_ways_to_authenticate_default_to_basic() {
     }
 }
 
-// C21, RFC 8414 §3.3, §4, §6.2, OpenID Connect Discovery §4.3, §7.2, RFC 8628 §5.3: to the letter, or nothing of it is
-// used.
+// C21, R8414-3.3-1, R8414-3.3-2, R8414-4-3, R8414-6.2-2, OIDD-4.3-1, OIDD-4.3-2, OIDD-7.2-1, RFC 8628 §5.3: to the
+// letter, or nothing of it is used.
 #[test]
 fn rfc8414_3_3_the_issuer_must_be_identical() {
     for found in [
@@ -245,7 +246,7 @@ fn rfc8414_3_3_the_issuer_must_be_identical() {
     assert!(text.contains("https://as/,") && text.contains("exactly as the server writes it"), "{text}");
 }
 
-// RFC 8414 §4, OpenID Connect Discovery §5: JSON escapes are removed, nothing else is.
+// R8414-4-1, R8414-4-2, OIDD-5-1: JSON escapes are removed, nothing else is.
 #[test]
 fn rfc8414_4_escapes_are_removed_and_nothing_is_normalised() {
     let escaped = document(json!({})).replace(r#""https://as""#, r#""https:\/\/a\u0073""#);
@@ -269,8 +270,8 @@ fn rfc8414_4_escapes_are_removed_and_nothing_is_normalised() {
     }
 }
 
-// RFC 8414 §3.2, §5, OpenID Connect Discovery §4.2: whatever the first place has instead of a document, the second is
-// asked.
+// R8414-5-1, RFC 8414 §3.2, OpenID Connect Discovery §4.2: whatever the first place has instead of a document, the
+// second is asked.
 #[test]
 fn rfc8414_5_the_second_place_counts_when_the_first_has_nothing() {
     let good = document(json!({}));
@@ -303,7 +304,7 @@ fn rfc8414_5_the_second_place_counts_when_the_first_has_nothing() {
     }
 }
 
-// RFC 8414 §5, GitLab, django-oauth-toolkit: a document without the device endpoint is good enough when there is no
+// R8414-5-1, GitLab, django-oauth-toolkit: a document without the device endpoint is good enough when there is no
 // better one.
 #[test]
 fn a_document_without_the_device_endpoint_is_second_best() {
@@ -355,7 +356,7 @@ fn a_place_that_is_unavailable_is_asked_again_before_settling() {
     assert_eq!((run.requests.len(), run.now), (8, START + 7_000));
 }
 
-// C21, RFC 8414 §2, RFC 8628 §3.1, G08: an endpoint that must not be used spoils the document.
+// C21, RFC 8414 §2, R8628-3.1-5, G08: an endpoint that must not be used spoils the document.
 #[test]
 fn unsafe_endpoints_are_refused() {
     for member in ["token_endpoint", "device_authorization_endpoint"] {
@@ -409,7 +410,7 @@ fn what_is_wrong_with_a_document_counts_more_than_that_there_is_none() {
     }
 }
 
-// C10, RFC 9110 §15.4: a redirect is not followed.
+// C10, R9110-15.4-3: a redirect is not followed.
 #[test]
 fn redirects_are_not_followed() {
     for status in [301, 302, 303, 307, 308] {
@@ -449,7 +450,7 @@ fn an_unavailable_server_is_asked_again_and_then_reported() {
     assert_eq!((run.requests.len(), run.now), (4, START + 1_000));
 }
 
-// RFC 9110 §10.2.3: Retry-After of either place lengthens the wait, up to a minute.
+// R9110-10.2.3-3: Retry-After of either place lengthens the wait, up to a minute.
 #[test]
 fn retry_after_of_either_place_is_kept() {
     for (first, second, wait) in [
@@ -533,7 +534,7 @@ fn the_cap_on_documents() {
     assert_eq!(outgoing.request.max_response(), MIB);
 }
 
-// RFC 10027 §6.1.14: cancelling, before, while asking, while waiting.
+// R10027-6.1.14-3: cancelling, before, while asking, while waiting.
 #[test]
 fn cancelling_ends_it_from_every_state() {
     for steps in 0..4 {

@@ -2,7 +2,7 @@
 //! with `DEVICE_FLOW_PATHS=million` (in an optimised build) or `=all`.
 //!
 //! B01, B03, B04, B06, B07, B10, B11, B12, B25, D02, D04, D06, D07, D09, D13, G02, G03, G04, G05, rules 1 to 10 and 12
-//! to 14.
+//! to 15.
 
 #![allow(clippy::indexing_slicing, reason = "a panic is how a test reports")]
 
@@ -11,6 +11,7 @@ use device_flow_testkit::choices::{Choose, every_path};
 use device_flow_testkit::fleet_world;
 use device_flow_testkit::server::Number::{self, Absent, Whole};
 use device_flow_testkit::server::{Reply, Turn};
+use device_flow_testkit::signer::Key;
 use device_flow_testkit::world::{Intervention, Menu, Wake, play, play_in_steps};
 
 const fn code(interval: Number, lifetime: u64) -> Turn {
@@ -57,6 +58,22 @@ const GO_ON: [Turn; 6] = [
     Turn::new(Reply::Unavailable(500)).retry_after(11),
 ];
 
+/// What a server that wants nonces answers. Each nonce is a new one.
+const NONCES: [Turn; 8] = [
+    Turn::new(Reply::Pending).nonce(0),
+    Turn::new(Reply::Challenge).nonce(0),
+    Turn::new(Reply::Challenge),
+    Turn::new(Reply::Challenge).nonce(0).latency(20_000),
+    Turn::new(Reply::Challenge).nonce(0).status(429).retry_after(8),
+    Turn::new(Reply::SlowDown(Absent)).nonce(0),
+    Turn::new(Reply::Fault(Timeout)),
+    Turn::new(Reply::Token),
+];
+
+/// Those with which a poll is challenged, and goes on.
+const CHALLENGES: [Turn; 3] =
+    [Turn::new(Reply::Challenge).nonce(0), Turn::new(Reply::Pending), Turn::new(Reply::Page).nonce(0)];
+
 /// What can come instead of a code.
 const NO_CODE: [Turn; 9] = [
     Turn::new(Reply::Fault(Timeout)),
@@ -86,7 +103,15 @@ const INTERVENTIONS: [Intervention; 6] = [
 struct World(&'static str, Menu);
 
 const fn world(device: fn(&mut dyn Choose) -> Turn, poll: fn(&mut dyn Choose) -> Turn) -> Menu {
-    Menu { starts: &[7_000_000], device, poll, wakes: &WAKES, interventions: &INTERVENTIONS, max_interventions: 1 }
+    Menu {
+        starts: &[7_000_000],
+        keys: &[Key::None],
+        device,
+        poll,
+        wakes: &WAKES,
+        interventions: &INTERVENTIONS,
+        max_interventions: 1,
+    }
 }
 
 fn no_poll(_: &mut dyn Choose) -> Turn {
@@ -171,6 +196,36 @@ const SMALLEST: [World; 6] = [
     ),
 ];
 
+/// The same for clients with keys.
+const KEYS: [World; 3] = [
+    World(
+        "keys of any kind, nothing but answers",
+        Menu {
+            keys: &[Key::Both, Key::Proof, Key::Assertion, Key::None],
+            wakes: &[Wake::OnTime],
+            interventions: &[Intervention::None],
+            ..world(|_| code(Whole(5), 12), |choose| from(choose, &NONCES))
+        },
+    ),
+    World(
+        "three polls with a key, nothing but their order",
+        Menu {
+            keys: &[Key::Proof],
+            wakes: &[Wake::OnTime],
+            interventions: &[Intervention::None],
+            ..world(|_| code(Whole(5), 24), |choose| from(choose, &CHALLENGES))
+        },
+    ),
+    World(
+        "two polls with a key, everything",
+        Menu {
+            keys: &[Key::Both],
+            wakes: &[Wake::OnTime],
+            ..world(|_| code(Whole(5), 12), |choose| from(choose, &CHALLENGES))
+        },
+    ),
+];
+
 /// What takes longer than all of these together.
 const SMALL: [World; 1] =
     [World("two polls, everything", world(|_| code(Whole(5), 12), |choose| from(choose, &POLLS)))];
@@ -246,7 +301,7 @@ fn walk(worlds: &[World]) -> u64 {
 #[test]
 fn the_law_holds_on_every_path_of_small_worlds() {
     let level = std::env::var("DEVICE_FLOW_PATHS").unwrap_or_default();
-    let mut paths = walk(&SMALLEST);
+    let mut paths = walk(&SMALLEST) + walk(&KEYS);
     let least = match &*level {
         "" => 10_000,
         "small" => {
@@ -270,7 +325,7 @@ fn the_law_holds_on_every_path_of_small_worlds() {
 #[test]
 fn the_law_holds_on_every_path_of_small_worlds_step_by_step() {
     let (mut paths, mut seen) = (0, 0);
-    for World(_, menu) in &SMALLEST {
+    for World(_, menu) in SMALLEST.iter().chain(&KEYS) {
         paths += every_path(|path| seen += play_in_steps(path, menu).len());
     }
     println!("{paths} paths step by step, {seen} things seen");
@@ -280,6 +335,7 @@ fn the_law_holds_on_every_path_of_small_worlds_step_by_step() {
 /// Few kinds of answers, whose latencies let them overtake each other.
 const FLEET: Menu = Menu {
     starts: &[1_000],
+    keys: &[Key::None],
     device: |choose| {
         let usual = code(Whole(5), 12);
         from(choose, &[usual, usual.latency(7_000), Turn::new(Reply::Fault(Timeout)).latency(4_996)])

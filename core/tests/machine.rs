@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use device_flow_core::{
-    Action, DeviceFlow, Discovery, Failure, Machine, Misuse, Response, Timestamp, TransportError, TransportErrorKind,
+    Action, DeviceFlow, Discovery, Failure, Machine, Misuse, Response, Ticket, Timestamp, TransportError,
+    TransportErrorKind,
 };
 use serde_json::json;
 
@@ -101,7 +102,7 @@ fn an_ended_machine_stays_ended() {
     token(run.outcome());
 }
 
-// RFC 10027 §6.1.14: cancelling ends the flow at once, from every state.
+// R10027-6.1.14-3: cancelling ends the flow at once, from every state.
 #[test]
 fn cancelling_works_from_every_state() {
     let cancel = |mut run: Run<DeviceFlow>| {
@@ -150,7 +151,7 @@ fn a_machine_is_send_and_sync() {
     anywhere::<device_flow_core::Client>();
 }
 
-// RFC 6749 §2.3.1, §10.3, RFC 9700 §4.3.2: what a request shows when it is printed.
+// R6749-10.3-1, RFC 6749 §2.3.1, RFC 9700 §4.3.2: what a request shows when it is printed.
 #[test]
 fn a_request_prints_its_method_and_url_alone() {
     let client = builder().client_secret_basic("canary-secret").build().unwrap();
@@ -191,9 +192,49 @@ fn into_http_moves_everything_and_marks_the_secret() {
     assert_eq!(headers.len(), 3);
 }
 
+// Clients leave the length of an empty body out, and some servers then answer 411.
+#[cfg(feature = "http")]
+#[test]
+fn into_http_gives_an_empty_post_its_length_and_a_get_none() {
+    let provider = device_flow_core::Provider::endpoints("https://as/device", "https://as/token");
+    let client = device_flow_core::Client::builder(provider, "my-app").client_secret_basic("canary-secret").build();
+    let Action::SendRequest(post) = DeviceFlow::new(client.unwrap(), [1; 32]).next_action(Timestamp::ZERO) else {
+        panic!()
+    };
+    let post = post.request.into_http().unwrap();
+    assert_eq!((post.body().len(), &post.headers()["content-length"]), (0, &http::HeaderValue::from_static("0")));
+    let mut discovery = Discovery::new("https://as").unwrap();
+    let Action::SendRequest(get) = discovery.next_action(Timestamp::ZERO) else { panic!() };
+    assert!(!get.request.into_http().unwrap().headers().contains_key("content-length"));
+}
+
 #[test]
 fn transport_errors_are_safe_to_print() {
     let error = TransportError::new(TransportErrorKind::Connect).with_detail("refused\r\n\u{1b}[2J by\tpeer");
     assert_eq!(error.to_string(), "no connection to the server: refused \\u{1b}[2J by peer");
     assert_eq!(TransportError::new(TransportErrorKind::Timeout).to_string(), "the request took too long");
+}
+
+// A machine of somebody else's need not keep words.
+#[test]
+fn a_machine_that_keeps_no_words_has_none() {
+    struct Over;
+    impl Machine for Over {
+        type Output = ();
+
+        fn next_action(&mut self, _: Timestamp) -> Action<()> {
+            Action::Ended
+        }
+
+        fn response(&mut self, ticket: Ticket, _: Response<'_>, _: Timestamp) -> Result<(), Misuse> {
+            Err(Misuse::NotOutstanding(ticket))
+        }
+
+        fn transport_failed(&mut self, ticket: Ticket, _: TransportError, _: Timestamp) -> Result<(), Misuse> {
+            Err(Misuse::NotOutstanding(ticket))
+        }
+
+        fn cancel(&mut self) {}
+    }
+    assert_eq!(Over.last_words(), None);
 }

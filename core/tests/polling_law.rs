@@ -9,7 +9,7 @@ use serde_json::json;
 
 const HTML: &str = "<html><body>Please log in to the hotel network</body></html>";
 
-// Rule 1. P09, RFC 8628 §3.4: the prompt comes first, then a whole interval, then the first poll.
+// Rule 1. P09, R8628-3.4-5: the prompt comes first, then a whole interval, then the first poll.
 #[test]
 fn rule_01_first_poll_comes_one_interval_after_the_code() {
     let mut run = Run::granted(json!({}));
@@ -19,7 +19,7 @@ fn rule_01_first_poll_comes_one_interval_after_the_code() {
     assert!(matches!(run.waits[0].1, WaitReason::Interval));
 }
 
-// Rule 2. D08, D02, RFC 8628 §3.5: a slow answer does not eat into the next wait.
+// Rule 2. D08, D02, R8628-3.5-4: a slow answer does not eat into the next wait.
 #[test]
 fn rule_02_the_interval_counts_from_the_answer() {
     let mut run = Run::granted(json!({}));
@@ -39,7 +39,7 @@ fn rule_02_a_late_wake_up_is_not_caught_up() {
     assert_gap(run.poll(), 5, 5);
 }
 
-// Rule 3. A28, P19, P20, P34, P39, P41, RFC 8628 §3.2.
+// Rule 3. A28, P19, P20, P34, P39, P41, R8628-3.2-7, R8628-3.2-8.
 #[test]
 fn rule_03_intervals_as_servers_write_them() {
     for (sent, seconds) in [
@@ -102,7 +102,7 @@ fn rule_03_an_interval_not_shorter_than_the_lifetime_is_a_protocol_error_at_once
     assert!(Run::granted(json!({"interval": 899})).go());
 }
 
-// Rule 4. B03, P02, P21, P42, RFC 8628 §3.5.
+// Rule 4. B03, P02, P21, P42, R8628-3.5-5, R8628-3.5-6.
 #[test]
 fn rule_04_slow_down_adds_five_seconds_for_good() {
     let mut run = Run::granted(json!({}));
@@ -148,7 +148,8 @@ fn rule_04_a_huge_hint_ends_as_expired() {
     assert_eq!((end.trail.polls(), end.trail.slow_downs(), run.now), (1, 1, at));
 }
 
-// Rule 5. B10, C01, P01, P18, P24, P29, P32, RFC 8628 §3.5: doubled, capped, and over with the first real answer.
+// Rule 5. B10, C01, P01, P18, P24, P29, P32, R8628-3.5-13, R8628-3.5-14: doubled, capped, and over with the first real
+// answer.
 #[test]
 fn rule_05_failures_double_the_wait_up_to_a_cap_and_a_real_answer_ends_that() {
     let mut run = Run::granted(json!({}));
@@ -245,7 +246,8 @@ fn answered_with_header(body: &str, status: u16, headers: &[(&str, &str)]) -> Ru
     run
 }
 
-// Rule 6. P23, P24, RFC 9110 §10.2.3, §5.6.7, §15.6.4, RFC 6585 §4.
+// Rule 6. P23, P24, R9110-10.2.3-1, R9110-10.2.3-2, R9110-10.2.3-3, R9110-5.6.7-1, R9110-5.6.7-2, RFC 9110 §15.6.4, RFC
+// 6585 §4.
 #[test]
 fn rule_06_retry_after_can_only_lengthen() {
     let date = ("Date", "Wed, 21 Oct 2015 07:28:00 GMT");
@@ -327,7 +329,7 @@ fn rule_07_an_untrusted_certificate_is_final() {
     assert_eq!(run.requests.len(), 1);
 }
 
-// Rule 8. B01, P15, P16, P30, RFC 8628 §3.3, D09: the server says pending for ever; the flow does not.
+// Rule 8. B01, P15, P16, P30, R8628-3.3-3, D09: the server says pending for ever; the flow does not.
 #[test]
 fn rule_08_the_local_deadline_is_hard() {
     for (lifetime, most) in [(900, 180), (6, 1), (10, 1), (11, 2), (16, 3)] {
@@ -375,7 +377,7 @@ fn rule_08_patience_until_the_end() {
     assert_eq!(run.requests.len(), 181);
 }
 
-// Rule 8. D04, D05: a wake-up at or after the deadline sends nothing; just before it, it does.
+// Rule 8. D04, D05, R8628-3.3-3: a wake-up at or after the deadline sends nothing; just before it, it does.
 #[test]
 fn rule_08_no_request_at_or_after_the_deadline() {
     for (at, sends) in [(899_999, true), (900_000, false), (900_001, false), (u64::MAX - START, false)] {

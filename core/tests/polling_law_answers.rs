@@ -7,7 +7,7 @@ use device_flow_core::{
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-// Rule 10. B02, P04, P38, P45, RFC 8628 §3.5, §3.4.
+// Rule 10. B02, P04, P38, P45, R8628-3.5-3, R8628-3.4-6.
 #[test]
 fn rule_10_pending_continues_whatever_the_status() {
     for status in [100, 200, 201, 400, 401, 403, 404, 428, 429, 500, 503, 999] {
@@ -20,7 +20,7 @@ fn rule_10_pending_continues_whatever_the_status() {
     }
 }
 
-// Rule 10. B06, P06, P38, RFC 8628 §3.5, §3.1.
+// Rule 10. B06, P06, P38, R8628-3.5-7, R8628-3.5-8, R8628-3.5-10, R8628-3.1-10.
 #[test]
 fn rule_10_refusals_and_expiry_end_the_flow_and_nothing_restarts() {
     for status in [200, 400, 403, 500] {
@@ -41,7 +41,7 @@ fn rule_10_refusals_and_expiry_end_the_flow_and_nothing_restarts() {
     }
 }
 
-// Rule 10. B07, B09, P14, RFC 8628 §3.5, RFC 6749 §1.9, §5.2, §8.5.
+// Rule 10. B07, B09, P14, R8628-3.5-11, R8628-3.5-12, R6749-1.9-1, R6749-5.2-3, RFC 6749 §8.5.
 #[test]
 fn rule_10_every_other_code_stops_and_keeps_its_text() {
     for code in [
@@ -313,7 +313,7 @@ fn rule_14_the_end_of_time_saturates() {
     }
 }
 
-// RFC 8628 §3.5 and design: waking early or twice is harmless.
+// R8628-3.5-15 and design: waking early or twice is harmless.
 #[test]
 fn waking_early_or_twice_repeats_the_wait() {
     let mut run = Run::granted(json!({}));

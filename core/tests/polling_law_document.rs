@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const RULES: usize = 14;
+const RULES: usize = 15;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -103,15 +103,15 @@ fn a_document_that_does_not_fit_is_noticed() {
         _ => None,
     };
     let all: BTreeSet<_> = (1..=RULES).map(|n| ("t.rs".to_owned(), format!("rule_{n:02}_x"))).collect();
-    let good = rules("## Rule 14: x\n- In the core: `a.rs`\n- Tests:\n  - `t.rs`: `rule_14_x`\n");
+    let good = rules("## Rule 15: x\n- In the core: `a.rs`\n- Tests:\n  - `t.rs`: `rule_15_x`\n");
     assert_eq!(faults(&good, read, &all), Vec::<String>::new());
     for bad in [
         rules(""),
-        rules("## Rule 15: x\n- In the core: `a.rs`\n- Tests:\n  - `t.rs`: `rule_14_x`\n"),
-        rules("## Rule 14: x\n- In the core: `a.rs`\n- Tests:\n"),
-        rules("## Rule 14: x\n- In the core: `b.rs`\n- Tests:\n  - `t.rs`: `rule_14_x`\n"),
-        rules("## Rule 14: x\n- In the core: `a.rs`\n- Tests:\n  - `t.rs`: `rule_14_y`\n"),
-        rules("## Rule 14: x\n- In the core: `a.rs`\n- Tests:\n  - `u.rs`: `rule_14_x`\n"),
+        rules("## Rule 16: x\n- In the core: `a.rs`\n- Tests:\n  - `t.rs`: `rule_15_x`\n"),
+        rules("## Rule 15: x\n- In the core: `a.rs`\n- Tests:\n"),
+        rules("## Rule 15: x\n- In the core: `b.rs`\n- Tests:\n  - `t.rs`: `rule_15_x`\n"),
+        rules("## Rule 15: x\n- In the core: `a.rs`\n- Tests:\n  - `t.rs`: `rule_15_y`\n"),
+        rules("## Rule 15: x\n- In the core: `a.rs`\n- Tests:\n  - `u.rs`: `rule_15_x`\n"),
     ] {
         assert!(!faults(&bad, read, &all).is_empty(), "{bad}");
     }

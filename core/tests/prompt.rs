@@ -82,7 +82,7 @@ fn is_hostile(c: char) -> bool {
         || listed.into_iter().any(|(from, to)| (*from..=*to).contains(&code))
 }
 
-// RFC 8628 §3.3, §3.3.1, §3.2, §6.2: everything, as data.
+// R8628-3.3-1, R8628-3.3.1-1, R8628-3.3.1-2, R8628-3.3.1-3, R8628-6.2-1, RFC 8628 §3.2: everything, as data.
 #[test]
 fn rfc8628_3_3_the_prompt_holds_all_there_is_to_show() {
     let prompt = shown(json!({
@@ -98,7 +98,7 @@ fn rfc8628_3_3_the_prompt_holds_all_there_is_to_show() {
     assert_eq!((bare.verification_uri_complete(), bare.message()), (None, None));
 }
 
-// RFC 8628 §3.2, RFC 10027 §6.1.2: the remaining life of the code, which is not shown after it.
+// RFC 8628 §3.2, R10027-6.1.2-1: the remaining life of the code, which is not shown after it.
 #[test]
 fn rfc8628_3_2_the_prompt_says_how_long_the_code_lives() {
     let prompt = shown(json!({"expires_in": 60}));
@@ -152,7 +152,7 @@ fn rfc8628_6_1_the_user_code_is_shown_unchanged() {
     }
 }
 
-// A14, A15, A22, P43, RFC 6749 §10.14: the attacks that were seen.
+// A14, A15, A22, P43, R6749-10.14-1: the attacks that were seen.
 #[test]
 fn a_user_code_that_could_change_the_terminal_is_refused() {
     for code in [
@@ -184,7 +184,7 @@ fn a_user_code_that_could_change_the_terminal_is_refused() {
     }
 }
 
-// A15, RFC 6749 §10.14: every character of Unicode, against an independent statement of which ones are hostile.
+// A15, R6749-10.14-1: every character of Unicode, against an independent statement of which ones are hostile.
 #[test]
 fn every_character_of_unicode_is_shown_or_refused() {
     let (hostile, good): (Vec<char>, Vec<char>) =
@@ -200,7 +200,7 @@ fn every_character_of_unicode_is_shown_or_refused() {
     }
 }
 
-// RFC 6749 §10.14: a message is never refused, and never shown raw; line breaks become spaces.
+// R6749-10.14-1: a message is never refused, and never shown raw; line breaks become spaces.
 #[test]
 fn every_hostile_character_in_a_message_is_escaped() {
     for c in ('\0'..=char::MAX).filter(|c| is_hostile(*c)) {
@@ -451,7 +451,7 @@ fn uri() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    // A14 to A27, P43, RFC 6749 §10.14.
+    // A14 to A27, P43, R6749-10.14-1.
     #[test]
     fn no_prompt_ever_holds_a_hostile_character_or_another_scheme(
         code in text(), address in uri(), old in uri(), complete in uri(), message in text(), allow in any::<bool>()

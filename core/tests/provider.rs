@@ -106,9 +106,13 @@ fn names_from_both_sides() {
     for preset in [Provider::github_enterprise("[::1]:8443"), Provider::gitlab_at("[2001:db8::1]")] {
         Client::builder(preset, "my-app").build().unwrap();
     }
-    for odd in ["[", "]:[", "a:b", "a:99999", ":80"] {
+    for odd in ["[", ":80"] {
         let failed = Client::builder(Provider::gitlab_at(odd), "my-app").build().unwrap_err();
         assert!(matches!(failed, ConfigError::Endpoint { .. }), "{odd}: {failed}");
+    }
+    for odd in ["]:[", "a:b", "a:99999", "a:", "a:0443", "[::1]:"] {
+        let failed = Client::builder(Provider::gitlab_at(odd), "my-app").build().unwrap_err();
+        assert!(matches!(failed, ConfigError::Name(_)), "{odd}: {failed}");
     }
 }
 
@@ -126,6 +130,8 @@ enum Want {
     Expired,
     /// Ends with this code; the text says this.
     Rejected(&'static str, &'static str),
+    /// Asks for a code again after a second.
+    Later,
     /// Tokens with these scopes; whether there is a refresh token and an ID token; the lifetime.
     Token(&'static str, bool, bool, Option<u64>),
 }
@@ -145,7 +151,7 @@ const DEVICE: [Row; 24] = [
     ("GHES, not enabled", 400, JSON, r#"{"error":"unauthorized_client"}"#, Rejected("unauthorized_client", "allow the device flow")),
     ("GitLab", 200, JSON, r#"{"device_code":"canary-made-up-device-code-000000000000000000000","user_code":"0A44L90H","verification_uri":"https://gitlab.example.com/oauth/device","verification_uri_complete":"https://gitlab.example.com/oauth/device?user_code=0A44L90H","expires_in":300,"interval":5}"#, Code("0A44L90H", "https://gitlab.example.com/oauth/device", 5, 300)),
     ("Google", 200, JSON, r#"{"device_code":"canary-AH-1Ng-made-up","user_code":"GQVQ-JKEC","verification_url":"https://www.google.com/device","expires_in":1800,"interval":5}"#, Code("GQVQ-JKEC", "https://www.google.com/device", 5, 1800)),
-    ("Google, quota", 403, JSON, r#"{"error_code":"rate_limit_exceeded"}"#, Rejected("rate_limit_exceeded", "wait before starting another")),
+    ("Google, quota", 403, JSON, r#"{"error_code":"rate_limit_exceeded"}"#, Later),
     ("Google, wrong client type", 401, JSON, r#"{"error":"invalid_client","error_description":"Unauthorized"}"#, Rejected("invalid_client", "client id")),
     ("Auth0", 200, JSON, r#"{"device_code":"canary-made-up-device-code","user_code":"WDJB-MJHT","verification_uri":"https://tenant.example.auth0.com/device","verification_uri_complete":"https://tenant.example.auth0.com/device?user_code=WDJB-MJHT","expires_in":900,"interval":5}"#, Code("WDJB-MJHT", "https://tenant.example.auth0.com/device", 5, 900)),
     ("Docker Hub", 200, JSON, r#"{"device_code":"canary-made-up-device-code","user_code":"LMNP-QRST","verification_uri":"https://login.docker.com/activate","verification_uri_complete":"https://login.docker.com/activate?user_code=LMNP-QRST","expires_in":900,"interval":5}"#, Code("LMNP-QRST", "https://login.docker.com/activate", 5, 900)),
@@ -185,7 +191,7 @@ const TOKENS: [Row; 60] = [
     ("GitHub", 200, JSON, r#"{"error":"incorrect_device_code","error_description":"made-up text"}"#, Rejected("incorrect_device_code", "no longer knows this code")),
     ("GitHub", 200, JSON, r#"{"error":"incorrect_client_credentials"}"#, Rejected("incorrect_client_credentials", "client id")),
     ("GitHub, OAuth app", 200, JSON, r#"{"access_token":"canary-gho_madeup000000000000000000000000000000","token_type":"bearer","scope":"repo,gist"}"#, Token("repo gist", false, false, None)),
-    ("GitHub App", 200, JSON, r#"{"access_token":"canary-ghu_madeup000000000000000000000000000000","expires_in":28800,"refresh_token":"canary-ghr_madeup0000000000000000000000000000000000000000000000000000","refresh_token_expires_in":15897600,"scope":"","token_type":"bearer"}"#, Token("openid profile", true, false, Some(28_800))),
+    ("GitHub App", 200, JSON, r#"{"access_token":"canary-ghu_madeup000000000000000000000000000000","expires_in":28800,"refresh_token":"canary-ghr_madeup0000000000000000000000000000000000000000000000000000","refresh_token_expires_in":15897600,"scope":"","token_type":"bearer"}"#, Token("", true, false, Some(28_800))),
     ("GitLab, Keycloak, Zitadel, Okta", 400, JSON, r#"{"error":"authorization_pending","error_description":"made-up text"}"#, Again(5)),
     ("GitLab, Keycloak, Zitadel, Okta", 400, JSON, r#"{"error":"slow_down","error_description":"Slow down"}"#, Slower(10)),
     ("GitLab, Keycloak, Zitadel, Okta", 400, JSON, r#"{"error":"access_denied","error_description":"made-up text"}"#, Denied),
@@ -258,6 +264,7 @@ fn check(mut run: Run<DeviceFlow>, (who, status, content_type, body, want): Row)
             run.answer(400, PENDING);
             assert_gap(run.poll(), seconds, seconds);
         }
+        Later => assert_eq!((going, gap, run.requests.len()), (true, 1_000, before + 1), "{who}: {body}"),
         Denied | Expired | Rejected(..) => {
             assert_eq!((going, gap, run.requests.len()), (false, 0, before), "{who}: {body}");
             match (want, run.outcome.unwrap().unwrap_err()) {
@@ -281,7 +288,7 @@ fn check(mut run: Run<DeviceFlow>, (who, status, content_type, body, want): Row)
     }
 }
 
-// B02, A17, A28, A31, A34, A38, RFC 8628 §3.2, §5.1, §6.1, RFC 6749 §5.1, and the providers' documentation.
+// B02, A17, A28, A31, A34, A38, RFC 8628 §3.2, §5.1, §6.1, R6749-5.1-10, and the providers' documentation.
 #[test]
 fn what_each_device_authorization_endpoint_answers() {
     for row in DEVICE {
@@ -291,7 +298,7 @@ fn what_each_device_authorization_endpoint_answers() {
     }
 }
 
-// B02, B06, B07, B17, B18, RFC 6749 §5.1, and the providers' documentation.
+// B02, B06, B07, B17, B18, R6749-5.1-10, and the providers' documentation.
 #[test]
 fn what_each_token_endpoint_answers() {
     for row in TOKENS {

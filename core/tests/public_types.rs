@@ -74,7 +74,7 @@ fn unambiguous_errors_become_a_failure_by_question_mark() {
     );
     let stopped = reason(SignInReason::NotSignedIn).unwrap_err();
     assert_eq!(stopped, Stopped::Failed(Failure::SignInNeeded(SignInReason::NotSignedIn)));
-    let fault = ProtocolError { endpoint: Endpoint::Token, fault: ProtocolFault::InvalidJson };
+    let fault = ProtocolError::new(Endpoint::Token, ProtocolFault::InvalidJson);
     assert_eq!(Failure::from(fault.clone()), Failure::Protocol(fault));
 }
 

@@ -42,7 +42,7 @@ fn body(refresh: Refresh) -> Vec<String> {
     asked(refresh).requests[0].body.split('&').map(str::to_owned).collect()
 }
 
-// RFC 6749 §6, §2.3.1: no scope by default; nothing but the form.
+// R6749-6-1, R6749-6-2, R6749-6-3, R6749-6-6, RFC 6749 §2.3.1: no scope by default; nothing but the form.
 #[test]
 fn rfc6749_6_the_request() {
     let run = run();
@@ -57,7 +57,7 @@ fn rfc6749_6_the_request() {
     assert_eq!(body(odd)[2], "refresh_token=RT%2Bcanary%2F%3D%26%25%C3%A9+");
 }
 
-// RFC 6749 §6: with a secret the client authenticates, in the same way as everywhere.
+// R6749-6-5, OIDC-12.1-1: with a secret the client authenticates, in the same way as everywhere.
 #[test]
 fn rfc6749_6_the_client_authenticates() {
     let run = asked(Refresh::new(client("my-app").client_secret_basic("SEC-canary").build().unwrap(), OLD));
@@ -73,7 +73,7 @@ fn rfc6749_6_the_client_authenticates() {
     assert_eq!(body(Refresh::new(both.build().unwrap(), OLD)), BASE);
 }
 
-// RFC 8707 §2.2: the client's parameters for token requests are sent, those of the device request are not.
+// R8707-2.2-1, R8707-2-1: the client's parameters for token requests are sent, those of the device request are not.
 #[test]
 fn the_clients_own_parameters_are_sent() {
     let client = builder().audience("https://api").resource("https://r/1").resource("https://r/2");
@@ -106,7 +106,7 @@ fn capabilities_are_sent_unless_the_caller_sends_claims() {
     assert_eq!(asked_with("client_info", "1"), ["client_info=1", own]);
 }
 
-// RFC 6749 §6: all or some of the client's scopes, and no other.
+// R6749-6-3, R6749-6-4: all or some of the client's scopes, and no other.
 #[test]
 fn rfc6749_6_a_scope_may_be_narrower_and_not_wider() {
     for (scope, sent) in [
@@ -146,7 +146,7 @@ fn a_parameter_is_refused_when_it_is_owned_or_there_already() {
     assert_eq!(refused, ConfigError::ReservedParameter("refresh_token".into()));
 }
 
-// B24, RFC 6749 §6: the output holds the token to keep.
+// B24, R6749-6-7, R6749-6-8, R9700-2.2.2-1: the output holds the token to keep.
 #[test]
 fn b24_the_new_refresh_token_or_else_the_old_one() {
     for (member, kept) in [(json!(NEW), NEW), (json!(OLD), OLD), (json!(null), OLD), (json!(""), OLD)] {
@@ -189,7 +189,7 @@ fn sign_in(failure: Failure) -> OAuthError {
     error
 }
 
-// B23, RFC 7009 §2.1: the refresh token is no longer valid.
+// B23, R7009-2.1-5, R9700-4.14.2-1: the refresh token is no longer valid.
 #[test]
 fn b23_a_dead_refresh_token_needs_a_sign_in_and_is_not_kept() {
     for code in ["invalid_grant", "bad_refresh_token"] {
@@ -413,7 +413,7 @@ fn unusable_answers_end_it_and_keep_the_token() {
     assert!(matches!(strict.failure(), Failure::Protocol(e) if e.fault == ProtocolFault::Missing("token_type")));
 }
 
-// G03, RFC 10027 §6.1.14: cancelling from every state; terminal is terminal.
+// G03, R10027-6.1.14-3: cancelling from every state; terminal is terminal.
 #[test]
 fn cancelling_ends_it_from_every_state() {
     let ended = |mut run: Run<Refresh>| {
@@ -529,4 +529,17 @@ fn k19_a_refresh_answered_with_a_token_and_an_error_uses_neither() {
         assert!(failure.keeps_refresh_token() && !failure.is_retryable(), "{code}");
         assert_eq!((run.machine.rotated().is_none(), run.requests.len()), (true, 1), "{code}");
     }
+}
+
+// W05: what was asked for decides what can be done about it.
+#[test]
+fn w05_advice_about_scopes_is_for_a_refresh_that_names_some() {
+    let refused = |refresh| {
+        let mut run = asked(refresh);
+        run.answer(400, r#"{"error":"invalid_scope"}"#);
+        let Failure::Rejected(error) = run.failure() else { panic!() };
+        error.advice().unwrap().to_owned()
+    };
+    assert!(refused(refresh().scope("openid").unwrap()).contains("check the scopes"));
+    assert!(refused(refresh()).contains("no longer allows"));
 }

@@ -51,7 +51,10 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-// RFC 9110 §5.6.7: the bounds of the parts of a date; beyond them it is not a date, and so not a delay.
+/// How long after the first poll the last one is, when the server names a later time than the code lives.
+const LAST_POLL: u64 = 893;
+
+// R9110-5.6.7-1, R9110-5.6.7-2: the bounds of the parts of a date; beyond them it is not a date, and so not a delay.
 #[test]
 fn rfc9110_5_6_7_dates_at_their_bounds() {
     for (sent, retry_after, seconds) in [
@@ -69,6 +72,15 @@ fn rfc9110_5_6_7_dates_at_their_bounds() {
         ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 01 Jan 2017 00:00:00 GMT x", 5),
         ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 01 Jan 2017 00:00 GMT", 5),
         ("Fri, 31 Dec 1999 23:59:20 GMT", "Saturday, 01-Jan-00 00:00:00 GMT", 40),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, 001 Jan 2017 00:00:00 GMT", 5),
+        ("Sat, 31 Dec 2016 23:59:20 GMT", "Sun, +1 Jan 2017 00:00:00 GMT", 5),
+        // From a leap day to the next.
+        ("Thu, 29 Feb 2024 23:59:20 GMT", "Fri, 01 Mar 2024 00:00:00 GMT", 40),
+        ("Tue, 29 Feb 2000 23:59:20 GMT", "Wed, 01 Mar 2000 00:00:00 GMT", 40),
+        // A year of two digits is at most 50 years ahead; in `Date` it is one of our time.
+        ("Sunday, 06-Nov-94 08:49:37 GMT", "Sun, 06 Nov 1994 08:50:17 GMT", 40),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", "Wednesday, 21-Oct-65 07:28:00 GMT", LAST_POLL),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", "Wednesday, 21-Oct-66 07:28:40 GMT", 5),
         ("nonsense", "Sun, 01 Jan 2017 00:00:00 GMT", 5),
         ("Sun, 01 Jan 1969 00:00:00 GMT", "Sun, 01 Jan 1969 00:01:00 GMT", 5),
     ] {

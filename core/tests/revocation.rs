@@ -52,7 +52,8 @@ fn metadata(change: Value) -> Metadata {
     run.outcome().unwrap()
 }
 
-// RFC 7009 §2, §2.1: by POST, with and without a hint; the query of the URL stays.
+// R7009-2-1, R7009-2-2, R7009-2-3, R7009-2.1-1, R7009-2.1-2: by POST, with and without a hint; the query of the URL
+// stays.
 #[test]
 fn rfc7009_2_1_the_request() {
     for (kind, hint) in [
@@ -71,7 +72,7 @@ fn rfc7009_2_1_the_request() {
     }
 }
 
-// RFC 7009 §2.1: a client with a secret authenticates as usual; no parameter of other requests is sent.
+// R7009-2.1-3: a client with a secret authenticates as usual; no parameter of other requests is sent.
 #[test]
 fn rfc7009_2_1_the_client_authenticates() {
     let there = || client(by_hand("https://as/revoke")).scope("openid").audience("x").token_parameter("y", "z");
@@ -83,7 +84,7 @@ fn rfc7009_2_1_the_client_authenticates() {
     assert_eq!(post.requests[0].header("authorization"), None);
 }
 
-// RFC 7009 §2: an endpoint by hand that must not be used is a wrong configuration.
+// R7009-2-3, R7009-2-4: an endpoint by hand that must not be used is a wrong configuration.
 #[test]
 fn rfc7009_2_the_endpoint_is_checked() {
     for (url, fault) in [
@@ -101,7 +102,7 @@ fn rfc7009_2_the_endpoint_is_checked() {
     assert_eq!(loopback.revocation_endpoint(), Some("http://127.0.0.1:1/revoke"));
 }
 
-// RFC 7009 §2: only the configuration and checked metadata name the endpoint. A wrong one in the metadata stops no
+// R7009-2-5: only the configuration and checked metadata name the endpoint. A wrong one in the metadata stops no
 // sign-in.
 #[test]
 fn rfc7009_2_the_endpoint_of_the_metadata() {
@@ -111,6 +112,9 @@ fn rfc7009_2_the_endpoint_of_the_metadata() {
     assert_eq!(built.revocation_endpoint(), Some("https://as/revoke"));
     let overridden = client(Provider::from(metadata(there)).revocation_endpoint("https://other/r")).build().unwrap();
     assert_eq!(overridden.revocation_endpoint(), Some("https://other/r"));
+    // What was given by hand is wrong at once.
+    let by_hand = Provider::from(metadata(json!({}))).revocation_endpoint("http://other/r");
+    assert!(matches!(client(by_hand).build(), Err(ConfigError::Endpoint { which: "revocation endpoint", .. })));
 
     let unsafe_one = client(metadata(json!({"revocation_endpoint": "http://as/revoke"})).into()).build().unwrap();
     assert_eq!(unsafe_one.revocation_endpoint(), None);
@@ -148,7 +152,7 @@ fn the_endpoint_of_each_preset() {
     }
 }
 
-// RFC 7009 §2.2: 200 is success, whatever the body; so is 204.
+// R7009-2.2-1, R7009-2.2-2: 200 is success, whatever the body; so is 204.
 #[test]
 fn rfc7009_2_2_success_whatever_the_body() {
     let long = vec![b'x'; 100_000];
@@ -162,7 +166,7 @@ fn rfc7009_2_2_success_whatever_the_body() {
     assert_eq!(outcome(400, br#"{"error":"invalid_token","error_description":"Token expired or revoked"}"#), Ok(()));
 }
 
-// RFC 7009 §2.2.1.
+// R7009-2.2.1-1.
 #[test]
 fn rfc7009_2_2_1_errors_are_reported() {
     let failure =
@@ -195,7 +199,7 @@ fn rfc7009_2_2_1_errors_are_reported() {
     assert!(outcome(404, b"").unwrap_err().to_string().contains("revocation endpoint"));
 }
 
-// RFC 7009 §2.2.1: the token still exists, so the request is repeated, when the server says.
+// R7009-2.2.1-2: the token still exists, so the request is repeated, when the server says.
 #[test]
 fn rfc7009_2_2_1_unavailable_is_asked_again() {
     for status in [503, 500, 429, 408] {

@@ -1,5 +1,6 @@
 //! Holds the state diagram of docs/design.md against the transitions that really happen.
 
+use crate::keys::Signer;
 use crate::support::*;
 use device_flow_core::{Action, DeviceFlow, Machine, Response, Timestamp, TransportError, TransportErrorKind};
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ fn state(flow: &DeviceFlow) -> String {
 fn walk(path: &mut Vec<usize>, seen: &mut BTreeSet<Arrow>, cancelled_from: &mut BTreeSet<String>) {
     let (granted, short) =
         (device_answer(serde_json::json!({"expires_in": 16})), device_answer(serde_json::json!({"expires_in": 0})));
-    let answers: [Option<(u16, &str)>; 9] = [
+    let answers: [Option<(u16, &str)>; 10] = [
         Some((200, &granted)),
         Some((200, &short)),
         Some((503, "")),
@@ -32,10 +33,11 @@ fn walk(path: &mut Vec<usize>, seen: &mut BTreeSet<Arrow>, cancelled_from: &mut 
         Some((200, TOKEN)),
         Some((400, r#"{"error":"access_denied"}"#)),
         Some((200, "[]")),
+        Some((400, r#"{"error":"use_dpop_nonce"}"#)),
         None,
     ];
     let depth = path.len();
-    let mut flow = DeviceFlow::new(builder().build().unwrap(), [5; 32]);
+    let mut flow = DeviceFlow::new(builder().proof_of_possession(Signer::named("thumb")).build().unwrap(), [5; 32]);
     let (mut now, mut step, mut before) = (0_u64, 0, state(&flow));
     let note = |flow: &DeviceFlow, before: &mut String, seen: &mut BTreeSet<Arrow>| {
         let after = state(flow);
@@ -72,7 +74,11 @@ fn walk(path: &mut Vec<usize>, seen: &mut BTreeSet<Arrow>, cancelled_from: &mut 
             Action::SendRequest(outgoing) => {
                 let at = Timestamp::from_millis(now);
                 match answers[choice] {
-                    Some((status, body)) => flow.response(outgoing.ticket, Response::new(status, body.as_bytes()), at),
+                    Some((status, body)) => flow.response(
+                        outgoing.ticket,
+                        Response::new(status, body.as_bytes()).header("dpop-nonce", b"n"),
+                        at,
+                    ),
                     None => flow.transport_failed(outgoing.ticket, TransportError::new(TransportErrorKind::Closed), at),
                 }
                 .unwrap();
@@ -104,6 +110,16 @@ fn the_diagram_draws_what_happens() {
     late.now += 900_000;
     assert!(matches!(late.machine.next_action(Timestamp::from_millis(late.now)), Action::Done(Err(_))));
     seen.insert(("Showing".to_owned(), "Finished".to_owned()));
+    // So may one that is to prove a poll again.
+    let client = builder().proof_of_possession(Signer::named("thumb")).build().unwrap();
+    let mut late = Run::new(client);
+    late.script(&[(200, &device_answer(serde_json::json!({})))]);
+    late.poll();
+    late.respond(Response::new(400, br#"{"error":"use_dpop_nonce"}"#).header("dpop-nonce", b"n"));
+    assert_eq!(state(&late.machine), "Challenged");
+    late.now += 900_000;
+    expired(late.failure());
+    seen.insert(("Challenged".to_owned(), "Finished".to_owned()));
     assert_eq!(seen, drawn());
     // Every state that leads to a request or a wait can be cancelled.
     let expected: BTreeSet<String> = ["Opening", "Requesting", "Waiting", "Polling"].map(String::from).into();

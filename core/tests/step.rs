@@ -340,7 +340,7 @@ fn rule_10_a_failure_says_that_a_poll_was_lost() {
             run.answer(400, &json!({"error": code, "error_description": "gone"}).to_string());
             let failure = run.failure();
             assert_eq!(failure.a_poll_was_lost(), says_so, "{failure}");
-            assert_eq!(failure.to_string().contains("died before it stored the token"), says_so, "{failure}");
+            assert_eq!(failure.to_string().contains("may have held the token"), says_so, "{failure}");
             let Failure::Rejected(error) = &failure else { panic!("{failure}") };
             assert_eq!((error.code(), error.description()), (code, Some("gone")));
         }
@@ -357,10 +357,25 @@ fn rule_10_a_failure_says_that_a_poll_was_lost() {
         dying.fail(kind);
         assert!(dying.machine.trail().poll_lost());
     }
-    // A timeout is not that: the driver lives, and has waited for the answer.
+    // The request may have arrived, or cannot have been sent.
+    use TransportErrorKind::{Abandoned, Closed, Connect, Dns, InvalidHttp, Other, Proxy, Timeout, Tls};
+    for (kinds, lost) in
+        [(&[Abandoned, Timeout, Closed, InvalidHttp, Other][..], true), (&[Dns, Connect, Tls, Proxy], false)]
+    {
+        for kind in kinds {
+            let mut other = Run::granted(json!({}));
+            other.poll();
+            other.fail(*kind);
+            assert_eq!(other.machine.trail().poll_lost(), lost, "{kind:?}");
+            other.poll();
+            other.answer(400, GONE);
+            assert_eq!(other.failure().a_poll_was_lost(), lost, "{kind:?}");
+        }
+    }
+    // Another answer than the expected one is an answer.
     let mut other = Run::granted(json!({}));
     other.poll();
-    other.fail(TransportErrorKind::Timeout);
+    other.answer(503, "");
     assert!(!other.machine.trail().poll_lost());
     assert!(
         ![Failure::Cancelled, Failure::Transport(TransportError::new(TransportErrorKind::Dns))]

@@ -49,6 +49,7 @@ fn the_stored_form_of_a_token_response_is_this() {
     let stored = json!({"v1": {
         "access_token": "AT-canary", "expires_in": 3599, "refresh_token": "RT-canary", "id_token": "e30.canary.x",
         "granted": "profile email", "requested": "openid profile", "audience": "",
+        "token_type": "Bearer", "key": "",
         "extra": [["client_info", "\"canary\""], ["issued_at", "7"]]
     }});
     assert_eq!(serde_json::to_value(whole()).unwrap(), stored);
@@ -167,7 +168,6 @@ fn every_failure() -> Vec<Failure> {
         ProtocolFault::Empty(204),
         ProtocolFault::NotUtf8,
         ProtocolFault::Page { status: 200, excerpt: "<html>".into() },
-        ProtocolFault::NotAnObject,
         ProtocolFault::InvalidJson,
         ProtocolFault::DuplicateMember("x".into()),
         ProtocolFault::IntervalTooLong,
@@ -187,10 +187,15 @@ fn every_failure() -> Vec<Failure> {
         .chain(FAULTS.map(|fault| ProtocolFault::Unshowable(Unshowable::UserCode(fault))))
         .chain(FAULTS.map(|fault| ProtocolFault::Unshowable(Unshowable::VerificationUri(fault))))
         .chain(FAULTS.map(|fault| ProtocolFault::UnsafeEndpoint { member: "token_endpoint", fault }));
-    let endpoints = [Endpoint::Metadata, Endpoint::DeviceAuthorization, Endpoint::Token, Endpoint::Revocation];
-    let protocol = |fault: ProtocolFault| {
-        endpoints.map(|endpoint| Failure::Protocol(ProtocolError { endpoint, fault: fault.clone() }))
-    };
+    let endpoints = [
+        Endpoint::Metadata,
+        Endpoint::DeviceAuthorization,
+        Endpoint::Token,
+        Endpoint::Revocation,
+        Endpoint::Registration,
+    ];
+    let protocol =
+        |fault: ProtocolFault| endpoints.map(|endpoint| Failure::Protocol(ProtocolError::new(endpoint, fault.clone())));
     let transport =
         |kind| [TransportError::new(kind), TransportError::new(kind).with_detail("no route")].map(Failure::Transport);
     [
@@ -245,7 +250,7 @@ fn the_stored_form_of_a_failure_is_this() {
         })
     );
     let fault = ProtocolFault::Missing("issuer");
-    let failure = Failure::Protocol(ProtocolError { endpoint: Endpoint::Metadata, fault });
+    let failure = Failure::Protocol(ProtocolError::new(Endpoint::Metadata, fault));
     let stored = json!({"v1": {"protocol": {"endpoint": "metadata", "fault": {"missing": "issuer"}}}});
     assert_eq!(serde_json::to_value(failure).unwrap(), stored);
 }

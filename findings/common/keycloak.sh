@@ -2,9 +2,12 @@
 # Client "tv" (public, device grant); "anna" has the usual roles and "ben" has none; both have the password
 # "any-will-do".
 
-# keycloak_start PORT SECONDS_THAT_A_CODE_LIVES: a server of development mode, with its data in the temporary folder.
+# keycloak_start PORT SECONDS_THAT_A_CODE_LIVES [CLIENT...]: a server of development mode, with its data in the temporary
+# folder, and with further clients, each in JSON.
 keycloak_start() {
-  local version=26.7.3 port=$1 lifetime=$2 home=$work/keycloak
+  local version=26.7.3 port=$1 lifetime=$2 home=$work/keycloak clients
+  clients=$(printf ', %s' "${@:3}")
+  [ $# -gt 2 ] || clients=
   mkdir -p "$home/data/import"
   quietly 600 mvn -q -B dependency:copy \
     -Dartifact="org.keycloak:keycloak-quarkus-dist:$version:tar.gz" -DoutputDirectory="$work"
@@ -17,7 +20,7 @@ keycloak_start() {
     "clientId": "tv", "publicClient": true, "standardFlowEnabled": false,
     "attributes": {"oauth2.device.authorization.grant.enabled": "true"},
     "optionalClientScopes": ["offline_access"]
-  }],
+  }$clients],
   "users": [
     {"username": "anna", "enabled": true, "email": "anna@example.test", "emailVerified": true, "firstName": "Anna",
      "lastName": "Example", "realmRoles": ["default-roles-home"],

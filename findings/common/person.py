@@ -2,7 +2,7 @@
 
 person.answer(url, {"field": "value"}, ["button or name=value", ...]) presses, on each page, the first button that
 matches one of the given expressions, else submits the first form, until a page without a form comes. Returns the text
-of that page.
+of that page. Each time in a new browser, or in the one that is given (person.browser()).
 """
 import html.parser
 import http.cookiejar
@@ -40,12 +40,16 @@ class Page(html.parser.HTMLParser):
             self.button["label"] += data
 
 
-def answer(url, fields, presses=(), pages=10):
+def browser():
     # Browsers send cookies for https to loopback over http, too.
     policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=("http", "https"))
     jar = http.cookiejar.CookieJar(policy)
-    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar), urllib.request.ProxyHandler({}))
-    address, text = open_page(browser, url)
+    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar), urllib.request.ProxyHandler({}))
+
+
+def answer(url, fields, presses=(), pages=10, within=None):
+    within = within or browser()
+    address, text = open_page(within, url)
     for _ in range(pages):
         page = Page(text)
         form, button = choose(page, presses)
@@ -54,7 +58,7 @@ def answer(url, fields, presses=(), pages=10):
         values = {name: fields.get(name, value) for name, value in form["fields"].items()}
         if button and button["name"]:
             values[button["name"]] = button["value"]
-        address, text = open_page(browser, urllib.parse.urljoin(address, form["action"]), values, address)
+        address, text = open_page(within, urllib.parse.urljoin(address, form["action"]), values, address)
     return " ".join("".join(Page(text).words).split())
 
 

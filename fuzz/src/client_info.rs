@@ -22,9 +22,10 @@ fn same(read: Option<ClientInfo>, object: Option<&[u8]>) {
     let members = object.and_then(Members::read).filter(|members| !members.has_duplicates());
     let ids = members
         .and_then(|members| Some((members.get("uid").text()?.to_owned(), members.get("utid").text()?.to_owned())));
-    let found = read.as_ref().map(|info| (info.uid().to_owned(), info.utid().to_owned()));
+    let found = read.as_ref().map(|info| (info.raw_uid().to_owned(), info.raw_utid().to_owned()));
     assert_eq!(found, ids);
     if let (Some(info), Some((uid, utid))) = (read, ids) {
-        assert_eq!(info.home_account_id(), format!("{uid}.{utid}"));
+        assert_eq!(info.raw_home_account_id(), format!("{uid}.{utid}"));
+        [info.uid(), info.utid(), &info.home_account_id()].into_iter().for_each(crate::judge::safe);
     }
 }

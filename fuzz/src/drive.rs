@@ -2,10 +2,11 @@
 
 use crate::judge;
 use device_flow_core::{
-    Action, Client, DeviceFlow, Failure, Machine, Prompt, Provider, Response, Ticket, Timestamp, TokenResponse,
-    TransportError, TransportErrorKind, WaitReason,
+    Action, Client, ClientBuilder, DeviceFlow, Failure, Machine, Prompt, Provider, Response, Ticket, Timestamp,
+    TokenResponse, TransportError, TransportErrorKind, WaitReason,
 };
 use device_flow_testkit::law::{Law, Next};
+use device_flow_testkit::signer::{Key, Signer};
 use std::sync::{Arc, OnceLock};
 
 pub(crate) const DEVICE_ENDPOINT: &str = "https://as.example/device";
@@ -26,18 +27,29 @@ pub(crate) fn secrets(data: &[u8]) -> Vec<&'static str> {
 /// One client for all runs, with a secret, PKCE and loopback allowed.
 pub(crate) fn client() -> Arc<Client> {
     static CLIENT: OnceLock<Arc<Client>> = OnceLock::new();
-    let build = || {
-        Client::builder(Provider::endpoints(DEVICE_ENDPOINT, TOKEN_ENDPOINT), "fuzz")
-            .scope("a b")
-            .client_secret_post(SECRETS[0])
-            .pkce()
-            .allow_http_loopback()
-            .max_answer(MAX_ANSWER)
-            .build()
-            .unwrap()
-            .into()
-    };
-    Arc::clone(CLIENT.get_or_init(build))
+    Arc::clone(CLIENT.get_or_init(|| Arc::new(builder().build().unwrap())))
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder(Provider::endpoints(DEVICE_ENDPOINT, TOKEN_ENDPOINT), "fuzz")
+        .scope("a b")
+        .client_secret_post(SECRETS[0])
+        .pkce()
+        .allow_http_loopback()
+        .max_answer(MAX_ANSWER)
+}
+
+/// Whether the client of this run proves possession of a key.
+pub(crate) fn has_key(data: &[u8]) -> bool {
+    data.len() & 8 != 0
+}
+
+/// The answer with a code, with this interval and lifetime in seconds.
+pub(crate) fn code(interval: u32, lifetime: u32) -> String {
+    format!(
+        r#"{{"device_code":"{}","user_code":"U","verification_uri":"https://as.example/","expires_in":{lifetime},"interval":{interval}}}"#,
+        SECRETS[1],
+    )
 }
 
 /// A flow under the law, in virtual time.
@@ -54,6 +66,10 @@ pub(crate) struct Drive {
     pub(crate) prompt: Option<Prompt>,
     pub(crate) reason: Option<WaitReason>,
     secrets: Vec<&'static str>,
+    /// Of a client with a key.
+    pub(crate) signer: Option<Arc<Signer>>,
+    /// What its next proof must carry.
+    pub(crate) nonce: String,
 }
 
 /// What a flow needs next.
@@ -67,13 +83,35 @@ pub(crate) enum Step {
 impl Drive {
     /// A new flow. Runs with the same bytes are the same.
     pub(crate) fn new(data: &[u8]) -> Self {
+        if has_key(data) {
+            return Self::with_key(data);
+        }
         Self::with(DeviceFlow::new(client(), [data.len() as u8; 32]), data, START)
+    }
+
+    /// A new flow of a client with a key, which has signed nothing yet.
+    pub(crate) fn with_key(data: &[u8]) -> Self {
+        let signer = Arc::<Signer>::default();
+        let client = signer.client(Key::Proof, builder()).build().unwrap();
+        let drive = Self::with(DeviceFlow::new(client, [data.len() as u8; 32]), data, START);
+        Self { signer: Some(signer), ..drive }
     }
 
     /// The same with a flow that has already started.
     pub(crate) fn with(flow: DeviceFlow, data: &[u8], now: u64) -> Self {
         let (salt, secrets) = (data.len() as u64, secrets(data));
-        Self { flow, now, salt, law: None, next: None, prompt: None, reason: None, secrets }
+        Self {
+            flow,
+            now,
+            salt,
+            law: None,
+            next: None,
+            prompt: None,
+            reason: None,
+            secrets,
+            signer: None,
+            nonce: String::new(),
+        }
     }
 
     /// A flow whose code was granted with this interval and lifetime in seconds, and its first poll, which is in
@@ -81,11 +119,7 @@ impl Drive {
     pub(crate) fn polling(data: &[u8], interval: u32, lifetime: u32) -> (Self, Ticket) {
         let mut drive = Self::new(data);
         let Step::Device(ticket) = drive.step() else { panic!("no device authorization request") };
-        let body = format!(
-            r#"{{"device_code":"{}","user_code":"U","verification_uri":"https://as.example/","expires_in":{lifetime},"interval":{interval}}}"#,
-            SECRETS[1],
-        );
-        drive.answer(ticket, Response::new(200, body.as_bytes()));
+        drive.answer(ticket, Response::new(200, code(interval, lifetime).as_bytes()));
         drive.granted(u64::from(interval), u64::from(lifetime));
         let Step::Poll(ticket, _) = drive.step() else { panic!("no poll") };
         (drive, ticket)
@@ -113,6 +147,11 @@ impl Drive {
             match self.flow.next_action(self.at()) {
                 Action::SendRequest(outgoing) if outgoing.request.url() == TOKEN_ENDPOINT => {
                     self.assert_poll_is_legal(wake);
+                    let proof = outgoing.request.headers().find(|(name, _)| *name == "dpop").map(|(_, value)| value);
+                    assert_eq!(proof.is_some(), self.signer.is_some(), "a proof");
+                    if let Some((signer, proof)) = self.signer.as_ref().zip(proof) {
+                        assert_eq!(signer.sent(proof).as_ref(), Some(&self.nonce), "a proof of its own, latest nonce");
+                    }
                     return Step::Poll(outgoing.ticket, outgoing.request.body().into());
                 }
                 Action::SendRequest(outgoing) => {

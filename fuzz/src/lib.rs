@@ -17,12 +17,15 @@ mod body;
 pub mod cache;
 pub mod client_info;
 pub mod device_authorization;
+pub mod dialect;
 pub mod discovery;
 mod drive;
 pub mod fleet;
 pub mod headers;
 pub mod id_token;
 mod judge;
+pub mod key_file;
+pub mod nonce;
 pub mod once;
 pub mod operations;
 pub mod prompt;
@@ -38,10 +41,13 @@ pub const TARGETS: &[Target] = &[
     ("cache", cache::check),
     ("client_info", client_info::check),
     ("device_authorization", device_authorization::check),
+    ("dialect", dialect::check),
     ("discovery", discovery::check),
     ("fleet", fleet::check),
     ("headers", headers::check),
     ("id_token", id_token::check),
+    ("key_file", key_file::check),
+    ("nonce", nonce::check),
     ("once", once::check),
     ("operations", operations::check),
     ("prompt", prompt::check),

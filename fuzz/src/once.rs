@@ -44,7 +44,7 @@ enum Given {
 const UNAVAILABLE: Meaning = Meaning::Again(Given::Protocol);
 
 /// Status, body, what it means for a refresh and for a revocation.
-const ANSWERS: [(u16, &str, Meaning, Meaning); 18] = [
+const ANSWERS: [(u16, &str, Meaning, Meaning); 24] = [
     (
         200,
         r#"{"access_token":"access-token-3Hs7","token_type":"Bearer","refresh_token":"new-refresh-token-8Kd4"}"#,
@@ -68,6 +68,12 @@ const ANSWERS: [(u16, &str, Meaning, Meaning); 18] = [
     (429, "", UNAVAILABLE, UNAVAILABLE),
     (502, r#"{"error":"Bad Gateway"}"#, UNAVAILABLE, UNAVAILABLE),
     (307, "", Meaning::Protocol, Meaning::Protocol),
+    (404, "404 page not found", Meaning::Protocol, Meaning::Protocol),
+    (404, "null pointer", Meaning::Protocol, Meaning::Protocol),
+    (400, "[]", Meaning::Protocol, Meaning::Protocol),
+    (501, "", Meaning::Protocol, Meaning::Protocol),
+    (429, r#"{"error":"rate_limit_exceeded"}"#, UNAVAILABLE, UNAVAILABLE),
+    (500, r#"{"error":"server_error","error_description":"client not found"}"#, UNAVAILABLE, UNAVAILABLE),
 ];
 
 const DELAYS: [(&str, u64); 7] =

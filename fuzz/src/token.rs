@@ -1,5 +1,5 @@
 //! Invariant: only one complete JSON object (or a form with its content type), without duplicate members, with a
-//! visible `access_token` and the type Bearer, is a token, and then exactly that one; everything else has the meaning
+//! visible `access_token` and the type Bearer (or DPoP, of a client with a key), is a token, and then exactly that one; everything else has the meaning
 //! of RFC 6749 §5.2 and RFC 8628 §3.5, never shortens a wait, and shows no secret.
 
 use crate::body::{self, Member, Members, Message, Seconds};
@@ -38,7 +38,7 @@ pub fn check(data: &[u8]) {
     let tokens = tokens(members.as_ref(), &message);
     let secrets: Vec<&str> = tokens.iter().map(String::as_str).chain(drive::secrets(data)).collect();
     judge::hides(&format!("{:?}", drive.flow), &secrets);
-    let meaning = meaning(&message, members.as_ref());
+    let meaning = meaning(&message, members.as_ref(), drive::has_key(data));
     match meaning {
         Meaning::Pending => drive.expect(0, Law::pending),
         Meaning::SlowDown(hint) => drive.expect(0, |law| law.slow_down(hint)),
@@ -117,9 +117,11 @@ fn same(token: &TokenResponse, members: &Members<'_>) {
     assert_eq!(token.expires_in().map(|life| u128::from(life.as_secs())), seconds);
     let known = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "id_token"];
     let extras: Vec<_> = members.iter().filter(|(name, value)| !known.contains(name) && *value != "null").collect();
-    assert!(token.extra_names().eq(extras.iter().map(|(name, _)| *name)), "further members");
+    assert!(token.raw_extra_names().eq(extras.iter().map(|(name, _)| *name)), "further members");
     extras.iter().for_each(|(name, value)| assert_eq!(token.extra(name).map(|extra| extra.expose()), Some(*value)));
-    assert!(token.authorization().is_none_or(|header| header.expose().strip_prefix("Bearer ") == access.text()));
+    assert!(
+        token.authorization().is_none_or(|header| header.expose().split_once(' ').map(|(_, it)| it) == access.text())
+    );
 }
 
 /// The tokens in the answer, as far as they can be distinguished from everything else in it.
@@ -143,9 +145,9 @@ fn in_a_page(message: &Message<'_>) -> Vec<String> {
     words.map(String::from).collect()
 }
 
-fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
+fn meaning(message: &Message<'_>, members: Option<&Members<'_>>, key: bool) -> Meaning {
     let (status, body) = (message.status, message.body);
-    let not_now = matches!(status, 408 | 429 | 500..=599);
+    let not_now = matches!(status, 408 | 429 | 500..=599) && !matches!(status, 501 | 505 | 510 | 511);
     if (300..400).contains(&status) {
         return Meaning::Protocol;
     }
@@ -157,11 +159,11 @@ fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
     let Some(members) = members.filter(|_| body.len() <= MAX_ANSWER) else {
         return match bare.first() {
             _ if not_now => Meaning::Again,
-            // An answer that begins like JSON may be cut short or invalid: neither is a token.
-            Some(b'{' | b'[' | b'"') => Meaning::NoToken,
+            // An answer that begins as an object may be cut short or invalid: neither is a token.
+            Some(b'{') => Meaning::NoToken,
             _ if matches!(status, 204 | 205) => Meaning::Protocol,
-            _ if body.len() <= MAX_ANSWER && is_other_json(body) => Meaning::Protocol,
-            _ => Meaning::NoToken,
+            // Whatever else it begins with, it is a page, and the first one is survived.
+            _ => Meaning::Again,
         };
     };
     if members.has_duplicates() {
@@ -169,11 +171,15 @@ fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
     }
     match members.get("error") {
         Member::Number(_) | Member::Other => return if not_now { Meaning::Again } else { Meaning::Protocol },
-        Member::Text(code) if !code.is_empty() => return error(&code, members, not_now),
+        // One of the two is wrong, and which one nobody knows.
+        Member::Text(code) if !code.is_empty() && (200..300).contains(&status) && holds_token(members) => {
+            return Meaning::Protocol;
+        }
+        Member::Text(code) if !code.is_empty() => return error(&code, members, not_now, key),
         Member::Absent | Member::Text(_) => {}
     }
     if ["error_code", "message"].iter().any(|name| members.get(name).text().is_some()) {
-        return if token_is_usable(members) && (200..300).contains(&status) {
+        return if token_is_usable(members, key) && (200..300).contains(&status) {
             unless_renamed(members)
         } else {
             Meaning::NoToken
@@ -182,7 +188,7 @@ fn meaning(message: &Message<'_>, members: Option<&Members<'_>>) -> Meaning {
     match status {
         _ if not_now => Meaning::Again,
         200..300 if members.is_empty() => Meaning::Again,
-        200..300 if token_is_usable(members) => Meaning::Token,
+        200..300 if token_is_usable(members, key) => Meaning::Token,
         _ => Meaning::Protocol,
     }
 }
@@ -194,12 +200,7 @@ fn unless_renamed(members: &Members<'_>) -> Meaning {
     if plain("error_code") && plain("message") { Meaning::Token } else { Meaning::Unclear }
 }
 
-/// `null`, `true`, a number: whole JSON, but no object.
-fn is_other_json(body: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(body).is_ok()
-}
-
-fn error(code: &str, members: &Members<'_>, not_now: bool) -> Meaning {
+fn error(code: &str, members: &Members<'_>, not_now: bool, key: bool) -> Meaning {
     match code {
         "authorization_pending" => Meaning::Pending,
         "slow_down" => Meaning::SlowDown(match members.get("interval").seconds() {
@@ -216,18 +217,27 @@ fn error(code: &str, members: &Members<'_>, not_now: bool) -> Meaning {
         | "invalid_scope"
         | "unauthorized_client"
         | "unsupported_grant_type" => Meaning::Rejected,
+        // Here without a nonce.
+        "use_dpop_nonce" if key => Meaning::Again,
+        "use_dpop_nonce" => Meaning::Rejected,
         // The remark of a gateway, or an error of some servers only.
         _ if not_now => Meaning::NoToken,
         _ => Meaning::Rejected,
     }
 }
 
+/// Even one of which nothing can be used.
+fn holds_token(members: &Members<'_>) -> bool {
+    !members.get("access_token").is_blank()
+}
+
 /// RFC 6749 §5.1 and Appendix A.12, A.17.
-fn token_is_usable(members: &Members<'_>) -> bool {
+fn token_is_usable(members: &Members<'_>, key: bool) -> bool {
     let visible = |text: &str| text.bytes().all(|b| matches!(b, b' '..=b'~'));
-    let bearer = members.get("token_type");
+    let kind = members.get("token_type");
+    let names: &[&str] = if key { &["bearer", "dpop"] } else { &["bearer"] };
     let refresh = members.get("refresh_token");
     members.get("access_token").text().is_some_and(visible)
-        && (bearer.is_blank() || bearer.text().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer")))
+        && (kind.is_blank() || kind.text().is_some_and(|kind| names.iter().any(|name| kind.eq_ignore_ascii_case(name))))
         && (refresh.is_blank() || refresh.text().is_some_and(visible))
 }

@@ -28,6 +28,31 @@ fn every_seed_keeps_its_invariant() {
     assert!(all >= 300, "only {all} seeds");
 }
 
+/// No luck of a fuzzer is needed for what the core has a table of.
+#[test]
+fn every_error_that_the_core_knows_keeps_the_invariants() {
+    let dictionary = include_str!("../dictionary.txt");
+    let section = dictionary.split("\n\n").find(|section| section.starts_with("# Error codes")).unwrap();
+    let codes: Vec<_> = section.lines().skip(1).map(|line| line.trim_matches('"')).collect();
+    assert!(codes.len() >= 35 && codes.contains(&"slow_down"), "{codes:?}");
+    let mut inputs = vec![];
+    for code in codes {
+        inputs.push(("prompt", code.to_owned()));
+        for status in [200, 400, 401, 403, 404, 408, 429, 500, 503] {
+            for member in ["error", "error_code", "message"] {
+                let answer =
+                    format!("{status} application/json\n{{\"{member}\":\"{code}\",\"error_description\":\"{code}\"}}");
+                inputs.push(("device_authorization", answer.clone()));
+                inputs.push(("token", answer));
+            }
+        }
+    }
+    let check = |name: &str| TARGETS.iter().find(|(target, _)| *target == name).unwrap().1;
+    let broken = |(name, input): &(&str, String)| catch_unwind(|| check(name)(input.as_bytes())).is_err();
+    inputs.retain(broken);
+    assert!(inputs.is_empty(), "{inputs:#?}");
+}
+
 #[test]
 fn every_folder_belongs_to_a_target() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");

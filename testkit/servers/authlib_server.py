@@ -16,6 +16,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidGrantError, TokenMixin
 from authlib.oauth2.rfc6749.grants import RefreshTokenGrant
 from authlib.oauth2.rfc7009 import RevocationEndpoint
+from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from authlib.oauth2.rfc8628 import (
     DEVICE_CODE_GRANT_TYPE,
     DeviceAuthorizationEndpoint,
@@ -25,7 +26,7 @@ from authlib.oauth2.rfc8628 import (
 from authlib.oidc.core import UserInfo
 from authlib.oidc.core.grants.code import OpenIDToken
 from flask import Flask, jsonify, render_template_string, request, session
-from joserfc.jwk import KeySet, RSAKey
+from joserfc.jwk import KeySet, RSAKey, import_key
 
 SOURCES = pathlib.Path(__file__).parent
 INSTALLED = pathlib.Path(os.environ["INSTALLED"])
@@ -34,7 +35,7 @@ EXPIRES = int(os.environ.get("EXPIRES", "600"))
 INTERVAL = int(os.environ.get("INTERVAL", "5"))
 
 SCOPES = ["openid", "profile", "email", "offline_access", "api:read"]
-AUTH_METHODS = ["none", "client_secret_basic", "client_secret_post"]
+AUTH_METHODS = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 PASSWORDS = {"alice": "alice-pw"}
 SIGNING_KEY = RSAKey.import_key(
     (INSTALLED / "signing-key.pem").read_bytes(), {"kid": "k1", "use": "sig", "alg": "RS256"}
@@ -46,6 +47,7 @@ class Client(ClientMixin):
         self.id = client["id"]
         self.secret = client.get("secret", "")
         self.auth = client["auth"]
+        self.jwk = client.get("jwk")
         self.grants = [DEVICE_CODE_GRANT_TYPE, "refresh_token"] if client["grant"] == "device" else [client["grant"]]
 
     def get_client_id(self):
@@ -82,15 +84,36 @@ class Token(dict, TokenMixin):
 
 
 CLIENTS = {c["id"]: Client(c) for c in json.loads((SOURCES / "clients.json").read_text())}
+for with_key in json.loads(os.environ.get("KEYS", "{}")).get("clients", []):
+    CLIENTS[with_key["id"]] = Client(with_key | {"auth": "private_key_jwt", "grant": "device"})
 LOCK = threading.Lock()
 BY_DEVICE_CODE = {}
 BY_USER_CODE = {}
 DECISIONS = {}  # user code: (user, approved)
 ACCESS_TOKENS = {}
 REFRESH_TOKENS = {}
+SEEN_ASSERTIONS = set()
+
+
+class SignedAssertion(JWTBearerClientAssertion):
+    # Authlib calls it client_assertion_jwt, metadata and clients do not.
+    CLIENT_AUTH_METHOD = "private_key_jwt"
+
+    def get_audiences(self):
+        return [ISSUER, f"{ISSUER}/token"]
+
+    def resolve_client_public_key(self, client):
+        return import_key(client.jwk)
+
+    def validate_jti(self, claims, jti):
+        with LOCK:
+            new = (claims["sub"], jti) not in SEEN_ASSERTIONS
+            SEEN_ASSERTIONS.add((claims["sub"], jti))
+            return new
 
 
 class DeviceAuthorization(DeviceAuthorizationEndpoint):
+    CLIENT_AUTH_METHODS = AUTH_METHODS
     EXPIRES_IN = EXPIRES
     INTERVAL = INTERVAL
 
@@ -106,6 +129,8 @@ class DeviceAuthorization(DeviceAuthorizationEndpoint):
 
 
 class Device(DeviceCodeGrant):
+    TOKEN_ENDPOINT_AUTH_METHODS = AUTH_METHODS
+
     def query_device_credential(self, device_code):
         return BY_DEVICE_CODE.get(device_code)
 
@@ -188,6 +213,7 @@ app.config.update(
     OAUTH2_TOKEN_EXPIRES_IN={DEVICE_CODE_GRANT_TYPE: 3600, "refresh_token": 3600},
 )
 server = AuthorizationServer(app, CLIENTS.get, save_token)
+server.register_client_auth_method(SignedAssertion.CLIENT_AUTH_METHOD, SignedAssertion())
 server.register_endpoint(DeviceAuthorization)
 server.register_endpoint(Revocation)
 server.register_grant(Device, [IdToken()])
@@ -226,6 +252,8 @@ def metadata():
         grant_types_supported=[DEVICE_CODE_GRANT_TYPE, "refresh_token"],
         response_types_supported=[],
         token_endpoint_auth_methods_supported=AUTH_METHODS,
+        # What its JOSE library takes unless it is told otherwise.
+        token_endpoint_auth_signing_alg_values_supported=["ES256", "RS256"],
         subject_types_supported=["public"],
         id_token_signing_alg_values_supported=["RS256"],
     )

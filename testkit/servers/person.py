@@ -1,9 +1,9 @@
 """Owns the scripted person, who signs in at a verification URI, types the user code and presses a button.
 
-usage: person.py approve|deny VERIFICATION_URI USER_CODE
+usage: person.py approve|deny NAME PASSWORD VERIFICATION_URI USER_CODE...
 
-Fills in the forms of each page that comes, so that one script serves all servers. Exits with 0 once a page confirms the decision,
-otherwise with 1 and the text of the last page.
+Fills in the forms of each page that comes, so that one script serves all servers. All codes are typed in one browser, one after
+the other. Exits with 0 once a page has confirmed each decision, otherwise with 1 and the text of the last page.
 """
 
 import html.parser
@@ -16,8 +16,8 @@ import urllib.request
 
 #: decision: (the button to press if a page has it, what the last page says)
 DECISIONS = {
-    "approve": (r"allow|accept", r"sign-in .*was successful|device authorized"),
-    "deny": (r"deny|abort", r"sign-in request was interrupted|device denied"),
+    "approve": (r"allow|accept", r"sign-in .*was successful|device authorized|device login successful"),
+    "deny": (r"deny|abort|cancel", r"sign-in request was interrupted|device denied|consent denied"),
 }
 MOST_PAGES = 10
 
@@ -40,6 +40,9 @@ class Page(html.parser.HTMLParser):
         of = {name: value or "" for name, value in attributes}
         if tag == "form":
             self.forms.append({"id": of.get("id"), "action": of.get("action", ""), "fields": {}})
+        elif tag == "input" and of.get("type") == "submit" and self.forms:
+            value = of.get("value", "")
+            self.buttons.append({"name": of.get("name"), "value": value, "label": value, "form": self.forms[-1]})
         elif tag == "input" and of.get("name") and self.forms:
             self.forms[-1]["fields"][of["name"]] = of.get("value", "")
         elif tag == "button":
@@ -61,28 +64,36 @@ class Page(html.parser.HTMLParser):
             self.words.append(data)
 
 
-def main(decision, uri, user_code):
-    wanted, confirmed = DECISIONS[decision]
-    known = {"login": "alice", "username": "alice", "password": "alice-pw", "user_code": user_code}
+def main(decision, name, password, uri, *user_codes):
+    # Browsers send cookies for https to loopback over http, too.
+    policy = http.cookiejar.DefaultCookiePolicy(secure_protocols=("http", "https"))
     browser = urllib.request.build_opener(
-        urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+        urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar(policy)),
         urllib.request.ProxyHandler({}),
     )
 
     def visit(url, form=None):
         data = None if form is None else urllib.parse.urlencode(form).encode()
         try:
-            answer = browser.open(url, data, timeout=120)
+            # Keycloak tells a person from a device by this header.
+            request = urllib.request.Request(url, data, {"Accept": "text/html"})
+            answer = browser.open(request, timeout=120)
         except urllib.error.HTTPError as refused:
             answer = refused  # a page like any other: its text is what the reader of a failure needs
         with answer:
             return answer.url, answer.status, Page(answer.read().decode("utf-8", "replace"))
 
+    known = {"login": name, "username": name, "password": password}
+    return max(decide(visit, uri, decision, known | {"user_code": code, "device_user_code": code}) for code in user_codes)
+
+
+def decide(visit, uri, decision, known):
+    wanted, confirmed = DECISIONS[decision]
     url, status, page = visit(uri)
     for _ in range(MOST_PAGES):
         if re.search(confirmed, page.text, re.IGNORECASE):
             return 0
-        says = [f"{button['label']} {button['value']}" for button in page.buttons]
+        says = [f"{button['label']} {button['name']} {button['value']}" for button in page.buttons]
         pressed = next((i for i, word in enumerate(says) if re.search(wanted, word, re.IGNORECASE)), 0)
         if not page.buttons or not page.buttons[pressed]["form"]:
             break

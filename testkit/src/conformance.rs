@@ -21,9 +21,11 @@
 //! });
 //! ```
 
+mod client_certificates;
+
 use crate::black_hole::ClosedPort;
 use crate::faults::{Fault, Proxy};
-use crate::loopback::{self, Authority, JSON, Loopback, Next};
+use crate::loopback::{self, Authority, ClientIdentity, JSON, Loopback, Next};
 use device_flow_adapter::Answer;
 use device_flow_core::{Action, Client, DeviceFlow, Discovery, Machine, Outgoing, Provider, Timestamp};
 use device_flow_core::{Request, TransportError, TransportErrorKind as Kind};
@@ -42,6 +44,8 @@ pub struct Setup {
     pub roots_pem: String,
     /// The time limit of a whole request.
     pub timeout: Duration,
+    /// The certificate to show to servers that ask for one. Only [`check_client_certificates`] gives it.
+    pub client_certificate: Option<ClientIdentity>,
 }
 
 /// A transport, made for one of the duties. The thread that calls it may block.
@@ -55,9 +59,20 @@ type Maker<'a> = &'a (dyn Fn(&Setup) -> Sender + Sync);
 /// # Panics
 /// When a duty is not met; the message names all of those.
 pub fn check(make: impl Fn(&Setup) -> Sender + Sync) {
-    let make: Maker<'_> = &make;
+    try_all(DUTIES, &make);
+}
+
+/// Tries the duties around client certificates (mutual TLS, RFC 8705), for transports that can have one.
+///
+/// # Panics
+/// When a duty is not met; the message names all of those.
+pub fn check_client_certificates(make: impl Fn(&Setup) -> Sender + Sync) {
+    try_all(client_certificates::DUTIES, &make);
+}
+
+fn try_all(duties: &[Duty], make: Maker<'_>) {
     let unmet: Vec<_> = thread::scope(|scope| {
-        let running: Vec<_> = DUTIES
+        let running: Vec<_> = duties
             .iter()
             .map(|(duty, test)| (duty, scope.spawn(|| catch_unwind(AssertUnwindSafe(|| test(make))).is_err())))
             .collect();
@@ -83,6 +98,7 @@ const DUTIES: &[Duty] = &[
     ("6: a trusted certificate is accepted", trusted),
     ("6: a certificate that is not trusted is told apart", untrusted),
     ("6: TLS that fails otherwise is not called untrusted", broken_tls),
+    ("6: a server that demands a client certificate is not called untrusted", client_certificates::demanded),
     ("7: an answer that breaks off is no answer", broken_off),
     ("7: what is not HTTP is told apart", not_http),
     ("7: no connection, no address", not_reached),
@@ -96,7 +112,7 @@ const IMPATIENT: Duration = Duration::from_millis(400);
 
 fn sender(make: Maker<'_>) -> Sender {
     // Something must be trusted; nothing is signed by it.
-    make(&Setup { roots_pem: Authority::new().pem().to_owned(), timeout: PATIENT })
+    trusting(make, &Authority::new())
 }
 
 /// The first request of a machine.
@@ -231,7 +247,8 @@ fn no_compression(make: Maker<'_>) {
 }
 
 fn time_limit(make: Maker<'_>) {
-    let impatient = Setup { roots_pem: Authority::new().pem().to_owned(), timeout: IMPATIENT };
+    let impatient =
+        Setup { roots_pem: Authority::new().pem().to_owned(), timeout: IMPATIENT, client_certificate: None };
     for fault in [Fault::Hang, Fault::Trickle] {
         let (proxy, start) = (faulty(&fault), Instant::now());
         assert_eq!(kind(make(&impatient)(post(&proxy.base()))), Kind::Timeout, "{fault:?}");
@@ -246,7 +263,7 @@ fn https(tls: Arc<ServerConfig>) -> Loopback {
 }
 
 fn trusting(make: Maker<'_>, authority: &Authority) -> Sender {
-    make(&Setup { roots_pem: authority.pem().to_owned(), timeout: PATIENT })
+    make(&Setup { roots_pem: authority.pem().to_owned(), timeout: PATIENT, client_certificate: None })
 }
 
 fn trusted(make: Maker<'_>) {

@@ -2,11 +2,12 @@
 //! cancels and restarts, all driven by choices, each sign-in under a watch of its own.
 
 use crate::choices::Choose;
-use crate::server::{Asked, Endpoint, Reply, Turn};
+use crate::server::{Endpoint, Reply, Turn};
+use crate::signer::Holder;
 use crate::watch::{Observation, Rule, Watch};
 use crate::world::{BASE, CLIENT, Menu, Trace, lines, outcome_of};
 use device_flow_core::{
-    Client, DeviceFlow, Fleet, FleetAction, FleetTicket, Snapshot, Stopped, Timestamp, TokenResponse, TransportError,
+    DeviceFlow, Fleet, FleetAction, FleetTicket, Snapshot, Stopped, Timestamp, TokenResponse, TransportError,
     TransportErrorKind,
 };
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How large the world of a fleet is. What happens to a request comes from a [`Menu`]; of its other parts only when the
-/// clock starts counts here.
+/// clock starts and the keys count here.
 pub struct Size {
     /// How many sign-ins there are at most.
     pub sign_ins: usize,
@@ -69,11 +70,11 @@ const LATE: u64 = 5;
 /// With the trace of a sign-in, when something happened that the law, or the contract of the fleet, does not allow.
 pub fn play(choose: &mut dyn Choose, menu: &Menu, size: &Size) -> usize {
     let now = menu.starts[choose.pick(menu.starts.len())];
-    let client = CLIENT.with(Arc::clone);
+    let holder = Holder::new(menu.keys[choose.pick(menu.keys.len())]);
     let fleet = Fleet::new(size.in_flight);
     let (flights, sign_ins) = (Vec::new(), BTreeMap::new());
     let mut world =
-        World { choose, menu, size, interventions_left: size.max_interventions, now, client, fleet, flights, sign_ins };
+        World { choose, menu, size, interventions_left: size.max_interventions, now, holder, fleet, flights, sign_ins };
     world.start();
     for _ in 0..200_000 {
         if world.step() {
@@ -89,7 +90,7 @@ struct World<'a> {
     size: &'a Size,
     interventions_left: usize,
     now: u64,
-    client: Arc<Client>,
+    holder: Holder,
     fleet: Fleet<u8, DeviceFlow>,
     flights: Vec<Flight>,
     sign_ins: BTreeMap<u8, SignIn>,
@@ -98,6 +99,7 @@ struct World<'a> {
 struct Flight {
     lands: u64,
     key: u8,
+    endpoint: Endpoint,
     turn: Turn,
     ticket: FleetTicket,
 }
@@ -146,11 +148,18 @@ impl World<'_> {
 
     fn start(&mut self) {
         let key = u8::try_from(self.sign_ins.len()).unwrap();
-        self.fleet.start(key, DeviceFlow::new(self.client.clone(), [key; 32])).ok().unwrap();
-        let again = self.fleet.start(key, DeviceFlow::new(self.client.clone(), [key; 32]));
+        let flow = || DeviceFlow::new(self.holder.client.clone(), [key; 32]);
+        self.fleet.start(key, flow()).ok().unwrap();
+        let again = self.fleet.start(key, flow());
         assert!(again.is_err_and(|(same, _)| same == key), "a key that is there was taken again");
-        let sign_in = SignIn { watch: Watch::new(self.now), trace: Trace::new(), state: State::NotAsked };
+        let sign_in = self.new_sign_in();
         self.sign_ins.insert(key, sign_in);
+    }
+
+    fn new_sign_in(&self) -> SignIn {
+        let watch = Watch::new(self.now);
+        let watch = if self.holder.proves_possession() { watch.proves_possession() } else { watch };
+        SignIn { watch, trace: Trace::new(), state: State::NotAsked }
     }
 
     /// One action of the fleet and what the world makes of it. Whether that was the end.
@@ -160,7 +169,7 @@ impl World<'_> {
         assert_eq!((self.fleet.len(), self.fleet.is_empty()), (alive, alive == 0));
         match self.fleet.next_action(self.at()) {
             FleetAction::SendRequest { key, request, ticket, late } => {
-                let endpoint = Asked::of(&request, BASE).endpoint().unwrap();
+                let endpoint = self.holder.endpoint(&request).unwrap();
                 match (self.sign_ins[&key].state, late) {
                     (State::NotAsked, None) => {
                         assert!(!self.overdue(LATE + 1), "a start went before a poll that is late");
@@ -170,7 +179,7 @@ impl World<'_> {
                         let first = self.states().all(|state| !matches!(state, State::WaitsUntil(at) if at < until));
                         assert!(first, "another was due before sign-in {key}");
                     }
-                    // Resumed, and due.
+                    // Resumed, and due; or challenged.
                     (State::Answered, None) => {}
                     (state, late) => panic!("sign-in {key} sends in {state:?}, {late:?} late"),
                 }
@@ -181,7 +190,9 @@ impl World<'_> {
                     Endpoint::Device => (self.menu.device)(self.choose),
                     Endpoint::Token | Endpoint::Metadata => (self.menu.poll)(self.choose),
                 };
-                self.flights.push(Flight { lands: self.now.saturating_add(turn.latency), key, turn, ticket });
+                let turn = self.holder.with_new_nonce(turn);
+                let lands = self.now.saturating_add(turn.latency);
+                self.flights.push(Flight { lands, key, endpoint, turn, ticket });
                 assert!(self.flights.len() <= self.size.in_flight, "too many requests are in flight");
                 assert_eq!(self.fleet.in_flight(), self.flights.len());
             }
@@ -238,7 +249,7 @@ impl World<'_> {
     /// The first answer arrives.
     fn land(&mut self) {
         let first = (0..self.flights.len()).min_by_key(|index| self.flights[*index].lands);
-        let Flight { lands, key, turn, ticket } = self.flights.remove(first.expect("nothing is in flight"));
+        let Flight { lands, key, endpoint, turn, ticket } = self.flights.remove(first.expect("nothing is in flight"));
         self.now = self.now.max(lands);
         let now = self.at();
         turn.answered(BASE, |answer| match answer {
@@ -248,6 +259,7 @@ impl World<'_> {
         .unwrap();
         if self.sign_ins[&key].state == State::InFlight {
             self.set(key, State::Answered);
+            self.holder.answered(endpoint, &turn);
             self.observe(key, Observation::Response(turn));
         }
     }
@@ -285,20 +297,19 @@ impl World<'_> {
         self.flights.clear();
         let fleet = std::mem::replace(&mut self.fleet, Fleet::new(self.size.in_flight));
         for (key, flow) in fleet.into_machines() {
-            let sign_in = self.sign_ins.get_mut(&key).unwrap();
             let Some(snapshot) = flow.snapshot(stored_at) else {
                 // There is no code yet: another sign-in in its place.
-                let same = DeviceFlow::new(self.client.clone(), [key; 32]);
+                let same = DeviceFlow::new(self.holder.client.clone(), [key; 32]);
                 self.fleet.start(key, same).ok().unwrap();
-                *sign_in = SignIn { watch: Watch::new(self.now), trace: Trace::new(), state: State::NotAsked };
+                self.sign_ins.insert(key, self.new_sign_in());
                 continue;
             };
             let stored = serde_json::to_string(&snapshot).unwrap();
             let loaded: Snapshot = serde_json::from_str(&stored).unwrap();
             let (away, now) = (Duration::from_millis(passed), Timestamp::from_millis(self.now));
-            let flow = DeviceFlow::resume(self.client.clone(), loaded, away, now).unwrap();
+            let flow = DeviceFlow::resume(self.holder.client.clone(), loaded, away, now).unwrap();
             self.fleet.restore(key, flow, now).ok().unwrap();
-            sign_in.state = State::WaitsUntil(self.now);
+            self.set(key, State::WaitsUntil(self.now));
             let (at_least, at_most) = (passed, passed);
             self.observe(key, Observation::Resumed { passed, at_least, at_most, from_now: false, shows: true });
         }
@@ -307,7 +318,7 @@ impl World<'_> {
     /// A ticket of another fleet is refused, and nothing changes.
     fn misuse(&mut self) {
         let mut other = Fleet::new(1);
-        other.start(0_u8, DeviceFlow::new(self.client.clone(), [8; 32])).ok().unwrap();
+        other.start(0_u8, DeviceFlow::new(CLIENT.with(Arc::clone), [8; 32])).ok().unwrap();
         let FleetAction::SendRequest { ticket, .. } = other.next_action(self.at()) else { unreachable!() };
         let before = format!("{:?}", self.fleet);
         let error = TransportError::new(TransportErrorKind::Timeout);

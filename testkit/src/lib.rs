@@ -5,6 +5,7 @@
 //! - `black_hole` (feature `loopback`, Unix): an address that drops packets, and one that refuses.
 //! - `choices`: what drives a world: every path of a bounded one, or bytes.
 //! - `conformance` (feature `loopback`, Unix): the duties of a transport, tried one by one.
+//! - `dialects`: scripted servers of providers that do not speak RFC 8628, without sockets.
 //! - `faults` (feature `loopback`, Unix): a proxy that damages the answers of any server.
 //! - `in_steps`: a sign-in as a whole, or step by step through a store.
 //! - `law`: when the next poll may and must come.
@@ -19,6 +20,7 @@
 //! - `secrets`: the word that every secret in the tests contains, and the search for it.
 //! - `server`: the scripted authorization server, without sockets.
 //! - `servers` (feature of the same name, Unix): real authorization servers, started and stopped by a test.
+//! - `signer`: clients with keys, and what they sign.
 //! - `tcp` (feature `loopback`, Unix): the scripted server on real sockets.
 //! - `wake_ups` (Linux): how often a thread wakes, as the kernel counts it.
 //! - `watch`: the polling law on a trace.
@@ -41,6 +43,7 @@ pub mod choices;
 pub mod conformance;
 #[cfg(feature = "crowd")]
 pub mod crowd;
+pub mod dialects;
 #[cfg(all(feature = "loopback", unix))]
 pub mod faults;
 pub mod fleet_world;
@@ -63,6 +66,7 @@ pub mod secrets;
 pub mod server;
 #[cfg(all(feature = "servers", unix))]
 pub mod servers;
+pub mod signer;
 #[cfg(all(feature = "loopback", unix))]
 pub mod tcp;
 #[cfg(target_os = "linux")]

@@ -2,7 +2,7 @@
 //! it records what it receives. Owns the certificates for it, too.
 
 use device_flow_core::{Client, ClientBuilder, Provider};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,6 +11,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+
+mod mutual_tls;
+
+pub use mutual_tls::{ClientIdentity, KeyKind, TLS_VERSIONS};
 
 /// A server on a free port of 127.0.0.1, with one thread for each connection. It keeps connections open unless told
 /// otherwise.
@@ -44,6 +48,8 @@ pub struct Asked {
     pub body: String,
     /// The whole request, byte for byte.
     pub bytes: Vec<u8>,
+    /// The certificate that the client has shown, in DER.
+    pub client_certificate: Option<Vec<u8>>,
 }
 
 /// What happens to the connection after an answer.
@@ -110,11 +116,11 @@ impl Loopback {
                     stream.set_nodelay(true).unwrap();
                     let socket = stream.try_clone().unwrap();
                     let next = match tls {
-                        None => talk(stream, connection, &shared, &*serve),
+                        None => talk(stream, connection, &shared, &*serve, |_| None),
                         Some(tls) => {
                             let before = shared.requests.lock().unwrap().len();
                             let session = ServerConnection::new(tls(before)).unwrap();
-                            talk(StreamOwned::new(session, stream), connection, &shared, &*serve)
+                            talk(StreamOwned::new(session, stream), connection, &shared, &*serve, client_certificate)
                         }
                     };
                     match next.unwrap_or(Next::Close) {
@@ -186,6 +192,7 @@ fn talk<S: Read + Write>(
     connection: usize,
     seen: &Seen,
     serve: &dyn Fn(&Asked, &mut dyn Write) -> Next,
+    client_certificate: fn(&S) -> Option<Vec<u8>>,
 ) -> io::Result<Next> {
     let mut stream = BufReader::new(stream);
     loop {
@@ -206,6 +213,7 @@ fn talk<S: Read + Write>(
         }
         let mut body = vec![0; length];
         stream.read_exact(&mut body)?;
+        let client_certificate = client_certificate(stream.get_ref());
         let asked = {
             let mut requests = seen.requests.lock().unwrap();
             let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -217,6 +225,7 @@ fn talk<S: Read + Write>(
                 head: head.to_ascii_lowercase(),
                 body: String::from_utf8_lossy(&body).into_owned(),
                 bytes: [head.as_bytes(), &body].concat(),
+                client_certificate,
             };
             requests.push(asked.clone());
             asked
@@ -227,6 +236,10 @@ fn talk<S: Read + Write>(
             next @ (Next::Close | Next::Reset | Next::HalfClose | Next::Hang) => return Ok(next),
         }
     }
+}
+
+fn client_certificate(stream: &StreamOwned<ServerConnection, TcpStream>) -> Option<Vec<u8>> {
+    Some(stream.conn.peer_certificates()?.first()?.to_vec())
 }
 
 /// Starts a proxy that connects every tunnel to this port of 127.0.0.1, whatever host is requested, and passes the head
@@ -333,13 +346,23 @@ impl Authority {
 
     /// The same with parameters changed, for example [`expired`].
     pub fn server_with(&self, names: &[&str], refine: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+        let (certificate, key) = self.issue(names, refine);
+        server_config(certificate.der().clone(), &key)
+    }
+
+    /// A server certificate for these names or addresses and its key, in PEM: for a server that is not of this crate.
+    pub fn server_pem(&self, names: &[&str]) -> (String, String) {
+        let (certificate, key) = self.issue(names, |_| {});
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn issue(&self, names: &[&str], refine: impl FnOnce(&mut CertificateParams)) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
         // Python 3.13 demands it.
         params.use_authority_key_identifier_extension = true;
         refine(&mut params);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        server_config(certificate.der().clone(), &key)
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 }
 
@@ -347,6 +370,12 @@ impl Authority {
 pub fn expired(params: &mut CertificateParams) {
     params.not_before = rcgen::date_time_ymd(2020, 1, 1);
     params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+}
+
+/// Makes a certificate one of the future.
+pub fn not_yet_valid(params: &mut CertificateParams) {
+    params.not_before = rcgen::date_time_ymd(4000, 1, 1);
+    params.not_after = rcgen::date_time_ymd(4001, 1, 1);
 }
 
 /// A self-signed certificate for these names or addresses.

@@ -27,7 +27,7 @@ pub fn run<M: Machine>(
             }
             Action::ShowCode(prompt) => on_event(Event::ShowCode(prompt)),
             Action::Wait { until, reason } => {
-                on_event(Event::Waiting { until, wait: until.saturating_since(now), reason });
+                on_event(Event::Waiting { until, wait: until.saturating_since(now), reason, said: None });
                 now = until;
             }
             Action::AwaitResponse => return (Err(Stopped::NotOurs), all),

@@ -160,6 +160,8 @@ pub enum Reply {
     SlowDown(Number),
     /// Tokens.
     Token,
+    /// `use_dpop_nonce`, mostly with a [nonce](Turn::nonce) (RFC 9449 §8).
+    Challenge,
     /// Another OAuth error.
     Error(&'static str),
     /// An outage: a status without an OAuth error.
@@ -187,6 +189,8 @@ pub struct Turn {
     pub status: Option<u16>,
     /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
+    /// `DPoP-Nonce`, by its number: see [`nonce`].
+    pub nonce: Option<u32>,
     /// From the request to the answer, in milliseconds.
     pub latency: u64,
 }
@@ -200,7 +204,7 @@ impl From<Reply> for Turn {
 impl Turn {
     /// This answer in its usual form, at once.
     pub const fn new(reply: Reply) -> Self {
-        Self { reply, status: None, retry_after: None, latency: 0 }
+        Self { reply, status: None, retry_after: None, nonce: None, latency: 0 }
     }
 
     /// With this status.
@@ -212,6 +216,12 @@ impl Turn {
     /// With this `Retry-After`, in seconds.
     pub const fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// With the nonce of this number.
+    pub const fn nonce(mut self, number: u32) -> Self {
+        self.nonce = Some(number);
         self
     }
 
@@ -267,6 +277,7 @@ impl Turn {
             Reply::Pending => (400, r#"{"error":"authorization_pending"}"#.into()),
             Reply::SlowDown(hint) => (400, format!(r#"{{{}"error":"slow_down"}}"#, hint.member("interval")).into()),
             Reply::Token => (200, token.into()),
+            Reply::Challenge => (400, r#"{"error":"use_dpop_nonce"}"#.into()),
             Reply::Error(code) => (400, format!(r#"{{"error":"{code}"}}"#).into()),
             Reply::Unavailable(status) => (status, "busy".into()),
             Reply::Page => (200, "<html>Welcome to our hotel</html>".into()),
@@ -275,8 +286,14 @@ impl Turn {
             Reply::Trailing => (200, format!("{token}GARBAGE").into()),
             Reply::Redirect => (307, "".into()),
         };
-        Ok(Wire { status: self.status.unwrap_or(status), retry_after: self.retry_after, body })
+        let (status, retry_after, nonce) = (self.status.unwrap_or(status), self.retry_after, self.nonce);
+        Ok(Wire { status, retry_after, nonce, body })
     }
+}
+
+/// The nonce of this number, as the header has it.
+pub fn nonce(number: u32) -> String {
+    format!("nonce-{number}")
 }
 
 fn metadata(base: &str) -> String {
@@ -292,6 +309,8 @@ pub struct Wire {
     pub status: u16,
     /// The header `Retry-After`.
     pub retry_after: Option<u64>,
+    /// The number of the nonce in the header `DPoP-Nonce`.
+    pub nonce: Option<u32>,
     /// The body.
     pub body: Cow<'static, str>,
 }
@@ -302,6 +321,7 @@ impl Wire {
         let content_type = if self.body.starts_with('<') { "text/html" } else { "application/json" };
         let mut headers = vec![("content-type", content_type.to_owned())];
         headers.extend(self.retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+        headers.extend(self.nonce.map(|number| ("dpop-nonce", nonce(number))));
         headers.extend((self.status == 307).then(|| ("location", "https://elsewhere.example/".to_owned())));
         headers
     }

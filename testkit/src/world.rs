@@ -4,7 +4,8 @@
 use crate::choices::Choose;
 use crate::in_steps::{Driven, InSteps, prompt};
 use crate::secrets::CANARY;
-use crate::server::{self, Asked, Endpoint, Number, Reply, Turn};
+use crate::server::{self, Endpoint, Number, Reply, Turn};
+use crate::signer::{Holder, Key};
 use crate::watch::{Observation, Outcome, Rule, Watch};
 use device_flow_core::{
     Action, Away, Cause, Client, DeviceFlow, Failure, Machine, Misuse, Outgoing, Prompt, Request, Response, Ticket,
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub struct Menu {
     /// When its clock starts, in milliseconds.
     pub starts: &'static [u64],
+    /// What its client has a key for.
+    pub keys: &'static [Key],
     /// What happens to a device authorization request.
     pub device: fn(&mut dyn Choose) -> Turn,
     /// What happens to a poll.
@@ -99,7 +102,7 @@ struct World<'a, F> {
     menu: &'a Menu,
     interventions_left: usize,
     now: u64,
-    client: Arc<Client>,
+    holder: Holder,
     flow: F,
     flight: Option<(Endpoint, Ticket)>,
     watch: Watch,
@@ -116,15 +119,16 @@ thread_local! {
 
 impl<'a, F: Driven> World<'a, F> {
     fn new(choose: &'a mut dyn Choose, menu: &'a Menu, now: u64) -> Self {
-        let client = CLIENT.with(Arc::clone);
-        let flow = F::start(DeviceFlow::new(client.clone(), [7; 32]));
+        let holder = Holder::new(menu.keys[choose.pick(menu.keys.len())]);
+        let flow = F::start(DeviceFlow::new(holder.client.clone(), [7; 32]));
         let watch = Watch::new(now);
+        let watch = if holder.proves_possession() { watch.proves_possession() } else { watch };
         Self {
             choose,
             menu,
             interventions_left: menu.max_interventions,
             now,
-            client,
+            holder,
             flow,
             flight: None,
             watch,
@@ -173,9 +177,8 @@ impl<'a, F: Driven> World<'a, F> {
     }
 
     fn send(&mut self, request: &Request, ticket: Ticket) {
-        let endpoint = Asked::of(request, BASE)
-            .endpoint()
-            .unwrap_or_else(|complaint| panic!("{complaint}\n{}", lines(&self.trace)));
+        let endpoint = self.holder.endpoint(request);
+        let endpoint = endpoint.unwrap_or_else(|complaint| panic!("{complaint}\n{}", lines(&self.trace)));
         assert!(self.flight.replace((endpoint, ticket)).is_none(), "two requests in flight\n{}", lines(&self.trace));
         self.is_safe(&format!("{request:?}"), "a request");
         self.observe(Observation::Request(endpoint));
@@ -191,10 +194,12 @@ impl<'a, F: Driven> World<'a, F> {
             Endpoint::Device => (self.menu.device)(self.choose),
             Endpoint::Token | Endpoint::Metadata => (self.menu.poll)(self.choose),
         };
+        let turn = self.holder.with_new_nonce(turn);
         self.now = self.now.saturating_add(turn.latency);
         let interval = prompt(&self.flow).map_or(0, |prompt| prompt.interval().as_secs());
         let now = self.at();
         turn.hand_to(&mut self.flow, ticket, BASE, now);
+        self.holder.answered(endpoint, &turn);
         self.observe(Observation::Response(turn));
         self.expect_reason(&turn, interval);
     }
@@ -255,6 +260,11 @@ impl<'a, F: Driven> World<'a, F> {
                 let cause = Cause::Transport(kind);
                 Some(WaitReason::Backoff { cause, attempt: self.watch.failures() })
             }
+            // One that is answered is followed by no wait.
+            (Reply::Challenge, _) => {
+                let cause = Cause::Status(turn.status.unwrap_or(400));
+                Some(WaitReason::Backoff { cause, attempt: self.watch.failures() })
+            }
             (Reply::Code { .. }, _) => Some(WaitReason::Interval),
             _ => None,
         };
@@ -304,7 +314,7 @@ impl<'a, F: Driven> World<'a, F> {
         self.now = self.now.saturating_add(passed);
         let away = Away::between(Duration::from_millis(at_least), Duration::from_millis(at_most));
         let from_now = stored.poll_lost;
-        self.flow = F::resumed(self.client.clone(), stored, away, self.at());
+        self.flow = F::resumed(self.holder.client.clone(), stored, away, self.at());
         self.flight = None;
         self.expected_reason = None;
         self.observe(Observation::Resumed { passed, at_least, at_most, from_now, shows: F::SHOWS_AGAIN });
@@ -312,7 +322,7 @@ impl<'a, F: Driven> World<'a, F> {
 
     /// A ticket of another machine, and a status that HTTP does not have: both are refused, and nothing changes.
     fn misuse(&mut self) {
-        let mut other = DeviceFlow::new(self.client.clone(), [8; 32]);
+        let mut other = DeviceFlow::new(CLIENT.with(Arc::clone), [8; 32]);
         let Action::SendRequest(Outgoing { ticket, .. }) = other.next_action(self.at()) else { unreachable!() };
         let before = self.visible_state();
         let far = Timestamp::from_millis(self.now.saturating_add(1_000_000));
@@ -428,6 +438,7 @@ fn any_number(choose: &mut dyn Choose) -> Number {
 /// The worlds of the property tests and of the fuzzer: everything, with numbers of any size.
 pub const ANY: Menu = Menu {
     starts: &[7_000_000, 0, 1 << 40, u64::MAX - 2_000_000, u64::MAX - 10_000, u64::MAX],
+    keys: &[Key::None],
     device: any_device,
     poll: any_poll,
     wakes: &[
@@ -462,6 +473,10 @@ pub const ANY: Menu = Menu {
     max_interventions: 6,
 };
 
+/// The same for clients with keys and servers that want nonces.
+pub const ANY_WITH_KEYS: Menu =
+    Menu { keys: &[Key::Both, Key::Proof, Key::Assertion, Key::None], poll: any_poll_with_nonces, ..ANY };
+
 fn any_device(choose: &mut dyn Choose) -> Turn {
     let code = |choose: &mut dyn Choose| Reply::Code { interval: any_number(choose), lifetime: any_number(choose) };
     let usual = Reply::Code { interval: Number::Whole(5), lifetime: Number::Whole(900) };
@@ -480,6 +495,17 @@ fn any_poll(choose: &mut dyn Choose) -> Turn {
         _ => any_reply(choose),
     };
     oddities(choose, reply)
+}
+
+fn any_poll_with_nonces(choose: &mut dyn Choose) -> Turn {
+    let mut turn = match choose.pick(8) {
+        0..=4 => any_poll(choose),
+        _ => oddities(choose, Reply::Challenge),
+    };
+    if !matches!(turn.reply, Reply::Fault(_)) && choose.pick(4) < 3 {
+        turn.nonce = Some(0);
+    }
+    turn
 }
 
 fn any_reply(choose: &mut dyn Choose) -> Reply {
@@ -527,7 +553,7 @@ fn oddities(choose: &mut dyn Choose, reply: Reply) -> Turn {
         _ if is_fault => {}
         6 => turn.retry_after = Some([2, 7, 61, 400, 0, u64::MAX][choose.pick(6)]),
         // Errors come with any of these; the body decides (rule 10).
-        _ if matches!(reply, Reply::Pending | Reply::SlowDown(_) | Reply::Error(_)) => {
+        _ if matches!(reply, Reply::Pending | Reply::SlowDown(_) | Reply::Challenge | Reply::Error(_)) => {
             turn.status = Some([200, 401, 403, 428, 429, 503, 500, 999][choose.pick(8)]);
         }
         _ => turn.status = Some([201, 400, 403, 429, 503][choose.pick(5)]),

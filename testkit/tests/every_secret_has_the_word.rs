@@ -41,6 +41,7 @@ fn g11_every_secret_of_the_tests_contains_the_word() {
         "adapter-blocking/tests",
         "adapter-store/tests",
         "adapter-nats/tests",
+        "keys/tests",
         "cli-demo/tests",
         "testkit/src",
         "testkit/tests",

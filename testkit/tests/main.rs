@@ -5,5 +5,6 @@
 
 mod blocking_in_a_runtime;
 mod conformance;
+mod dialects;
 mod one_write;
 mod watch;

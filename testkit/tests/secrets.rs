@@ -6,7 +6,9 @@
 use device_flow_blocking::{DeviceFlow, Event, Stopped, TokenResponse};
 use device_flow_core::{Client, ClientBuilder, Provider};
 use device_flow_testkit::black_hole::ClosedPort;
-use device_flow_testkit::loopback::{self, Asked, Authority, JSON, Loopback, Next};
+use device_flow_testkit::loopback::{
+    self, Asked, Authority, ClientIdentity, JSON, KeyKind, Loopback, Next, TLS_VERSIONS,
+};
 use device_flow_testkit::scaled::Skipping;
 use device_flow_testkit::secrets::{CANARY, ENTROPY, leak, none_in};
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -58,6 +60,7 @@ fn collect_all_logs() {
 struct Settings {
     roots: Option<String>,
     proxy: Option<String>,
+    client: Option<ClientIdentity>,
 }
 
 type Run = (Result<TokenResponse, Stopped>, Vec<Event>, String);
@@ -71,6 +74,9 @@ macro_rules! http {
         }
         if let Some(proxy) = &$settings.proxy {
             builder = builder.proxy(proxy.as_str());
+        }
+        if let Some(client) = &$settings.client {
+            builder = builder.client_certificate_pem(client.pem());
         }
         let shown = format!("{builder:?}");
         let http = builder.build().unwrap();
@@ -224,7 +230,7 @@ fn secrets_were_sent(server: &Loopback, way: usize) {
 fn every_scenario(drive: fn(&Settings, &mut Skipping<DeviceFlow>) -> Run) {
     let authority = Authority::new();
     let tls = |name: &str| authority.server(&[name]);
-    let trusting = || Settings { roots: Some(authority.pem().to_owned()), proxy: None };
+    let trusting = || Settings { roots: Some(authority.pem().to_owned()), ..Settings::default() };
 
     for way in 0..WAYS.len() {
         let server = Loopback::http(serving(grants));
@@ -238,6 +244,16 @@ fn every_scenario(drive: fn(&Settings, &mut Skipping<DeviceFlow>) -> Run) {
         let server = Loopback::https(tls("127.0.0.1"), serving(grants));
         assert!(sign_in(drive, &trusting(), &server.url(""), way).is_ok());
         secrets_were_sent(&server, way);
+
+        // With a certificate, whose key is a secret, too.
+        let tls_for_clients = authority.server_for_clients(true, TLS_VERSIONS.get(way % TLS_VERSIONS.len()).unwrap());
+        let server = Loopback::https(tls_for_clients, serving(grants));
+        let identity = authority.client("client", KeyKind::Ed25519);
+        assert!(leak(&identity.key_pem).is_some(), "the key does not have the word in it");
+        let certified = Settings { client: Some(identity), ..trusting() };
+        assert!(sign_in(drive, &certified, &server.url(""), way).is_ok());
+        secrets_were_sent(&server, way);
+        assert!(sign_in(drive, &trusting(), &server.url(""), way).is_err(), "a certificate is demanded");
 
         // Through a proxy that asks for a password.
         let server = Loopback::https(tls("as.example"), serving(grants));

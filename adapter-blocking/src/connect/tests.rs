@@ -2,14 +2,15 @@
 //! first address leads nowhere.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a panic is how a test reports")]
 
-use super::agent;
+use super::{Socket, agent};
 use crate::http::{Http, HttpBuilder, from_settings};
-use crate::{Transport as _, now};
+use crate::{Transport as _, now, ready};
 use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider, TransportErrorKind};
 use device_flow_testkit::black_hole::BlackHole;
 use device_flow_testkit::loopback::{self, Authority, Loopback, Next, self_signed};
+use rustix::event::PollFlags;
 use std::io::{self, Read as _, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,7 +19,7 @@ use ureq::Error;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
+use ureq::unversioned::transport::{LazyBuffers, NextTimeout, Transport as _};
 
 /// Every name has these addresses, until they are changed.
 #[derive(Clone, Debug)]
@@ -146,6 +147,30 @@ fn a_remembered_address_that_has_anothers_certificate_is_looked_up_anew() {
     let fresh = self::http(&names, trusting.clone());
     assert_eq!(ask(&fresh, "https://localhost"), Err(TransportErrorKind::UntrustedCertificate));
     assert_eq!(server.connections(), 3, "and it is not tried twice");
+}
+
+// A TLS alert, for example. Sent in several parts, the rest of a handshake may find the server gone.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_server_said_before_it_went_is_read_though_writing_fails() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    stream.write_all(b"never read").unwrap();
+    server.write_all(b"why").unwrap();
+    // With bytes that it has not read, it resets the connection.
+    drop(server);
+    ready::wait(&stream, PollFlags::HUP, Duration::from_secs(60)).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut socket = Socket { stream, buffers: LazyBuffers::new(64, 64) };
+    let limit = NextTimeout { after: Duration::from_secs(60).into(), ..NextTimeout::default() };
+    for _ in 0..3 {
+        socket.transmit_output(1, limit).unwrap();
+    }
+    assert!(socket.await_input(limit).unwrap());
+    assert_eq!(socket.buffers().input(), b"why");
+    socket.buffers().input_consume(3);
+    assert!(!matches!(socket.await_input(limit), Ok(true)), "and then it has ended");
 }
 
 /// A server that is gone after its first answer: its port, where nobody listens from then on.

@@ -1,4 +1,4 @@
-//! Real sign-ins over real sockets. `accounts`, `sign_in`, `transport` and `settings` are the suite that both adapters pass: they are the
+//! Real sign-ins over real sockets. `accounts`, `mutual_tls`, `sign_in`, `transport` and `settings` are the suite that both adapters pass: they are the
 //! other one's very files.
 
 #![allow(
@@ -13,6 +13,8 @@
 mod accounts;
 mod conformance;
 mod fleet;
+#[path = "../../../adapter-tokio/tests/adapter/mutual_tls.rs"]
+mod mutual_tls;
 #[path = "../../../adapter-tokio/tests/adapter/settings.rs"]
 mod settings;
 #[path = "../../../adapter-tokio/tests/adapter/sign_in.rs"]

@@ -8,7 +8,7 @@ use crate::clock::{Clock, Pair, Sample, ServerTime};
 use crate::credit::Credit;
 use crate::delivery::Arrival;
 use crate::names::{CONSUMER, STREAM};
-use crate::{Engine, Trouble, pulse};
+use crate::{Engine, EngineError, Trouble, pulse};
 use async_nats::client::Request;
 use async_nats::connection::State;
 use async_nats::jetstream::kv::CreateErrorKind;
@@ -61,6 +61,7 @@ struct Shared<T> {
     /// There is a free slot.
     freed: Notify,
     first_beat: Instant,
+    begin_within: Duration,
     tell: Box<dyn Fn(Trouble) + Send + Sync>,
 }
 
@@ -70,7 +71,7 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Worker<T> {
     }
 }
 
-/// The server's clock is looked at so often, so many times.
+/// The server's clock is looked at so often, so many times; and `ack_wait` once.
 const CLOCK_EVERY: Duration = Duration::from_secs(5);
 const CLOCK_LOOKS: u32 = 3;
 /// The state of the connection and what was asked for is looked at so often.
@@ -100,6 +101,7 @@ impl<T: Transport + 'static> Worker<T> {
             asking: AtomicUsize::new(0),
             freed: Notify::new(),
             first_beat: Instant::now(),
+            begin_within: Duration::from_secs(15 * 60),
             tell: Box::new(|trouble| log::warn!("{trouble}")),
         };
         Self { shared: Arc::new(shared), in_flight: 64 }
@@ -112,12 +114,24 @@ impl<T: Transport + 'static> Worker<T> {
         self
     }
 
+    /// How long a sign-in without a code is left to other workers when this one cannot begin it, from its start on. Default: 15 minutes.
+    /// Then it [ends](crate::SignInError::Unworkable). The first worker that leaves it decides; shorter than
+    /// [`Setup::max_age`](crate::Setup::max_age), and longer than it takes to start the workers that can. (One with a code ends with it.)
+    #[must_use]
+    pub fn begin_within(self, time: Duration) -> Self {
+        self.with(|shared| shared.begin_within = time)
+    }
+
     /// Hears of all trouble. Without it, `log` does, as warnings. It must not block.
     #[must_use]
-    pub fn on_trouble(mut self, tell: impl Fn(Trouble) + Send + Sync + 'static) -> Self {
+    pub fn on_trouble(self, tell: impl Fn(Trouble) + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.tell = Box::new(tell))
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Shared<T>)) -> Self {
         // Nobody else has it before it runs.
         if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.tell = Box::new(tell);
+            set(shared);
         }
         self
     }
@@ -368,7 +382,7 @@ struct StreamInfo {
     ts: String,
 }
 
-/// Looks at the server's clock again and again.
+/// Looks again and again at the server's clock, and at how long nobody else has what this worker was given.
 async fn keep_time<T: Transport>(shared: Arc<Shared<T>>) {
     loop {
         let mut samples = Vec::new();
@@ -377,6 +391,11 @@ async fn keep_time<T: Transport>(shared: Arc<Shared<T>>) {
                 Ok(sample) => samples.push(sample),
                 Err(error) => shared.refused("cannot ask for the server's time", None, &error),
             }
+        }
+        match shared.engine.learn_ack_wait().await {
+            Ok(()) => {}
+            Err(EngineError::Nats { what, source }) => shared.refused(what, None, &source),
+            Err(error) => shared.refused("cannot ask for ack_wait", None, &error),
         }
         let known = Pair::best(samples).map(|pair| shared.clock.set(pair)).is_some();
         sleep(if known { CLOCK_EVERY } else { CLOCK_EVERY / 10 }).await;

@@ -6,14 +6,14 @@ use crate::clock::ServerTime;
 use crate::delivery::Delivery;
 use crate::names;
 use crate::record::{self, SignInV1, Waiting};
-use crate::{EngineError, Trouble, pulse};
+use crate::{EngineError, SealError, Trouble, Unworkable, pulse};
 use device_flow_core::{DeviceFlow, Step, Stepped, Stopped};
 use device_flow_tokio::{Transport, entropy, now};
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What cannot be worked on here is offered again so much later.
+/// What cannot be worked on here is offered again so much later, or when its time is over.
 const LATER: Duration = Duration::from_secs(10);
 
 /// Whatever happens is told and, where there is something to do about it, done again: by this worker or by the next one.
@@ -35,8 +35,10 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, runs_si
             return shared.hand_back(&delivery, false, Duration::ZERO).await;
         }
         Err(error) => {
-            (shared.tell)(Trouble::Unreadable { id: id.to_owned(), error: error.to_string() });
-            return shared.hand_back(&delivery, is_untouched, LATER).await;
+            let is_closed = matches!(error, EngineError::Seal(SealError::DoesNotOpen));
+            let why = if is_closed { Unworkable::DoesNotOpen } else { Unworkable::Unreadable };
+            let trouble = Trouble::Unreadable { id: id.to_owned(), error: error.to_string() };
+            return leave(&shared, &delivery, is_untouched, why, trouble).await;
         }
     };
     if known == Known::DealtWith {
@@ -48,8 +50,8 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, runs_si
     let Some(at) = shared.clock.now() else { return };
     let away = sign_in.waiting.as_ref().map(|waiting| waiting.away(delivery.published, at));
     let Some(client) = shared.clients.get(&sign_in.client).cloned() else {
-        (shared.tell)(Trouble::UnknownClient { id: id.to_owned(), client: sign_in.client });
-        return shared.hand_back(&delivery, is_untouched, LATER).await;
+        let trouble = Trouble::UnknownClient { id: id.to_owned(), client: sign_in.client.clone() };
+        return leave(&shared, &delivery, is_untouched, Unworkable::UnknownClient(sign_in.client), trouble).await;
     };
     let step = match (sign_in.waiting.take(), away) {
         (Some(Waiting { snapshot, .. }), Some(away)) => {
@@ -59,18 +61,18 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, runs_si
             } else {
                 snapshot
             };
-            Step::resume(client, snapshot, away, resumed).map_err(|error| error.to_string())
+            Step::resume(client, snapshot, away, resumed).map_err(|error| (Unworkable::from(&error), error.to_string()))
         }
-        _ => begin(client, sign_in.claims.as_deref()).map_err(|error| error.to_string()),
+        _ => begin(client, sign_in.claims.as_deref()).map_err(|error| (Unworkable::Unreadable, error.to_string())),
     };
     let mut step = match step {
         Ok(step) => step,
-        Err(error) => {
-            (shared.tell)(Trouble::Unreadable { id: id.to_owned(), error });
-            return shared.hand_back(&delivery, is_untouched, LATER).await;
+        Err((why, error)) => {
+            let trouble = Trouble::Unreadable { id: id.to_owned(), error };
+            return leave(&shared, &delivery, is_untouched, why, trouble).await;
         }
     };
-    let guarded = Guarded::new(&shared.transport, delivery.since, shared.engine.ack_wait);
+    let guarded = Guarded::new(&shared.transport, delivery.since, shared.engine.ack_wait());
     let stepped = device_flow_tokio::run(&guarded, &mut step, |_| {}).await;
     // The requests are over; what follows may take its time.
     drop(slot);
@@ -85,10 +87,24 @@ pub(super) async fn run<T: Transport>(slot: Slot<T>, delivery: Delivery, runs_si
             sign_in.waiting = Some(Waiting::new(snapshot, at));
             shared.schedule(&delivery, sign_in, at.time.saturating_add(wait), prompt.is_some()).await;
         }
-        Ok(Stepped::Done(token)) => shared.store(&delivery, sign_in.run, Ok(token)).await,
-        Err(Stopped::Failed(failure)) => shared.store(&delivery, sign_in.run, Err(failure)).await,
+        Ok(Stepped::Done(token)) => shared.store(&delivery, Some(sign_in.run), Ok(token)).await,
+        Err(Stopped::Failed(failure)) => shared.store(&delivery, Some(sign_in.run), Err(failure.into())).await,
         Err(stopped) => shared.refused("a step came to no end", Some(id), &stopped),
     }
+}
+
+/// Leaves what cannot be worked on here to those who can; when its time is over, nobody could.
+async fn leave<T>(shared: &Shared<T>, delivery: &Delivery, is_untouched: bool, why: Unworkable, trouble: Trouble) {
+    // It is known before anything is asked for.
+    let Some(at) = shared.clock.now() else { return };
+    let ends = delivery.ends(shared.begin_within);
+    if at.is_after(ends) {
+        return shared.store(delivery, None, Err(why.into())).await;
+    }
+    (shared.tell)(trouble);
+    // So much later it is certain that its time is over.
+    let over = ends.saturating_since(at.time).saturating_add(at.slack);
+    shared.hand_back(delivery, is_untouched, LATER.min(over)).await;
 }
 
 /// What became of a sign-in before this delivery.
@@ -107,7 +123,7 @@ async fn look<T>(shared: &Shared<T>, delivery: &Delivery, is_untouched: bool) ->
     if is_untouched {
         return Ok(Known::Untouched);
     }
-    let waits = engine.last(id).await?.is_some_and(|(subject, _)| subject == names::wait(id));
+    let waits = engine.last(id).await?.is_some_and(|last| *last.subject == names::wait(id));
     let is_dealt_with = waits || engine.entry(id).await?.is_some();
     Ok(if is_dealt_with { Known::DealtWith } else { Known::MayHaveBeenAsked })
 }

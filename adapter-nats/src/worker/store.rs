@@ -4,8 +4,8 @@ use super::Shared;
 use crate::clock::ServerTime;
 use crate::delivery::Delivery;
 use crate::engine::fence;
-use crate::record::{self, SignInV1};
-use crate::{EngineError, Outcome, Trouble, names, pulse};
+use crate::record::{self, SignInV1, Waiting};
+use crate::{EngineError, Outcome, SignInError, Trouble, names, pulse};
 use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::kv::CreateErrorKind;
 use device_flow_core::Failure;
@@ -43,12 +43,13 @@ impl<T> Shared<T> {
     /// Stores what waits, to be due then.
     pub(super) async fn schedule(&self, delivery: &Delivery, sign_in: SignInV1, due: ServerTime, is_news: bool) {
         let id = &*delivery.id;
+        let ends = sign_in.waiting.as_ref().map(Waiting::ends);
         let sealed = match record::seal_sign_in(&*self.engine.seal, id, sign_in) {
             Ok(sealed) => sealed,
             // It comes again, and its poll counts as lost.
             Err(error) => return self.refused("cannot seal", Some(id), &error),
         };
-        if self.wait(delivery, sealed, due).await && is_news {
+        if self.wait(delivery, sealed, due, ends).await && is_news {
             self.engine.tell_news(id).await;
         }
     }
@@ -58,8 +59,8 @@ impl<T> Shared<T> {
         let held = pulse::now().saturating_sub(delivery.since);
         match self.clock.now() {
             // Later than that, somebody else may have it already.
-            Some(at) if is_untouched && held < self.engine.ack_wait / 2 => {
-                self.wait(delivery, delivery.payload.to_vec(), at.time.saturating_add(later)).await;
+            Some(at) if is_untouched && held < self.engine.ack_wait() / 2 => {
+                self.wait(delivery, delivery.payload.to_vec(), at.time.saturating_add(later), None).await;
             }
             // The server goes on counting how often it was delivered.
             _ => {
@@ -70,12 +71,13 @@ impl<T> Shared<T> {
         }
     }
 
-    /// True when it is stored, by this worker.
-    async fn wait(&self, delivery: &Delivery, sealed: Vec<u8>, due: ServerTime) -> bool {
+    /// True when it is stored, by this worker. `ends`: when its time is over; `None`: as before.
+    async fn wait(&self, delivery: &Delivery, sealed: Vec<u8>, due: ServerTime, ends: Option<ServerTime>) -> bool {
         let id = &*delivery.id;
         let mut headers = fence(&names::due(id), delivery.sequence);
         headers.insert("Nats-Schedule", format!("@at {}", due.to_rfc3339()));
         headers.insert("Nats-Schedule-Target", names::due(id));
+        headers.insert(names::ENDS, ends.unwrap_or_else(|| delivery.ends(self.begin_within)).to_rfc3339());
         let mut pause = PAUSES[0];
         // There is time: it is due much later. What is sent together costs both sides less.
         self.beat(STORE_BEAT).await;
@@ -103,14 +105,20 @@ impl<T> Shared<T> {
 
     /// By then somebody else has it, and nothing is lost with what this worker knows, unless that is a token.
     fn is_given_up(&self, delivery: &Delivery) -> bool {
-        pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait.saturating_mul(2)
+        pulse::now().saturating_sub(delivery.since) > self.engine.ack_wait().saturating_mul(2)
     }
 
-    /// Stores how it ended. A token is not given up, however long it takes.
-    pub(super) async fn store(&self, delivery: &Delivery, run: u64, outcome: Outcome) {
+    /// Stores how it ended. A token is not given up, however long it takes. `run`: `None` when nobody knows which one it is.
+    pub(super) async fn store(&self, delivery: &Delivery, run: Option<u64>, outcome: Outcome) {
         let id = &*delivery.id;
         let is_token = outcome.is_ok();
-        let may_be_redeemed = outcome.as_ref().is_err_and(Failure::a_poll_was_lost);
+        let trouble = match &outcome {
+            Err(SignInError::Failed(failure)) if failure.a_poll_was_lost() => {
+                Some(Trouble::MayHaveBeenRedeemed { id: id.to_owned() })
+            }
+            Err(SignInError::Unworkable(why)) => Some(Trouble::GivenUp { id: id.to_owned(), why: why.clone() }),
+            Ok(_) | Err(SignInError::Failed(_)) => None,
+        };
         let mut pause = PAUSES[0];
         let sealed = loop {
             match record::seal_outcome(&*self.engine.seal, id, outcome.clone()) {
@@ -125,10 +133,10 @@ impl<T> Shared<T> {
         };
         let mut pause = PAUSES[0];
         loop {
-            match self.put(id, run, sealed.clone(), is_token).await {
+            match self.put(delivery, run, sealed.clone(), is_token).await {
                 Ok(is_stored) => {
-                    if is_stored && may_be_redeemed {
-                        (self.tell)(Trouble::MayHaveBeenRedeemed { id: id.to_owned() });
+                    if let Some(trouble) = trouble.filter(|_| is_stored) {
+                        (self.tell)(trouble);
                     }
                     self.acknowledge(delivery).await;
                     return self.engine.tell_news(id).await;
@@ -146,10 +154,16 @@ impl<T> Shared<T> {
 
     /// Stores it unless there is an outcome, and says whether it did. A token also replaces the failure that another worker has met
     /// because this one has the token; not another token, and not that the sign-in was cancelled.
-    async fn put(&self, id: &str, run: u64, sealed: bytes::Bytes, is_token: bool) -> Result<bool, EngineError> {
+    async fn put(
+        &self,
+        delivery: &Delivery,
+        run: Option<u64>,
+        sealed: bytes::Bytes,
+        is_token: bool,
+    ) -> Result<bool, EngineError> {
         const WHAT: &str = "cannot store the outcome";
-        let done = &self.engine.done;
-        if self.is_forgotten(id, run).await? {
+        let (done, id) = (&self.engine.done, &*delivery.id);
+        if self.is_forgotten(delivery, run).await? {
             if is_token {
                 (self.tell)(Trouble::TokenAfterForget { id: id.to_owned() });
             }
@@ -165,7 +179,7 @@ impl<T> Shared<T> {
         }
         match self.engine.entry(id).await? {
             Some((_, Ok(_))) => Ok(false),
-            Some((_, Err(Failure::Cancelled))) => {
+            Some((_, Err(SignInError::Failed(Failure::Cancelled)))) => {
                 (self.tell)(Trouble::TokenAfterCancel { id: id.to_owned() });
                 Ok(false)
             }
@@ -179,12 +193,15 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Whether nothing is known of this sign-in any more, or its id is that of another one by now.
-    async fn is_forgotten(&self, id: &str, run: u64) -> Result<bool, EngineError> {
+    /// Whether nothing is known of this sign-in any more, or its id is that of another one by now. Who does not know which one it was
+    /// takes any that was stored later for another: it is no longer his to end.
+    async fn is_forgotten(&self, delivery: &Delivery, run: Option<u64>) -> Result<bool, EngineError> {
+        let id = &*delivery.id;
         Ok(match self.engine.last(id).await? {
-            Some((_, payload)) => {
-                record::open_sign_in(&*self.engine.seal, id, &payload).is_ok_and(|sign_in| sign_in.run != run)
-            }
+            Some(last) if last.sequence == delivery.sequence => false,
+            Some(last) => run.is_none_or(|run| {
+                record::open_sign_in(&*self.engine.seal, id, &last.payload).is_ok_and(|sign_in| sign_in.run != run)
+            }),
             // Another worker may have ended it.
             None => self.engine.entry(id).await?.is_none(),
         })

@@ -27,6 +27,7 @@ pub(crate) struct NatsServers {
 
 struct NatsServer {
     arguments: Vec<String>,
+    memory_limit: &'static str,
     port: u16,
     child: Child,
 }
@@ -34,6 +35,11 @@ struct NatsServer {
 impl NatsServers {
     /// So many: one, or a cluster of three.
     pub(crate) fn start(count: usize) -> Self {
+        Self::start_limited(count, "off")
+    }
+
+    /// With this GOMEMLIMIT each.
+    pub(crate) fn start_limited(count: usize, memory_limit: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let routes: Vec<u16> = (0..count).map(|_| free_port()).collect();
         let start = |number: usize| {
@@ -46,7 +52,7 @@ impl NatsServers {
                 let cluster = ["--cluster_name", "tests", "--cluster", &others[number], "--routes", &others.join(",")];
                 arguments.extend(cluster.map(str::to_owned));
             }
-            NatsServer { child: run(&arguments), arguments, port }
+            NatsServer { child: run(&arguments, memory_limit), arguments, memory_limit, port }
         };
         Self { servers: (0..count).map(start).collect(), folder }
     }
@@ -68,7 +74,7 @@ impl NatsServers {
 
     pub(crate) fn start_again(&mut self, number: usize) {
         let server = &mut self.servers[number];
-        server.child = run(&server.arguments);
+        server.child = run(&server.arguments, server.memory_limit);
     }
 
     /// Whether any file that the servers wrote contains this, and how many bytes were looked at.
@@ -93,8 +99,10 @@ impl NatsServers {
     }
 }
 
-fn run(arguments: &[String]) -> Child {
-    Command::new(program()).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+fn run(arguments: &[String], memory_limit: &str) -> Child {
+    let mut command = Command::new(program());
+    command.args(arguments).env("GOMEMLIMIT", memory_limit).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
 }
 
 impl NatsServer {

@@ -209,7 +209,8 @@ fn no_more_than_the_store_is_left(path: &Path, role: &str, case: &str) {
     assert_eq!(left, ["tokens.json", "tokens.json.flock"], "{case}");
 }
 
-/// K09: then the file may be neither the old nor the new, but its size and its end come last, and the next save works.
+/// K09, R6749-10.3-1, R6749-10.4-1: then the file may be neither the old nor the new, but its size and its end come
+/// last, and the next save works.
 #[test]
 fn k09_killed_at_any_point_of_a_write_in_place_the_file_stays_private_and_the_next_save_works() {
     let folder = tempfile::tempdir().unwrap();

@@ -423,7 +423,7 @@ fn half_a_file_is_read_again_under_the_lock() {
     assert_eq!(accounts.list().unwrap().len(), 1);
 }
 
-// F12.
+// F12, R7009-2.1-4.
 #[test]
 fn f12_signing_out_removes_here_and_revokes_there_and_twice_is_no_error() {
     let (server, store) = (Rotating::new(HOUR), MemoryStore::new());

@@ -18,7 +18,7 @@ fn sender(transport: impl Transport + 'static) -> Sender {
 
 #[test]
 fn http_meets_every_duty() {
-    conformance::check(|Setup { roots_pem, timeout }| {
+    conformance::check(|Setup { roots_pem, timeout, .. }| {
         sender(
             Http::builder().no_proxy().root_certificates_pem(roots_pem.as_bytes()).timeout(*timeout).build().unwrap(),
         )
@@ -26,8 +26,20 @@ fn http_meets_every_duty() {
 }
 
 #[test]
+fn http_meets_every_duty_with_client_certificates() {
+    conformance::check_client_certificates(|Setup { roots_pem, timeout, client_certificate }| {
+        let http = Http::builder().no_proxy().root_certificates_pem(roots_pem.as_bytes()).timeout(*timeout);
+        let http = match client_certificate {
+            Some(client) => http.client_certificate_pem(client.pem()),
+            None => http,
+        };
+        sender(http.build().unwrap())
+    });
+}
+
+#[test]
 fn a_reqwest_client_of_ones_own_meets_every_duty() {
-    conformance::check(|Setup { roots_pem, timeout }| {
+    conformance::check(|Setup { roots_pem, timeout, .. }| {
         let roots = reqwest::Certificate::from_pem(roots_pem.as_bytes()).unwrap();
         let client = own_reqwest::client_builder().tls_certs_only([roots]).timeout(*timeout);
         sender(own_reqwest::OwnReqwest(client.build().unwrap()))
@@ -36,7 +48,7 @@ fn a_reqwest_client_of_ones_own_meets_every_duty() {
 
 #[test]
 fn plain_hyper_meets_every_duty() {
-    conformance::check(|Setup { roots_pem, timeout }| {
+    conformance::check(|Setup { roots_pem, timeout, .. }| {
         sender(plain_hyper::PlainHyper::new(roots_pem.as_bytes(), *timeout).unwrap())
     });
 }

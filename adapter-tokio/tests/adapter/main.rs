@@ -1,4 +1,4 @@
-//! Real sign-ins over real sockets. `accounts`, `sign_in`, `transport` and `settings` are the suite that both adapters pass: the other
+//! Real sign-ins over real sockets. `accounts`, `mutual_tls`, `sign_in`, `transport` and `settings` are the suite that both adapters pass: the other
 //! one includes these very files.
 
 #![allow(
@@ -12,6 +12,7 @@
 mod accounts;
 mod conformance;
 mod fleet;
+mod mutual_tls;
 mod settings;
 mod sign_in;
 mod stopping;

@@ -168,7 +168,8 @@ fn requests_carry_what_the_machine_asked_for_and_nothing_that_could_identify_or_
         let mut names: Vec<_> =
             request.head.lines().skip(1).filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect();
         names.sort_unstable();
-        let expected = ["accept", "authorization", "content-length", "content-type", "host", "user-agent"];
+        let expected =
+            ["accept", "accept-encoding", "authorization", "content-length", "content-type", "host", "user-agent"];
         assert_eq!(names, expected, "{}", request.head);
         assert!(request.head.starts_with("post ") && request.head.contains(" http/1.1\r\n"));
         assert!(request.head.contains(concat!("user-agent: device-flow/", env!("CARGO_PKG_VERSION"), "\r\n")));

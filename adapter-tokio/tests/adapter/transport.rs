@@ -2,8 +2,8 @@
 //! each fault at each request is a table of the testkit (`tests/faults.rs`).
 
 use crate::adapter::{
-    Client, DeviceFlow, Exchange, Failure, Http, HttpBuilder, Method, Provider, Stopped, TransportError,
-    TransportErrorKind as Kind, entropy,
+    Client, DeviceFlow, Discovery, Exchange, Failure, Http, HttpBuilder, Method, Provider, Refresh, Revocation,
+    Stopped, TransportError, TransportErrorKind as Kind, entropy,
 };
 use crate::{drive, drive_to_first_wait, sign_in};
 use device_flow_testkit::abreast::side_by_side;
@@ -71,9 +71,9 @@ fn c06_a_body_of_exactly_the_cap_is_read_whole() {
     assert_eq!(server.connections(), 1);
 }
 
-// C07.
+// C07, W10.
 #[test]
-fn c07_compressed_bodies_are_neither_invited_nor_decoded() {
+fn c07_w10_compressed_bodies_are_declined_and_not_decoded() {
     let server = Loopback::http(|_, wire| {
         let body = GZIPPED_DEVICE_ANSWER;
         let head = format!(
@@ -84,7 +84,8 @@ fn c07_compressed_bodies_are_neither_invited_nor_decoded() {
     });
     let failure = failure(&Http::builder().build().unwrap(), server.client());
     assert!(matches!(&failure, Failure::Protocol(_)), "{failure:?}");
-    assert!(!server.requests()[0].head.contains("accept-encoding"));
+    assert!(failure.to_string().contains("compressed with gzip"), "{failure}");
+    assert!(server.requests()[0].head.contains("\naccept-encoding: identity\r\n"), "{}", server.requests()[0].head);
 }
 
 // C08.
@@ -152,7 +153,7 @@ fn c12_interim_answers_are_passed_over_and_a_flood_of_them_ends_with_the_time_li
 
 // Certificates
 
-// C02, RFC 6749 §10.9, RFC 8414 §6.1, §6.2, OpenID Connect Discovery §7.1, RFC 9110 §4.3.4.
+// C02, R6749-10.9-1, R8414-6.1-2, RFC 8414 §6.2, OIDD-7.1-1, R9110-4.3.4-1, OIDC-16.17-1.
 #[test]
 fn c02_a_certificate_that_is_not_trusted_ends_it_before_a_byte_is_sent() {
     let authority = Authority::new();
@@ -174,7 +175,28 @@ fn c02_a_certificate_that_is_not_trusted_ends_it_before_a_byte_is_sent() {
     }
 }
 
-// C16.
+// R8414-6.2-1, R7009-5-1, R9110-4.3.4-1, OIDC-16.17-1: a certificate for another host ends every machine, each at its
+// first request.
+#[test]
+fn rfc8414_6_2_the_certificate_is_checked_for_every_kind_of_request() {
+    let authority = Authority::new();
+    let server = Loopback::https(authority.server(&["elsewhere.example"]), loopback::sign_in(&[]));
+    let http = Http::builder().root_certificates_pem(authority.pem()).build().unwrap();
+    let provider = Provider::endpoints(server.url("/device"), server.url("/token"));
+    let provider = provider.revocation_endpoint(server.url("/revoke"));
+    let client = Arc::new(Client::builder(provider, "client").build().unwrap());
+    let untrusted = |stopped: Option<Stopped>| match stopped {
+        Some(Stopped::Failed(Failure::Transport(error))) => assert_eq!(error.kind(), Kind::UntrustedCertificate),
+        other => panic!("{other:?}"),
+    };
+    untrusted(drive(&http, &mut Discovery::new(server.url("").as_str()).unwrap()).0.err());
+    untrusted(drive(&http, &mut DeviceFlow::new(client.clone(), entropy().unwrap())).0.err());
+    untrusted(drive(&http, &mut Refresh::new(client.clone(), "RT-canary")).0.err());
+    untrusted(drive(&http, &mut Revocation::new(client, "RT-canary").unwrap()).0.err());
+    assert_eq!((server.connections(), server.requests().len()), (4, 0));
+}
+
+// C16, R8414-6.1-1.
 #[test]
 fn c16_given_root_certificates_are_trusted_alone_or_in_a_bundle() {
     let (one, other) = (Authority::new(), Authority::new());

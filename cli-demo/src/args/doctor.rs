@@ -32,8 +32,8 @@ Exit codes: 0 if nothing failed, else that of the first failure: 2 settings, 6 n
 pub(crate) struct Doctor {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Also request a code, to see whether the server lets this client use the device flow. The code is not shown, and
-    /// expires unused.
+    /// Also request a code, and poll once, to see whether the server lets this client use the device flow. The code is not
+    /// shown, and expires unused.
     #[arg(long = "try")]
     pub(crate) ask: bool,
 }

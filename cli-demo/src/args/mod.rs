@@ -1,9 +1,13 @@
 //! Owns the command line: its sub-commands and their options.
 
 mod credential;
+mod deferred;
 mod doctor;
 mod examples;
+mod help;
+mod profile;
 mod prompt_options;
+mod run;
 mod target;
 
 use clap::builder::FalseyValueParser;
@@ -11,10 +15,18 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use credential::{Credential, Git, GitHosts, Kubernetes, Program};
+use deferred::Deferred;
+
+pub(crate) use credential::{
+    Cargo, Credential, Docker, DockerAction, Git, Helpers, Keyring, KeyringMode, KeyringOutput, Kubernetes, Npm,
+    Program,
+};
 pub(crate) use doctor::{Discover, Doctor};
+pub(crate) use help::fitted;
+pub(crate) use profile::{Profile, ProfileAction, ProfileName, RenameProfile};
 pub(crate) use prompt_options::PromptOptions;
-pub(crate) use target::{ClientAuth, Network, ProviderName, SignInOptions, StoreName, Target};
+pub(crate) use run::{Inspect, Run};
+pub(crate) use target::{ClientAuth, Network, Parameter, Pkce, ServerName, SignInOptions, StoreName, Target};
 
 /// Sign in on another device (OAuth 2.0 Device Authorization Grant, RFC 8628).
 #[derive(Debug, Parser)]
@@ -51,40 +63,53 @@ pub(crate) enum Command {
     ///
     /// The tokens are stored for `token` and later runs, and shown masked. The options are saved as a profile.
     #[command(after_help = examples::LOGIN)]
-    Login(Box<Login>),
+    Login(Deferred<Login>),
     /// Print an access token: the stored one while it is valid, else a refreshed one. Never shows a code.
     #[command(after_help = examples::TOKEN)]
-    Token(Box<Token>),
+    Token(Deferred<Token>),
+    /// Run a command with the token in its environment.
+    ///
+    /// Signals and the exit code are passed through, as if the command had been started without this.
+    #[command(after_help = examples::RUN)]
+    Run(Deferred<Run>),
+    /// Show what the token says, if it is a JWT. Decoded here, sent nowhere, and not verified.
+    #[command(after_help = examples::INSPECT)]
+    Inspect(Deferred<Inspect>),
     /// Show who is signed in, until when, and where the tokens are stored. Makes no request.
     #[command(after_help = examples::STATUS)]
-    Status(Box<TargetArgs>),
+    Status(Deferred<TargetArgs>),
     /// Replace the access token now. Never shows a code.
     #[command(after_help = examples::REFRESH)]
-    Refresh(Box<TargetArgs>),
+    Refresh(Deferred<TargetArgs>),
     /// Sign out: remove the tokens here, then revoke them at the server.
     #[command(after_help = examples::LOGOUT)]
-    Logout(Box<Logout>),
+    Logout(Deferred<Logout>),
     /// List the profiles.
     #[command(after_help = examples::LIST)]
     List,
+    /// List the servers that --provider knows, with the options that each of them takes.
+    #[command(after_help = examples::PROVIDERS)]
+    Providers(Deferred<Providers>),
     /// Choose the profile that commands use by default.
     #[command(after_help = examples::USE)]
-    Use(Use),
+    Use(Deferred<Use>),
+    /// Show, rename or remove a profile.
+    Profile(Deferred<Profile>),
     /// Show what a server's metadata says, and what that means for a sign-in.
-    Discover(Box<Discover>),
+    Discover(Deferred<Discover>),
     /// Find what keeps a sign-in from working, and say what to do about it.
-    Doctor(Box<Doctor>),
+    Doctor(Deferred<Doctor>),
     /// Try the flow on this computer: a small authorization server, and a sign-in to it.
     #[command(after_help = examples::DEMO)]
-    Demo(Demo),
-    /// Give the token to git or kubectl, in the format that they expect.
-    Credential(Credential),
+    Demo(Deferred<Demo>),
+    /// Give the token to git, kubectl, docker, cargo, pip, uv or pnpm, in the format that they expect.
+    Credential(Deferred<Credential>),
     /// Print the completion script for a shell.
     #[command(after_help = examples::COMPLETIONS)]
-    Completions(Completions),
+    Completions(Deferred<Completions>),
     /// Print the manual page, or write the pages of all sub-commands.
     #[command(after_help = examples::MAN)]
-    Man(Man),
+    Man(Deferred<Man>),
 }
 
 /// What every sub-command takes.
@@ -132,13 +157,17 @@ pub(crate) enum Progress {
 
 #[derive(Debug, Args)]
 pub(crate) struct Login {
+    /// The server in short: a name that --provider takes, or the URL of an issuer.
+    #[arg(value_name = "SERVER", value_parser = target::server_name,
+        conflicts_with_all = ["provider", "issuer", "device_endpoint", "token_endpoint"])]
+    pub(crate) server_name: Option<ServerName>,
     #[command(flatten)]
     pub(crate) target: Target,
     /// Show a code even if you are signed in, or another run waits for the same sign-in.
     #[arg(long, conflicts_with = "account")]
     pub(crate) force: bool,
     /// Show the code and exit: `login --resume` finishes the sign-in.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "open")]
     pub(crate) no_wait: bool,
     /// Finish a sign-in that --no-wait began or that was interrupted: the one with this id, or the only one.
     #[arg(long, num_args = 0..=1, value_name = "ID", conflicts_with_all = ["no_wait", "force"])]
@@ -150,7 +179,7 @@ pub(crate) struct Login {
     #[arg(long, conflicts_with = "store")]
     pub(crate) insecure_storage: bool,
     #[command(flatten)]
-    pub(crate) hosts: GitHosts,
+    pub(crate) helpers: Helpers,
     #[command(flatten)]
     pub(crate) prompt: PromptOptions,
 }
@@ -164,10 +193,20 @@ pub(crate) struct Token {
     /// The format to print it in.
     #[arg(long, value_enum, default_value_t = Format::Raw, value_name = "FORM")]
     pub(crate) format: Format,
+    /// The URL that the token is for, with --format header: if the token is bound to a key (--dpop), its proof is printed as
+    /// a second header, which is good for one request within seconds.
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// The method of that request.
+    #[arg(long, value_name = "METHOD", default_value = "GET", requires = "url", value_parser = method)]
+    pub(crate) method: String,
+    /// The nonce that the API has asked for (DPoP-Nonce).
+    #[arg(long, value_name = "NONCE", requires = "url")]
+    pub(crate) nonce: Option<String>,
 }
 
 /// What the token must be like.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct TokenRequirements {
     /// The token must stay valid for this long, else it is refreshed [default: 5m, or a fifth of its lifetime].
     #[arg(long, value_parser = duration, value_name = "TIME")]
@@ -219,13 +258,29 @@ pub(crate) struct Use {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Providers {
+    /// Only this one.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Approve the code automatically after a few seconds, for scripts.
     #[arg(long, conflicts_with = "serve")]
     pub(crate) yes: bool,
     /// Only run the server, for other clients to sign in to.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["qr", "copy", "open", "no_open"])]
     pub(crate) serve: bool,
+    /// Print a verdict on every client: which rules of the polling law it kept.
+    #[arg(long, requires = "serve")]
+    pub(crate) judge: bool,
+    /// Decide every sign-in without a person, after its fourth poll.
+    #[arg(long, value_enum, requires = "serve", value_name = "WHAT")]
+    pub(crate) decide: Option<Decide>,
+    /// Misbehave in every sign-in, from its second poll on.
+    #[arg(long, value_enum, requires = "serve", value_name = "WHAT")]
+    pub(crate) fault: Option<Fault>,
     /// The port of the server on 127.0.0.1; 0 takes a free one.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
@@ -237,6 +292,30 @@ pub(crate) struct Demo {
     pub(crate) lifetime: Duration,
     #[command(flatten)]
     pub(crate) prompt: PromptOptions,
+}
+
+/// What `demo --decide` decides.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Decide {
+    /// The client gets its tokens
+    Approve,
+    /// The client is told that the person refused
+    Deny,
+}
+
+/// What `demo --fault` does wrong.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Fault {
+    /// slow_down, once
+    SlowDown,
+    /// Status 503, three times
+    Unavailable,
+    /// The connection is closed without an answer, three times
+    HangUp,
+    /// Status 429 with Retry-After: 10, once
+    RetryAfter,
+    /// The answer comes a second later than the interval is long, once
+    LateAnswer,
 }
 
 #[derive(Debug, Args)]
@@ -257,6 +336,14 @@ pub(crate) struct Man {
 fn verbosity(text: &str) -> Result<u8, String> {
     let number = if text.is_empty() { "0" } else { text };
     number.parse().map_err(|_| "write 1 or 2".to_owned())
+}
+
+/// A method as HTTP spells it (RFC 9110 §9.1): upper case, unless it is one of the caller's own.
+fn method(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-') {
+        true => Ok(text.to_ascii_uppercase()),
+        false => Err("write a method like GET or POST".to_owned()),
+    }
 }
 
 /// `90`, `90s`, `15m` or `1h`.

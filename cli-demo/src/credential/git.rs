@@ -1,13 +1,13 @@
 //! Owns git's credential-helper protocol (git-credential(1), gitcredentials(7)): the request on stdin, and the answer.
 
-use super::trust::Trust;
-use crate::args::{Git, Global, ProviderName, TokenRequirements};
+use super::trust::{Asker, Trust};
+use crate::args::{Git, Global, TokenRequirements};
 use crate::run_error::RunError;
 use crate::selection::Selection;
 use crate::session::{Purpose, Session, Wanted};
 use crate::settings::Settings;
 use crate::terminal::{Terminal, today};
-use crate::token::{ValidToken, valid_token};
+use crate::token::{ValidToken, bearer_token, valid_token};
 use device_flow_tokio::Failure;
 use std::io::Read as _;
 use std::time::Duration;
@@ -38,23 +38,18 @@ pub(crate) async fn git(args: Git, flags: Settings, global: &Global, terminal: &
     let request = read().await?;
     let selection = Selection::new(global, flags, Purpose::UseTokens)?;
     let options = selection.options()?;
-    match Trust::of(&request.protocol, &request.host, &options) {
-        Trust::Trusted => {}
+    let trust = Trust::of(&request.protocol, &request.host, &options, Asker::Git);
+    if !trust.allows(&format!("{}://{}", request.protocol, request.host), terminal) {
         // Without an answer, git asks its next helper.
-        Trust::Foreign => return Ok(()),
-        Trust::WithoutTls => {
-            terminal.note(&format!(
-                "The token is not sent to http://{}, where others could read it: use https.",
-                request.host
-            ));
-            return Ok(());
-        }
+        return Ok(());
     }
     if !is_get {
         return erase(&selection.open(Purpose::UseTokens, terminal).await?, &request).await;
     }
-    let is_gitlab = options.target.provider == Some(ProviderName::Gitlab);
-    match get(&selection, args.bearer, is_gitlab, &request, terminal).await {
+    // Most servers ignore the user name beside a token, so git's own is used, if it has one. GitLab requires this one.
+    let asked = Some(&*request.username).filter(|name| !name.is_empty() && !options.target.is_at("gitlab"));
+    let username = options.helpers.token_username.as_deref().or(asked).unwrap_or("oauth2");
+    match get(&selection, args.bearer, username, &request, terminal).await {
         Ok(answer) => terminal.raw(&answer),
         // Without an answer git would ask the person for a user name and a password, which this host does not accept; a
         // script would hang at that question. With `quit` git stops, below our error message. It ignores the exit code.
@@ -68,7 +63,7 @@ pub(crate) async fn git(args: Git, flags: Settings, global: &Global, terminal: &
 async fn get(
     selection: &Selection,
     bearer: bool,
-    is_gitlab: bool,
+    username: &str,
     request: &Request,
     terminal: &mut Terminal,
 ) -> Result<Zeroizing<String>, RunError> {
@@ -78,18 +73,12 @@ async fn get(
         ));
     }
     let session = selection.open(Purpose::UseTokens, terminal).await?;
-    let requirements = TokenRequirements { min_ttl: None, no_refresh: false, id_token: false };
-    answer(bearer, is_gitlab, request, &valid_token(&session, requirements, terminal).await?)
+    let requirements = TokenRequirements::default();
+    answer(bearer, username, &valid_token(&session, requirements, terminal).await?)
 }
 
-fn answer(bearer: bool, is_gitlab: bool, request: &Request, valid: &ValidToken) -> Result<Zeroizing<String>, RunError> {
-    // Exposed to be printed, which is the purpose of the command.
-    let token = valid.token.expose();
-    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(RunError::Internal("the token contains characters that a header cannot carry".to_owned()));
-    }
-    // Most servers ignore the user name beside a token, so git's own is used, if it has one. GitLab requires this one.
-    let username = if is_gitlab || request.username.is_empty() { "oauth2" } else { &request.username };
+fn answer(bearer: bool, username: &str, valid: &ValidToken) -> Result<Zeroizing<String>, RunError> {
+    let token = bearer_token(valid)?;
     let mut text = Zeroizing::new(if bearer {
         format!("capability[]=authtype\nauthtype=Bearer\ncredential={token}\nephemeral=1\n")
     } else {

@@ -40,6 +40,7 @@ pub(crate) async fn kubernetes(
     let api_version = api_version(std::env::var_os("KUBERNETES_EXEC_INFO"))?;
     let (_, session) = Selection::with_session(global, flags, Purpose::UseTokens, terminal).await?;
     let valid = valid_token(&session, args.requirements, terminal).await?;
+    valid.require_bearer("")?;
     // Exposed to be printed, which is the purpose of the command.
     let status = Status { token: valid.token.expose(), expiration_timestamp: valid.expires_on.map(when) };
     let credential = ExecCredential { api_version, kind: "ExecCredential", status };

@@ -1,9 +1,18 @@
-//! Owns the decision whether git may have the token for a host. In doubt it may not.
+//! Owns the decision whether another program may have the token for a host. In doubt it may not.
 
-use crate::args::{ProviderName, SignInOptions};
+use crate::args::SignInOptions;
 use crate::host::{Host, default_port};
+use crate::terminal::Terminal;
+use device_flow_tokio::Preset;
 
-/// What git may be given for a host.
+/// Who asks. Hosts that are named for git alone are no others' business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    Git,
+    Other,
+}
+
+/// What may be given for a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
     /// The token: the host is the server's, or an option names it.
@@ -15,10 +24,34 @@ pub(crate) enum Trust {
 }
 
 impl Trust {
-    pub(crate) fn of(protocol: &str, host: &str, options: &SignInOptions) -> Self {
+    /// Of a registry or an index, as a URL, or as a host that a path may follow. Without a scheme it is https, except on
+    /// loopback.
+    pub(crate) fn of_service(service: &str, options: &SignInOptions) -> Self {
+        let (protocol, rest) = service.split_once("://").unwrap_or(("", service));
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_loopback = Host::parse(host, 80).is_some_and(|host| host.is_loopback());
+        let protocol = match protocol {
+            "" if is_loopback => "http",
+            "" => "https",
+            named => named,
+        };
+        Self::of(protocol, host, options, Asker::Other)
+    }
+
+    /// Whether the token is given. What is refused for want of TLS is told; to any other host there is nothing to say.
+    pub(crate) fn allows(self, place: &str, terminal: &mut Terminal) -> bool {
+        if self == Self::WithoutTls {
+            terminal.note(&format!("The token is not sent to {place}, where others could read it: use https."));
+        }
+        self == Self::Trusted
+    }
+
+    pub(crate) fn of(protocol: &str, host: &str, options: &SignInOptions, asker: Asker) -> Self {
         let parse = |text: &str| default_port(protocol).and_then(|port| Host::parse(text, port));
         let Some(asked) = parse(host) else { return Self::Foreign };
-        let is_named = options.hosts.git_host.iter().any(|named| parse(named).as_ref() == Some(&asked));
+        let for_git = options.helpers.git_host.iter().filter(|_| asker == Asker::Git);
+        let is_named =
+            options.helpers.token_host.iter().chain(for_git).any(|named| parse(named).as_ref() == Some(&asked));
         if server(options).as_ref() != Some(&asked) && !is_named {
             return Self::Foreign;
         }
@@ -27,14 +60,15 @@ impl Trust {
     }
 }
 
-/// The host of the authorization server, where git repositories may be on the same host: never at Microsoft or Google.
+/// The host of the authorization server, where git repositories may be on the same host. Of the providers that are known by
+/// name only GitHub and GitLab have any.
 fn server(options: &SignInOptions) -> Option<Host> {
     let target = &options.target;
-    let host_or = |default: &str| Host::parse(target.host.as_deref().unwrap_or(default), 443);
-    match target.provider {
-        Some(ProviderName::Github) => host_or("github.com"),
-        Some(ProviderName::Gitlab) => host_or("gitlab.com"),
-        Some(ProviderName::Entra | ProviderName::Google) => None,
+    let host_or = |default: &str| Host::parse(target.place.host.as_deref().unwrap_or(default), 443);
+    match target.provider.map(Preset::name) {
+        Some("github") => host_or("github.com"),
+        Some("gitlab") => host_or("gitlab.com"),
+        Some(_) => None,
         None => Host::of_url(target.issuer.as_deref().or(target.token_endpoint.as_deref())?),
     }
 }
@@ -44,8 +78,12 @@ mod tests {
     use super::*;
     use clap::Parser as _;
 
+    fn options(words: &[&str]) -> SignInOptions {
+        SignInOptions::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     fn trust(words: &[&str], protocol: &str, host: &str) -> Trust {
-        Trust::of(protocol, host, &SignInOptions::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")))
+        Trust::of(protocol, host, &options(words), Asker::Git)
     }
 
     #[test]
@@ -134,6 +172,47 @@ mod tests {
             ),
         ] {
             assert_eq!(trust(words, "http", host), expected, "{words:?} {host}");
+        }
+    }
+
+    // Other inputs of the kinds of `any_other_host_is_foreign` are refused by the same words.
+    #[test]
+    fn a_service_is_a_url_or_a_host_that_a_path_may_follow() {
+        let options = options(&[
+            "--issuer=https://login.example.com",
+            "--git-host=git.example.com",
+            "--token-host=registry.example.com",
+            "--token-host=registry.example.com:5000",
+            "--token-host=127.0.0.1:5000",
+            "--allow-http-loopback=true",
+        ]);
+        for (service, expected) in [
+            ("registry.example.com", Trust::Trusted),
+            ("registry.example.com/ada/app", Trust::Trusted),
+            ("https://registry.example.com/v2/?x#y", Trust::Trusted),
+            ("https://REGISTRY.example.com:443", Trust::Trusted),
+            ("registry.example.com:5000", Trust::Trusted),
+            ("login.example.com", Trust::Trusted),
+            ("127.0.0.1:5000/ada/app", Trust::Trusted),
+            ("http://127.0.0.1:5000/simple/", Trust::Trusted),
+            ("http://registry.example.com/simple/", Trust::WithoutTls),
+            // For git alone.
+            ("git.example.com", Trust::Foreign),
+            ("registry.example.com:5001", Trust::Foreign),
+            ("127.0.0.1:5001", Trust::Foreign),
+            ("registry.example.com@evil.example", Trust::Foreign),
+            ("https://ada@registry.example.com/", Trust::Foreign),
+            ("registry.example.com.evil.example/registry.example.com", Trust::Foreign),
+            ("evil.example/registry.example.com", Trust::Foreign),
+            ("evil.example#registry.example.com", Trust::Foreign),
+            ("ftp://registry.example.com", Trust::Foreign),
+            ("://registry.example.com", Trust::Trusted),
+            ("https:registry.example.com", Trust::Foreign),
+            ("docker.io", Trust::Foreign),
+            ("", Trust::Foreign),
+            ("/", Trust::Foreign),
+        ] {
+            assert_eq!(Trust::of_service(service, &options), expected, "{service:?}");
         }
     }
 }

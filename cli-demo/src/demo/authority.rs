@@ -2,11 +2,12 @@
 //! neither clock nor wire format.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::answer::Refusal;
-use super::grant::{AuthorizationRequest, Decision, Fault, Grant};
-use super::options::Options;
+use super::grant::{AuthorizationRequest, Grant, Plan};
+use super::options::{Decision, Fault, Options};
 use super::random;
 
 #[cfg(test)]
@@ -16,13 +17,20 @@ mod tests;
 const REMEMBER_CODE: Duration = Duration::from_secs(60 * 60);
 /// How long a refresh token is valid.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// RFC 8628 §5.1: after this many wrong user codes in [`WRONG_CODE_WINDOW`], no code is accepted for a while.
+/// RFC 8628 §5.1: after this many wrong user codes of one [`Guesser`] in [`WRONG_CODE_WINDOW`], none of its codes is
+/// accepted for a while.
 const WRONG_CODE_LIMIT: usize = 10;
 const WRONG_CODE_WINDOW: Duration = Duration::from_secs(60);
 /// How many sign-ins that are over are stored, for the pages.
 const MOST_OVER: usize = 50;
 /// The most sign-ins, and the most token families.
 const MOST: usize = 5_000;
+/// The most sign-ins of one peer that are not over.
+const MOST_OF_A_PEER: usize = 1_000;
+/// How long, beside two intervals, a client has for something more before its verdict.
+const JUDGED_AFTER: Duration = Duration::from_secs(2);
+/// How long a peer with too many sign-ins is told to stay away, in seconds.
+const RETRY_AFTER: u64 = 60;
 /// How many tokens of each kind a family stores, including spent ones, whose reuse must be noticed.
 const MOST_TOKENS: usize = 32;
 
@@ -38,8 +46,18 @@ pub(super) struct Authority {
     families_made: u64,
     refresh_tokens: HashMap<String, RefreshToken>,
     access_tokens: HashMap<String, AccessToken>,
-    wrong_codes: Vec<Duration>,
+    wrong_codes: HashMap<Guesser, Vec<Duration>>,
+    /// Somebody asks for verdicts: no sign-in is dropped before it has one.
+    has_judge: bool,
     next_sweep: Duration,
+}
+
+/// Who may be guessing codes. A page of another site can make a browser open addresses, but cannot send our form: so
+/// what comes with an address does not count against the form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Guesser {
+    pub(super) peer: IpAddr,
+    pub(super) by_address: bool,
 }
 
 /// The codes of one new sign-in.
@@ -109,7 +127,8 @@ impl Authority {
             families_made: 0,
             refresh_tokens: HashMap::new(),
             access_tokens: HashMap::new(),
-            wrong_codes: Vec::new(),
+            wrong_codes: HashMap::new(),
+            has_judge: false,
             next_sweep: Duration::ZERO,
         }
     }
@@ -122,6 +141,10 @@ impl Authority {
         if self.grants.len() >= MOST {
             return Err(Refusal::Unavailable);
         }
+        let of_this_peer = self.grants.values().filter(|grant| grant.ask.peer == ask.peer && !grant.is_over(now));
+        if of_this_peer.count() >= MOST_OF_A_PEER {
+            return Err(Refusal::RetryLater(RETRY_AFTER));
+        }
         let device_code = random::secret()?;
         let user_code = loop {
             let candidate = random::user_code()?;
@@ -132,9 +155,10 @@ impl Authority {
         self.grants_made += 1;
         let number = self.grants_made;
         let times = (self.options.interval, self.options.code_lifetime);
+        let plan = Plan { decision: self.options.decision, fault: self.options.fault };
         self.device_codes.insert(device_code.clone(), number);
         self.user_codes.insert(UserCode::typed(&user_code), number);
-        self.grants.insert(number, Grant::new(number, ask, user_code.clone(), now, times));
+        self.grants.insert(number, Grant::new(number, ask, user_code.clone(), now, times, plan));
         Ok(Issued { device_code, user_code })
     }
 
@@ -164,6 +188,12 @@ impl Authority {
         let tokens = VecDeque::new();
         self.families.insert(family, Family { client_id, scope: scope.clone(), expires, tokens });
         self.mint(family, scope, now)
+    }
+
+    /// How long the answer to the last poll of this code must be kept back.
+    pub(super) fn hold(&self, device_code: &str) -> Duration {
+        let grant = self.device_codes.get(device_code).and_then(|number| self.grants.get(number));
+        grant.and_then(|grant| grant.polls().next_back()).map_or(Duration::ZERO, |poll| poll.held)
     }
 
     /// The refresh token grant (RFC 6749 §6). Each refresh token can be used once (RFC 9700 §4.14.2).
@@ -228,9 +258,10 @@ impl Authority {
     pub(super) fn look_up(
         &mut self,
         typed: &str,
+        guesser: Guesser,
         now: Duration,
     ) -> Result<(AuthorizationRequest, String), CodeProblem> {
-        let grant = self.find(typed, now)?;
+        let grant = self.find(typed, Some(guesser), now)?;
         if grant.is_undecided() {
             Ok((grant.ask.clone(), grant.user_code.clone()))
         } else {
@@ -238,14 +269,15 @@ impl Authority {
         }
     }
 
-    /// Records a decision, and returns the request that it was about.
+    /// Records a decision, and returns the request that it was about. Without a guesser, nobody can be guessing.
     pub(super) fn decide(
         &mut self,
         typed: &str,
         decision: Decision,
+        guesser: Option<Guesser>,
         now: Duration,
     ) -> Result<AuthorizationRequest, CodeProblem> {
-        let grant = self.find(typed, now)?;
+        let grant = self.find(typed, guesser, now)?;
         if grant.decide(decision) { Ok(grant.ask.clone()) } else { Err(CodeProblem::AlreadyUsed) }
     }
 
@@ -264,6 +296,18 @@ impl Authority {
         self.grants.get(&number)
     }
 
+    /// The sign-ins that have just got their verdict: those that are over, and whose client has had the time to do
+    /// something more, or all.
+    pub(super) fn judged_now(&mut self, now: Duration, all: bool) -> impl Iterator<Item = &Grant> {
+        self.has_judge = true;
+        self.grants.values_mut().filter_map(move |grant| {
+            let quiet = grant.last_answer().saturating_add(grant.due().saturating_mul(2)).saturating_add(JUDGED_AFTER);
+            let is_due = !grant.is_judged && (all || (grant.is_over(now) && now >= quiet));
+            grant.is_judged |= is_due;
+            is_due.then_some(&*grant)
+        })
+    }
+
     /// Does what a button says. Returns false if the sign-in is over.
     pub(super) fn misbehave(&mut self, number: u64, what: Misbehaviour, now: Duration) -> bool {
         let Some(grant) = self.grants.get_mut(&number).filter(|grant| !grant.is_over(now)) else { return false };
@@ -276,17 +320,22 @@ impl Authority {
         true
     }
 
-    fn find(&mut self, typed: &str, now: Duration) -> Result<&mut Grant, CodeProblem> {
-        self.wrong_codes.retain(|then| now.saturating_sub(*then) < WRONG_CODE_WINDOW);
+    fn find(&mut self, typed: &str, guesser: Option<Guesser>, now: Duration) -> Result<&mut Grant, CodeProblem> {
+        let is_recent = |then: &Duration| now.saturating_sub(*then) < WRONG_CODE_WINDOW;
+        let wrong = guesser.and_then(|guesser| self.wrong_codes.get(&guesser));
         // Right codes are refused as well, else the limit would not slow a guesser down.
-        if self.wrong_codes.len() >= WRONG_CODE_LIMIT {
+        if wrong.is_some_and(|wrong| wrong.iter().filter(|then| is_recent(then)).count() >= WRONG_CODE_LIMIT) {
             return Err(CodeProblem::TooManyWrong);
         }
         match self.user_codes.get(&UserCode::typed(typed)).and_then(|number| self.grants.get_mut(number)) {
             Some(grant) if grant.is_undecided() && now >= grant.expires => Err(CodeProblem::Expired),
             Some(grant) => Ok(grant),
             None => {
-                self.wrong_codes.push(now);
+                if let Some(guesser) = guesser {
+                    let wrong = self.wrong_codes.entry(guesser).or_default();
+                    wrong.retain(is_recent);
+                    wrong.push(now);
+                }
                 Err(CodeProblem::Unknown)
             }
         }
@@ -312,8 +361,8 @@ impl Authority {
 
     /// Drops the oldest sign-ins that are over.
     fn limit_those_over(&mut self, now: Duration) {
-        let over: Vec<u64> =
-            self.grants.values().filter(|grant| grant.is_over(now)).map(|grant| grant.number).collect();
+        let may_go = |grant: &&Grant| grant.is_over(now) && (grant.is_judged || !self.has_judge);
+        let over: Vec<u64> = self.grants.values().filter(may_go).map(|grant| grant.number).collect();
         let Some(too_many) = over.len().checked_sub(MOST_OVER).filter(|count| *count > 0) else { return };
         for number in over.into_iter().take(too_many) {
             self.grants.remove(&number);
@@ -332,6 +381,7 @@ impl Authority {
             return;
         }
         self.next_sweep = now.saturating_add(Duration::from_secs(60));
+        self.wrong_codes.retain(|_, wrong| wrong.iter().any(|then| now.saturating_sub(*then) < WRONG_CODE_WINDOW));
         self.grants.retain(|_, grant| now < grant.expires.saturating_add(REMEMBER_CODE));
         self.forget_codes();
         self.families.retain(|_, family| now < family.expires);

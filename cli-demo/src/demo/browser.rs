@@ -10,18 +10,22 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::answer::Refusal;
-use super::authority::CodeProblem;
+use super::authority::{CodeProblem, Guesser};
 use super::form::Form;
-use super::grant::Decision;
+use super::grant::AuthorizationRequest;
+use super::listen::Peer;
+use super::options::Decision;
 use super::pages::device as pages;
 use super::pages::frame;
 use super::site::{Arrival, Site};
 use super::visitor::{BadForm, Submission, Visitor};
 
-/// The form for the code, or with `?user_code=` the question itself. Opening an address never decides anything.
+/// The form for the code, or with `?user_code=` the question itself. Opening an address never decides anything; when
+/// too many wrong codes came with an address, it only fills the form in.
 pub(super) async fn enter_code(
     State(site): State<Arc<Site>>,
     Extension(Arrival(now)): Extension<Arrival>,
+    Extension(Peer(peer)): Extension<Peer>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Refusal> {
@@ -29,25 +33,30 @@ pub(super) async fn enter_code(
     let query = Form::parse(query.unwrap_or_default().as_bytes());
     Ok(match query.as_ref().map(|query| query.get("user_code")) {
         Ok(None) => visitor.see(StatusCode::OK, pages::enter_code(&visitor.form_token, "", None)),
-        Ok(Some(typed)) => confirm(&visitor, &site, typed, now),
+        Ok(Some(typed)) => match look(&site, typed, Guesser { peer, by_address: true }, now) {
+            Err(CodeProblem::TooManyWrong) => {
+                visitor.see(StatusCode::OK, pages::enter_code(&visitor.form_token, typed, None))
+            }
+            found => confirm(&visitor, found, typed),
+        },
         Err(_) => refuse(&visitor, BadForm::Broken),
     })
 }
 
 /// The code as typed: shows which client asks for what.
-pub(super) async fn look_up(Submission { site, visitor, form, now }: Submission) -> Response {
+pub(super) async fn look_up(Submission { site, visitor, form, now, peer: Peer(peer) }: Submission) -> Response {
     let form = match form {
         Ok(form) => form,
         Err(bad_form) => return refuse(&visitor, bad_form),
     };
     match form.get("user_code") {
         None => turn_away(&visitor, StatusCode::BAD_REQUEST, pages::NO_CODE),
-        Some(typed) => confirm(&visitor, &site, typed, now),
+        Some(typed) => confirm(&visitor, look(&site, typed, Guesser { peer, by_address: false }, now), typed),
     }
 }
 
 /// Approve or deny.
-pub(super) async fn decide(Submission { site, visitor, form, now }: Submission) -> Response {
+pub(super) async fn decide(Submission { site, visitor, form, now, peer: Peer(peer) }: Submission) -> Response {
     let decision = |form: Form| match form.get("decision") {
         Some("approve") => Ok((Decision::Approve, form)),
         Some("deny") => Ok((Decision::Deny, form)),
@@ -58,11 +67,17 @@ pub(super) async fn decide(Submission { site, visitor, form, now }: Submission) 
         Err(bad_form) => return refuse(&visitor, bad_form),
     };
     let typed = form.get("user_code").unwrap_or_default();
-    let decided = site.authority().decide(typed, decision, now);
+    let decided = site.authority().decide(typed, decision, Some(Guesser { peer, by_address: false }), now);
     match decided {
         Ok(request) => visitor.see(StatusCode::OK, pages::decided(decision, &request.client_id)),
         Err(problem) => explain(&visitor, problem, typed),
     }
+}
+
+/// What OpenID Connect Discovery demands an address for. No client has registered a redirection URI here, so that
+/// nobody can be sent back (RFC 6749 §4.1.2.1).
+pub(super) async fn authorize() -> impl IntoResponse {
+    (StatusCode::BAD_REQUEST, Html(pages::only_devices().into_string()))
 }
 
 pub(super) async fn style() -> impl IntoResponse {
@@ -73,8 +88,13 @@ pub(super) async fn not_found() -> impl IntoResponse {
     (StatusCode::NOT_FOUND, Html(frame::not_found().into_string()))
 }
 
-fn confirm(visitor: &Visitor, site: &Site, typed: &str, now: Duration) -> Response {
-    let found = site.authority().look_up(typed, now);
+type Found = Result<(AuthorizationRequest, String), CodeProblem>;
+
+fn look(site: &Site, typed: &str, guesser: Guesser, now: Duration) -> Found {
+    site.authority().look_up(typed, guesser, now)
+}
+
+fn confirm(visitor: &Visitor, found: Found, typed: &str) -> Response {
     match found {
         Ok((ask, user_code)) => visitor.see(StatusCode::OK, pages::confirm(&visitor.form_token, &ask, &user_code)),
         Err(problem) => explain(visitor, problem, typed),

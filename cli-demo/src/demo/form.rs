@@ -8,9 +8,7 @@ pub(super) struct Form(Vec<(String, String)>);
 impl Form {
     /// A body of `application/x-www-form-urlencoded`. The error is an `error_description`.
     pub(super) fn from_body(headers: &HeaderMap, body: &[u8]) -> Result<Self, &'static str> {
-        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = media_type.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        if !is_form(headers) {
             return Err("the body must be application/x-www-form-urlencoded");
         }
         Self::parse(body)
@@ -36,4 +34,11 @@ impl Form {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, value)| known == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
+}
+
+/// Whether the body says that it is a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

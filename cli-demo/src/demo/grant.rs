@@ -1,12 +1,15 @@
 //! Owns one sign-in: its states from code to token, the polling law, its last polls, and faults on purpose.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use sha2::{Digest as _, Sha256};
 
 use super::answer::Refusal;
+use super::judge::Conduct;
+use super::options::{Decision, Fault};
 use super::random::same_secret;
 
 #[cfg(test)]
@@ -20,6 +23,12 @@ pub(super) const RETRY_AFTER: u64 = 10;
 pub(super) const OUTAGE: u32 = 3;
 /// How many polls of a sign-in are stored.
 const MOST_POLLS: usize = 100;
+/// How much sooner a poll may come than it is due: a twentieth of the time, at most half a second, since a clock and a
+/// network are never exact. Without it, half of the polls of a client that keeps to the interval would be too soon.
+const TOLERANCE: (u32, Duration) = (20, Duration::from_millis(500));
+/// The poll of a sign-in at which the fault of [`Plan`] begins, and the one after which its decision is made.
+const FAULT_AT: u64 = 2;
+const DECIDED_AFTER: u64 = 4;
 
 /// The device authorization request (RFC 8628 §3.1).
 #[derive(Debug, Clone)]
@@ -29,13 +38,15 @@ pub(super) struct AuthorizationRequest {
     pub(super) scope: String,
     /// The S256 challenge of RFC 7636, if the client sent one.
     pub(super) code_challenge: Option<String>,
+    /// From where it came.
+    pub(super) peer: IpAddr,
 }
 
-/// What a person decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Decision {
-    Approve,
-    Deny,
+/// What happens in each sign-in without a person.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Plan {
+    pub(super) decision: Option<Decision>,
+    pub(super) fault: Option<Fault>,
 }
 
 /// A sign-in. All times are since the server started.
@@ -45,8 +56,14 @@ pub(super) struct Grant {
     pub(super) user_code: String,
     pub(super) issued: Duration,
     pub(super) expires: Duration,
+    /// When the code expires by the `expires_in` that the client was told.
+    pub(super) told_to_expire: Duration,
     pub(super) first_interval: Duration,
     pub(super) interval: Duration,
+    pub(super) conduct: Conduct,
+    /// There is a verdict on it.
+    pub(super) is_judged: bool,
+    plan: Plan,
     phase: Phase,
     polls: VecDeque<Poll>,
     counts: PollCounts,
@@ -86,6 +103,8 @@ pub(super) struct Poll {
     /// The time that it had to wait.
     pub(super) due: Duration,
     pub(super) answer: Result<(), Refusal>,
+    /// How long the answer was kept back.
+    pub(super) held: Duration,
 }
 
 /// The number of all polls, also of those that are no longer stored.
@@ -95,15 +114,6 @@ pub(super) struct PollCounts {
     pub(super) lawful: u64,
 }
 
-/// What the server can do wrong at the next polls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
-    SlowDown,
-    Unavailable,
-    HangUp,
-    RetryAfter,
-}
-
 impl Grant {
     pub(super) fn new(
         number: u64,
@@ -111,6 +121,7 @@ impl Grant {
         user_code: String,
         now: Duration,
         (interval, life): (Duration, Duration),
+        plan: Plan,
     ) -> Self {
         Self {
             number,
@@ -118,8 +129,12 @@ impl Grant {
             user_code,
             issued: now,
             expires: now.saturating_add(life),
+            told_to_expire: now.saturating_add(life),
             first_interval: interval,
             interval,
+            conduct: Conduct::default(),
+            is_judged: false,
+            plan,
             phase: Phase::Waiting,
             polls: VecDeque::new(),
             counts: PollCounts::default(),
@@ -130,30 +145,53 @@ impl Grant {
 
     /// One poll (RFC 8628 §3.4, §3.5). `Ok` once, when it redeems the code.
     pub(super) fn poll(&mut self, verifier: Option<&str>, now: Duration) -> Result<(), Refusal> {
+        let number = self.counts.polls + 1;
+        if number == FAULT_AT
+            && let Some(fault) = self.plan.fault
+        {
+            self.add_fault(fault);
+        }
         let waited = now.saturating_sub(self.last_answer());
         let due = self.due();
-        let answer = self.answer(waited, verifier, now);
+        let overlaps = now < self.last_answer();
+        let fault = self.next_fault();
+        let answer = self.answer(fault, waited, verifier, now);
+        let held = if fault == Some(Fault::LateAnswer) { late(due) } else { Duration::ZERO };
         self.retry_after = match answer {
             Err(Refusal::RetryLater(seconds)) => Duration::from_secs(seconds),
             Ok(()) | Err(_) => Duration::ZERO,
         };
-        self.counts.polls += 1;
-        self.counts.lawful += u64::from(waited >= due);
+        let poll = Poll { number, at: now, waited, due, answer, held };
+        self.counts.polls = number;
+        self.counts.lawful += u64::from(poll.is_lawful());
+        self.conduct.poll(self.polls.back(), &poll, overlaps, (self.first_interval, self.told_to_expire));
         if self.polls.len() >= MOST_POLLS {
             self.polls.pop_front();
         }
-        self.polls.push_back(Poll { number: self.counts.polls, at: now, waited, due, answer });
+        self.polls.push_back(poll);
+        if number == DECIDED_AFTER
+            && let Some(decision) = self.plan.decision
+        {
+            // False: a person was faster.
+            let _ = self.decide(decision);
+        }
         answer
     }
 
-    fn answer(&mut self, waited: Duration, verifier: Option<&str>, now: Duration) -> Result<(), Refusal> {
+    /// A decision goes before `slow_down`: it ends the polling, which is all that the server can want.
+    fn answer(
+        &mut self,
+        fault: Option<Fault>,
+        waited: Duration,
+        verifier: Option<&str>,
+        now: Duration,
+    ) -> Result<(), Refusal> {
         // A server that is down checks nothing.
-        let fault = self.next_fault();
         match fault {
             Some(Fault::Unavailable) => return Err(Refusal::Unavailable),
             Some(Fault::HangUp) => return Err(Refusal::HungUp),
             Some(Fault::RetryAfter) => return Err(Refusal::RetryLater(RETRY_AFTER)),
-            Some(Fault::SlowDown) | None => {}
+            Some(Fault::SlowDown | Fault::LateAnswer) | None => {}
         }
         if self.phase == Phase::Redeemed {
             return Err(Refusal::InvalidGrant("the device code was already redeemed"));
@@ -161,7 +199,8 @@ impl Grant {
         if now >= self.expires {
             return Err(Refusal::ExpiredToken);
         }
-        if waited < self.interval || fault == Some(Fault::SlowDown) {
+        let is_too_soon = self.phase == Phase::Waiting && waited < earliest(self.interval);
+        if is_too_soon || fault == Some(Fault::SlowDown) {
             self.interval = self.interval.saturating_add(SLOW_DOWN);
             return Err(Refusal::SlowDown);
         }
@@ -199,7 +238,7 @@ impl Grant {
     /// A fault from the next poll on, in place of any other.
     pub(super) fn add_fault(&mut self, fault: Fault) {
         let times = match fault {
-            Fault::SlowDown | Fault::RetryAfter => 1,
+            Fault::SlowDown | Fault::RetryAfter | Fault::LateAnswer => 1,
             Fault::Unavailable | Fault::HangUp => OUTAGE,
         };
         self.fault = Some((fault, times));
@@ -226,12 +265,7 @@ impl Grant {
 
     /// Whether the client knows how it ended, or will not poll again.
     pub(super) fn is_over(&self, now: Duration) -> bool {
-        let knows = self.polls.back().is_some_and(|poll| {
-            matches!(
-                poll.answer,
-                Ok(()) | Err(Refusal::AccessDenied | Refusal::ExpiredToken | Refusal::InvalidGrant(_))
-            )
-        });
+        let knows = self.polls.back().is_some_and(Poll::is_final);
         // A client also keeps its own deadline. If a button expired the code early, it may poll once more.
         knows || now >= self.expires.saturating_add(self.due()).saturating_add(SLOW_DOWN)
     }
@@ -257,14 +291,45 @@ impl Grant {
 
     /// When the client got its last answer.
     pub(super) fn last_answer(&self) -> Duration {
-        self.polls.back().map_or(self.issued, |poll| poll.at)
+        self.polls.back().map_or(self.issued, |poll| poll.at.saturating_add(poll.held))
     }
 }
 
 impl Poll {
     pub(super) fn is_lawful(&self) -> bool {
-        self.waited >= self.due
+        self.waited >= earliest(self.due)
     }
+
+    /// Whether its answer ends the sign-in.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.answer, Ok(()) | Err(Refusal::AccessDenied | Refusal::ExpiredToken | Refusal::InvalidGrant(_)))
+    }
+
+    /// Whether its answer was none of the grant's: the server was down, or had too much to do.
+    pub(super) fn has_failed(&self) -> bool {
+        matches!(self.answer, Err(Refusal::Unavailable | Refusal::HungUp | Refusal::RetryLater(_)))
+    }
+
+    /// Whether this one, after a poll that failed, came so much later that the client has reduced its frequency, and
+    /// not only added some jitter.
+    pub(super) fn backs_off_after(&self, failed: &Self) -> bool {
+        self.waited > failed.due.saturating_add(failed.due / 4)
+    }
+}
+
+/// How long after an answer a poll is in time, if it must wait for so long.
+pub(super) fn earliest(due: Duration) -> Duration {
+    due.saturating_sub(tolerance(due))
+}
+
+/// How inexact a client may be with such a time.
+pub(super) fn tolerance(time: Duration) -> Duration {
+    (time / TOLERANCE.0).min(TOLERANCE.1)
+}
+
+/// How long a late answer is kept back: a client that counts from its request, and not from the answer, shows it.
+fn late(due: Duration) -> Duration {
+    due.saturating_add(Duration::from_secs(1))
 }
 
 /// RFC 7636 §4.6. A verifier without a challenge is refused as a downgrade (RFC 9700 §2.1.1).

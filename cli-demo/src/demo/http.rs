@@ -9,8 +9,9 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 
+use super::judge::Sight;
 use super::site::{Arrival, Site};
-use super::{browser, live, oauth};
+use super::{browser, live, oauth, origin};
 
 /// Far more than any legitimate request.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -51,7 +52,9 @@ pub(super) fn router(site: Arc<Site>) -> Router {
         .route("/device_authorization", post(oauth::device_authorization))
         .route("/token", post(oauth::token))
         .route("/revoke", post(oauth::revoke))
-        .route("/userinfo", get(oauth::userinfo))
+        .route("/userinfo", get(oauth::userinfo).post(oauth::userinfo))
+        .route("/jwks", get(oauth::jwks))
+        .route("/authorize", get(browser::authorize).post(browser::authorize))
         .route("/.well-known/oauth-authorization-server", get(oauth::metadata))
         .route("/.well-known/openid-configuration", get(oauth::metadata))
         .fallback(browser::not_found)
@@ -69,11 +72,14 @@ async fn guard(
     let arrival = Arrival(site.now());
     let may_change_something = request.method() == Method::POST;
     site.count_request(route.as_ref());
-    let mut response = if site.is_addressed_by(&request) {
-        request.extensions_mut().insert(arrival);
-        next.run(request).await
-    } else {
+    let mut response = if !site.is_addressed_by(&request) {
         (StatusCode::MISDIRECTED_REQUEST, "This server answers to its loopback address only.\n").into_response()
+    } else if origin::is_embedded(request.method(), request.headers()) {
+        (StatusCode::FORBIDDEN, "A page of another site may lead here, and embed nothing.\n").into_response()
+    } else {
+        request.extensions_mut().insert(arrival);
+        judge_without_body(&site, &request);
+        next.run(request).await
     };
     // The live pages have their own policy.
     let policy = response.headers_mut().remove(header::CONTENT_SECURITY_POLICY);
@@ -87,6 +93,20 @@ async fn guard(
         site.notify_change();
     }
     response
+}
+
+/// What can be judged before the body has come. Endpoints that take a form judge the whole request.
+fn judge_without_body(site: &Site, request: &Request) {
+    let (method, path) = (request.method(), request.uri().path());
+    let is_judged = match path {
+        "/device_authorization" | "/token" | "/revoke" => method != Method::POST,
+        "/userinfo" => true,
+        _ => false,
+    };
+    if is_judged {
+        let query = request.uri().query().unwrap_or_default();
+        site.judge(&Sight { method, path, query, headers: request.headers(), body: &[] });
+    }
 }
 
 async fn scripted(mut response: Response) -> Response {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::answer::Refusal;
 use super::authority::Misbehaviour;
-use super::grant::Fault;
+use super::options::Fault;
 use super::pages::{frame, home, live};
 use super::site::Site;
 use super::visitor::{BadForm, Submission, Visitor};
@@ -58,7 +58,7 @@ pub(super) async fn watch(
 /// A button was pressed.
 pub(super) async fn misbehave(
     Path(number): Path<String>,
-    Submission { site, visitor, form, now }: Submission,
+    Submission { site, visitor, form, now, .. }: Submission,
 ) -> Response {
     let asked = form.and_then(|form| {
         Ok(match form.get("what") {

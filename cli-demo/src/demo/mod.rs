@@ -9,9 +9,13 @@ mod browser;
 mod form;
 mod grant;
 mod http;
+mod id_token;
+mod judge;
+mod listen;
 mod live;
 mod oauth;
 mod options;
+mod origin;
 mod pages;
 mod random;
 mod site;
@@ -22,13 +26,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use grant::Decision;
-pub use options::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options};
+use id_token::IdTokens;
+pub use judge::{Kept, RuleVerdict, Verdict};
+pub use options::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Decision, Fault, Options};
 use options::{EMAIL, PERSON};
 use site::Site;
 
@@ -41,7 +45,7 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Server {
     site: Arc<Site>,
     stop: oneshot::Sender<()>,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 impl Server {
@@ -59,21 +63,15 @@ impl Server {
             }
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
-        let site = Arc::new(Site::new(listener.local_addr()?, options));
-        let counting = Arc::clone(&site);
-        let listener = listener.tap_io(move |stream| {
-            counting.count_connection();
-            // Answers are small, and Nagle's algorithm would only delay them. A failure to disable it does no harm.
-            let _ = stream.set_nodelay(true);
-        });
+        let site = Arc::new(Site::new(listener.local_addr()?, options, IdTokens::new()?));
         let ending = Arc::clone(&site);
         let (stop, stopped) = oneshot::channel();
-        let serving = axum::serve(listener, http::router(Arc::clone(&site))).with_graceful_shutdown(async move {
+        let until = async move {
             // An error means that `stop` was dropped, which is the signal.
             let _ = stopped.await;
             ending.notify_end();
-        });
-        let task = tokio::spawn(serving.into_future());
+        };
+        let task = tokio::spawn(listen::serve(listener, http::router(Arc::clone(&site)), Arc::clone(&site), until));
         Ok(Self { site, stop, task })
     }
 
@@ -116,6 +114,21 @@ impl Server {
         self.site.authority().polls(user_code)
     }
 
+    /// The verdicts on the sign-ins that are over since the last call, each once: how their clients kept the polling
+    /// law. A sign-in is over when its client knows how it ended, or its code has expired; a client then has two
+    /// intervals and two seconds for what it should not do. From the first call on, no sign-in is dropped before its
+    /// verdict; before it, the last fifty that are over are stored.
+    #[must_use = "each verdict comes once"]
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        self.site.verdicts(false)
+    }
+
+    /// The same, and the verdicts on sign-ins that are not over, as they stand now.
+    #[must_use = "each verdict comes once"]
+    pub fn verdicts_so_far(&self) -> Vec<Verdict> {
+        self.site.verdicts(true)
+    }
+
     /// The number of connections so far.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -142,7 +155,7 @@ impl Server {
     }
 
     fn decide(&self, user_code: &str, decision: Decision) -> bool {
-        let decided = self.site.authority().decide(user_code, decision, self.site.now()).is_ok();
+        let decided = self.site.authority().decide(user_code, decision, None, self.site.now()).is_ok();
         self.site.notify_change();
         decided
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use base64ct::{Base64, Encoding as _};
 use serde_json::json;
@@ -14,38 +14,48 @@ use serde_json::json;
 use super::answer::{Refusal, json};
 use super::form::Form;
 use super::grant::AuthorizationRequest;
-use super::options::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, EMAIL, PERSON, SCOPES};
+use super::id_token;
+use super::judge::Sight;
+use super::listen::Peer;
+use super::options::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, SCOPES};
+use super::origin;
 use super::random::same_secret;
 use super::site::{Arrival, Received, Site};
 
-const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(super) const DEVICE_CODE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// A form from a client that has authenticated.
 pub(super) struct ClientRequest {
     site: Arc<Site>,
     client_id: String,
     form: Form,
-    /// When it arrived.
+    /// When it arrived, and from where.
     now: Duration,
+    peer: Peer,
 }
 
 impl FromRequest<Arc<Site>> for ClientRequest {
     type Rejection = Response;
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
-        let Received { headers, body, now } = Received::whole(request, site).await?;
+        if origin::is_of_a_page(site, request.headers()) {
+            return Err((StatusCode::FORBIDDEN, "A page of another site is no client here.\n").into_response());
+        }
+        let Received { headers, body, now, peer, uri } = Received::whole(request, site).await?;
+        let query = uri.query().unwrap_or_default();
+        site.judge(&Sight { method: &Method::POST, path: uri.path(), query, headers: &headers, body: &body });
         let (client_id, form) = authenticated(&headers, &body).map_err(Refusal::into_response)?;
-        Ok(Self { site: Arc::clone(site), client_id, form, now })
+        Ok(Self { site: Arc::clone(site), client_id, form, now, peer })
     }
 }
 
 /// RFC 8628 §3.1, §3.2.
 pub(super) async fn device_authorization(
-    ClientRequest { site, client_id, form, now }: ClientRequest,
+    ClientRequest { site, client_id, form, now, peer: Peer(peer) }: ClientRequest,
 ) -> Result<Response, Refusal> {
     let scope = form.get("scope").unwrap_or_default().to_owned();
     let code_challenge = code_challenge(&form)?.map(str::to_owned);
-    let issued = site.authority().issue(AuthorizationRequest { client_id, scope, code_challenge }, now)?;
+    let issued = site.authority().issue(AuthorizationRequest { client_id, scope, code_challenge, peer }, now)?;
     let uri = format!("{}/device", site.base_url());
     Ok(json(
         StatusCode::OK,
@@ -61,11 +71,21 @@ pub(super) async fn device_authorization(
 }
 
 /// RFC 8628 §3.4, §3.5 and RFC 6749 §6.
-pub(super) async fn token(ClientRequest { site, client_id, form, now }: ClientRequest) -> Result<Response, Refusal> {
+pub(super) async fn token(
+    ClientRequest { site, client_id, form, now, .. }: ClientRequest,
+) -> Result<Response, Refusal> {
     let tokens = match required(&form, "grant_type", "grant_type is missing")? {
         DEVICE_CODE_GRANT => {
             let device_code = required(&form, "device_code", "device_code is missing")?;
-            site.authority().poll(&client_id, device_code, form.get("code_verifier"), now)?
+            let (answer, hold) = {
+                let mut authority = site.authority();
+                let answer = authority.poll(&client_id, device_code, form.get("code_verifier"), now);
+                (answer, authority.hold(device_code))
+            };
+            if !hold.is_zero() {
+                tokio::time::sleep(hold).await;
+            }
+            answer?
         }
         "refresh_token" => {
             let refresh_token = required(&form, "refresh_token", "refresh_token is missing")?;
@@ -73,16 +93,26 @@ pub(super) async fn token(ClientRequest { site, client_id, form, now }: ClientRe
         }
         _ => return Err(Refusal::UnsupportedGrantType),
     };
-    Ok(json(
-        StatusCode::OK,
-        &json!({
-            "access_token": tokens.access_token,
-            "token_type": "Bearer",
-            "expires_in": site.options().access_token_lifetime.as_secs(),
-            "refresh_token": tokens.refresh_token,
-            "scope": tokens.scope,
-        }),
-    ))
+    let life = site.options().access_token_lifetime;
+    let mut answer = json!({
+        "access_token": tokens.access_token,
+        "token_type": "Bearer",
+        "expires_in": life.as_secs(),
+        "refresh_token": tokens.refresh_token,
+        "scope": tokens.scope,
+    });
+    if id_token::is_wanted(&tokens.scope)
+        && let Some(answer) = answer.as_object_mut()
+    {
+        let id_token = site.id_tokens().issue(site.base_url(), &client_id, &tokens.scope, life)?;
+        answer.insert("id_token".to_owned(), json!(id_token));
+    }
+    Ok(json(StatusCode::OK, &answer))
+}
+
+/// The keys of the ID tokens (RFC 7517 §5).
+pub(super) async fn jwks(State(site): State<Arc<Site>>) -> Response {
+    ([(CONTENT_TYPE, "application/jwk-set+json")], site.id_tokens().jwks()).into_response()
 }
 
 /// RFC 7009. A token is looked up in both tables, so the hint is not needed.
@@ -105,17 +135,11 @@ pub(super) async fn userinfo(
     let Some(scope) = authority.scope_of(token, now) else {
         return (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")]).into_response();
     };
-    let mut person = json!({ "sub": "ada", "name": PERSON });
-    if let Some(person) = person.as_object_mut()
-        && scope.split(' ').any(|token| token == "email")
-    {
-        person.insert("email".to_owned(), json!(EMAIL));
-    }
-    json(StatusCode::OK, &person)
+    json(StatusCode::OK, &id_token::person(scope))
 }
 
-/// RFC 8414. Also served at the URL of OpenID Connect Discovery, since many clients look only there; there are no ID
-/// tokens.
+/// RFC 8414, and the same at the URL of OpenID Connect Discovery, with all that its §3 demands. A list without elements
+/// must be left out, and `response_types_supported` must be there: `none` is the type that brings nothing.
 pub(super) async fn metadata(State(site): State<Arc<Site>>) -> Response {
     let issuer = site.base_url();
     let authentication = ["none", "client_secret_basic", "client_secret_post"];
@@ -123,12 +147,18 @@ pub(super) async fn metadata(State(site): State<Arc<Site>>) -> Response {
         StatusCode::OK,
         &json!({
             "issuer": issuer,
+            "authorization_endpoint": format!("{issuer}/authorize"),
+            "jwks_uri": format!("{issuer}/jwks"),
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [site.id_tokens().algorithm()],
+            "claims_supported":
+                ["iss", "sub", "aud", "iat", "exp", "name", "preferred_username", "email", "email_verified"],
             "device_authorization_endpoint": format!("{issuer}/device_authorization"),
             "token_endpoint": format!("{issuer}/token"),
             "revocation_endpoint": format!("{issuer}/revoke"),
             "userinfo_endpoint": format!("{issuer}/userinfo"),
             "grant_types_supported": [DEVICE_CODE_GRANT, "refresh_token"],
-            "response_types_supported": [],
+            "response_types_supported": ["none"],
             "scopes_supported": SCOPES.map(|(scope, _)| scope),
             "token_endpoint_auth_methods_supported": authentication,
             "revocation_endpoint_auth_methods_supported": authentication,
@@ -163,7 +193,7 @@ fn authenticated(headers: &HeaderMap, body: &[u8]) -> Result<(String, Form), Ref
 }
 
 /// Client id and secret, form-encoded and then joined in base64 (RFC 6749 §2.3.1).
-fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+pub(super) fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let pair = String::from_utf8(Base64::decode_vec(credentials(headers, "Basic")?).ok()?).ok()?;
     let (client_id, secret) = pair.split_once(':')?;
     Some((form_decoded(client_id)?, form_decoded(secret)?))

@@ -8,14 +8,20 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest as _, MatchedPath, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 // Tokio's clock, which tests can set.
 use tokio::time::Instant;
 
 use super::authority::Authority;
+use super::id_token::IdTokens;
+use super::judge::{Manners, Sight, Verdict};
+use super::listen::Peer;
 use super::options::Options;
+
+/// How long a body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 /// When a request arrived, since the server started; before its body is read, since the polling law counts arrivals.
 #[derive(Debug, Clone, Copy)]
@@ -25,23 +31,33 @@ pub(super) struct Arrival(pub(super) Duration);
 pub(super) struct Received {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// When it arrived.
+    /// When it arrived, and from where.
     pub(super) now: Duration,
+    pub(super) peer: Peer,
+    pub(super) uri: Uri,
 }
 
 impl Received {
-    /// The error is the answer to a body that is too large.
+    /// The error is the answer to a body that is too large, or that takes too long.
     pub(super) async fn whole(request: Request, site: &Site) -> Result<Self, Response> {
-        let headers = request.headers().clone();
+        let (headers, uri) = (request.headers().clone(), request.uri().clone());
         let now = request.extensions().get().map_or_else(|| site.now(), |Arrival(now)| *now);
-        let body = Bytes::from_request(request, &()).await.map_err(IntoResponse::into_response)?;
-        Ok(Self { headers, body, now })
+        let peer = request.extensions().get().copied().unwrap_or(Peer(site.address.ip()));
+        match tokio::time::timeout(BODY_PATIENCE, Bytes::from_request(request, &())).await {
+            Ok(body) => Ok(Self { headers, body: body.map_err(IntoResponse::into_response)?, now, peer, uri }),
+            Err(_) => {
+                let close = [(header::CONNECTION, "close")];
+                Err((StatusCode::REQUEST_TIMEOUT, close, "The body did not arrive in time.\n").into_response())
+            }
+        }
     }
 }
 
 /// What all handlers share.
 pub(super) struct Site {
     authority: Mutex<Authority>,
+    manners: Mutex<Manners>,
+    id_tokens: IdTokens,
     options: Options,
     base_url: String,
     address: SocketAddr,
@@ -59,9 +75,11 @@ struct Counters {
 }
 
 impl Site {
-    pub(super) fn new(address: SocketAddr, options: Options) -> Self {
+    pub(super) fn new(address: SocketAddr, options: Options, id_tokens: IdTokens) -> Self {
         Self {
             authority: Mutex::new(Authority::new(options.clone())),
+            manners: Mutex::default(),
+            id_tokens,
             options,
             base_url: format!("http://{address}"),
             address,
@@ -73,6 +91,25 @@ impl Site {
 
     pub(super) fn authority(&self) -> MutexGuard<'_, Authority> {
         self.authority.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn id_tokens(&self) -> &IdTokens {
+        &self.id_tokens
+    }
+
+    /// One more request at an endpoint for clients.
+    pub(super) fn judge(&self, sight: &Sight<'_>) {
+        self.manners().see(sight);
+    }
+
+    /// The verdicts on sign-ins that are over, or on all, each once.
+    pub(super) fn verdicts(&self, all: bool) -> Vec<Verdict> {
+        let (manners, now) = (self.manners(), self.now());
+        self.authority().judged_now(now, all).map(|grant| manners.verdict(grant, now)).collect()
+    }
+
+    fn manners(&self) -> MutexGuard<'_, Manners> {
+        self.manners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn options(&self) -> &Options {

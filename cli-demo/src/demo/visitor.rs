@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{COOKIE, ORIGIN, SET_COOKIE};
+use axum::http::header::{COOKIE, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse as _, Response};
 use maud::Markup;
 
 use super::answer::Refusal;
 use super::form::Form;
+use super::listen::Peer;
+use super::origin;
 use super::random::{self, same_secret};
 use super::site::{Received, Site};
 
@@ -19,18 +21,19 @@ pub(super) struct Submission {
     pub(super) site: Arc<Site>,
     pub(super) visitor: Visitor,
     pub(super) form: Result<Form, BadForm>,
-    /// When it arrived.
+    /// When it arrived, and from where.
     pub(super) now: Duration,
+    pub(super) peer: Peer,
 }
 
 impl FromRequest<Arc<Site>> for Submission {
     type Rejection = Response;
 
     async fn from_request(request: Request, site: &Arc<Site>) -> Result<Self, Response> {
-        let Received { headers, body, now } = Received::whole(request, site).await?;
+        let Received { headers, body, now, peer, .. } = Received::whole(request, site).await?;
         let visitor = Visitor::recognise(site, &headers).map_err(Refusal::into_response)?;
         let form = visitor.own_form(site, &headers, &body);
-        Ok(Self { site: Arc::clone(site), visitor, form, now })
+        Ok(Self { site: Arc::clone(site), visitor, form, now, peer })
     }
 }
 
@@ -68,7 +71,7 @@ impl Visitor {
     fn own_form(&self, site: &Site, headers: &HeaderMap, body: &[u8]) -> Result<Form, BadForm> {
         let form = Form::from_body(headers, body).map_err(|_| BadForm::Broken)?;
         let repeated = form.get("form_token").unwrap_or_default();
-        if self.set_cookie.is_none() && same_secret(repeated, &self.form_token) && is_same_origin(site, headers) {
+        if self.set_cookie.is_none() && same_secret(repeated, &self.form_token) && origin::is_own(site, headers) {
             Ok(form)
         } else {
             Err(BadForm::Foreign)
@@ -101,20 +104,4 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
-}
-
-/// What the browser says about the origin of a form. Other clients say nothing, and have no cookie to abuse.
-fn is_same_origin(site: &Site, headers: &HeaderMap) -> bool {
-    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    let says_same = match header("sec-fetch-site") {
-        Some("same-origin") => true,
-        Some(_) => return false,
-        None => false,
-    };
-    match header(ORIGIN.as_str()) {
-        None => true,
-        // `Referrer-Policy: no-referrer` makes browsers send "null" even for forms of our own pages (Fetch §3.2).
-        Some("null") => says_same,
-        Some(origin) => origin == site.base_url(),
-    }
 }

@@ -38,6 +38,14 @@ impl Finding {
         Self { status: Status::Fail, exit, ..Self::warn(check, message, remedy) }
     }
 
+    /// A run that failed: what the core advises about it, or else this, and what may come on top of that.
+    pub(super) fn failed(check: &'static str, error: &RunError, otherwise: &str, besides: &str) -> Self {
+        let (message, advice) = error.with_advice_apart();
+        let remedy = advice.unwrap_or_else(|| otherwise.to_owned());
+        let remedy = [&*remedy, besides].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
+        Self::fail(check, error.exit_status(), message, remedy)
+    }
+
     pub(super) fn skipped(check: &'static str, because: &str) -> Self {
         Self { status: Status::Skipped, ..Self::ok(check, format!("skipped because {because}")) }
     }

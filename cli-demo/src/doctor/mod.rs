@@ -32,17 +32,18 @@ pub(crate) async fn doctor(
         Some(target) => storage::check(&mut report, target).await?,
         None => skip(&mut report, &["storage", "lock", "keyring"], "the profile could not be read")?,
     }
-    let http = network::settings(&mut report, network)?;
+    let certificate = target.and_then(|target| target.client_certificate.as_deref());
+    let http = network::settings(&mut report, network, certificate)?;
     let target = target
         .filter(|target| target.provider.is_some() || target.issuer.is_some() || target.device_endpoint.is_some());
     match (&http, target) {
         (Some(http), Some(target)) => server(&mut report, target, network, args.ask, http).await?,
         (Some(http), None) => {
             network::proxy(&mut report, http, None, network).await?;
-            skip(&mut report, &["dns", "connection", "clock", "discovery", "grant", "interval"], NO_SERVER)?;
+            skip(&mut report, &["dns", "connection", "clock", "discovery", "grant", "interval", "poll"], NO_SERVER)?;
         }
         (None, _) => {
-            let checks = ["dns", "connection", "clock", "discovery", "grant", "interval"];
+            let checks = ["dns", "connection", "clock", "discovery", "grant", "interval", "poll"];
             skip(&mut report, &checks, "the network settings are wrong")?;
         }
     }
@@ -107,7 +108,7 @@ async fn server(
                 ))?;
                 return skip(
                     report,
-                    &["proxy", "dns", "connection", "clock", "grant", "interval"],
+                    &["proxy", "dns", "connection", "clock", "grant", "interval", "poll"],
                     "no server is known",
                 );
             }
@@ -125,11 +126,15 @@ async fn server(
             format!("{home} is not the URL of a server"),
             "Write it as https://…",
         ))?;
-        return skip(report, &["proxy", "dns", "connection", "clock", "grant", "interval"], "no server is known");
+        return skip(
+            report,
+            &["proxy", "dns", "connection", "clock", "grant", "interval", "poll"],
+            "no server is known",
+        );
     };
     network::proxy(report, http, Some(&address), network).await?;
     if !network::reach(report, http, &address, network, allow_http_loopback, true).await? {
-        return skip(report, &["discovery", "grant", "interval"], "the server was not reached");
+        return skip(report, &["discovery", "grant", "interval", "poll"], "the server was not reached");
     }
     let provider = match (&target.issuer, known) {
         (Some(issuer), _) => network::discovery(report, http, issuer, target).await?,
@@ -140,7 +145,7 @@ async fn server(
         (None, None) => None,
     };
     let Some(provider) = provider else {
-        return skip(report, &["grant", "interval"], "no device authorization endpoint is known");
+        return skip(report, &["grant", "interval", "poll"], "no device authorization endpoint is known");
     };
     // Endpoints may be on other hosts, with other certificates.
     if let Ok(client) = built(target, provider.clone()) {
@@ -156,7 +161,11 @@ async fn server(
 
 /// Only for its endpoints: id and secret of the client do not matter here.
 fn built(target: &Target, provider: Provider) -> Result<Client, RunError> {
-    let builder = Client::builder(provider, "any");
+    // Some servers have no clients without a secret.
+    let mut builder = Client::builder(provider, "any").client_secret_post("any");
+    if target.is_at("entra-v1") {
+        builder = target.resource.iter().fold(builder, |builder, resource| builder.resource(&**resource));
+    }
     let builder = if target.allow_http_loopback == Some(true) { builder.allow_http_loopback() } else { builder };
     Ok(builder.build()?)
 }

@@ -4,18 +4,19 @@
 use super::finding::{Finding, Report};
 use crate::args::{Network, Target};
 use crate::discover::request_metadata;
-use crate::probe::{AnswerHeaders, FirstAnswer, ObservedDiscovery, UntilCode};
+use crate::probe::{AnswerHeaders, FirstAnswer, ObservedDiscovery, UntilPolled};
+use crate::remedy;
 use crate::run_error::RunError;
-use crate::session::{Remembered, client, http_builder, remembered, secret};
+use crate::session::{Credentials, Remembered, http_builder, remembered};
 use crate::shell::word;
 use crate::terminal::today;
 use device_flow_tokio::{
-    DeviceFlow, Failure, Http, HttpError, Metadata, Prompt, Provider, Stopped, TransportErrorKind, UnixTime, entropy,
-    run,
+    DeviceFlow, Failure, Http, HttpError, Metadata, Prompt, Provider, Stopped, UnixTime, entropy, run,
 };
 use jiff::fmt::rfc2822::DateTimeParser;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use url::{Host, Url};
 
@@ -52,7 +53,11 @@ impl Address {
 }
 
 /// The network settings, before anything is sent. `None`: they are wrong.
-pub(super) fn settings(report: &mut Report<'_>, network: &Network) -> Result<Option<Http>, RunError> {
+pub(super) fn settings(
+    report: &mut Report<'_>,
+    network: &Network,
+    certificate: Option<&Path>,
+) -> Result<Option<Http>, RunError> {
     let trusted = match &network.ca_file {
         Some(file) => format!("only those in {}", file.display()),
         None => "those of this system".to_owned(),
@@ -62,7 +67,7 @@ pub(super) fn settings(report: &mut Report<'_>, network: &Network) -> Result<Opt
             "Name a file with root certificates in PEM (--ca-file), or leave it out to trust those of this system.";
         Finding::fail("ca", EXIT, error.to_string(), remedy)
     };
-    let builder = match http_builder(network) {
+    let builder = match http_builder(network, certificate) {
         Ok(builder) => builder,
         Err(error) => {
             report.add(ca(&error))?;
@@ -149,7 +154,7 @@ pub(super) async fn reach(
     let answered = match outcome {
         Ok(answered) => answered,
         Err(stopped) => {
-            let finding = Finding::fail("connection", EXIT, stopped.to_string(), remedy(&stopped, LATER));
+            let finding = Finding::fail("connection", EXIT, stopped.to_string(), remedy(&stopped, "Try again later."));
             report.add(finding)?;
             if is_first {
                 report.add(Finding::skipped("clock", "the server was not reached"))?;
@@ -204,43 +209,9 @@ async fn within<T>(network: &Network, work: impl Future<Output = io::Result<T>>)
     tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(late()))
 }
 
-const LATER: &str = "Try again later.";
-
 fn remedy(stopped: &Stopped, otherwise: &'static str) -> &'static str {
     let Stopped::Failed(failure) = stopped else { return otherwise };
-    if let Failure::Transport(error) = failure {
-        unreached(error.kind())
-    } else if failure.is_retryable() {
-        LATER
-    } else {
-        otherwise
-    }
-}
-
-fn unreached(kind: TransportErrorKind) -> &'static str {
-    match kind {
-        TransportErrorKind::UntrustedCertificate => {
-            "If your organisation issues its own certificates or inspects TLS, get its root certificate and use --ca-file FILE. If \
-             the certificate has expired, also check this computer's clock. Nothing was sent."
-        }
-        TransportErrorKind::Tls => {
-            "The server does not speak TLS 1.2 or later here: check host and port, and any device in between."
-        }
-        TransportErrorKind::Timeout => {
-            "A firewall may drop the packets: check the network, the VPN, and whether a proxy is needed (--proxy)."
-        }
-        TransportErrorKind::Proxy => {
-            "Check the proxy, and its user name and password: HTTPS_PROXY=http://user:password@host:port."
-        }
-        TransportErrorKind::InvalidHttp => "What listens there is not a web server: check host and port.",
-        // And kinds that this version does not know.
-        TransportErrorKind::Dns
-        | TransportErrorKind::Connect
-        | TransportErrorKind::Closed
-        | TransportErrorKind::Abandoned
-        | TransportErrorKind::Other
-        | _ => "Check host and port, the network, the VPN, and whether a proxy is needed (--proxy).",
-    }
+    remedy::of(failure).unwrap_or(otherwise)
 }
 
 /// No wait and no poll depends on this clock, but the lifetimes of stored tokens do.
@@ -287,12 +258,12 @@ pub(super) async fn discovery(
             Some(finding) if metadata.device_authorization_endpoint().is_some() => finding,
             _ => described(metadata),
         },
-        Err(error) => Finding::fail(
+        Err(error) => Finding::failed(
             "discovery",
-            error.exit_status(),
-            error.to_string(),
-            "Check the issuer: `device-flow discover` shows what each metadata URL answers. Without metadata, name the endpoints: \
-             --device-endpoint, --token-endpoint.",
+            error,
+            "Check the issuer.",
+            "`device-flow discover` shows what each metadata URL answers; endpoints by hand are --device-endpoint and \
+             --token-endpoint.",
         ),
     };
     let is_usable = report.add(finding)?;
@@ -359,7 +330,8 @@ pub(super) async fn grant(
         (Some(client_id), true) => return try_out(report, http, target, client_id, provider).await,
     };
     report.add(Finding::skipped("grant", because))?;
-    report.add(Finding::skipped("interval", because)).map(drop)
+    report.add(Finding::skipped("interval", because))?;
+    report.add(Finding::skipped("poll", because)).map(drop)
 }
 
 async fn try_out(
@@ -369,11 +341,11 @@ async fn try_out(
     client_id: &str,
     provider: Provider,
 ) -> Result<(), RunError> {
-    let secret = secret(target, report.terminal).await;
-    let client = secret.and_then(|secret| Ok(client(target, client_id, provider, secret).build()?));
-    let mut until_code = match client {
+    let credentials = Credentials::for_trial(target, report.terminal).await;
+    let client = credentials.and_then(|credentials| credentials.client(target, client_id, provider));
+    let mut until_polled = match client {
         Ok(client) => {
-            UntilCode::new(DeviceFlow::new(client, entropy().map_err(|error| RunError::Internal(error.to_string()))?))
+            UntilPolled::new(DeviceFlow::new(client, entropy().map_err(|error| RunError::Internal(error.to_string()))?))
         }
         Err(error) => {
             report.add(Finding::fail(
@@ -382,22 +354,24 @@ async fn try_out(
                 error.to_string(),
                 "Correct the settings of the client.",
             ))?;
-            return report.add(Finding::skipped("interval", "no code could be requested")).map(drop);
+            report.add(Finding::skipped("interval", "no code could be requested"))?;
+            return report.add(Finding::skipped("poll", "no code could be requested")).map(drop);
         }
     };
-    match run(http, &mut until_code, |_| {}).await {
+    match run(http, &mut until_polled, |_| {}).await {
         Ok(prompt) => {
             report.add(granted(&prompt))?;
-            report.add(interval(&until_code, &prompt)).map(drop)
+            report.add(interval(&until_polled, &prompt))?;
+            report.add(poll(until_polled.refused)).map(drop)
         }
         Err(stopped) => {
-            let remedy = remedy(
+            let otherwise = remedy(
                 &stopped,
                 "Check the client's registration: is the id right, and is the device grant allowed for it?",
             );
-            let error = RunError::from(stopped);
-            report.add(Finding::fail("grant", error.exit_status(), error.to_string(), remedy))?;
-            report.add(Finding::skipped("interval", "there is no code")).map(drop)
+            report.add(Finding::failed("grant", &RunError::from(stopped), otherwise, ""))?;
+            report.add(Finding::skipped("interval", "there is no code"))?;
+            report.add(Finding::skipped("poll", "there is no code")).map(drop)
         }
     }
 }
@@ -415,7 +389,7 @@ fn granted(prompt: &Prompt) -> Finding {
     Finding::warn("grant", format!("{message}. But {}", odd.join("; ")), "Report this to the operator of the server.")
 }
 
-fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
+fn interval(asked: &UntilPolled, prompt: &Prompt) -> Finding {
     let used = prompt.interval().as_secs();
     Finding::ok(
         "interval",
@@ -425,6 +399,18 @@ fn interval(asked: &UntilCode, prompt: &Prompt) -> Finding {
             None => format!("polling every {used} s"),
         },
     )
+}
+
+/// What the server says to a poll before anybody has approved: some demand a key or PKCE only then.
+fn poll(refused: Option<Failure>) -> Finding {
+    match refused {
+        None => Finding::ok("poll", "the server lets this client poll"),
+        Some(failure) => {
+            let error = RunError::from(failure);
+            let remedy = "Nobody could finish a sign-in with this client. What may be missing: --dpop, --pkce on, --client-auth.";
+            Finding::fail("poll", error.exit_status(), error.to_string(), remedy)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ const ROOM: usize = 16 * 1024;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Invocation {
     pub(crate) profile: Option<String>,
-    /// Whether the person named the profile.
+    /// Whether the person named the profile. Version 0.1.0 reads it.
     pub(crate) named: bool,
     /// The file of profiles, if it is not the default.
     pub(crate) config: Option<String>,
@@ -278,7 +278,11 @@ impl Resumable {
     pub(crate) fn label(&self) -> String {
         match &self.invocation.profile {
             Some(profile) => format!("{} (profile {profile})", &*self.id),
-            None => format!("{} ({})", &*self.id, self.invocation.settings.server_name().unwrap_or("no server")),
+            None => format!(
+                "{} ({})",
+                &*self.id,
+                self.invocation.settings.server_name().unwrap_or_else(|| "no server".to_owned())
+            ),
         }
     }
 }

@@ -59,6 +59,10 @@ impl Machine for RecordedFlow<'_> {
         action
     }
 
+    fn last_words(&self) -> Option<&str> {
+        self.flow.last_words()
+    }
+
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {
         self.flow.response(ticket, response, now)
     }
@@ -94,6 +98,10 @@ impl Machine for UntilShown<'_, '_> {
             // There is no poll before the code is shown.
             Action::Done(Ok(_)) | Action::Ended => Action::Ended,
         }
+    }
+
+    fn last_words(&self) -> Option<&str> {
+        self.0.last_words()
     }
 
     fn response(&mut self, ticket: Ticket, response: Response<'_>, now: Timestamp) -> Result<(), Misuse> {

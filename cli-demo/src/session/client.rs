@@ -1,15 +1,15 @@
-//! Owns how the options become a client: discovery or known endpoints, its parameters, its secret.
+//! Owns how the options become a client: discovery or known endpoints, its parameters, the file of its secret.
 
-use crate::args::{ClientAuth, ProviderName, Target};
+use crate::args::{Parameter, Pkce, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Client, ClientBuilder, ConfigError, Discovery, EntraCloud, Provider, Secret};
+use device_flow_tokio::{Client, ClientBuilder, ConfigError, Discovery, Provider, Secret};
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::path::Path;
 use zeroize::Zeroizing;
 
-pub(crate) const NO_SERVER: &str =
-    "no server is named: use --provider, --issuer, or --device-endpoint and --token-endpoint";
+pub(crate) const NO_SERVER: &str = "no server is named: use --provider (`device-flow providers` lists them), --issuer, or --device-endpoint and \
+     --token-endpoint";
 
 /// A discovery that accepts http on loopback only if the options allow it.
 pub(crate) fn discovery(issuer: &str, allow_http_loopback: bool) -> Result<Discovery, ConfigError> {
@@ -17,7 +17,8 @@ pub(crate) fn discovery(issuer: &str, allow_http_loopback: bool) -> Result<Disco
     if allow_http_loopback { builder.allow_http_loopback() } else { builder }.build()
 }
 
-pub(crate) fn client(target: &Target, client_id: &str, provider: Provider, secret: Option<Secret>) -> ClientBuilder {
+/// Without what it proves itself with.
+pub(crate) fn client(target: &Target, client_id: &str, provider: Provider) -> ClientBuilder {
     let mut builder = Client::builder(provider, client_id);
     for scope in &target.scope {
         builder = builder.scope(scope);
@@ -31,34 +32,34 @@ pub(crate) fn client(target: &Target, client_id: &str, provider: Provider, secre
     if let Some(language) = &target.language {
         builder = builder.language(&**language);
     }
+    if let Some(details) = &target.authorization_details {
+        builder = builder.authorization_details(&**details);
+    }
+    let hints = [("login_hint", &target.login_hint), ("acr_values", &target.acr_values)];
+    for (name, value) in hints.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        builder = builder.device_parameter(name, &**value);
+    }
+    for Parameter { name, value } in &target.device_parameter {
+        builder = builder.device_parameter(&**name, &**value);
+    }
+    for Parameter { name, value } in &target.token_parameter {
+        builder = builder.token_parameter(&**name, &**value);
+    }
+    builder = match target.pkce {
+        None => builder.pkce_if_listed(),
+        Some(Pkce::On) => builder.pkce(),
+        Some(Pkce::Off) => builder,
+    };
     if target.allow_http_loopback == Some(true) {
         builder = builder.allow_http_loopback();
-    }
-    if let Some(secret) = secret {
-        // Google documents the secret in the body only.
-        let google = (target.provider == Some(ProviderName::Google)).then_some(ClientAuth::Post);
-        builder = match target.client_auth.or(google) {
-            None => builder.client_secret(secret),
-            Some(ClientAuth::Basic) => builder.client_secret_basic(secret),
-            Some(ClientAuth::BasicUnencoded) => builder.client_secret_basic_unencoded(secret),
-            Some(ClientAuth::Post) => builder.client_secret_post(secret),
-        };
-        if target.client_id_in_body == Some(true) {
-            builder = builder.client_id_in_body();
-        }
     }
     builder
 }
 
 /// The endpoints that are known without a request: of a known provider, or named one by one.
 pub(crate) fn known_provider(target: &Target) -> Result<Provider, RunError> {
-    let host = |default: &str| target.host.clone().unwrap_or_else(|| default.to_owned());
-    let tenant = || target.tenant.clone().unwrap_or_else(|| "common".to_owned());
     Ok(match (target.provider, &target.device_endpoint, &target.token_endpoint) {
-        (Some(ProviderName::Entra), ..) => Provider::entra(EntraCloud::Public, tenant()),
-        (Some(ProviderName::Github), ..) => Provider::github_enterprise(host("github.com")),
-        (Some(ProviderName::Gitlab), ..) => Provider::gitlab_at(host("gitlab.com")),
-        (Some(ProviderName::Google), ..) => Provider::google(),
+        (Some(preset), ..) => preset.provider(|need| target.place.get(need).map(str::to_owned))?,
         (None, Some(device), Some(token)) => {
             let provider = Provider::endpoints(device, token);
             match &target.revocation_endpoint {

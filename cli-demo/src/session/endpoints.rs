@@ -1,7 +1,7 @@
 //! Owns where the endpoints of a session come from, and when the server is asked again where they are: remembered
 //! metadata is used for a day at most, and not once an endpoint turns out to be gone.
 
-use super::client::{client, discovery};
+use super::client::discovery;
 use super::http::LazyHttp;
 use super::metadata_cache::MetadataCache;
 use super::storage::Storage;
@@ -49,9 +49,9 @@ pub(super) async fn found(
     }
     let mut discovery = discovery(issuer, allow_http_loopback(target))?;
     let found = run(http.get()?, &mut discovery, |event| {
-        if let Event::Waiting { wait, reason, .. } = event {
+        if let Event::Waiting { wait, reason, said, .. } = event {
             // Only a progress message: if it cannot be written, neither can the result, and that is reported.
-            let _ = terminal.waiting(wait, reason);
+            let _ = terminal.waiting(wait, reason, said.as_deref());
         }
     });
     let metadata = match found.await {
@@ -92,7 +92,7 @@ impl Session {
 
     fn use_endpoints(&self, provider: Provider) -> Result<(), RunError> {
         let id = self.client().client_id().to_owned();
-        let client = client(&self.target, &id, provider, self.secret.clone()).build()?;
+        let client = self.credentials.client(&self.target, &id, provider)?;
         self.client.replace(Arc::new(client));
         self.endpoints.set(Endpoints::Certain);
         Ok(())

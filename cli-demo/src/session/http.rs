@@ -4,6 +4,7 @@ use crate::args::Network;
 use crate::run_error::RunError;
 use device_flow_tokio::{Http, HttpBuilder, TransportErrorKind};
 use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::info;
@@ -12,6 +13,7 @@ use tracing::info;
 /// runs make no request.
 pub(super) struct LazyHttp {
     network: Network,
+    certificate: Option<PathBuf>,
     http: OnceCell<Http>,
     last: Arc<Mutex<Option<Outcome>>>,
 }
@@ -20,8 +22,8 @@ pub(super) struct LazyHttp {
 type Outcome = Result<u16, TransportErrorKind>;
 
 impl LazyHttp {
-    pub(super) fn new(network: Network) -> Self {
-        Self { network, http: OnceCell::new(), last: Arc::default() }
+    pub(super) fn new(network: Network, certificate: Option<PathBuf>) -> Self {
+        Self { network, certificate, http: OnceCell::new(), last: Arc::default() }
     }
 
     pub(super) fn get(&self) -> Result<&Http, RunError> {
@@ -29,7 +31,7 @@ impl LazyHttp {
             return Ok(http);
         }
         let last = Arc::clone(&self.last);
-        let builder = http_builder(&self.network)?.on_exchange(move |exchange| {
+        let builder = http_builder(&self.network, self.certificate.as_deref())?.on_exchange(move |exchange| {
             info!("{exchange}");
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange.outcome());
         });
@@ -48,10 +50,11 @@ impl LazyHttp {
 }
 
 pub(crate) fn http(network: &Network) -> Result<Http, RunError> {
-    Ok(http_builder(network)?.build()?)
+    Ok(http_builder(network, None)?.build()?)
 }
 
-pub(crate) fn http_builder(network: &Network) -> Result<HttpBuilder, RunError> {
+/// `certificate`: the file of the client's own certificate and key.
+pub(crate) fn http_builder(network: &Network, certificate: Option<&Path>) -> Result<HttpBuilder, RunError> {
     let http = Http::builder().on_exchange(|exchange| info!("{exchange}"));
     let mut http = http.timeout(request_limit(network));
     if let Some(limit) = network.connect_timeout {
@@ -60,6 +63,10 @@ pub(crate) fn http_builder(network: &Network) -> Result<HttpBuilder, RunError> {
     if let Some(file) = &network.ca_file {
         let pem = std::fs::read(file).map_err(|error| RunError::unreadable("--ca-file", file, &error))?;
         http = http.root_certificates_pem(pem);
+    }
+    if let Some(file) = certificate {
+        let pem = std::fs::read(file).map_err(|error| RunError::unreadable("--client-certificate", file, &error))?;
+        http = http.client_certificate_pem(pem);
     }
     if let Some(proxy) = &network.proxy {
         http = http.proxy(proxy);

@@ -37,6 +37,17 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     revocation_endpoint: Option<String>,
     token_endpoint_auth_methods_supported: Vec<String>,
+    // Absent in what older versions wrote.
+    #[serde(default)]
+    token_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    #[serde(default)]
+    dpop_signing_alg_values_supported: Vec<String>,
+    #[serde(default)]
+    code_challenge_methods_supported: Vec<String>,
+    #[serde(default)]
+    mtls_endpoint_aliases: BTreeMap<String, String>,
+    #[serde(default)]
+    tls_client_certificate_bound_access_tokens: bool,
 }
 
 impl MetadataCache {
@@ -71,12 +82,33 @@ impl MetadataCache {
     pub(super) fn put(&self, metadata: &Metadata) {
         let Some(store) = &self.0 else { return };
         let own = |text: Option<&str>| text.map(str::to_owned);
+        let list = |values: &mut dyn Iterator<Item = &str>| values.map(str::to_owned).collect();
+        let aliased = metadata.clone().over_mutual_tls();
+        let aliases = [
+            (
+                "device_authorization_endpoint",
+                aliased.device_authorization_endpoint(),
+                metadata.device_authorization_endpoint(),
+            ),
+            ("token_endpoint", Some(aliased.token_endpoint()), Some(metadata.token_endpoint())),
+            ("revocation_endpoint", aliased.revocation_endpoint(), metadata.revocation_endpoint()),
+        ];
+        let aliases = aliases.into_iter().filter(|(_, alias, plain)| alias != plain);
+        let aliases: BTreeMap<_, _> =
+            aliases.filter_map(|(name, alias, _)| Some((name.to_owned(), alias?.to_owned()))).collect();
         let document = || Document {
             issuer: metadata.issuer().to_owned(),
             device_authorization_endpoint: own(metadata.device_authorization_endpoint()),
             token_endpoint: metadata.token_endpoint().to_owned(),
             revocation_endpoint: own(metadata.revocation_endpoint()),
-            token_endpoint_auth_methods_supported: metadata.token_endpoint_auth_methods().map(str::to_owned).collect(),
+            token_endpoint_auth_methods_supported: list(
+                &mut metadata.token_endpoint_auth_methods().filter(|_| metadata.lists_auth_methods()),
+            ),
+            token_endpoint_auth_signing_alg_values_supported: list(&mut metadata.token_endpoint_auth_signing_algs()),
+            dpop_signing_alg_values_supported: list(&mut metadata.dpop_signing_algs()),
+            code_challenge_methods_supported: list(&mut metadata.code_challenge_methods()),
+            mtls_endpoint_aliases: aliases.clone(),
+            tls_client_certificate_bound_access_tokens: metadata.binds_tokens_to_certificates(),
         };
         // If this fails, the next run makes one more request.
         let _ = store.update(&mut |stored| {

@@ -1,15 +1,18 @@
 //! Owns a session: the client that the settings describe, with its endpoints, its HTTP client and its token store.
 
 mod client;
+mod credentials;
 mod endpoints;
 mod http;
 mod metadata_cache;
 mod overview;
+mod registration;
 mod storage;
 mod tokens;
 pub(crate) mod unfinished;
 
-pub(crate) use client::{NO_SERVER, client, discovery, is_stdin, known_provider, secret};
+pub(crate) use client::{NO_SERVER, discovery, is_stdin, known_provider};
+pub(crate) use credentials::Credentials;
 pub(crate) use endpoints::{Remembered, remembered};
 pub(crate) use http::{http, http_builder};
 pub(crate) use overview::Overview;
@@ -19,7 +22,8 @@ pub(crate) use tokens::{Wanted, is_refusal};
 use crate::args::{SignInOptions, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Account, Accounts, AuthorityKind, Client, Http, Person, Secret, SignInRequest, TokenCache};
+use client::client;
+use device_flow_tokio::{Account, Accounts, AuthorityKind, Client, Failure, Http, Person, SignInRequest, TokenCache};
 use endpoints::Endpoints;
 use http::LazyHttp;
 use std::cell::{Cell, RefCell};
@@ -72,7 +76,7 @@ pub(crate) struct Session {
     client: RefCell<Arc<Client>>,
     endpoints: Cell<Endpoints>,
     target: Target,
-    secret: Option<Secret>,
+    credentials: Credentials,
     store: AnyStore,
     pub(crate) storage: Storage,
     /// Where the tokens of a person are whom the server does not name: the profile.
@@ -88,23 +92,29 @@ impl Session {
         terminal: &mut Terminal,
     ) -> Result<Self, RunError> {
         let SignInOptions { target, network, .. } = options;
-        let http = LazyHttp::new(network);
+        let http = LazyHttp::new(network, target.client_certificate.clone());
         if purpose == Purpose::SignIn {
             // Wrong network settings are reported before anything else.
             http.get()?;
         }
-        let Some(client_id) = &target.client_id else {
+        if target.client_id.is_none() && !registration::is_for(&target) {
             let text = "no client is named: use --client-id with the id that is registered at the server";
             return Err(RunError::Usage(text.to_owned()));
-        };
-        let secret = secret(&target, terminal).await?;
+        }
+        // What is wrong with the command is told before what is wrong with this computer.
+        let known = if target.issuer.is_none() { Some(known_provider(&target)?) } else { None };
         let storage = Storage::of(&target)?;
         let store = storage.open()?;
-        let (provider, endpoints) = match &target.issuer {
-            Some(issuer) => endpoints::found(issuer, &target, purpose, &http, &storage, terminal).await?,
-            None => (known_provider(&target)?, Endpoints::Certain),
+        let (client_id, credentials) = match &target.client_id {
+            Some(id) => (id.clone(), Credentials::read(&target, &storage, purpose, terminal).await?),
+            None => registration::client(&target, purpose, &http, &storage, &store, terminal).await?,
         };
-        let client = Arc::new(client(&target, client_id, provider, secret.clone()).build()?);
+        let (provider, endpoints) = match (known, &target.issuer) {
+            (Some(known), _) => (known, Endpoints::Certain),
+            (None, Some(issuer)) => endpoints::found(issuer, &target, purpose, &http, &storage, terminal).await?,
+            (None, None) => return Err(RunError::Usage(NO_SERVER.to_owned())),
+        };
+        let client = Arc::new(credentials.client(&target, &client_id, provider)?);
         info!("client {} of {}", client.client_id(), client.issuer().unwrap_or_else(|| client.token_endpoint()));
         match &storage {
             Storage::File(path) => info!("tokens are stored in {}", path.display()),
@@ -112,7 +122,19 @@ impl Session {
         }
         let (client, endpoints) = (RefCell::new(client), Cell::new(endpoints));
         let slot = RefCell::default();
-        Ok(Self { http, client, endpoints, target, secret, store, storage, slot, how_to_sign_in })
+        Ok(Self { http, client, endpoints, target, credentials, store, storage, slot, how_to_sign_in })
+    }
+
+    /// Lets the registration of this client end if a sign-in failed because its server no longer knows it: nobody else could,
+    /// since nobody has registered it by hand. Returns whether the next sign-in registers anew.
+    pub(crate) async fn has_ended_registration(&self, failure: &Failure) -> bool {
+        let is_unknown = matches!(failure, Failure::Rejected(error) if error.code() == "invalid_client");
+        if !is_unknown || !registration::is_for(&self.target) {
+            return false;
+        }
+        let ended = registration::end(&self.target, &self.storage, self.client().client_id()).await;
+        // The failure of the sign-in says more than one to store that.
+        ended.inspect_err(|error| info!("the registration is not ended: {error}")).unwrap_or(false)
     }
 
     /// The file that holds the tokens of this server, if it is a file.

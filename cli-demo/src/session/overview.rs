@@ -1,12 +1,13 @@
 //! Owns who is signed in, in every store that a profile names: without a request, and without any secret.
 
 use super::client::{client, known_provider};
+use super::registration;
 use super::storage::Storage;
 use crate::args::Target;
 use crate::run_error::RunError;
 use crate::selection::Selection;
 use crate::terminal::Terminal;
-use device_flow_tokio::{Account, Provider, SignInRequest, TokenCache};
+use device_flow_tokio::{Account, Person, Provider, SignInRequest, TokenCache};
 
 /// What the stores hold.
 pub(crate) struct Overview(Vec<(Storage, TokenCache)>);
@@ -37,12 +38,26 @@ impl Overview {
     pub(crate) fn of_profile(&self, selection: &Selection) -> Vec<Account> {
         let found = || {
             let target = selection.options().ok()?.target;
-            let request = request(&target, selection.profile()?).ok()?;
             let storage = Storage::of(&target).ok()?;
+            let request = request(&target, &storage, selection.profile()?).ok()?;
             let (_, cache) = self.0.iter().find(|(known, _)| *known == storage)?;
             Some(cache.accounts().into_iter().filter(|account| request.is_about(account)).collect())
         };
         found().unwrap_or_default()
+    }
+
+    /// Moves those whom the server does not name to another name of this profile, under which they are found.
+    pub(crate) async fn move_slots(&self, selection: &Selection, new: &str) -> Result<(), RunError> {
+        let old = selection.profile().unwrap_or_default();
+        let target = selection.options()?.target;
+        let storage = Storage::of(&target)?;
+        for account in self.of_profile(selection) {
+            if account.person() == Person::Slot(old) && account.client_id().is_some() {
+                let request = request(&target, &storage, old)?;
+                storage.open()?.move_to_slot(request, account, new.to_owned()).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The accounts of this program that no profile is about.
@@ -57,12 +72,16 @@ impl Overview {
     }
 }
 
-fn request(target: &Target, profile: &str) -> Result<SignInRequest, RunError> {
+fn request(target: &Target, storage: &Storage, profile: &str) -> Result<SignInRequest, RunError> {
     let provider = match &target.issuer {
         // The issuer is all that the accounts are found by.
         Some(issuer) => Provider::endpoints(issuer, issuer),
         None => known_provider(target)?,
     };
-    let client_id = target.client_id.clone().unwrap_or_default();
-    Ok(SignInRequest::new(client(target, &client_id, provider, None).build()?).slot(profile))
+    let client_id = match &target.client_id {
+        None if registration::is_for(target) => registration::known_id(target, storage).unwrap_or_default(),
+        id => id.clone().unwrap_or_default(),
+    };
+    // No account is found by the secret of a client, but there are servers without clients that have none.
+    Ok(SignInRequest::new(client(target, &client_id, provider).client_secret_post("any").build()?).slot(profile))
 }

@@ -8,6 +8,7 @@ use device_flow_tokio::{
     Account, Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, SignInError, SignInRequest, Store,
     StoreError, TokenCache, default_path,
 };
+use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,19 +59,58 @@ impl Storage {
         self.open()?.with(move |store| account_store::forget_account(store, &account)).await
     }
 
+    /// The place beside the tokens for the key that the tokens of this client of this server are bound to.
+    pub(super) fn open_for_key(&self, client: &str) -> Result<Arc<dyn Store>, RunError> {
+        self.open_beside("dpop-key", client)
+    }
+
+    /// The place beside the tokens for how this program has registered itself at this server.
+    pub(super) fn open_for_registration(&self, server: &str) -> Result<Arc<dyn Store>, RunError> {
+        self.open_beside("registration", server)
+    }
+
+    fn open_beside(&self, what: &str, client: &str) -> Result<Arc<dyn Store>, RunError> {
+        let digest = Sha256::digest(client.as_bytes());
+        let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Ok(match self {
+            Self::Keyring => {
+                let entry = format!("{what}-{name}");
+                let lock = default_path("device-flow", &entry)?;
+                Arc::new(KeyringStore::open("device-flow", &entry, lock).map_err(no_keyring)?)
+            }
+            Self::File(path) => {
+                let mut path = path.clone().into_os_string();
+                path.push(format!(".{what}-{name}"));
+                Arc::new(FileStore::new(PathBuf::from(path))?.not_shared().on_warning(|found| warn(&found.to_string())))
+            }
+            Self::Memory => Arc::new(MemoryStore::new()),
+        })
+    }
+
     /// A missing keyring is reported before anybody has to do anything. There is no silent fallback to another store.
     pub(super) fn open(&self) -> Result<AnyStore, RunError> {
-        Ok(AnyStore(match self {
+        let store: Arc<dyn Store> = match self {
             Self::Keyring => Arc::new(keyring()?),
             Self::File(path) => Arc::new(FileStore::new(path)?.on_warning(|found| warn(&found.to_string()))),
             Self::Memory => Arc::new(MemoryStore::new()),
-        }))
+        };
+        Ok(AnyStore(store, self.clone()))
+    }
+
+    /// The part of it that holds no token cache, as a person would look for it.
+    fn damaged(&self) -> String {
+        let Self::File(path) = self else { return format!("what is stored in the {}", self.name()) };
+        let mut unshared = path.clone().into_os_string();
+        unshared.push(".unshared");
+        let parts = [path.clone(), PathBuf::from(unshared)];
+        let is_damaged = |path: &&PathBuf| std::fs::read(path).is_ok_and(|text| TokenCache::from_json(&text).is_err());
+        parts.iter().find(is_damaged).unwrap_or(path).display().to_string()
     }
 }
 
 /// Any of the stores, as one type.
 #[derive(Clone)]
-pub(super) struct AnyStore(Arc<dyn Store>);
+pub(super) struct AnyStore(Arc<dyn Store>, Storage);
 
 impl AnyStore {
     /// What is stored now.
@@ -95,7 +135,12 @@ impl AnyStore {
     ) -> Result<T, RunError> {
         let store = self.clone();
         let done = tokio::task::spawn_blocking(move || work(&store)).await;
-        Ok(done.map_err(|error| RunError::Internal(error.to_string()))??)
+        done.map_err(|error| RunError::Internal(error.to_string()))?.map_err(|error| {
+            if let SignInError::Cache(error) = error {
+                return RunError::Storage(format!("{}: {error}", self.1.damaged()));
+            }
+            error.into()
+        })
     }
 }
 
@@ -126,8 +171,10 @@ pub(crate) fn open_keyring() -> Result<KeyringStore, StoreError> {
 }
 
 fn keyring() -> Result<KeyringStore, RunError> {
-    open_keyring().map_err(|error| {
-        let StoreError::Keyring { .. } = error else { return error.into() };
-        RunError::Storage(format!("no keyring can be used here ({error}). {NO_KEYRING}"))
-    })
+    open_keyring().map_err(no_keyring)
+}
+
+fn no_keyring(error: StoreError) -> RunError {
+    let StoreError::Keyring { .. } = error else { return error.into() };
+    RunError::Storage(format!("no keyring can be used here ({error}). {NO_KEYRING}"))
 }

@@ -1,8 +1,8 @@
 //! Owns how a session gets a token without the person, how it gives them up, and what a person is told when that does
 //! not work.
 
-use super::Session;
 use super::unfinished::Revoking;
+use super::{HowToSignIn, Session};
 use crate::run_error::RunError;
 use crate::terminal::{local, today, warn};
 use device_flow_tokio::{
@@ -115,12 +115,19 @@ impl Session {
             {
                 return error;
             }
-            return RunError::SignInNeeded { failure: Box::new(failure), how: self.how_to_sign_in.plain() };
+            // A plain `login` would find the access token and be content with it.
+            let how = if self.has_valid_token().await { HowToSignIn::forced } else { HowToSignIn::plain };
+            return RunError::SignInNeeded { failure: Box::new(failure), how: how(&self.how_to_sign_in) };
         }
         if is_refusal(&failure) {
             return RunError::RefreshRefused { failure: Box::new(failure), how: self.how_to_sign_in.forced() };
         }
         failure.into()
+    }
+
+    async fn has_valid_token(&self) -> bool {
+        let request = self.request_for(Wanted::ValidFor(Duration::ZERO));
+        self.cache().await.is_ok_and(|cache| request.cached(&cache, today()).is_some())
     }
 
     /// The error if somebody is signed in, and only the refresh token is missing.

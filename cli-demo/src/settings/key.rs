@@ -10,7 +10,7 @@ use std::fmt;
 pub(crate) enum Group {
     /// Together they name the authorization server.
     Server,
-    /// One part or installation of a server that is known by name.
+    /// What a server that is known by name has to be told.
     Place,
     /// Valid for one client of one server only.
     Credential,
@@ -51,18 +51,39 @@ settings! {
     TokenEndpoint,      "token-endpoint",      "DEVICE_FLOW_TOKEN_ENDPOINT",      One,  Server;
     RevocationEndpoint, "revocation-endpoint", "DEVICE_FLOW_REVOCATION_ENDPOINT", One,  Server;
     Tenant,             "tenant",              "DEVICE_FLOW_TENANT",              One,  Place;
+    Region,             "region",              "DEVICE_FLOW_REGION",              One,  Place;
+    StartUrl,           "start-url",           "DEVICE_FLOW_START_URL",           One,  Place;
+    GraphVersion,       "graph-version",       "DEVICE_FLOW_GRAPH_VERSION",       One,  Place;
     Host,               "host",                "DEVICE_FLOW_HOST",                One,  Place;
+    Cloud,              "cloud",               "DEVICE_FLOW_CLOUD",               One,  Place;
+    Realm,              "realm",               "DEVICE_FLOW_REALM",               One,  Place;
+    Path,               "path",                "DEVICE_FLOW_PATH",                One,  Place;
+    Server,             "server",              "DEVICE_FLOW_SERVER",              One,  Place;
+    Slug,               "slug",                "DEVICE_FLOW_SLUG",                One,  Place;
+    Subdomain,          "subdomain",           "DEVICE_FLOW_SUBDOMAIN",           One,  Place;
+    Environment,        "environment",         "DEVICE_FLOW_ENVIRONMENT",         One,  Place;
     ClientId,           "client-id",           "DEVICE_FLOW_CLIENT_ID",           One,  Request;
     ClientSecretFile,   "client-secret-file",  "DEVICE_FLOW_CLIENT_SECRET_FILE",  One,  Credential;
+    ClientKeyFile,      "client-key-file",     "DEVICE_FLOW_CLIENT_KEY_FILE",     One,  Credential;
+    ClientCertificate,  "client-certificate",  "DEVICE_FLOW_CLIENT_CERTIFICATE",  One,  Credential;
     ClientAuth,         "client-auth",         "DEVICE_FLOW_CLIENT_AUTH",         One,  Credential;
     ClientIdInBody,     "client-id-in-body",   "DEVICE_FLOW_CLIENT_ID_IN_BODY",   One,  Credential;
+    Dpop,               "dpop",                "DEVICE_FLOW_DPOP",                One,  Request;
+    Pkce,               "pkce",                "DEVICE_FLOW_PKCE",                One,  Request;
     Scope,              "scope",               "DEVICE_FLOW_SCOPE",               Many, Request;
     Audience,           "audience",            "DEVICE_FLOW_AUDIENCE",            One,  Request;
     Resource,           "resource",            "DEVICE_FLOW_RESOURCE",            Many, Request;
+    AuthorizationDetails, "authorization-details", "DEVICE_FLOW_AUTHORIZATION_DETAILS", One, Request;
+    LoginHint,          "login-hint",          "DEVICE_FLOW_LOGIN_HINT",          One,  Request;
+    AcrValues,          "acr-values",          "DEVICE_FLOW_ACR_VALUES",          One,  Request;
+    DeviceParameter,    "device-parameter",    "DEVICE_FLOW_DEVICE_PARAMETER",    Many, Request;
+    TokenParameter,     "token-parameter",     "DEVICE_FLOW_TOKEN_PARAMETER",     Many, Request;
     Account,            "account",             "DEVICE_FLOW_ACCOUNT",             One,  Credential;
     Language,           "language",            "DEVICE_FLOW_LANGUAGE",            One,  Request;
     AllowHttpLoopback,  "allow-http-loopback", "DEVICE_FLOW_ALLOW_HTTP_LOOPBACK", One,  Request;
     GitHost,            "git-host",            "DEVICE_FLOW_GIT_HOST",            Many, Request;
+    TokenHost,          "token-host",          "DEVICE_FLOW_TOKEN_HOST",          Many, Request;
+    TokenUsername,      "token-username",      "DEVICE_FLOW_TOKEN_USERNAME",      One,  Request;
     Store,              "store",               "DEVICE_FLOW_STORE",               One,  Local;
     TokenFile,          "token-file",          "DEVICE_FLOW_TOKEN_FILE",          One,  Local;
     CaFile,             "ca-file",             "DEVICE_FLOW_CA_FILE",             One,  Local;
@@ -87,6 +108,11 @@ impl Key {
 
     pub(crate) const fn group(self) -> Group {
         self.row().3
+    }
+
+    /// Whether two values of it mean two servers. The tenants of one Entra share their clients, and may share accounts.
+    pub(crate) fn tells_servers_apart(self) -> bool {
+        self.group() == Group::Place && self != Self::Tenant
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
@@ -114,11 +140,13 @@ impl<'de> Deserialize<'de> for Key {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests panic to report")]
 mod tests {
     use super::*;
     use crate::args::SignInOptions;
-    use clap::{ArgAction, CommandFactory as _};
-    use std::collections::BTreeMap;
+    use clap::{ArgAction, CommandFactory as _, Parser as _};
+    use device_flow_tokio::Preset;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn the_table_and_the_flags_agree() {
@@ -132,6 +160,20 @@ mod tests {
 
     fn takes_many(arg: &clap::Arg) -> bool {
         matches!(arg.get_action(), ArgAction::Append)
+    }
+
+    // W07: what the core's table asks for can be said, and nothing else can.
+    #[test]
+    fn w07_every_need_of_a_provider_is_an_option_and_every_such_option_is_a_need() {
+        let needs: BTreeSet<_> =
+            Preset::all().iter().flat_map(Preset::needs).map(device_flow_tokio::Need::name).collect();
+        let places: BTreeSet<_> =
+            Key::ALL.iter().filter(|key| key.group() == Group::Place).map(|key| key.name()).collect();
+        assert_eq!(needs, places);
+        for name in needs {
+            let options = SignInOptions::try_parse_from([format!("--{name}=x")]).unwrap();
+            assert_eq!(options.target.place.get(name), Some("x"), "{name}");
+        }
     }
 
     #[test]

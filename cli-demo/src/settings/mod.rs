@@ -9,9 +9,11 @@ pub(crate) use key::Key;
 
 use crate::args::SignInOptions;
 use crate::run_error::RunError;
-use clap::{ArgMatches, Parser as _};
+use clap::{ArgMatches, Command, CommandFactory as _, FromArgMatches as _};
+use device_flow_tokio::Preset;
 use key::Group;
 use serde::{Deserialize, Serialize};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use toml_edit::{Array, Item, Table, Value};
@@ -105,8 +107,55 @@ impl Settings {
     }
 
     /// What a person would call the server, for lists and messages.
-    pub(crate) fn server_name(&self) -> Option<&str> {
-        [Key::Issuer, Key::Host, Key::Provider, Key::DeviceEndpoint].into_iter().find_map(|key| self.get(key))
+    pub(crate) fn server_name(&self) -> Option<String> {
+        let name = [Key::Issuer, Key::Host, Key::Provider, Key::DeviceEndpoint].into_iter();
+        let mut name = name.into_iter().find_map(|key| self.get(key))?.to_owned();
+        for key in Key::ALL.iter().filter(|key| key.tells_servers_apart() && **key != Key::Host) {
+            name += &self.get(*key).map_or_else(String::new, |value| format!(", {key} {value}"));
+        }
+        Some(name)
+    }
+
+    /// The preset that `provider` names.
+    fn preset(&self) -> Option<&'static Preset> {
+        self.get(Key::Provider).and_then(Preset::find)
+    }
+
+    /// The value, or the one that the provider takes in its place.
+    fn place(&self, key: Key) -> Option<&str> {
+        let default = || self.preset()?.needs().iter().find(|need| need.name() == key.name())?.default();
+        self.get(key).or_else(default)
+    }
+
+    /// The settings that the server which is named here does not take: all that a provider could be told, if none is.
+    pub(crate) fn misplaced(&self) -> impl Iterator<Item = Key> {
+        let needs = self.preset().map(Preset::needs).unwrap_or_default();
+        let places = self.0.keys().copied().filter(|key| key.group() == Group::Place);
+        places.filter(|key| !needs.iter().any(|need| need.name() == key.name()))
+    }
+
+    /// Why such a setting is refused, and the way out.
+    pub(crate) fn why_misplaced(&self, key: Key) -> String {
+        let taking = || {
+            let takes = |preset: &&Preset| preset.needs().iter().any(|need| need.name() == key.name());
+            Preset::all().iter().filter(takes).map(Preset::name).collect::<Vec<_>>().join(", ")
+        };
+        let Some(preset) = self.preset() else {
+            let named = if self.names_server() { "the server is named by its URLs" } else { "no server is named" };
+            return format!("--{key} goes with a --provider that takes it ({}), but {named}", taking());
+        };
+        let flags: Vec<_> = preset.needs().iter().map(|need| format!("--{}", need.name())).collect();
+        let takes = match &*flags {
+            [] => "which takes no such option".to_owned(),
+            flags => format!("which takes {}", flags.join(", ")),
+        };
+        let mut text = format!("--{key} is not for --provider {}, {takes}", preset.name());
+        let choices = preset.needs().iter().flat_map(|need| need.choices().iter().map(move |choice| (need, choice)));
+        let value = self.get(key).unwrap_or_default();
+        if let Some((need, (word, _))) = choices.into_iter().find(|(_, (_, host))| host.eq_ignore_ascii_case(value)) {
+            text += &format!(": for {value} write --{} {word}", need.name());
+        }
+        text
     }
 
     /// These settings, and from `lower` what they leave open.
@@ -118,8 +167,16 @@ impl Settings {
             // Naming a token file chooses the file store.
             lower.remove(Key::Store);
         }
+        if self.0.contains_key(&Key::Store) && !self.0.contains_key(&Key::TokenFile) && !self.stores_in_a_file() {
+            lower.remove(Key::TokenFile);
+        }
         lower.0.extend(self.0);
         lower
+    }
+
+    /// Whether tokens go into a file: a token file alone says so, too.
+    pub(crate) fn stores_in_a_file(&self) -> bool {
+        self.get(Key::Store).map_or_else(|| self.get(Key::TokenFile).is_some(), |store| store == "file")
     }
 
     /// These settings over the environment. A secret there is for the client and the server that are named there, if
@@ -131,7 +188,7 @@ impl Settings {
             environment.0.retain(|key, _| key.group() != Group::Credential);
         }
         if other_server {
-            environment.remove(Key::GitHost);
+            [Key::GitHost, Key::TokenHost, Key::TokenUsername].into_iter().for_each(|key| environment.remove(key));
         }
         self.over(environment)
     }
@@ -143,8 +200,9 @@ impl Settings {
             let names_server = self.0.keys().any(|key| key.group() == Group::Server);
             profile.0.retain(|key, _| match key.group() {
                 Group::Local => true,
-                Group::Server => !names_server,
-                Group::Place | Group::Credential | Group::Request => false,
+                // Another realm on the same host, for example.
+                Group::Server | Group::Place => !names_server,
+                Group::Credential | Group::Request => false,
             });
         }
         if !self.agrees(&profile, &[Key::ClientId]) {
@@ -153,15 +211,15 @@ impl Settings {
         self.over(profile)
     }
 
-    /// Whether both mean the same server. Settings that name none agree with any; a named one without a host means the
-    /// provider's own host.
+    /// Whether both mean the same server. Settings that name none agree with any; a named one without a host, or what else
+    /// it could be told, means the provider's default.
     pub(crate) fn agrees_on_server(&self, other: &Self) -> bool {
         let both_named = self.names_server() && other.names_server();
-        let same_host = match both_named {
-            true => self.get(Key::Host) == other.get(Key::Host),
-            false => self.agrees(other, &[Key::Host]),
-        };
-        same_host && self.0.keys().filter(|key| key.group() == Group::Server).all(|key| self.agrees(other, &[*key]))
+        let same_place = Key::ALL.iter().copied().filter(|key| key.tells_servers_apart()).all(|key| match both_named {
+            true => self.place(key) == other.place(key),
+            false => self.agrees(other, &[key]),
+        });
+        same_place && self.0.keys().filter(|key| key.group() == Group::Server).all(|key| self.agrees(other, &[*key]))
     }
 
     /// Whether the other has the same value for each of these keys that is set here.
@@ -170,9 +228,15 @@ impl Settings {
     }
 
     /// The first setting that a sign-in which has begun can no longer change. Where tokens are stored, how the network
-    /// is reached and which file holds the client secret may still change.
+    /// is reached and which files hold the client's secret, key or certificate may still change.
     pub(crate) fn fixed_by_the_sign_in(&self) -> Option<Key> {
-        self.0.keys().copied().find(|key| key.group() != Group::Local && *key != Key::ClientSecretFile)
+        let is_file = |key| matches!(key, Key::ClientSecretFile | Key::ClientKeyFile | Key::ClientCertificate);
+        self.0.keys().copied().find(|key| key.group() != Group::Local && !is_file(*key))
+    }
+
+    /// The first setting that says which sign-in is meant, or where its tokens are.
+    pub(crate) fn about_a_sign_in(&self) -> Option<Key> {
+        self.0.keys().copied().find(|key| key.group() != Group::Local || matches!(key, Key::Store | Key::TokenFile))
     }
 
     pub(crate) fn names_server(&self) -> bool {
@@ -193,21 +257,31 @@ impl Settings {
         self.0.iter().filter(|(key, _)| counts(**key)).map(|(key, values)| (*key, &**values)).collect()
     }
 
-    /// Whether both mean the same tenant and host.
+    /// Whether both mean the same tenant, host, realm and so on.
     pub(crate) fn has_same_place(&self, other: &Self) -> bool {
         let is_place = |key: &Key| key.group() == Group::Place;
-        Key::ALL.iter().copied().filter(is_place).all(|key| self.get(key) == other.get(key))
+        Key::ALL.iter().copied().filter(is_place).all(|key| self.place(key) == other.place(key))
     }
 
     /// The values, checked. `place`: where they were found, for the message.
     pub(crate) fn parse(&self, place: &str) -> Result<SignInOptions, RunError> {
         let words = self.0.iter().flat_map(|(key, values)| values.iter().map(move |value| format!("--{key}={value}")));
-        SignInOptions::try_parse_from(words).map_err(|error| {
+        parsed(words).map_err(|error| {
             let text = error.to_string();
             let text = text.lines().next().unwrap_or_default();
             RunError::Usage(format!("{place}: {}", text.strip_prefix("error: ").unwrap_or(text)))
         })
     }
+}
+
+thread_local! {
+    /// The definition of the options, put together once.
+    static OPTIONS: RefCell<Command> = RefCell::new(SignInOptions::command());
+}
+
+fn parsed(words: impl IntoIterator<Item = String>) -> Result<SignInOptions, clap::Error> {
+    let matches = OPTIONS.with_borrow_mut(|options| options.try_get_matches_from_mut(words))?;
+    SignInOptions::from_arg_matches(&matches)
 }
 
 /// A value of a profile as it would be written on the command line.

@@ -61,10 +61,81 @@ fn a_provider_without_a_host_means_its_own_host() {
     assert!(public.over_profile(of_company).get(Key::Host).is_none());
 }
 
+// W07
+#[test]
+fn w07_another_realm_cloud_or_server_is_another_server_and_the_default_is_the_default() {
+    let keycloak = |realm| settings(&[(Key::Provider, "keycloak"), (Key::Host, "sso.example"), (Key::Realm, realm)]);
+    assert!(keycloak("a").agrees_on_server(&keycloak("a")));
+    assert!(!keycloak("a").agrees_on_server(&keycloak("b")));
+    let with = |more: &[(Key, &str)]| settings(&[&[(Key::Provider, "entra")], more].concat());
+    assert!(with(&[]).agrees_on_server(&with(&[(Key::Cloud, "public")])));
+    assert!(!with(&[]).agrees_on_server(&with(&[(Key::Cloud, "china")])));
+    // A tenant is no other server: the same app may be in both.
+    assert!(with(&[(Key::Tenant, "a")]).agrees_on_server(&with(&[(Key::Tenant, "b")])));
+    let github = |host: &[(Key, &str)]| settings(&[&[(Key::Provider, "github")], host].concat());
+    assert!(github(&[]).agrees_on_server(&github(&[(Key::Host, "github.com")])));
+    // A realm alone is another one on the same host, for which the first one's secret is not.
+    let mut stored = keycloak("a");
+    stored.set(Key::ClientSecretFile, ["s"]);
+    let other = settings(&[(Key::Realm, "b")]).over_profile(stored);
+    let found = [Key::Host, Key::Realm, Key::ClientSecretFile].map(|key| other.get(key).map(str::to_owned));
+    assert_eq!(found, [Some("sso.example".to_owned()), Some("b".to_owned()), None]);
+}
+
+#[test]
+fn w07_what_a_provider_does_not_take_is_told_with_the_way_out() {
+    for (values, key, why) in [
+        (
+            &[(Key::Provider, "entra"), (Key::Host, "login.microsoftonline.us")][..],
+            Key::Host,
+            "--host is not for --provider entra, which takes --tenant, --cloud: for login.microsoftonline.us write --cloud \
+             us-gov",
+        ),
+        (
+            &[(Key::Provider, "github"), (Key::Tenant, "x")],
+            Key::Tenant,
+            "--tenant is not for --provider github, which takes --host",
+        ),
+        (
+            &[(Key::Provider, "google"), (Key::Host, "x")],
+            Key::Host,
+            "--host is not for --provider google, which takes no such option",
+        ),
+        (
+            &[(Key::Issuer, "https://a.example"), (Key::Realm, "x")],
+            Key::Realm,
+            "--realm goes with a --provider that takes it (keycloak), but the server is named by its URLs",
+        ),
+        (
+            &[(Key::Tenant, "x")],
+            Key::Tenant,
+            "--tenant goes with a --provider that takes it (entra, entra-china, entra-us-gov, entra-v1), but no server is named",
+        ),
+    ] {
+        let settings = settings(values);
+        assert_eq!(settings.misplaced().collect::<Vec<_>>(), [key]);
+        assert_eq!(settings.why_misplaced(key), why);
+    }
+    let fits = settings(&[(Key::Provider, "entra"), (Key::Tenant, "x"), (Key::Cloud, "us-gov"), (Key::Scope, "s")]);
+    assert_eq!(fits.misplaced().count(), 0);
+}
+
 #[test]
 fn a_named_token_file_chooses_the_file_store() {
     let over = settings(&[(Key::TokenFile, "t.json")]).over_profile(settings(&[(Key::Store, "keyring")]));
     assert_eq!((over.get(Key::TokenFile), over.get(Key::Store)), (Some("t.json"), None));
+    // And another store leaves the file.
+    let file = || settings(&[(Key::Store, "file"), (Key::TokenFile, "t.json")]);
+    assert_eq!(settings(&[(Key::Store, "keyring")]).over_profile(file()).get(Key::TokenFile), None);
+    assert_eq!(settings(&[(Key::Store, "file")]).over_profile(file()).get(Key::TokenFile), Some("t.json"));
+    for (values, in_a_file) in [
+        (&[][..], false),
+        (&[(Key::TokenFile, "t.json")], true),
+        (&[(Key::Store, "file")], true),
+        (&[(Key::Store, "memory"), (Key::TokenFile, "t.json")], false),
+    ] {
+        assert_eq!(settings(values).stores_in_a_file(), in_a_file, "{values:?}");
+    }
 }
 
 /// Every setting, as 0.1.0 wrote a profile.

@@ -50,6 +50,8 @@ pub(super) enum JsonEvent<'a> {
         kind: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         status: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        said: Option<&'a str>,
         attempt: u32,
         retry_in: u64,
     },
@@ -61,6 +63,9 @@ pub(super) enum JsonEvent<'a> {
         profile: Option<&'a str>,
         account: Option<&'a str>,
         scope: String,
+        /// Requested, and not among those that a new token has; then those that it has without having been requested.
+        missing_scopes: Vec<&'a str>,
+        added_scopes: Vec<&'a str>,
         expires_at: Option<String>,
         storage: &'static str,
         source: &'static str,

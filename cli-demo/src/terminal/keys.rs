@@ -1,6 +1,8 @@
 //! Owns the keyboard: waiting for Enter without blocking anything else.
 
 #[cfg(unix)]
+pub(crate) use unix::is_in_foreground_of_its_terminal;
+#[cfg(unix)]
 pub(super) use unix::{is_in_foreground, on_enter};
 
 /// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys cannot
@@ -91,6 +93,12 @@ mod unix {
     fn is_ours(terminal: impl AsFd) -> bool {
         // An error: it is not our controlling terminal, so it stops nobody.
         tcgetpgrp(terminal).map_or(true, |group| group == getpgrp())
+    }
+
+    /// Whether there is a terminal that sends what is typed at it, such as Ctrl-C, to this process.
+    pub(crate) fn is_in_foreground_of_its_terminal() -> bool {
+        let terminal = open("/dev/tty", OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty());
+        terminal.is_ok_and(|terminal| tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp()))
     }
 
     /// Whether this process may paint: in the background, it would paint into the command line of the shell.

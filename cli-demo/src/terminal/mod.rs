@@ -6,10 +6,16 @@ use clipboard::Clipboard;
 use countdown::{Countdown, Display};
 use device_flow_tokio::{Client, Failure, Prompt, SignInReason, SignedIn, WaitReason};
 use json::{CustomLine, JsonEvent, Line, cause_name, source_name};
+#[cfg(unix)]
+pub(crate) use keys::is_in_foreground_of_its_terminal;
 use screen::Screen;
+pub(crate) use screen::result_columns;
 use serde::Serialize;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
+pub(crate) use summary::Kept;
+use summary::Scopes;
+pub(crate) use text::folded;
 use text::{after, harmless, name, one_line};
 pub(crate) use text::{left, local, today, when};
 use tokio::sync::mpsc;
@@ -36,6 +42,7 @@ pub(crate) struct Terminal {
     /// A copy to the clipboard is under way.
     copying: bool,
     has_shown_code: bool,
+    results_to_stderr: bool,
     /// What Enter opens, once.
     to_open: Option<String>,
     ui_sender: mpsc::UnboundedSender<UiEvent>,
@@ -68,6 +75,7 @@ impl Terminal {
             countdown: None,
             copying: false,
             has_shown_code: false,
+            results_to_stderr: false,
             to_open: None,
             ui_sender,
             ui_events,
@@ -260,7 +268,8 @@ impl Terminal {
         }
     }
 
-    pub(crate) fn waiting(&mut self, wait: Duration, reason: WaitReason) -> Result<(), RunError> {
+    /// `said`: the words of the server, or of the transport, about what failed.
+    pub(crate) fn waiting(&mut self, wait: Duration, reason: WaitReason, said: Option<&str>) -> Result<(), RunError> {
         let seconds = wait.saturating_add(Duration::from_millis(500)).as_secs().max(1);
         let (event, text) = match reason {
             WaitReason::Interval => return Ok(()),
@@ -271,9 +280,12 @@ impl Terminal {
             WaitReason::Backoff { cause, attempt } => (
                 {
                     let (kind, status) = cause_name(cause);
-                    JsonEvent::Transient { kind, status, attempt, retry_in: seconds }
+                    JsonEvent::Transient { kind, status, said, attempt, retry_in: seconds }
                 },
-                format!("No usable answer ({cause}); trying again in {seconds} s."),
+                match said {
+                    Some(said) => format!("No usable answer ({cause}: {said}); trying again in {seconds} s."),
+                    None => format!("No usable answer ({cause}); trying again in {seconds} s."),
+                },
             ),
             WaitReason::RetryAfter => {
                 (JsonEvent::RetryAfter { retry_in: seconds }, format!("The server asked to wait {seconds} s."))
@@ -315,22 +327,24 @@ impl Terminal {
         client: &Client,
         signed_in: &SignedIn,
         account: Option<&str>,
-        storage: &'static str,
-        profile: Option<&str>,
+        kept: &Kept<'_>,
     ) -> Result<(), RunError> {
         if self.json {
+            let Scopes { missing, added } = Scopes::of(signed_in);
             return self.event(JsonEvent::Success {
-                profile,
+                profile: kept.profile,
                 account,
                 scope: signed_in.scopes().collect::<Vec<_>>().join(" "),
+                missing_scopes: missing,
+                added_scopes: added,
                 expires_at: signed_in.expires_on().map(when),
-                storage,
+                storage: kept.storage,
                 source: source_name(signed_in.source()),
                 refreshable: signed_in.is_refreshable(),
             });
         }
         self.clear_line();
-        write_stdout(&self.screen.encoded(&summary::summary(client, signed_in, account)))
+        self.write_result(&self.screen.encoded(&summary::summary(client, signed_in, account, kept)))
     }
 
     /// A result: one JSON object with these fields, or this text, on stdout.
@@ -339,7 +353,24 @@ impl Terminal {
             return write_line(&CustomLine { v: 1, event, fields });
         }
         self.clear_line();
-        write_stdout(&self.screen.encoded(&harmless(text)))
+        self.write_result(&self.screen.encoded(&harmless(text)))
+    }
+
+    /// From now on results go to stderr, since another program reads stdout, in its own format.
+    pub(crate) fn leaves_stdout_to_a_program(&mut self) {
+        self.results_to_stderr = true;
+    }
+
+    /// For a person: between words where the terminal's lines end.
+    fn write_result(&self, text: &str) -> Result<(), RunError> {
+        if self.results_to_stderr {
+            self.screen.say(text.trim_end());
+            return Ok(());
+        }
+        match result_columns() {
+            Some(columns) => write_stdout(&folded(text, columns, 2)),
+            None => write_stdout(text),
+        }
     }
 
     /// What another program reads: on stdout, unchanged.
@@ -367,7 +398,8 @@ impl Terminal {
     /// The last line of a run that did not succeed.
     pub(crate) fn failed(&mut self, error: &RunError) {
         // A reader that closed the pipe does not want to hear about it.
-        if matches!(error, RunError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+        let is_closed = matches!(error, RunError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        if is_closed || matches!(error, RunError::AlreadyTold(_)) {
             return;
         }
         let (exit, code, retryable) = error.row();
@@ -399,10 +431,39 @@ fn write_stdout(text: &str) -> Result<(), RunError> {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(RunError::Output)
 }
 
+/// Help, or a mistake on the command line. What is wider than the terminal is broken between words.
+pub(crate) fn print_usage(text: &str, is_mistake: bool) {
+    let columns = if is_mistake { screen::columns() } else { screen::result_columns() };
+    let text = columns.map_or_else(|| text.to_owned(), |columns| folded(text, columns, 4));
+    // There is no other place to report a failure.
+    if is_mistake {
+        let _ = io::stderr().write_all(text.as_bytes());
+    } else {
+        let _ = write_stdout(&text);
+    }
+}
+
 /// A mistake on the command line, as a JSON line.
 pub(crate) fn usage_error(text: &str) {
     let error = JsonEvent::Error { code: "usage", exit: 2, message: one_line(text), retryable: false };
     let _ = write_line(&Line { v: 1, event: error });
+}
+
+/// What another program reads, before the options are known.
+pub(crate) fn answer(text: &str) {
+    // Where it does not hear this, it hears of no error either.
+    let _ = write_stdout(text);
+}
+
+/// A mistake in this program: the place of it alone, since its words might hold what nobody may see.
+pub(crate) fn crashed(place: Option<&std::panic::Location<'_>>) {
+    let place = place.map_or_else(String::new, |place| format!(" ({place})"));
+    let version = env!("CARGO_PKG_VERSION");
+    let _ = writeln!(
+        io::stderr(),
+        "device-flow: this is a mistake in device-flow {version}{place}. Please report it, with what you typed."
+    );
+    std::process::exit(1);
 }
 
 /// A store's warning, which may come at any moment and from any thread.

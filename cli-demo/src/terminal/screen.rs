@@ -119,9 +119,19 @@ pub(super) fn columns() -> Option<usize> {
     size().map(|(columns, _)| columns)
 }
 
-/// Columns and rows. (A terminal that was never given a size says 0.)
+/// The width of the terminal, if stdout is one.
+pub(crate) fn result_columns() -> Option<usize> {
+    sized(terminal_size::terminal_size_of(io::stdout())).map(|(columns, _)| columns)
+}
+
+/// Columns and rows.
 fn size() -> Option<(usize, usize)> {
-    let (columns, rows) = terminal_size::terminal_size_of(io::stderr())?;
+    sized(terminal_size::terminal_size_of(io::stderr()))
+}
+
+/// A terminal that was never given a size says 0.
+fn sized(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<(usize, usize)> {
+    let (columns, rows) = size?;
     Some((columns.0.into(), rows.0.into())).filter(|(columns, rows)| *columns > 0 && *rows > 0)
 }
 

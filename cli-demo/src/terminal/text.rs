@@ -3,7 +3,6 @@
 use device_flow_tokio::UnixTime;
 use jiff::{SignedDuration, Timestamp as Calendar, tz::TimeZone};
 use std::time::Duration;
-use unicode_general_category::{GeneralCategory, get_general_category};
 use unicode_width::UnicodeWidthStr as _;
 
 /// A server without `https://`. Any other scheme stays visible.
@@ -53,14 +52,10 @@ pub(crate) fn local(time: UnixTime) -> String {
     there.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A text in which every character that a terminal would act on is escaped, except line ends. The core's texts are
-/// clean already, but a message may also quote a file or another program.
+/// A text in which every character that a terminal would act on is escaped, except line ends: by the core's filter, which
+/// its own texts have passed already. A message may also quote a file or another program.
 pub(super) fn harmless(text: &str) -> String {
-    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
-    let is_active = |c| matches!(get_general_category(c), Control | Format | LineSeparator | ParagraphSeparator);
-    text.chars()
-        .map(|c| if is_active(c) && c != '\n' { c.escape_unicode().to_string() } else { c.to_string() })
-        .collect()
+    text.split('\n').map(device_flow_tokio::harmless).collect::<Vec<_>>().join("\n")
 }
 
 /// The same on one line.
@@ -76,14 +71,14 @@ pub(super) fn width(text: &str) -> usize {
 /// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as
 /// the line did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the
 /// terminal breaks it without a line end in between, and an address can still be clicked and copied. For the same
-/// reason a line that begins with four spaces stays whole: it is a command.
-pub(super) fn folded(text: &str, columns: usize, hang: usize) -> String {
+/// reason a command, four spaces in, stays whole.
+pub(crate) fn folded(text: &str, columns: usize, hang: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| folded_line(line, columns, hang)).collect();
     lines.join("\n")
 }
 
 fn folded_line(line: &str, columns: usize, hang: usize) -> String {
-    if line.starts_with("    ") {
+    if line.starts_with("    device-flow ") {
         return line.to_owned();
     }
     let spaces = |count: usize| " ".repeat(count);

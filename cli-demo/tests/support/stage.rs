@@ -40,6 +40,7 @@ impl Stage {
         let options = Options {
             interval: Duration::from_secs(interval),
             code_lifetime: Duration::from_secs(24 * 60 * 60),
+            connection_patience: Duration::from_secs(24 * 60 * 60),
             ..Options::default()
         };
         let (clock, told) = unbounded_channel();

@@ -87,7 +87,8 @@ impl Authority {
         Self { environment: Box::from(environment), realm: Box::from(realm), kind, former: Box::default() }
     }
 
-    fn generic(environment: &str, former: &str) -> Self {
+    /// A server that is none of those whose tokens programs share, whatever its host.
+    pub(crate) fn generic(environment: &str, former: &str) -> Self {
         Self { former: Box::from(former), ..Self::new(environment, "", AuthorityKind::Generic) }
     }
 
@@ -112,10 +113,10 @@ impl Authority {
     /// Whether an ID token from this server may name its issuer. Each tenant of Microsoft's has an issuer of its own,
     /// with its id in it. `issuer` is the configured one, or `None` when it is not known.
     pub(crate) fn may_name(&self, claims: &IdTokenClaims, issuer: Option<&str>) -> bool {
-        let found = claims.issuer();
+        let found = claims.raw_issuer();
         // Google documents that the scheme may be missing.
         let google = |issuer: &str| issuer == "https://accounts.google.com" && found == "accounts.google.com";
-        issuer.is_none_or(|issuer| issuer == found || google(issuer)) || self.is_tenant(found, claims.tenant())
+        issuer.is_none_or(|issuer| issuer == found || google(issuer)) || self.is_tenant(found, claims.raw_tenant())
     }
 
     /// Whether this is the issuer of that tenant, in version 2 or 1 of Microsoft's tokens, on a host of the same cloud.

@@ -134,6 +134,7 @@ impl<'t> Reader<'t> {
             "username" => self.fields.username = self.text(json),
             "name" => self.fields.name = self.text(json),
             SLOT => self.fields.slot = self.text(json),
+            PROOF_KEY => self.fields.proof_key = self.text(json),
             "expires_on" => self.fields.expires = time(json),
             "refresh_on" => self.fields.refresh = time(json),
             "cached_at" | "last_modification_time" => self.fields.written = time(json),
@@ -198,6 +199,9 @@ pub(super) struct Draft {
 pub(super) const REQUESTED: &str = "requested_scopes";
 pub(super) const AUDIENCE: &str = "requested_audience";
 
+/// Our own member of tokens that were requested with a proof of possession: the thumbprint of its key.
+pub(super) const PROOF_KEY: &str = "proof_key_thumbprint";
+
 /// Our own member of entries of a person whom the server does not name.
 pub(super) const SLOT: &str = "slot";
 
@@ -217,6 +221,7 @@ struct Fields {
     username: Span,
     name: Span,
     slot: Span,
+    proof_key: Span,
     expires: Option<UnixTime>,
     refresh: Option<UnixTime>,
     written: Option<UnixTime>,
@@ -346,6 +351,11 @@ impl Entry {
 
     pub(super) fn slot(&self) -> &str {
         self.get(self.fields.slot)
+    }
+
+    /// The thumbprint of the key that the token was requested with; empty for most tokens.
+    pub(super) fn proof_key(&self) -> &str {
+        self.get(self.fields.proof_key)
     }
 
     /// Whether server, client and person are compared code point by code point.

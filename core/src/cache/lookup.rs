@@ -4,7 +4,9 @@ use super::authority::{Authority, AuthorityKind};
 use super::entry::{Entry, Kind};
 use super::owner::same;
 use super::{Owner, TokenCache};
+use crate::prompt::harmless;
 use crate::{Secret, UnixTime};
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::fmt;
@@ -28,6 +30,7 @@ pub struct AccessTokenQuery<'a> {
     scopes: &'a str,
     audience: &'a str,
     token_type: &'a str,
+    key: &'a str,
     min_life: Option<Duration>,
     bypassed: bool,
 }
@@ -37,7 +40,7 @@ impl<'a> AccessTokenQuery<'a> {
     /// `profile` and `offline_access` are about the sign-in, so they do not count beside other scopes.
     #[must_use]
     pub fn scopes(scopes: &'a str) -> Self {
-        Self { scopes, audience: "", token_type: "Bearer", min_life: None, bypassed: false }
+        Self { scopes, audience: "", token_type: "Bearer", key: "", min_life: None, bypassed: false }
     }
 
     /// For this API, named as [`Client::audience`](crate::Client::audience) names it. Unless set, a token that was
@@ -48,7 +51,15 @@ impl<'a> AccessTokenQuery<'a> {
         self
     }
 
-    /// Of a type other than Bearer.
+    /// Requested with a proof of the key with this thumbprint (RFC 9449): of type DPoP, or Bearer when the server did not
+    /// bind it. Unless set, a Bearer token that was requested without a proof.
+    #[must_use]
+    pub fn proof_key(mut self, thumbprint: &'a str) -> Self {
+        self.key = thumbprint;
+        self
+    }
+
+    /// Of this type, as another program wrote it: Bearer unless set.
     #[must_use]
     pub fn token_type(mut self, token_type: &'a str) -> Self {
         self.token_type = token_type;
@@ -68,6 +79,11 @@ impl<'a> AccessTokenQuery<'a> {
     pub fn bypass(mut self) -> Self {
         self.bypassed = true;
         self
+    }
+
+    fn is_of_type(&self, entry: &Entry) -> bool {
+        let is = |name: &str| entry.token_type().eq_ignore_ascii_case(name);
+        entry.proof_key() == self.key && (is(self.token_type) || !self.key.is_empty() && is("DPoP"))
     }
 
     /// Whether this token, valid or expired, is what the server issues for this query.
@@ -126,19 +142,24 @@ impl CachedAccessToken<'_> {
         self.0.refresh()
     }
 
-    /// The scopes that it is valid for.
-    pub fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.target().split(' ').filter(|scope| !scope.is_empty())
+    /// The scopes that it is valid for, safe to print.
+    pub fn scopes(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.target().split(' ').filter(|scope| !scope.is_empty()).map(harmless)
     }
 
     pub(crate) fn target(&self) -> &str {
         self.0.target()
     }
 
-    /// The token type; Bearer when the cache does not say.
+    /// Whether it is of no use without a proof of its key.
+    pub(crate) fn is_proven(&self) -> bool {
+        !self.0.proof_key().is_empty() && self.0.token_type().eq_ignore_ascii_case("DPoP")
+    }
+
+    /// The token type, safe to print; Bearer when the cache does not say.
     #[must_use]
-    pub fn token_type(&self) -> &str {
-        self.0.token_type()
+    pub fn token_type(&self) -> Cow<'_, str> {
+        harmless(self.0.token_type())
     }
 }
 
@@ -154,6 +175,17 @@ impl CachedRefreshToken<'_> {
     #[must_use]
     pub fn secret(&self) -> Secret {
         Secret::from(self.entry.secret())
+    }
+
+    /// The thumbprint of the key that its access token is bound to (RFC 9449 §5): the refresh token of a public client is
+    /// bound to it, too. Empty for most tokens.
+    #[must_use]
+    pub fn proof_key(&self) -> Cow<'_, str> {
+        harmless(self.entry.proof_key())
+    }
+
+    pub(crate) fn raw_proof_key(&self) -> &str {
+        self.entry.proof_key()
     }
 
     /// Whether it came from another client of the same family. A server that answers `client_mismatch` to it says that
@@ -206,7 +238,7 @@ impl TokenCache {
                 && !entry.secret().is_empty()
                 && owner.is_client_of(entry)
                 && owner.is_in_realm_of(entry)
-                && entry.token_type().eq_ignore_ascii_case(query.token_type)
+                && query.is_of_type(entry)
                 && query.matches(entry)
         };
         let found = self.owned_by(&owner).filter(is_valid).filter(fits);

@@ -2,6 +2,8 @@
 
 use super::authority::{Authority, AuthorityKind, same_realm};
 use super::entry::Entry;
+use crate::prompt::is_unsafe;
+use alloc::format;
 use alloc::string::String;
 
 /// The owner of tokens: a person, for a client, at a server. Tokens of one owner are never found, replaced, removed or
@@ -48,7 +50,8 @@ impl<'a> Person<'a> {
 }
 
 impl Owner<'_> {
-    /// A text that is equal for equal owners alone: the name of a lease, or the key of a map. It holds no secret.
+    /// A text that is equal for equal owners alone: the name of a lease, or the key of a map. It holds no secret, and is safe
+    /// to print.
     ///
     /// ```
     /// use device_flow_core::{Authority, Owner, Person};
@@ -65,7 +68,13 @@ impl Owner<'_> {
             Person::Slot(slot) => ("slot", slot),
         };
         let key = exact_key(&[self.authority.canonical(), self.client_id, kind, person]);
-        if self.is_exact() { key } else { key.to_ascii_lowercase() }
+        let key = if self.is_exact() { key } else { key.to_ascii_lowercase() };
+        if !key.contains(is_unsafe) {
+            return key;
+        }
+        // Behind a percent sign there was no brace so far, so two owners still have two keys.
+        let shown = |c: char| if is_unsafe(c) { format!("%{{{:x}}}", u32::from(c)) } else { String::from(c) };
+        key.chars().map(shown).collect()
     }
 
     /// Whether everything is compared code point by code point.

@@ -3,7 +3,7 @@
 use super::TokenCache;
 use super::account::Account;
 use super::authority::{Authority, AuthorityKind, preferred_cache};
-use super::entry::{AUDIENCE, Entry, Kind, REQUESTED, SLOT, encoded, hash, members};
+use super::entry::{AUDIENCE, Entry, Kind, PROOF_KEY, REQUESTED, SLOT, encoded, hash, members};
 use super::lookup::{AccessTokenQuery, OUR_ENDING, has_scope, is_reserved};
 use super::owner::exact_key;
 use super::spelling::Spelling;
@@ -93,7 +93,7 @@ impl TokenCache {
         self.take_over(&place);
         // Before the access token, which replaces those that date the refresh tokens of others.
         if let Some(token) = response.refresh_token() {
-            self.save_refresh_token(token, &place, family.as_deref(), now);
+            self.save_refresh_token(token, response.bound_to(), &place, family.as_deref(), now);
         }
         self.save_access_token(response, &place, now);
         if let Some(token) = response.id_token() {
@@ -186,7 +186,7 @@ impl TokenCache {
         let home = owner.person.id();
         // Some servers never list openid and profile among what they granted; readers look for them.
         let openid = response.missing_scopes().filter(|scope| is_reserved(scope) && *scope != "offline_access");
-        let scopes: BTreeSet<&str> = response.scopes().chain(openid).collect();
+        let scopes: BTreeSet<&str> = response.raw_scopes().chain(openid).collect();
         let target = scopes.into_iter().collect::<Vec<_>>().join(" ");
         let life = response.expires_in().or_else(|| (!owner.is_exact()).then_some(USUAL_LIFE));
         let realm = owner.authority.realm();
@@ -195,7 +195,10 @@ impl TokenCache {
         object.text("secret", response.access_token().expose());
         place.start(&mut object);
         object.text("client_id", owner.client_id).text("target", &target).text("realm", realm);
-        object.text("token_type", "Bearer").time("cached_at", now);
+        object.text("token_type", response.token_type().as_str()).time("cached_at", now);
+        if !response.key().is_empty() {
+            object.text(PROOF_KEY, response.key());
+        }
         if let Some(life) = life {
             object.time("expires_on", now.saturating_add(life));
         }
@@ -230,7 +233,7 @@ impl TokenCache {
             is_of(known, hash, &owner)
                 && owner.is_client_of(known)
                 && owner.is_in_realm_of(known)
-                && known.token_type().eq_ignore_ascii_case("Bearer")
+                && (known.token_type().eq_ignore_ascii_case("Bearer") || !known.proof_key().is_empty())
                 && !known.is_bound()
                 && known.audience() == audience
                 && known.target().split(' ').all(is_covered)
@@ -239,7 +242,14 @@ impl TokenCache {
 
     /// Writes one entry per owner, under the key that the other programs replace, so that no invalid token is left
     /// beside theirs: see [`Spelling`].
-    fn save_refresh_token(&mut self, token: &Secret, place: &Place<'_>, family: Option<&str>, now: UnixTime) {
+    fn save_refresh_token(
+        &mut self,
+        token: &Secret,
+        bound_to: &str,
+        place: &Place<'_>,
+        family: Option<&str>,
+        now: UnixTime,
+    ) {
         let &Place { owner, environment } = place;
         let home = owner.person.id();
         let hash = hash(home);
@@ -270,6 +280,10 @@ impl TokenCache {
             Some(family) => drop(object.text("family_id", family)),
             None if owner.is_exact() => {}
             None => drop(object.text("target", spelling.target())),
+        }
+        // Empty over an older one that was bound.
+        if !bound_to.is_empty() || older.as_ref().is_some_and(|older| !older.proof_key().is_empty()) {
+            object.text(PROOF_KEY, bound_to);
         }
         let entry = match older {
             Some(older) => {
@@ -368,9 +382,7 @@ impl TokenCache {
     /// `true` when there was something to move.
     pub fn move_to_slot(&mut self, owner: Owner<'_>, slot: &str) -> bool {
         let to = Owner { person: Person::Slot(slot), ..owner };
-        let is_own = |entry: &&Entry| {
-            entry.is_exact() && entry.kind != Kind::Revocation && owner.is_exact() && owner.is_client_of(entry)
-        };
+        let is_own = |entry: &&Entry| entry.is_exact() && entry.kind != Kind::Revocation && owner.is_client_of(entry);
         let own: Vec<Entry> = self.owned_by(&owner).filter(is_own).cloned().collect();
         if own.is_empty() || !matches!(owner.person, Person::Slot(from) if from != slot) {
             return false;
@@ -447,8 +459,8 @@ impl Identity {
         let info = client_info.as_deref().and_then(ClientInfo::read);
         let claims = response.id_token().and_then(|token| IdTokenClaims::read(token).ok());
         let claims = claims.as_ref();
-        let subject = claims.map(IdTokenClaims::subject);
-        let named_home = info.as_ref().map(ClientInfo::home_account_id);
+        let subject = claims.map(IdTokenClaims::raw_subject);
+        let named_home = info.as_ref().map(ClientInfo::raw_home_account_id);
         let is_named = named_home.is_some() || subject.is_some();
         let known = Some(origin.person.id()).filter(|id| !id.is_empty());
         let home = match named_home {
@@ -460,13 +472,14 @@ impl Identity {
             // A refresh may bring an ID token without client_info: the account stays the one it was.
             None => String::from(known.or(subject).unwrap_or_default()),
         };
-        let local = claims.and_then(IdTokenClaims::object_id).or(subject).or(info.as_ref().map(ClientInfo::uid));
+        let local =
+            claims.and_then(IdTokenClaims::raw_object_id).or(subject).or(info.as_ref().map(ClientInfo::raw_uid));
         Self {
             slot: String::from(if home.is_empty() { origin.person.slot() } else { "" }),
             home,
             local: String::from(local.unwrap_or_default()),
-            username: String::from(claims.and_then(IdTokenClaims::username).unwrap_or_default()),
-            name: String::from(claims.and_then(IdTokenClaims::name).unwrap_or_default()),
+            username: String::from(claims.and_then(IdTokenClaims::raw_username).unwrap_or_default()),
+            name: String::from(claims.and_then(IdTokenClaims::raw_name).unwrap_or_default()),
             is_named,
             client_info: client_info.filter(|_| info.is_some()),
         }
@@ -483,7 +496,7 @@ impl Owner<'_> {
     pub(crate) fn may_be(&self, client_info: Option<&Secret>) -> bool {
         let named = client_info.and_then(text).as_deref().and_then(ClientInfo::read);
         let known = self.person.id();
-        let same = named.is_none_or(|named| named.home_account_id().eq_ignore_ascii_case(known));
+        let same = named.is_none_or(|named| named.raw_home_account_id().eq_ignore_ascii_case(known));
         self.is_exact() || known.is_empty() || same
     }
 }

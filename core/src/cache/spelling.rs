@@ -62,3 +62,37 @@ impl TokenCache {
         found.max_by_key(|(freshness, _)| *freshness).map_or(Spelling::Node, |(_, spelling)| spelling)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_spelled_in_the_way_of_one_program() {
+        let spelled = |key, name| match Spelling::of(key, name) {
+            Some(Spelling::Node) => "Node",
+            Some(Spelling::Java) => "Java",
+            Some(Spelling::Go(whole)) if whole == key => "Go",
+            Some(Spelling::Go(_)) | None => "none",
+        };
+        for (key, name, program) in [
+            ("home-host-refreshtoken-app---", "app", "Node"),
+            ("home-host-refreshtoken-APP---", "app", "Node"),
+            ("home-host-refreshtoken-app--", "App", "Java"),
+            ("home-host-refreshtoken-app", "app", "Go"),
+            ("home-host-refreshtoken-1---", "1", "Node"),
+            // Python's.
+            ("home-host-refreshtoken-app--user.read", "app", "none"),
+            ("home-host-refreshtoken-app-", "app", "none"),
+            ("home-host-refreshtoken-app----", "app", "none"),
+            // Another client's, or another kind.
+            ("home-host-refreshtoken-pap---", "app", "none"),
+            ("home-host-refreshtoken-myapp---", "app", "none"),
+            ("home-host-accesstoken-app---", "app", "none"),
+            ("app", "app", "none"),
+            ("pp", "app", "none"),
+        ] {
+            assert_eq!(spelled(key, name), program, "{key}");
+        }
+    }
+}

@@ -23,6 +23,19 @@ pub enum ConfigError {
         "the server takes a client secret neither in the Authorization header nor in the body: choose client_secret_basic or client_secret_post to try all the same"
     )]
     NoAuthenticationMethod,
+    /// The metadata lists which methods or algorithms the server takes, and this one is not among them.
+    #[error("the server does not list {wanted} for {what}, only {listed}: use one of those")]
+    NotListed {
+        /// What they are for, in words.
+        what: &'static str,
+        /// The one that is configured.
+        wanted: Box<str>,
+        /// Those that the server lists, safe to print.
+        listed: Box<str>,
+    },
+    /// Authorization details that are not a JSON array of objects (RFC 9396 §2).
+    #[error("the authorization details must be a JSON array of objects, each with a type")]
+    AuthorizationDetails,
     /// An endpoint that must not be used.
     #[error("the {which} {url} {fault}")]
     Endpoint {
@@ -59,6 +72,28 @@ pub enum ConfigError {
     /// A tenant or host name with characters that no such name has.
     #[error("{0} is not a tenant or host name: give only the name, without https:// or a path")]
     Name(Box<str>),
+    /// A [`Preset`](crate::Preset) was not told something that it needs.
+    #[error("{preset} needs to be told the {need}: {about}")]
+    Missing {
+        /// The name of the preset.
+        preset: &'static str,
+        /// The name of the need.
+        need: &'static str,
+        /// What it is, in words.
+        about: &'static str,
+    },
+    /// A value that cannot stand in the URLs of a [`Preset`](crate::Preset).
+    #[error("{value:?} cannot be the {need} of {preset}: {rule}")]
+    Value {
+        /// The name of the preset.
+        preset: &'static str,
+        /// The name of the need.
+        need: &'static str,
+        /// The value, safe to print.
+        value: Box<str>,
+        /// What to write instead.
+        rule: Box<str>,
+    },
     /// A scope with characters that RFC 6749 §3.3 does not allow.
     #[error("the scope {0} has characters that a scope cannot have; separate scopes by spaces")]
     Scope(Box<str>),
@@ -80,6 +115,30 @@ pub enum ConfigError {
     /// A further parameter without a name, or with the name of one that the grant itself sends.
     #[error("the parameter {0:?} belongs to the grant itself: use the method made for it")]
     ReservedParameter(Box<str>),
+    /// A setting that the dialect of this provider has no place for.
+    #[error("{provider} has no place for {what}: leave that out")]
+    NotInDialect {
+        /// The provider.
+        provider: &'static str,
+        /// The setting, in words.
+        what: &'static str,
+    },
+    /// A setting that the dialect of this provider cannot do without. (The command line knows `what` by its words.)
+    #[error("{provider} needs {what}")]
+    NeededByDialect {
+        /// The provider.
+        provider: &'static str,
+        /// The setting, in words.
+        what: &'static str,
+    },
+    /// The address of an access portal of AWS that is not an https URL.
+    #[error("the start URL {0} is not an https URL: copy it from the invitation or the administrator's page")]
+    StartUrl(Box<str>),
+    /// A registration at a server where clients do not register themselves.
+    #[error(
+        "programs do not register themselves at this server: register the client by hand, on the server's own pages"
+    )]
+    NoRegistrationEndpoint,
     /// A further parameter that was given twice (RFC 8628 §3.1).
     #[error("the parameter {0} was given twice")]
     RepeatedParameter(Box<str>),

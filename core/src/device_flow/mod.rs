@@ -17,15 +17,17 @@ pub use {
     step::{Step, Stepped},
 };
 
+use crate::dialect::Call;
 use crate::machine::Outstanding;
+use crate::message::advice::Place;
 use crate::message::answer::{Answer, Meaning};
 use crate::message::device_authorization::DeviceAuthorization;
 use crate::message::form::encode;
 use crate::message::json::Object;
-use crate::message::oauth_error::Consequence;
+use crate::message::said::{said, words_of};
 use crate::retry::Retry;
 use crate::{
-    Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Misuse, Outgoing, Prompt, ProtocolError,
+    Action, Cause, Client, ConfigError, Failure, LastError, Machine, Misuse, Outgoing, Prompt, ProtocolError,
     ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail, TransportError,
     TransportErrorKind,
 };
@@ -111,6 +113,10 @@ enum Phase {
     Waiting,
     /// A poll is in flight.
     Polling,
+    /// The server did not look at the poll, but sent a nonce to prove it with: it is due again at once.
+    Challenged,
+    /// The same poll is in flight again.
+    Repeating,
 }
 
 impl DeviceFlow {
@@ -136,7 +142,7 @@ impl DeviceFlow {
     /// # Errors
     /// [`ConfigError::Claims`] when it is not a JSON object.
     pub fn claims(mut self, json: &str) -> Result<Self, ConfigError> {
-        let claims = crate::message::claims::request(json)?;
+        let claims = self.client.requested_claims(json)?;
         if let State::Opening(opening) = &mut self.state {
             opening.claims = self.client.claims(&claims);
         }
@@ -193,25 +199,31 @@ impl DeviceFlow {
 
     fn device_answered(&mut self, mut opening: Box<Opening>, response: &Response<'_>, now: Timestamp) -> State {
         let mut object = Object::default();
-        let Answer { meaning, retry_after } = Answer::read(response, self.client.max_answer(), &mut object);
+        let Answer { meaning, retry_after } = Answer::read(self.client.reading(), Call::Device, response, &mut object);
         let (cause, given_up) = match meaning {
             Meaning::Object => {
                 let read = DeviceAuthorization::read(&object, self.client.strict(), self.client.allow_http_loopback());
                 return match read {
                     Ok(answer) => granted(&opening, answer, now),
-                    Err(fault) => broken(fault),
+                    Err(fault) => broken(&self.client, fault, None),
                 };
             }
             Meaning::Error(error) => {
-                let too_many = error.consequence() == Consequence::SlowDown;
-                let failure = Failure::Rejected(error.in_full_for_device_endpoint(&object));
-                if !too_many {
+                let failure = Failure::Rejected(error.in_full(&object, self.client.sent(Place::Device)));
+                if !error.is_too_many() {
                     return State::failed(failure);
                 }
+                opening.retry.hear(&failure);
                 (Cause::Status(response.status()), State::failed(failure))
             }
-            Meaning::Unavailable(status) => (Cause::Status(status), broken(ProtocolFault::Unavailable(status))),
-            Meaning::NotJson(fault, _) | Meaning::Broken(fault) => return broken(fault),
+            Meaning::Unavailable(status) => {
+                let fault = ProtocolFault::Unavailable(status);
+                let failure = unusable(&self.client, fault, said(response, &object));
+                opening.retry.hear(&failure);
+                (Cause::Status(status), State::failed(failure))
+            }
+            Meaning::NotJson(fault, _) => return broken(&self.client, fault, None),
+            Meaning::Broken(fault) => return broken(&self.client, fault, words_of(response, &object)),
         };
         if opening.retry.again(cause, retry_after, now) { State::Opening(opening) } else { given_up }
     }
@@ -248,8 +260,12 @@ fn granted(opening: &Opening, answer: DeviceAuthorization<'_>, now: Timestamp) -
     State::Granted(Phase::Showing, Grant { schedule, kept })
 }
 
-fn broken(fault: ProtocolFault) -> State {
-    State::failed(Failure::Protocol(ProtocolError { endpoint: Endpoint::DeviceAuthorization, fault }))
+fn unusable(client: &Client, fault: ProtocolFault, said: Option<Box<str>>) -> Failure {
+    Failure::Protocol(ProtocolError::of(client.sent(Place::Device), fault, said))
+}
+
+fn broken(client: &Client, fault: ProtocolFault, said: Option<Box<str>>) -> State {
+    State::failed(unusable(client, fault, said))
 }
 
 impl Machine for DeviceFlow {
@@ -262,7 +278,7 @@ impl Machine for DeviceFlow {
                 if let Some((until, reason)) = opening.retry.wait(now) {
                     return Action::Wait { until, reason };
                 }
-                let request = self.client.device_request(|form| {
+                let signed = self.client.device_request(|form| {
                     if let Some(verifier) = &opening.verifier {
                         // Exposed to be hashed: only the digest is sent (RFC 7636 §4.2).
                         let digest = Sha256::digest(verifier.expose().as_bytes());
@@ -271,12 +287,20 @@ impl Machine for DeviceFlow {
                     }
                     form.push("claims", &opening.claims);
                 });
-                if let State::Opening(opening) = self.take() {
-                    self.state = State::Requesting(opening);
+                match signed {
+                    Ok(request) => {
+                        if let State::Opening(opening) = self.take() {
+                            self.state = State::Requesting(opening);
+                        }
+                        self.send(request)
+                    }
+                    Err(error) => {
+                        self.state = State::failed(Failure::Transport(error.into()));
+                        self.next_action(now)
+                    }
                 }
-                self.send(request)
             }
-            State::Granted(phase @ (Phase::Showing | Phase::Waiting), grant) => {
+            State::Granted(phase @ (Phase::Showing | Phase::Waiting | Phase::Challenged), grant) => {
                 if let (Phase::Waiting, Some((until, reason))) = (*phase, grant.schedule.wait_before_poll(now)) {
                     return Action::Wait { until, reason };
                 }
@@ -290,13 +314,24 @@ impl Machine for DeviceFlow {
                     grant.kept.shown();
                     return prompt.map_or_else(|| self.next_action(now), Action::ShowCode);
                 }
-                *phase = Phase::Polling;
-                self.trail.polls = self.trail.polls.saturating_add(1);
-                let mut request = self.client.poll_request(grant.kept.tail());
-                request.expires(grant.schedule.deadline());
-                self.send(request)
+                match self.client.poll_request(grant.kept.tail()) {
+                    Ok(mut request) => {
+                        *phase = if let Phase::Challenged = phase { Phase::Repeating } else { Phase::Polling };
+                        self.trail.polls = self.trail.polls.saturating_add(1);
+                        request.expires(grant.schedule.deadline());
+                        self.send(request)
+                    }
+                    Err(error) => {
+                        *phase = Phase::Waiting;
+                        let error = TransportError::from(error);
+                        let cause = Cause::Transport(error.kind());
+                        grant.setback(&mut self.trail, cause, error.detail(), Duration::ZERO, now);
+                        self.settle(None);
+                        self.next_action(now)
+                    }
+                }
             }
-            State::Requesting(_) | State::Granted(Phase::Polling, _) => Action::AwaitResponse,
+            State::Requesting(_) | State::Granted(Phase::Polling | Phase::Repeating, _) => Action::AwaitResponse,
             State::Finished(_) | State::Ended => {
                 if let State::Finished(outcome) = self.take() {
                     Action::Done(*outcome)
@@ -311,10 +346,16 @@ impl Machine for DeviceFlow {
         self.outstanding.redeem_with(ticket, &response)?;
         let now = self.now.advance(now);
         match &mut self.state {
-            State::Granted(phase @ Phase::Polling, grant) => {
-                *phase = Phase::Waiting;
-                let over = grant.answered(&self.client, &mut self.trail, &response, now);
-                self.settle(over);
+            State::Granted(phase @ (Phase::Polling | Phase::Repeating), grant) => {
+                let has_nonce = self.client.remember_nonce(&response);
+                let may_repeat = has_nonce && matches!(phase, Phase::Polling);
+                match grant.answered(&self.client, &mut self.trail, &response, may_repeat, now) {
+                    Ok(next) => {
+                        *phase = next;
+                        self.settle(None);
+                    }
+                    Err(outcome) => self.settle(Some(outcome)),
+                }
             }
             State::Requesting(_) => {
                 if let State::Requesting(opening) = self.take() {
@@ -334,25 +375,35 @@ impl Machine for DeviceFlow {
         let cause = Cause::Transport(error.kind());
         let untrusted = error.kind() == TransportErrorKind::UntrustedCertificate;
         match &mut self.state {
-            State::Requesting(_) | State::Granted(Phase::Polling, _) if untrusted => {
+            State::Requesting(_) | State::Granted(Phase::Polling | Phase::Repeating, _) if untrusted => {
                 self.state = State::failed(Failure::Transport(error));
             }
-            State::Granted(phase @ Phase::Polling, grant) => {
+            State::Granted(phase @ (Phase::Polling | Phase::Repeating), grant) => {
                 *phase = Phase::Waiting;
                 grant.setback(&mut self.trail, cause, error.detail(), Duration::ZERO, now);
                 self.settle(None);
             }
             State::Requesting(_) => {
                 if let State::Requesting(mut opening) = self.take() {
+                    let error = Failure::Transport(error);
+                    opening.retry.hear(&error);
                     self.state = match opening.retry.again(cause, Duration::ZERO, now) {
                         true => State::Opening(opening),
-                        false => State::failed(Failure::Transport(error)),
+                        false => State::failed(error),
                     };
                 }
             }
             State::Opening(_) | State::Granted(..) | State::Finished(_) | State::Ended => {}
         }
         Ok(())
+    }
+
+    fn last_words(&self) -> Option<&str> {
+        match &self.state {
+            State::Opening(opening) | State::Requesting(opening) => opening.retry.said(),
+            State::Granted(..) => self.trail.last_error().map(LastError::detail).filter(|words| !words.is_empty()),
+            State::Finished(_) | State::Ended => None,
+        }
     }
 
     fn cancel(&mut self) {
@@ -369,7 +420,8 @@ impl fmt::Debug for DeviceFlow {
             State::Requesting(_) => "Requesting",
             State::Granted(Phase::Showing, _) => "Showing",
             State::Granted(Phase::Waiting, _) => "Waiting",
-            State::Granted(Phase::Polling, _) => "Polling",
+            State::Granted(Phase::Polling | Phase::Repeating, _) => "Polling",
+            State::Granted(Phase::Challenged, _) => "Challenged",
             State::Finished(_) => "Finished",
             State::Ended => "Ended",
         };

@@ -162,9 +162,18 @@ impl DeviceFlow {
         let now = self.now.max(now);
         let (mut schedule, mut trail) = (grant.schedule, self.trail.clone());
         let deadline = schedule.deadline();
-        if matches!(self.state, State::Granted(Phase::Polling, _)) {
-            schedule.setback(now, ABANDONED, Duration::ZERO);
-            trail.set_back(ABANDONED, "");
+        match &self.state {
+            State::Granted(Phase::Polling | Phase::Repeating, _) => {
+                schedule.setback(now, ABANDONED, Duration::ZERO);
+                trail.set_back(ABANDONED, "");
+            }
+            // The nonce stays behind, so the poll counts as answered.
+            State::Granted(Phase::Challenged, _) => schedule.pending(now, Duration::ZERO),
+            State::Granted(Phase::Showing | Phase::Waiting, _)
+            | State::Opening(_)
+            | State::Requesting(_)
+            | State::Finished(_)
+            | State::Ended => {}
         }
         let prompt = grant.prompt();
         let shown = |text: fn(&Prompt) -> Option<&str>| prompt.as_ref().and_then(text).map(String::from);

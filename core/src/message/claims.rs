@@ -1,7 +1,7 @@
 //! Owns claims: those of an ID token and of Microsoft's `client_info`, their checks, and those to request.
 
 use super::json::{Number, Object};
-use crate::prompt::printable;
+use crate::prompt::{Untrusted, printable};
 use crate::{ConfigError, ProtocolFault, Secret, UnixTime};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -9,6 +9,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use core::time::Duration;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -21,17 +22,19 @@ const SKEW: Duration = Duration::from_secs(300);
 /// server's certificate vouches for it (OpenID Connect Core §3.1.3.7, item 6). So read only tokens from a
 /// [`TokenResponse`](crate::TokenResponse) or your own cache, never one from anywhere else, and
 /// [`check`](IdTokenClaims::check) the claims before you rely on them.
+///
+/// Every text is safe to print, and so may differ from the claim: to compare, use the accessors that are called `raw_…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdTokenClaims {
-    issuer: Box<str>,
-    subject: Box<str>,
-    audience: Box<[String]>,
+    issuer: Untrusted,
+    subject: Untrusted,
+    audience: Box<[Untrusted]>,
     authorized_party: Option<Box<str>>,
     expires: UnixTime,
-    object_id: Option<Box<str>>,
-    tenant: Option<Box<str>>,
-    username: Option<Box<str>>,
-    name: Option<Box<str>>,
+    object_id: Option<Untrusted>,
+    tenant: Option<Untrusted>,
+    username: Option<Untrusted>,
+    name: Option<Untrusted>,
 }
 
 /// Why an ID token is not acceptable.
@@ -88,14 +91,17 @@ impl IdTokenClaims {
         let payload = core::str::from_utf8(&payload).map_err(|_| ClaimsError::Unreadable)?;
         let mut object = Object::default();
         object.read_json(payload).map_err(|_| ClaimsError::Unreadable)?;
-        let required = |name| object.required(name).map(own).map_err(|_| ClaimsError::Claim(name));
+        let required = |name| match object.required(name) {
+            Ok(text) => Ok(Untrusted::new(&text)),
+            Err(_) => Err(ClaimsError::Claim(name)),
+        };
         let optional = |name| text(&object, name);
         let expires: Option<Number> = object.number("exp").ok().flatten();
         Ok(Self {
             issuer: required("iss")?,
             subject: required("sub")?,
-            audience: object.list("aud").ok_or(ClaimsError::Claim("aud"))?.into(),
-            authorized_party: optional("azp"),
+            audience: object.list("aud").ok_or(ClaimsError::Claim("aud"))?.into_iter().map(Untrusted::from).collect(),
+            authorized_party: object.text("azp").ok().flatten().filter(|party| !party.is_empty()).map(own),
             expires: match expires {
                 Some(Number { negative: false, floor, .. }) => UnixTime::from_secs(floor),
                 _ => return Err(ClaimsError::Claim("exp")),
@@ -115,13 +121,13 @@ impl IdTokenClaims {
     /// The first thing that is wrong.
     pub fn check(&self, issuer: &str, client_id: &str, now: UnixTime) -> Result<(), ClaimsError> {
         let expected: Cow<'_, str> = match (issuer.split_once("{tenantid}"), &self.tenant) {
-            (Some((before, after)), Some(tenant)) => Cow::Owned([before, tenant, after].concat()),
+            (Some((before, after)), Some(tenant)) => Cow::Owned([before, tenant.raw(), after].concat()),
             _ => Cow::Borrowed(issuer),
         };
-        if expected != *self.issuer {
-            return Err(ClaimsError::Issuer { found: printable(&self.issuer) });
+        if expected != self.issuer.raw() {
+            return Err(ClaimsError::Issuer { found: printable(self.issuer.raw()) });
         }
-        let named = self.audience.iter().any(|audience| audience == client_id);
+        let named = self.audience.iter().any(|audience| audience.raw() == client_id);
         let party = match &self.authorized_party {
             Some(party) => **party == *client_id,
             None => self.audience.len() == 1,
@@ -135,27 +141,44 @@ impl IdTokenClaims {
     /// A refresh brings the issuer and the subject of the ID token before (OpenID Connect Core §12.2). Each tenant of
     /// Microsoft's has an issuer of its own.
     pub(crate) fn check_successor_of(&self, before: &Self, authority: &crate::Authority) -> Result<(), ClaimsError> {
-        if authority.kind() == crate::AuthorityKind::Generic && !authority.may_name(self, Some(&before.issuer)) {
-            return Err(ClaimsError::Issuer { found: printable(&self.issuer) });
+        if authority.kind() == crate::AuthorityKind::Generic && !authority.may_name(self, Some(before.issuer.raw())) {
+            return Err(ClaimsError::Issuer { found: printable(self.issuer.raw()) });
         }
-        if self.subject == before.subject { Ok(()) } else { Err(ClaimsError::Subject) }
+        if self.subject.raw() == before.subject.raw() { Ok(()) } else { Err(ClaimsError::Subject) }
     }
 
     /// `iss`: the server that issued the token.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        self.issuer.shown()
+    }
+
+    /// The same as the server wrote it, to compare: not safe to print.
+    #[must_use]
+    pub fn raw_issuer(&self) -> &str {
+        self.issuer.raw()
     }
 
     /// `sub`: the person, as this issuer knows them. Never reassigned; letter case matters.
     #[must_use]
     pub fn subject(&self) -> &str {
-        &self.subject
+        self.subject.shown()
+    }
+
+    /// The same as the server wrote it, to compare: not safe to print.
+    #[must_use]
+    pub fn raw_subject(&self) -> &str {
+        self.subject.raw()
     }
 
     /// `aud`: the clients that it is meant for.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        self.audience.iter().map(String::as_str)
+        self.audience.iter().map(Untrusted::shown)
+    }
+
+    /// The same as the server wrote it, to compare: not safe to print.
+    pub fn raw_audience(&self) -> impl Iterator<Item = &str> {
+        self.audience.iter().map(Untrusted::raw)
     }
 
     /// `exp`: when the token expires.
@@ -167,34 +190,58 @@ impl IdTokenClaims {
     /// `oid`: the person, as their tenant knows them (Microsoft).
     #[must_use]
     pub fn object_id(&self) -> Option<&str> {
-        self.object_id.as_deref()
+        self.object_id.as_ref().map(Untrusted::shown)
+    }
+
+    /// The same as the server wrote it, to compare: not safe to print.
+    #[must_use]
+    pub fn raw_object_id(&self) -> Option<&str> {
+        self.object_id.as_ref().map(Untrusted::raw)
     }
 
     /// `tid`: the tenant (Microsoft).
     #[must_use]
     pub fn tenant(&self) -> Option<&str> {
-        self.tenant.as_deref()
+        self.tenant.as_ref().map(Untrusted::shown)
     }
 
-    /// `preferred_username`, else `upn`, else `email`: a name to show, never to decide by. It comes from the server and
-    /// is not safe to print.
+    /// The same as the server wrote it, to compare: not safe to print.
+    #[must_use]
+    pub fn raw_tenant(&self) -> Option<&str> {
+        self.tenant.as_ref().map(Untrusted::raw)
+    }
+
+    /// `preferred_username`, else `upn`, else `email`: a name to show, never to decide by.
     #[must_use]
     pub fn username(&self) -> Option<&str> {
-        self.username.as_deref()
+        self.username.as_ref().map(Untrusted::shown)
     }
 
-    /// `name`: the full name. It comes from the server and is not safe to print.
+    /// The same as the server wrote it: not safe to print.
+    #[must_use]
+    pub fn raw_username(&self) -> Option<&str> {
+        self.username.as_ref().map(Untrusted::raw)
+    }
+
+    /// `name`: the full name, to show.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.name.as_ref().map(Untrusted::shown)
+    }
+
+    /// The same as the server wrote it: not safe to print.
+    #[must_use]
+    pub fn raw_name(&self) -> Option<&str> {
+        self.name.as_ref().map(Untrusted::raw)
     }
 }
 
-/// Microsoft's `client_info`: who signed in, in terms of their home tenant.
+/// Microsoft's `client_info`: who signed in, in terms of their home tenant. Its texts are safe to print; to compare, there
+/// are those that are called `raw_…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientInfo {
-    uid: Box<str>,
-    utid: Box<str>,
+    uid: Untrusted,
+    utid: Untrusted,
 }
 
 impl ClientInfo {
@@ -211,19 +258,37 @@ impl ClientInfo {
     /// `uid`: the person in their home tenant.
     #[must_use]
     pub fn uid(&self) -> &str {
-        &self.uid
+        self.uid.shown()
+    }
+
+    /// The same as the server wrote it, to compare: not safe to print.
+    #[must_use]
+    pub fn raw_uid(&self) -> &str {
+        self.uid.raw()
     }
 
     /// `utid`: their home tenant.
     #[must_use]
     pub fn utid(&self) -> &str {
-        &self.utid
+        self.utid.shown()
+    }
+
+    /// The same as the server wrote it, to compare: not safe to print.
+    #[must_use]
+    pub fn raw_utid(&self) -> &str {
+        self.utid.raw()
     }
 
     /// `uid.utid`, by which every MSAL knows the account.
     #[must_use]
     pub fn home_account_id(&self) -> String {
-        [&*self.uid, ".", &*self.utid].concat()
+        [self.uid(), ".", self.utid()].concat()
+    }
+
+    /// The same as the server wrote it, to compare: not safe to print.
+    #[must_use]
+    pub fn raw_home_account_id(&self) -> String {
+        [self.uid.raw(), ".", self.utid.raw()].concat()
     }
 }
 
@@ -236,6 +301,18 @@ pub(crate) fn request(json: &str) -> Result<Box<str>, ConfigError> {
     let mut object = Object::default();
     object.read_json(json).map_err(|_| ConfigError::Claims)?;
     Ok(if object.is_empty() { Box::default() } else { Box::from(json) })
+}
+
+/// Checks requested authorization details (RFC 9396 §2): a JSON array of objects, each with a type. May be empty.
+pub(crate) fn authorization_details(json: &str) -> Result<&str, ConfigError> {
+    let json = json.trim();
+    let has_type = |detail: &&RawValue| {
+        let mut object = Object::default();
+        object.read_json(detail.get()).is_ok() && object.required("type").is_ok()
+    };
+    let read = || serde_json::from_str::<Vec<&RawValue>>(json).ok();
+    let usable = json.is_empty() || read().is_some_and(|all| !all.is_empty() && all.iter().all(has_type));
+    if usable { Ok(json) } else { Err(ConfigError::AuthorizationDetails) }
 }
 
 /// Requested claims, with what the client can handle added to them: `xms_cc`, the capabilities that Microsoft's servers
@@ -264,7 +341,7 @@ fn own(text: Cow<'_, str>) -> Box<str> {
 }
 
 /// An optional claim, which is ignored when it has a wrong type.
-fn text(object: &Object<'_>, name: &'static str) -> Option<Box<str>> {
+fn text(object: &Object<'_>, name: &'static str) -> Option<Untrusted> {
     let text: Result<_, ProtocolFault> = object.text(name);
-    text.ok().flatten().filter(|text| !text.is_empty()).map(own)
+    text.ok().flatten().filter(|text| !text.is_empty()).map(|text| Untrusted::new(&text))
 }

@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 #[derive(Default)]
 pub(crate) struct Object<'a> {
     members: SmallVec<[Member<'a>; 8]>,
-    encoding: Encoding,
+    encoding: Encoding<'a>,
 }
 
 struct Member<'a> {
@@ -27,13 +27,15 @@ struct Member<'a> {
     value: &'a str,
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Encoding {
+#[derive(Clone, Copy, Default)]
+enum Encoding<'a> {
     /// Values are checked JSON text.
     #[default]
     Json,
     /// Values are percent-encoded.
     Form,
+    /// JSON in which a dialect has found an error; this is what the server itself calls it.
+    Translated(&'a str),
 }
 
 /// Why a body is not an object.
@@ -53,18 +55,15 @@ pub(crate) struct Number {
 }
 
 impl<'a> Object<'a> {
+    #[inline]
     pub(crate) fn read_json(&mut self, text: &'a str) -> Result<(), NoObject> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let read = deserializer.deserialize_map(Fill(&mut self.members)).and_then(|()| deserializer.end());
-        read.map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => NoObject::Fault(ProtocolFault::NotAnObject),
-            serde_json::error::Category::Syntax if text.trim_start().starts_with(['{', '[', '"']) => {
-                NoObject::Fault(ProtocolFault::InvalidJson)
-            }
-            serde_json::error::Category::Syntax
-            | serde_json::error::Category::Eof
-            | serde_json::error::Category::Io => NoObject::NotJson,
-        })?;
+        if let Err(error) = read {
+            // Where it breaks off, what looks like an error may be a part of a token.
+            self.members.clear();
+            return Err(no_object(&error));
+        }
         self.refuse_duplicates()
     }
 
@@ -80,7 +79,7 @@ impl<'a> Object<'a> {
     }
 
     /// No parameter may occur twice (RFC 6749 §5.1, RFC 8628 §3.1), however its name is escaped.
-    fn refuse_duplicates(&self) -> Result<(), NoObject> {
+    pub(crate) fn refuse_duplicates(&self) -> Result<(), NoObject> {
         let twice = if self.members.spilled() {
             let mut seen = BTreeSet::new();
             self.members.iter().find(|member| !seen.insert(&member.name))
@@ -103,7 +102,7 @@ impl<'a> Object<'a> {
     /// The written value of a member; absent and null are the same.
     fn value(&self, name: &str) -> Option<&'a str> {
         let value = self.members.iter().find(|member| member.name == name)?.value;
-        (self.encoding == Encoding::Form || value != "null").then_some(value)
+        (self.encoding.is_form() || value != "null").then_some(value)
     }
 
     /// Whether a member is there, of whatever type; null and an empty text are the same as absent.
@@ -155,16 +154,64 @@ impl<'a> Object<'a> {
         is_object.then_some(json)
     }
 
+    /// Whether a member is `true`.
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        self.value(name) == Some("true")
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
+    }
+
+    /// A text without escapes, as it stands in the answer; absent and of another type are the same.
+    pub(crate) fn plain_text(&self, name: &str) -> Option<&'a str> {
+        let text = self.encoding.text(self.value(name)?)?;
+        if let Cow::Borrowed(text) = text { Some(text).filter(|text| !text.is_empty()) } else { None }
+    }
+
+    /// The JSON of a member, as it was written; null is the same as absent. A form has none.
+    pub(crate) fn json(&self, name: &str) -> Option<&'a str> {
+        self.value(name).filter(|_| !self.encoding.is_form())
+    }
+
+    /// The JSON of a member that is a text with something in it.
+    pub(crate) fn json_text(&self, name: &str) -> Option<&'a str> {
+        self.json(name).filter(|json| json.starts_with('"') && json.len() > 2)
+    }
+
+    /// Gives a member another name, if it is there.
+    pub(crate) fn rename(&mut self, from: &str, to: &'static str) {
+        if let Some(member) = self.members.iter_mut().find(|member| member.name == from) {
+            member.name = Cow::Borrowed(to);
+        }
+    }
+
+    /// Adds a member, or replaces the one of this name. `json` is JSON text. A form is left as it is, unless it is empty.
+    pub(crate) fn set(&mut self, name: &'static str, json: &'a str) {
+        if self.is_empty() {
+            self.encoding = Encoding::Json;
+        }
+        if !self.encoding.is_form() {
+            self.members.retain(|member| member.name != name);
+            self.members.push(Member { name: Cow::Borrowed(name), value: json });
+        }
+    }
+
+    /// What the server itself calls its error; empty where its answer is not translated.
+    pub(crate) fn own_name(&self) -> &'a str {
+        if let Encoding::Translated(name) = self.encoding { name } else { "" }
+    }
+
+    pub(crate) fn set_own_name(&mut self, name: &'a str) {
+        self.encoding = if self.encoding.is_form() { Encoding::Form } else { Encoding::Translated(name) };
     }
 
     /// Every member that is not among `known`, as JSON text.
     pub(crate) fn others<'b>(&'b self, known: &'b [&str]) -> impl Iterator<Item = (&'b str, Cow<'a, str>)> {
         let others = self.members.iter().filter(|member| !known.contains(&&*member.name));
-        let others = others.filter(|member| self.encoding == Encoding::Form || member.value != "null");
+        let others = others.filter(|member| self.encoding.is_form() || member.value != "null");
         others.map(|member| match self.encoding {
-            Encoding::Json => (&*member.name, Cow::Borrowed(member.value)),
+            Encoding::Json | Encoding::Translated(_) => (&*member.name, Cow::Borrowed(member.value)),
             // Text always has a JSON form.
             Encoding::Form => {
                 let text = self.encoding.text(member.value).unwrap_or_default();
@@ -174,11 +221,26 @@ impl<'a> Object<'a> {
     }
 }
 
-impl Encoding {
+#[cold]
+fn no_object(error: &serde_json::Error) -> NoObject {
+    match error.classify() {
+        serde_json::error::Category::Syntax => NoObject::Fault(ProtocolFault::InvalidJson),
+        // Cut short; the other two cannot come from a text that begins with `{`.
+        serde_json::error::Category::Eof | serde_json::error::Category::Data | serde_json::error::Category::Io => {
+            NoObject::NotJson
+        }
+    }
+}
+
+impl Encoding<'_> {
+    fn is_form(self) -> bool {
+        matches!(self, Self::Form)
+    }
+
     /// The text that was written, borrowed when nothing in it is escaped; `None` when it was not text.
-    fn text<'a>(self, written: &'a str) -> Option<Cow<'a, str>> {
+    fn text<'t>(self, written: &'t str) -> Option<Cow<'t, str>> {
         match self {
-            Self::Json => match written.as_bytes() {
+            Self::Json | Self::Translated(_) => match written.as_bytes() {
                 // Its escapes may be wrong: lone surrogates pass the parser, which does not check raw values.
                 [b'"', inner @ .., b'"'] if memchr(b'\\', inner).is_some() => {
                     serde_json::from_str(written).ok().map(Cow::Owned)

@@ -1,6 +1,6 @@
 //! Owns the messages on the wire: the only files that see bytes and status codes.
 
-mod advice;
+pub(crate) mod advice;
 pub(crate) mod answer;
 pub(crate) mod claims;
 pub(crate) mod device_authorization;
@@ -9,8 +9,11 @@ pub(crate) mod json;
 pub(crate) mod metadata;
 pub(crate) mod oauth_error;
 mod retry_after;
+pub(crate) mod said;
 pub(crate) mod token;
 
+/// The media type of forms (RFC 6749 Appendix B).
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 /// RFC 8628 §3.4.
 pub(crate) const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// RFC 6749 §6.

@@ -1,12 +1,14 @@
-//! Owns the table of error codes: what each means for a machine. What a person can do about them stands in `advice.rs`.
+//! Owns the table of error codes: what each means for a machine. What a person can do about them is in `advice/`.
 
-use super::advice;
+use super::advice::{self, Seen, Sent};
 use super::json::Object;
+use super::said::explanation;
 use crate::error::ErrorDetails;
-use crate::prompt::{printable, verbatim};
+use crate::prompt::{harmless_json, printable, verbatim};
 use crate::{OAuthError, ProtocolFault};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::string::String;
 
 /// What an error code means for a flow that waits (RFC 8628 §3.5).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum Consequence {
     Expired,
     /// The server does not know the code: expired, used or refused some time ago.
     UnknownCode,
+    /// Prove the same request again, with the nonce of the answer (RFC 9449 §8).
+    Nonce,
     /// Everything else stops (RFC 8628 §3.5: MUST).
     Stop,
 }
@@ -60,7 +64,6 @@ struct Row {
     code: &'static str,
     consequence: Consequence,
     refresh: Refresh,
-    advice: Option<&'static str>,
 }
 
 /// What a code says about a refresh token.
@@ -74,45 +77,45 @@ enum Refresh {
     Dead,
 }
 
-const fn row(code: &'static str, consequence: Consequence) -> Row {
-    Row { code, consequence, refresh: Refresh::Nothing, advice: None }
-}
-
-const fn stop(code: &'static str, advice: &'static str) -> Row {
-    Row { code, consequence: Consequence::Stop, refresh: Refresh::Nothing, advice: Some(advice) }
-}
-
-const fn person(code: &'static str, advice: &'static str) -> Row {
-    Row { code, consequence: Consequence::Stop, refresh: Refresh::Person, advice: Some(advice) }
-}
-
-const fn dead_token(code: &'static str) -> Row {
-    Row { code, consequence: Consequence::Stop, refresh: Refresh::Dead, advice: Some(DEAD_TOKEN) }
-}
-
-const fn unknown_code(code: &'static str) -> Row {
-    Row {
-        code,
-        consequence: Consequence::UnknownCode,
-        refresh: Refresh::Nothing,
-        advice: Some(
-            "the server no longer knows this code: it expired, was used, or the sign-in was refused; start again for a new one",
-        ),
+impl Row {
+    /// Whether the code is one of RFC 8628 §3.5 or RFC 6749 §5.2, or a provider's name for one of those: what a server
+    /// says when it has looked at the request.
+    fn is_of_the_grant(&self) -> bool {
+        const REFUSALS: [&str; 8] = [
+            "invalid_request",
+            "invalid_client",
+            "unauthorized_client",
+            "unsupported_grant_type",
+            "invalid_scope",
+            "device_flow_disabled",
+            "incorrect_client_credentials",
+            "deleted_client",
+        ];
+        self.consequence != Consequence::Stop || REFUSALS.contains(&self.code)
     }
 }
 
-const REGISTER: &str = "check the client id and, if there is one, the secret and how it is sent: this server does not know the client by them";
-const ENABLE: &str = "allow the device flow for this client in the server's settings, or use a client that may use it";
-const SCOPE: &str = "check the scopes: this server or client does not allow one of them";
-const POLICY: &str = "a policy of the organization forbids this sign-in; only its administrator can change that";
-const TOO_MANY: &str =
-    "too many sign-ins were started with this client or from this address; wait before starting another";
-const DPOP: &str = "the server wants tokens bound to a key (DPoP), which this client does not do";
+const fn row(code: &'static str, consequence: Consequence) -> Row {
+    Row { code, consequence, refresh: Refresh::Nothing }
+}
 
-const DEAD_TOKEN: &str =
-    "the refresh token is no longer good: it expired, was revoked or was used before, or belongs to another client";
+const fn stop(code: &'static str) -> Row {
+    row(code, Consequence::Stop)
+}
 
-const POLL_LOST: &str = "the server no longer knows this code, and the answer to a poll was never seen: the process may have died before it stored the token; start again for a new code";
+const fn person(code: &'static str) -> Row {
+    Row { refresh: Refresh::Person, ..stop(code) }
+}
+
+const fn dead_token(code: &'static str) -> Row {
+    Row { refresh: Refresh::Dead, ..stop(code) }
+}
+
+const fn unknown_code(code: &'static str) -> Row {
+    row(code, Consequence::UnknownCode)
+}
+
+const POLL_LOST: &str = "the server no longer knows this code, and the answer to an earlier poll was never seen: it may have held the token; start again for a new code";
 
 /// Exact matches only (RFC 6749 §1.9). The first rows are the ones that every flow meets.
 static TABLE: [Row; 35] = [
@@ -121,42 +124,36 @@ static TABLE: [Row; 35] = [
     row("access_denied", Consequence::Denied),
     row("expired_token", Consequence::Expired),
     Row { refresh: Refresh::Dead, ..unknown_code("invalid_grant") },
-    stop("invalid_client", REGISTER),
-    stop(
-        "invalid_request",
-        "the server does not accept the request: check the endpoints, the client and the parameters",
-    ),
-    stop("invalid_scope", SCOPE),
-    stop("unauthorized_client", ENABLE),
-    stop(
-        "unsupported_grant_type",
-        "this server, or this client on it, does not do the device flow: check the token endpoint",
-    ),
+    stop("invalid_client"),
+    stop("invalid_request"),
+    stop("invalid_scope"),
+    stop("unauthorized_client"),
+    stop("unsupported_grant_type"),
     // RFC 8707 §2, RFC 9396 §5, RFC 9449 §5 and §8.
-    stop("invalid_target", "check the resource or audience: the server does not know it or does not allow it"),
-    stop("invalid_authorization_details", "check the authorization details: the server does not accept them"),
-    stop("invalid_dpop_proof", DPOP),
-    stop("use_dpop_nonce", DPOP),
+    stop("invalid_target"),
+    stop("invalid_authorization_details"),
+    stop("invalid_dpop_proof"),
+    row("use_dpop_nonce", Consequence::Nonce),
     // Microsoft Entra, OpenAM; the old Entra endpoint.
     row("authorization_declined", Consequence::Denied),
     row("code_expired", Consequence::Expired),
     unknown_code("bad_verification_code"),
     // OpenID Connect Core §3.1.2.6.
-    person("interaction_required", "the server wants the person to do something more in a browser: start again"),
-    person("login_required", "the server wants the person to sign in again"),
-    person("consent_required", "the server wants the person to agree to what this client asks for: sign in again"),
-    person("account_selection_required", "the server does not know which account is meant: sign in again"),
+    person("interaction_required"),
+    person("login_required"),
+    person("consent_required"),
+    person("account_selection_required"),
     // GitHub.
     row("token_expired", Consequence::Expired),
     unknown_code("incorrect_device_code"),
-    stop("incorrect_client_credentials", REGISTER),
-    stop("device_flow_disabled", ENABLE),
+    stop("incorrect_client_credentials"),
+    stop("device_flow_disabled"),
     dead_token("bad_refresh_token"),
     // Google.
-    stop("deleted_client", REGISTER),
-    stop("admin_policy_enforced", POLICY),
-    stop("org_internal", POLICY),
-    stop("rate_limit_exceeded", TOO_MANY),
+    stop("deleted_client"),
+    stop("admin_policy_enforced"),
+    stop("org_internal"),
+    stop("rate_limit_exceeded"),
     // Twitch, in `message`; django-oauth-toolkit.
     unknown_code("invalid device code"),
     dead_token("Invalid refresh token"),
@@ -166,20 +163,47 @@ static TABLE: [Row; 35] = [
     row("device_code_expired", Consequence::Expired),
 ];
 
+/// What a dialect translates the errors of its server to, as JSON.
+pub(crate) mod code {
+    pub(crate) const PENDING: &str = r#""authorization_pending""#;
+    pub(crate) const SLOW_DOWN: &str = r#""slow_down""#;
+    pub(crate) const DENIED: &str = r#""access_denied""#;
+    pub(crate) const EXPIRED: &str = r#""expired_token""#;
+    pub(crate) const INVALID_GRANT: &str = r#""invalid_grant""#;
+    pub(crate) const INVALID_CLIENT: &str = r#""invalid_client""#;
+    pub(crate) const INVALID_REQUEST: &str = r#""invalid_request""#;
+    pub(crate) const INVALID_SCOPE: &str = r#""invalid_scope""#;
+    pub(crate) const UNAUTHORIZED_CLIENT: &str = r#""unauthorized_client""#;
+    pub(crate) const UNSUPPORTED_GRANT: &str = r#""unsupported_grant_type""#;
+    /// Not of any standard: the server has a name for it that this library does not know.
+    pub(crate) const UNRECOGNIZED: &str = r#""unrecognized_error""#;
+}
+
+/// Whether the table has this code.
+pub(crate) fn is_known(code: &str) -> bool {
+    lookup(code).is_some()
+}
+
 impl<'a> ErrorCode<'a> {
-    /// The error in an answer, if it is one. With a status that means "try later" (408, 429, 5xx) only a known code
-    /// counts: `{"error":"Bad Gateway"}` comes from a gateway and is not an OAuth error (those have status 4xx, RFC
-    /// 6749 §5.2).
+    /// The error in an answer, if it is one. With a status that means "try later" (408, 429, 5xx) only a code of the
+    /// grant counts: `{"error":"Bad Gateway"}` comes from a gateway, `rate_limit_exceeded` from a limiter, and OAuth
+    /// errors have status 4xx (RFC 6749 §5.2).
     pub(crate) fn find(object: &Object<'a>, status: u16, not_now: bool) -> Result<Option<Self>, ProtocolFault> {
         if let Some(code) = object.text("error")?.filter(|code| !code.is_empty()) {
             let row = lookup(&code);
-            return Ok((row.is_some() || !not_now).then_some(Self { code, status, row }));
+            return Ok((!not_now || row.is_some_and(Row::is_of_the_grant)).then_some(Self { code, status, row }));
         }
         // Google's quota error and Twitch have the code elsewhere.
         Ok(["error_code", "message"].into_iter().find_map(|member| {
             let code = object.text(member).ok()??;
-            lookup(&code).map(|row| Self { code, status, row: Some(row) })
+            let row = lookup(&code).filter(|row| !not_now || row.is_of_the_grant())?;
+            Some(Self { code, status, row: Some(row) })
         }))
+    }
+
+    /// The status that it came with.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
     }
 
     /// The code, safe to print.
@@ -193,7 +217,7 @@ impl<'a> ErrorCode<'a> {
 
     /// What the error means for a refresh: the code decides; the suberror only tells apart what a sign-in cannot cure.
     pub(crate) fn refusal(&self, object: &Object<'_>) -> Refusal {
-        if self.consequence() == Consequence::SlowDown {
+        if self.is_too_many() {
             return Refusal::SlowDown;
         }
         match self.refresh() {
@@ -211,42 +235,28 @@ impl<'a> ErrorCode<'a> {
         self.code == "invalid_token"
     }
 
+    /// Whether it says that too much was asked for at once, so that the same may succeed later.
+    pub(crate) fn is_too_many(&self) -> bool {
+        self.consequence() == Consequence::SlowDown || self.code == "rate_limit_exceeded"
+    }
+
     /// The whole error, copied out of the answer.
-    pub(crate) fn in_full(&self, object: &Object<'_>) -> OAuthError {
-        self.copied(object, self.row.and_then(|row| row.advice))
-    }
-
-    /// The same at the device authorization endpoint, where `slow_down` is about new codes.
-    pub(crate) fn in_full_for_device_endpoint(&self, object: &Object<'_>) -> OAuthError {
-        if self.consequence() == Consequence::SlowDown {
-            return self.copied(object, Some(TOO_MANY));
-        }
-        self.in_full(object)
-    }
-
-    /// The same in the answer to a refresh, which has no device code that could be unknown.
-    pub(crate) fn in_full_for_refresh(&self, object: &Object<'_>) -> OAuthError {
-        if self.refresh() != Refresh::Dead {
-            return self.in_full(object);
-        }
-        let suberror = suberror(object);
-        let spent = suberror.is_empty() || OF_THE_TOKEN.contains(&&*suberror);
-        OAuthError { spent, ..self.copied(object, Some(DEAD_TOKEN)) }
-    }
-
-    /// The same about a code that may have been redeemed by a poll whose answer was never seen.
-    pub(crate) fn in_full_after_lost_poll(&self, object: &Object<'_>) -> OAuthError {
-        OAuthError { advice: Some(Cow::Borrowed(POLL_LOST)), poll_lost: true, ..self.in_full(object) }
-    }
-
-    fn copied(&self, object: &Object<'_>, by_code: Option<&'static str>) -> OAuthError {
+    pub(crate) fn in_full(&self, object: &Object<'_>, sent: Sent) -> OAuthError {
         let text = |name| object.text(name).ok().flatten().unwrap_or_default();
         let shown = |name| Some(printable(&text(name))).filter(|text| !text.is_empty());
         let suberror = suberror(object);
         let mut numbers = object.numbers("error_codes");
         numbers.truncate(MAX_NUMBERS);
-        let by_code = by_code.or_else(|| advice::by_code(&self.code));
-        let advice = advice::advice(&numbers, &text("error_description"), &suberror, by_code);
+        let words = explanation(object, &self.code).unwrap_or_default();
+        let seen = Seen {
+            status: self.status,
+            code: &self.code,
+            words: &words,
+            numbers: &numbers,
+            suberror: &suberror,
+            kind: advice::Kind::Error,
+        };
+        let advice = advice::advice(&seen, &sent);
         let details = ErrorDetails {
             numbers: numbers.into_boxed_slice(),
             suberror: Some(verbatim(&suberror)).filter(|text| !text.is_empty()),
@@ -255,12 +265,12 @@ impl<'a> ErrorCode<'a> {
             timestamp: shown("timestamp"),
             claims: object
                 .json_object("claims")
-                .filter(|claims| claims.len() <= MAX_CLAIMS)
-                .map(|claims| Box::from(&*claims)),
+                .map(|claims| harmless_json(&claims).into_owned().into_boxed_str())
+                .filter(|claims| claims.len() <= MAX_CLAIMS),
         };
         OAuthError {
             code: verbatim(&self.code),
-            description: shown("error_description"),
+            description: described(object.own_name(), Some(printable(&words)).filter(|words| !words.is_empty())),
             uri: shown("error_uri"),
             status: self.status,
             advice: advice.map(Cow::Borrowed),
@@ -269,6 +279,29 @@ impl<'a> ErrorCode<'a> {
             details: (details != ErrorDetails::default()).then(|| Box::new(details)),
         }
     }
+
+    /// The same in the answer to a refresh, which may be about the refresh token.
+    pub(crate) fn in_full_for_refresh(&self, object: &Object<'_>, sent: Sent) -> OAuthError {
+        if self.refresh() != Refresh::Dead {
+            return self.in_full(object, sent);
+        }
+        let suberror = suberror(object);
+        let description = object.text("error_description").ok().flatten().unwrap_or_default();
+        let of_the_token = suberror.is_empty() || OF_THE_TOKEN.contains(&&*suberror);
+        let spent = of_the_token && !advice::is_about_proof(&description);
+        OAuthError { spent, ..self.in_full(object, sent) }
+    }
+
+    /// The same about a code that may have been redeemed by a poll whose answer was never seen.
+    pub(crate) fn in_full_after_lost_poll(&self, object: &Object<'_>, sent: Sent) -> OAuthError {
+        OAuthError { advice: Some(Cow::Borrowed(POLL_LOST)), poll_lost: true, ..self.in_full(object, sent) }
+    }
+}
+
+/// What the server itself calls its error, before what it says about it.
+fn described(own_name: &str, description: Option<Box<str>>) -> Option<Box<str>> {
+    let said = description.as_deref().map_or_else(String::new, |text| [": ", text].concat());
+    if own_name.is_empty() { description } else { Some(printable(&[own_name, &said].concat())) }
 }
 
 /// Microsoft's subdivision of an error code; Google has another name for the member.

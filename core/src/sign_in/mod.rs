@@ -13,7 +13,7 @@ use crate::{
     TokenResponse, TransportError, UnixTime,
 };
 use alloc::boxed::Box;
-use alloc::vec::IntoIter;
+use alloc::vec::{IntoIter, Vec};
 use core::fmt;
 use core::time::Duration;
 use zeroize::Zeroizing;
@@ -162,8 +162,11 @@ impl SignIn {
         if aging.is_none() && self.request.requests_more(&self.cache, &account) {
             return self.ask_person(SignInReason::NewScopes);
         }
-        let candidates = self.request.refresh_tokens(&self.cache, &account).into_iter();
-        self.try_next(candidates, account, aging, SignInReason::NotSignedIn, now);
+        let (candidates, reason) = match self.request.refresh_tokens(&self.cache, &account) {
+            Ok(candidates) => (candidates, SignInReason::NotSignedIn),
+            Err(reason) => (Vec::new(), reason),
+        };
+        self.try_next(candidates.into_iter(), account, aging, reason, now);
     }
 
     /// Tries the next refresh token; `reason`: why the one before it was refused.
@@ -255,13 +258,13 @@ impl SignIn {
         let before = || self.cache.id_token(owner).and_then(|token| IdTokenClaims::read(&token).ok());
         let fault = claims.and_then(|claims| match (before(), owner.person, owner.authority.kind()) {
             (Some(before), ..) => claims.check_successor_of(&before, owner.authority).err(),
-            (None, Person::Id(id), AuthorityKind::Generic) if id != claims.subject() => Some(ClaimsError::Subject),
+            (None, Person::Id(id), AuthorityKind::Generic) if id != claims.raw_subject() => Some(ClaimsError::Subject),
             (None, ..) => None,
         });
         let other_client_info = (!owner.may_be(client_info)).then_some(ClaimsError::Subject);
         fault.or(other_client_info).map_or(Ok(()), |fault| {
             let fault = ProtocolFault::IdToken(fault);
-            Err(Failure::Protocol(ProtocolError { endpoint: Endpoint::Token, fault }))
+            Err(Failure::Protocol(ProtocolError::new(Endpoint::Token, fault)))
         })
     }
 
@@ -316,6 +319,14 @@ impl Machine for SignIn {
                     }
                 }
             }
+        }
+    }
+
+    fn last_words(&self) -> Option<&str> {
+        match &self.step {
+            Step::Start => None,
+            Step::Refreshing(tried) => tried.refresh.last_words(),
+            Step::DeviceFlow(flow) => flow.last_words(),
         }
     }
 

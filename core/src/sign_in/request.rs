@@ -3,7 +3,6 @@
 
 use super::{Candidate, SignedIn, TokenSource};
 use crate::message::DEVICE_GRANT;
-use crate::message::claims::request;
 use crate::prompt::printable;
 use crate::{
     AccessTokenQuery, Account, AuthorityKind, Client, ConfigError, DeviceFlow, Endpoint, Failure, GrantOrigin,
@@ -113,7 +112,7 @@ impl SignInRequest {
     /// # Errors
     /// [`ConfigError::Claims`] when it is not a JSON object.
     pub fn claims(mut self, json: &str) -> Result<Self, ConfigError> {
-        self.claims = request(json)?;
+        self.claims = self.client.requested_claims(json)?;
         Ok(self)
     }
 
@@ -185,11 +184,11 @@ impl SignInRequest {
         let checked = IdTokenClaims::read(id_token).and_then(|claims| {
             let configured = self.client.issuer();
             let known = self.client.authority().may_name(&claims, configured);
-            let issuer = configured.filter(|_| !known).unwrap_or(claims.issuer());
+            let issuer = configured.filter(|_| !known).unwrap_or(claims.raw_issuer());
             claims.check(issuer, self.client.client_id(), now)?;
             Ok(claims)
         });
-        let broken = |fault| ProtocolError { endpoint: Endpoint::Token, fault: ProtocolFault::IdToken(fault) };
+        let broken = |fault| ProtocolError::new(Endpoint::Token, ProtocolFault::IdToken(fault));
         checked.map(Some).map_err(|fault| Failure::Protocol(broken(fault)))
     }
 
@@ -242,7 +241,7 @@ impl SignInRequest {
             }
         }
         if matching.len() > 1 {
-            let names = matching.iter().map(|account| match account.home_account_id() {
+            let names = matching.iter().map(|account| match account.raw_home_account_id() {
                 id if name.is_some() && !id.is_empty() => printable(id),
                 _ if account.label().is_empty() => Box::from("one without a name"),
                 _ => account.label(),
@@ -286,7 +285,7 @@ impl SignInRequest {
             Person::Slot(slot) if account.client_id().is_some() => slot == &*self.slot,
             Person::Slot(_) | Person::Id(_) => true,
         };
-        slot && self.client.authority().knows(account.environment())
+        slot && self.client.authority().knows(account.raw_environment())
             && account.client_id().is_none_or(|client| client == self.client.client_id())
     }
 
@@ -294,17 +293,18 @@ impl SignInRequest {
     fn keep_named(&self, name: &str, accounts: &mut Vec<Account>) {
         let exact = self.client.authority().kind() == AuthorityKind::Generic;
         let tiers: [&dyn Fn(&Account) -> bool; 4] = [
-            &|account| account.home_account_id() == name,
-            &|account| !exact && account.home_account_id().eq_ignore_ascii_case(name),
-            &|account| account.username() == name,
-            &|account| account.username().eq_ignore_ascii_case(name),
+            &|account| account.raw_home_account_id() == name,
+            &|account| !exact && account.raw_home_account_id().eq_ignore_ascii_case(name),
+            &|account| account.raw_username() == name,
+            &|account| account.raw_username().eq_ignore_ascii_case(name),
         ];
         let named = tiers.into_iter().find(|named| !name.is_empty() && accounts.iter().any(named));
         accounts.retain(|account| named.is_some_and(|named| named(account)));
     }
 
     fn query(&self) -> AccessTokenQuery<'_> {
-        AccessTokenQuery::scopes(self.client.scope()).audience(self.client.audience()).min_life(self.min_life)
+        let query = AccessTokenQuery::scopes(self.client.scope()).audience(self.client.audience());
+        query.proof_key(self.client.thumbprint()).min_life(self.min_life)
     }
 
     /// Whether the token should be replaced by now, although it is still valid.
@@ -339,8 +339,19 @@ impl SignInRequest {
         self.scope_of_refresh().is_none() && !cache.has_requested(self.owner(account), self.query())
     }
 
-    pub(super) fn refresh_tokens(&self, cache: &TokenCache, account: &Account) -> Vec<Candidate> {
-        let found = cache.refresh_tokens(self.owner(account));
-        found.iter().map(|token| Candidate { token: token.secret(), foreign: token.is_of_family() }).collect()
+    /// The refresh tokens to try; or the reason to ask the person when the only ones are bound to another key.
+    pub(super) fn refresh_tokens(&self, cache: &TokenCache, account: &Account) -> Result<Vec<Candidate>, SignInReason> {
+        let mut found = cache.refresh_tokens(self.owner(account));
+        let any = !found.is_empty();
+        // Servers bind the refresh tokens of public clients alone: the others prove who they are (RFC 9449 §5) and may take
+        // a new key. But without any they would be refused for good, or get a bearer token.
+        let (own, is_public) = (self.client.thumbprint(), self.client.authentication_method() == "none");
+        found.retain(|token| {
+            token.raw_proof_key().is_empty() || token.raw_proof_key() == own || !is_public && !own.is_empty()
+        });
+        if any && found.is_empty() {
+            return Err(SignInReason::OtherKey);
+        }
+        Ok(found.iter().map(|token| Candidate { token: token.secret(), foreign: token.is_of_family() }).collect())
     }
 }

@@ -1,6 +1,7 @@
 //! Owns the result of a sign-in, wherever the token came from.
 
-use crate::{Account, CachedAccessToken, Secret, TokenResponse, UnixTime};
+use crate::prompt::harmless;
+use crate::{Account, CachedAccessToken, Secret, TokenResponse, TokenType, UnixTime};
 use alloc::boxed::Box;
 use core::fmt;
 
@@ -8,6 +9,7 @@ use core::fmt;
 #[derive(Clone)]
 pub struct SignedIn {
     access_token: Secret,
+    token_type: TokenType,
     id_token: Option<Secret>,
     scopes: Box<str>,
     expires_on: Option<UnixTime>,
@@ -39,8 +41,9 @@ impl SignedIn {
     ) -> Self {
         Self {
             access_token: token.secret(),
+            token_type: if token.is_proven() { TokenType::Dpop } else { TokenType::Bearer },
             id_token,
-            scopes: Box::from(token.target()),
+            scopes: Box::from(&*harmless(token.target())),
             expires_on: token.expires_on(),
             refresh_on: token.refresh_on(),
             account: Some(account),
@@ -56,9 +59,10 @@ impl SignedIn {
         source: TokenSource,
         now: UnixTime,
     ) -> Self {
-        let scopes = response.granted();
+        let scopes = response.shown_scope();
         Self {
             access_token: response.access_token().clone(),
+            token_type: response.token_type(),
             id_token: response.id_token().cloned(),
             scopes: Box::from(scopes),
             expires_on: response.expires_in().map(|life| now.saturating_add(life)),
@@ -70,16 +74,23 @@ impl SignedIn {
         }
     }
 
-    /// The access token, of type Bearer: it goes into the `Authorization` header (RFC 6750 §2.1), never into a URL.
+    /// The access token: it goes into the `Authorization` header (RFC 6750 §2.1), never into a URL.
     #[must_use]
     pub fn access_token(&self) -> &Secret {
         &self.access_token
     }
 
-    /// The value of the `Authorization` header of a request to the API; `None` when the token holds a space.
+    /// Bearer; or DPoP when it is bound to the key of the client.
+    #[must_use]
+    pub fn token_type(&self) -> TokenType {
+        self.token_type
+    }
+
+    /// The value of the `Authorization` header of a request to the API, as
+    /// [`TokenResponse::authorization`](crate::TokenResponse::authorization) has it.
     #[must_use]
     pub fn authorization(&self) -> Option<Secret> {
-        self.access_token.as_bearer()
+        self.access_token.as_credentials(self.token_type)
     }
 
     /// The last ID token from the server, checked when it came. One from the cache may have expired since.
@@ -94,7 +105,7 @@ impl SignedIn {
         self.expires_on
     }
 
-    /// The scopes that it is valid for, which may differ from the requested ones.
+    /// The scopes that it is valid for, which may differ from the requested ones; safe to print.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scopes.split(' ').filter(|scope| !scope.is_empty())
     }

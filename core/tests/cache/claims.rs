@@ -11,7 +11,7 @@ fn check(change: serde_json::Value, issuer: &str, now: u64) -> Result<(), Claims
     IdTokenClaims::read(&secret(&jwt(&claims(change)))).unwrap().check(issuer, "my-client", at(now))
 }
 
-// OpenID Connect Core §3.1.3.7, items 2 to 5 and 9; five minutes for clocks, from both sides.
+// OIDC-2-3, OIDC-3.1.3.7-3, OIDC-3.1.3.7-4, OIDC-3.1.3.7-5, OIDC-3.1.3.7-9; five minutes for clocks, from both sides.
 #[test]
 fn oidc_core_3_1_3_7_issuer_audience_and_expiry() {
     assert_eq!(check(json!({}), ISSUER, WRITTEN), Ok(()));

@@ -59,6 +59,27 @@ fn msal_4_1_an_access_token_is_found_by_account_environment_realm_client_and_sco
     assert!(pop.access_token(owner(&public()), query, at(WRITTEN)).is_some());
 }
 
+// RFC 9449 §5: with the key, both types that the server may have issued for it; without it, none of its tokens.
+#[test]
+fn a_token_is_found_with_its_key_and_of_a_type_that_goes_with_a_key() {
+    let found = |kind: &str, bound: &str, key: &str| {
+        let cache = one(json!({"token_type": kind, "proof_key_thumbprint": bound}));
+        let query = AccessTokenQuery::scopes("user.read").proof_key(key);
+        cache.access_token(owner(&public()), query, at(WRITTEN)).is_some()
+    };
+    for (kind, bound, key, is_found) in [
+        ("DPoP", "thumb", "thumb", true),
+        ("Bearer", "thumb", "thumb", true),
+        ("pop", "thumb", "thumb", false),
+        ("DPoP", "thumb", "other", false),
+        ("DPoP", "thumb", "", false),
+        ("DPoP", "", "", false),
+        ("Bearer", "", "thumb", false),
+    ] {
+        assert_eq!(found(kind, bound, key), is_found, "{kind} {bound:?} {key:?}");
+    }
+}
+
 // Some write `organizations` where others write the home tenant; a guest's tenant is another one.
 #[test]
 fn msal_5_realm_organizations_is_the_home_tenant() {

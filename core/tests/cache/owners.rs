@@ -53,6 +53,7 @@ fn k05_servers_clients_and_people_that_differ_in_letter_case_have_nothing_in_com
     for (number, owner) in owners.into_iter().enumerate() {
         let own = (Some(format!("AT-canary-{number}")), vec![format!("RT-canary-{number}")]);
         assert_eq!(secrets(&cache, owner), own, "{owner:?}");
+        assert_eq!(cache.id_token(owner).is_some(), matches!(owner.person, Person::Id(_)), "{owner:?}");
     }
     // The host is compared as the URL standard has it.
     let shouted = Authority::at("HTTPS://AS.EXAMPLE:443/acme");
@@ -156,6 +157,31 @@ fn k03_a_slot_is_moved_as_a_whole() {
     assert_eq!((secrets(&cache, owner("home")), cache.accounts().len()), (before, 1));
 }
 
+// What belongs to another client, or was signed out, or may belong to anybody, is not theirs to move.
+#[test]
+fn k03_only_what_the_owner_has_in_a_slot_is_moved() {
+    let (mut cache, github) = (TokenCache::new(), Authority::at("https://github.com/login/oauth"));
+    let owner = |client_id, slot| Owner { person: Person::Slot(slot), client_id, authority: &github };
+    for (number, client_id) in ["app", "other"].into_iter().enumerate() {
+        cache.save(&answer(number, None), &origin(client_id, &github, Person::Slot("default")), at(WRITTEN));
+    }
+    let out = ["RT-canary-8", "RT-canary-9"];
+    for token in out {
+        cache.remember_revocation(owner("app", "default"), &secret(token), TokenKind::RefreshToken);
+    }
+    assert!(cache.move_to_slot(owner("app", "default"), "work"));
+    assert_eq!(secrets(&cache, owner("app", "work")).1, ["RT-canary-0"]);
+    assert_eq!(secrets(&cache, owner("other", "default")).1, ["RT-canary-1"]);
+    assert_eq!(secrets(&cache, owner("other", "work")), (None, vec![]));
+    let left = cache.revocations("app", &github);
+    assert_eq!(left.iter().map(|(token, _)| token.expose()).collect::<Vec<_>>(), out);
+
+    // Version 0.1.0 knew no slots.
+    let mut cache = TokenCache::from_json(FORMER.as_bytes()).unwrap();
+    assert!(secrets(&cache, owner("my-client", "default")).0.is_some());
+    assert!(!cache.move_to_slot(owner("my-client", "default"), "work") && !cache.is_changed());
+}
+
 // Microsoft's servers fold as every MSAL does.
 #[test]
 fn k05_at_microsoft_letter_case_and_the_name_of_the_cloud_do_not_matter() {
@@ -230,6 +256,15 @@ fn accounts_of_other_servers_are_in_a_part_that_no_msal_reads() {
     assert!(!again.is_misplaced());
     assert_eq!(again.accounts(), cache.accounts());
     assert_eq!(again.to_unshared_json().unwrap().expose(), unshared.expose());
+    // Each stays in its part when it is replaced.
+    let mut replaced = TokenCache::from_parts(before.expose().as_bytes(), unshared.expose().as_bytes()).unwrap();
+    replaced.save(&granted("user.read", json!({})), &refreshed(&localhost(), HOME), at(WRITTEN + 1));
+    assert_eq!(replaced.to_unshared_json().unwrap().expose(), unshared.expose());
+    assert_eq!(
+        keys(&TokenCache::from_json(replaced.to_shared_json().unwrap().expose().as_bytes()).unwrap(), "RefreshToken")
+            .len(),
+        1
+    );
     // A store that nobody else reads holds both.
     let whole = TokenCache::from_json(again.to_json().expose().as_bytes()).unwrap();
     assert_eq!(whole.accounts(), again.accounts());
@@ -457,4 +492,19 @@ proptest! {
         };
         prop_assert_eq!(key(&one, &authorities[0]) == key(&other, &authorities[1]), one == other);
     }
+}
+
+// K05: the ID token of a sign-in says whose it is, whoever was expected; an answer to a refresh is about whose token it was.
+#[test]
+fn k05_a_sign_in_belongs_to_whom_the_server_names() {
+    let server = Authority::at("https://as.example");
+    let owner = |person| Owner { person: Person::Id(person), client_id: "app", authority: &server };
+    let saved = |grant_type| {
+        let mut cache = TokenCache::new();
+        let origin = GrantOrigin { grant_type, ..origin("app", &server, Person::Id("ada")) };
+        cache.save(&answer(1, Some("bob")), &origin, at(WRITTEN));
+        [secrets(&cache, owner("ada")).0.is_some(), secrets(&cache, owner("bob")).0.is_some()]
+    };
+    assert_eq!(saved(Some("urn:ietf:params:oauth:grant-type:device_code")), [false, true]);
+    assert_eq!(saved(None), [true, false]);
 }

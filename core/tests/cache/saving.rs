@@ -52,6 +52,29 @@ fn msal_4_7_tokens_of_all_writers_side_by_side_become_one_and_others_stay() {
     assert_eq!(in_family, [&key("1"), "other client", "other cloud"]);
 }
 
+// What another client of the family wrote is replaced, and so is a token that is bound to something. Neither says
+// anything about the new token.
+#[test]
+fn msal_4_7_a_new_refresh_token_takes_nothing_from_another_clients_or_from_one_that_is_bound() {
+    let token = |change: Value| {
+        let mut token = json!({"home_account_id": HOME, "environment": "localhost", "secret": "RT-canary-old"});
+        merge(&mut token, change);
+        token
+    };
+    for old in [
+        json!({"client_id": "other", "family_id": "1", "theirs": 7}),
+        json!({"client_id": "my-client", "family_id": "1", "kid": "a key", "theirs": 7}),
+    ] {
+        let mut cache = read(&json!({"RefreshToken": {"old": token(old.clone())}}));
+        sign_in(&mut cache, &localhost(), json!({"foci": "1"}), WRITTEN);
+        let new = json!({(format!("{HOME}-localhost-refreshtoken-1---")): {
+            "credential_type": "RefreshToken", "secret": "RT-canary", "home_account_id": HOME, "environment": "localhost",
+            "client_id": "my-client", "family_id": "1", "last_modification_time": "1800077335"
+        }});
+        assert_eq!(written(&cache)["RefreshToken"], new, "{old}");
+    }
+}
+
 // After both have refreshed: under Node's key, because Node goes on using what is there and Python takes the newest.
 #[test]
 fn msal_4_7_of_two_writers_keys_the_one_stays_whose_writer_knows_no_time() {
@@ -128,6 +151,35 @@ fn b24_without_a_new_refresh_token_the_old_one_stays() {
     cache.save(&grant, &refreshed(&localhost(), HOME), at(WRITTEN + 100));
     assert_eq!(refresh_tokens(&cache, owner(&localhost())), ["RT-canary-msal-python-1.39.0"]);
     assert_eq!(hit(&cache, owner(&localhost()), "user.read", WRITTEN + 100).as_deref(), Some("AT-canary-2"));
+}
+
+// RFC 6749 §6: the old token may be invalid by now.
+#[test]
+fn a_refresh_token_is_replaced_alone_and_only_if_it_is_there() {
+    let entry = |home: &str, secret: &str| json!({"home_account_id": home, "environment": "localhost", "client_id": "my-client", "secret": secret, "mine": [home]});
+    let mut file = json!({
+        "AccessToken": {"access": entry(HOME, "RT-canary-old")},
+        "RefreshToken": {"grace": entry(HOME, "RT-canary-old"), "other": entry("other", "RT-canary-other")},
+    });
+    let mut cache = read(&file);
+    assert!(!cache.replace_refresh_token(&secret("RT-canary-unknown"), &secret("RT-canary-new"), at(WRITTEN)));
+    assert!(!cache.is_changed());
+    assert!(cache.replace_refresh_token(&secret("RT-canary-old"), &secret("RT-canary-new"), at(WRITTEN)));
+    let grace = &mut file["RefreshToken"]["grace"];
+    merge(grace, json!({"secret": "RT-canary-new", "last_modification_time": "1800077335"}));
+    assert_eq!(written(&cache), file);
+}
+
+// Who has nothing to save does not write, and does not undo what another program changes meanwhile.
+#[test]
+fn what_is_saved_again_is_no_change() {
+    let mut cache = TokenCache::new();
+    sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
+    assert!(cache.is_changed());
+    cache.mark_saved();
+    let before = cache.to_json();
+    sign_in(&mut cache, &localhost(), json!({}), WRITTEN);
+    assert!(!cache.is_changed() && cache.to_json().expose() == before.expose());
 }
 
 // B23: a token that was refused for good is removed; everything else stays.
@@ -208,6 +260,19 @@ fn msal_5_a_refresh_stays_with_its_account() {
     assert_eq!((keys(&cache, "Account").len(), keys(&cache, "AccessToken").len()), (1, 1));
     let grant = granted("user.read", json!({"client_info": null, "id_token": null}));
     assert_eq!(cache.save(&grant, &refreshed(&localhost(), "nobody"), at(WRITTEN)), None);
+}
+
+// It would undo what another program changes in the account meanwhile.
+#[test]
+fn msal_5_a_refresh_that_does_not_name_the_person_does_not_touch_the_account() {
+    let mut file: Value = serde_json::from_str(PYTHON).unwrap();
+    let accounts = file["Account"].as_object_mut().unwrap();
+    // What this crate would write is not all there.
+    accounts.values_mut().for_each(|account| merge(account, json!({"local_account_id": null})));
+    let mut cache = read(&file);
+    let nobody = granted("user.read", json!({"client_info": null, "id_token": null}));
+    assert!(cache.save(&nobody, &refreshed(&localhost(), HOME), at(WRITTEN)).is_some());
+    assert_eq!(written(&cache)["Account"], file["Account"]);
 }
 
 // Hazards (c), (d): a lifetime of any shape and an answer without scopes lose nothing.
@@ -321,4 +386,36 @@ fn debug_shows_nothing_of_a_cache() {
     let shown = format!("{cache:?} {:?} {:?}", cache.refresh_tokens(owner(&authority)), cache.to_json());
     device_flow_testkit::secrets::none_in(&shown);
     assert!(shown.starts_with("TokenCache { entries: 5, changes: 0, .. }"), "{shown}");
+}
+
+#[test]
+fn an_account_has_its_parts_as_they_came_to_compare() {
+    let account = sign_in(&mut TokenCache::new(), &localhost(), json!({}), WRITTEN);
+    assert_eq!((account.raw_local_account_id(), account.raw_realm()), (OID, TENANT));
+}
+
+// Row 4.9: a client that has left its family is in none, and the metadata of other clients is not touched. What is no name
+// of a family names none.
+#[test]
+fn msal_4_9_the_metadata_of_a_client_says_whether_it_is_in_a_family_now() {
+    let of_family = |foci: Value| {
+        let mut cache = read(&json!({"AppMetadata": {
+            "own": {"client_id": "my-client", "environment": "localhost", "family_id": "1"},
+            "other": {"client_id": "other", "environment": "localhost", "family_id": "1"},
+        }}));
+        sign_in(&mut cache, &localhost(), json!({"foci": foci}), WRITTEN);
+        let all = written(&cache)["AppMetadata"].clone();
+        assert_eq!((all.as_object().unwrap().len(), &all["other"]["family_id"]), (2, &json!("1")), "{all}");
+        all["appmetadata-localhost-my-client"]["family_id"].clone()
+    };
+    for (foci, family) in [
+        (json!("2"), json!("2")),
+        (json!(2), json!("2")),
+        (Value::Null, Value::Null),
+        (json!(""), Value::Null),
+        (json!({"1": 1}), Value::Null),
+        (json!(["1"]), Value::Null),
+    ] {
+        assert_eq!(of_family(foci.clone()), family, "{foci}");
+    }
 }

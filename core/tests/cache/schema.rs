@@ -1,7 +1,7 @@
 //! The file (rows of the unified schema): whatever program wrote it, it is written as it was read.
 
 use super::grants::*;
-use device_flow_core::{Authority, CacheError, TokenCache};
+use device_flow_core::{Authority, CacheError, GrantOrigin, Person, TokenCache};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -151,6 +151,68 @@ fn msal_6_keys_and_fields_of_a_first_sign_in() {
         }}
     });
     assert_eq!(written(&cache), expected);
+}
+
+// Elsewhere nothing is written for Python's sake, and a slot stands for a person without a name alone.
+#[test]
+fn keys_and_fields_of_a_first_sign_in_at_a_server_that_is_not_microsofts() {
+    let (server, slot) = (Authority::at("https://as.example"), Person::Slot("work"));
+    let origin = |authority| GrantOrigin { person: slot, ..signed_in(authority) };
+    let id_token = jwt(&claims(json!({"oid": null})));
+    let written_for = |id_token: Option<&str>| {
+        let mut cache = TokenCache::new();
+        let grant = granted("mail", json!({"id_token": id_token, "client_info": null}));
+        cache.save(&grant, &origin(&server), at(WRITTEN)).unwrap();
+        written(&cache)
+    };
+    let named = json!({"home_account_id": "sub-grace", "environment": "https://as.example"});
+    let with = |person: &Value, change: Value| {
+        let mut entry = person.clone();
+        merge(&mut entry, change);
+        entry
+    };
+    let tokens = |person: &Value, key: &str| {
+        json!({
+            "AccessToken": {(format!("{key} mail%20openid%20profile ")): with(person, json!({
+                "credential_type": "AccessToken", "secret": "AT-canary", "client_id": "my-client",
+                "target": "mail openid profile", "realm": "", "token_type": "Bearer", "cached_at": "1800077335", "expires_on": "1800080935"
+            }))},
+            "RefreshToken": {(key): with(person, json!({
+                "credential_type": "RefreshToken", "secret": "RT-canary", "client_id": "my-client",
+                "last_modification_time": "1800077335"
+            }))},
+        })
+    };
+    let account = |person: &Value, local: &str, username: &str| {
+        with(
+            person,
+            json!({
+                "realm": "", "local_account_id": local, "username": username, "authority_type": "Generic",
+                "client_id": "my-client", "account_source": "urn:ietf:params:oauth:grant-type:device_code"
+            }),
+        )
+    };
+    let key = "https://as.example my-client id sub-grace";
+    let mut expected = tokens(&named, key);
+    expected["IdToken"] = json!({(key): with(&named, json!({
+        "credential_type": "IdToken", "secret": id_token, "realm": "", "client_id": "my-client"
+    }))});
+    let named = with(&account(&named, "sub-grace", "grace@fabrikam.test"), json!({"name": "Grace H"}));
+    expected["Account"] = json!({(key): named});
+    expected["AppMetadata"] = json!({});
+    assert_eq!(written_for(Some(&id_token)), expected);
+
+    let nobody = json!({"home_account_id": "", "environment": "https://as.example", "slot": "work"});
+    let key = "https://as.example my-client slot work";
+    let mut expected = tokens(&nobody, key);
+    (expected["IdToken"], expected["AppMetadata"]) = (json!({}), json!({}));
+    expected["Account"] = json!({(key): account(&nobody, "", "")});
+    assert_eq!(written_for(None), expected);
+
+    // Nor does an MSAL ever see a slot.
+    let (entra, mut cache) = (localhost(), TokenCache::new());
+    cache.save(&granted("mail", json!({"id_token": null, "client_info": null})), &origin(&entra), at(WRITTEN));
+    assert!(!cache.to_json().expose().contains("work"), "{}", written(&cache));
 }
 
 const KNOWN: [&str; 8] =

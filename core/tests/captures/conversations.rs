@@ -50,10 +50,46 @@ fn authlib_slows_down_and_then_approves() {
     assert!(trail.clock_drift_suspected());
 }
 
+// Rules 1, 2, 4 and 8; B03: Keycloak slows down a code that is approved; its token comes with the next poll. It also says
+// pending when the session of an approved code has ended, and for ever.
+#[test]
+fn keycloak_slows_down_an_approved_code() {
+    let [.., keycloak] = servers();
+    let mut run = replay(
+        &keycloak,
+        "device_authorization",
+        &[
+            ("pending", 5, 5),
+            ("slow_down", 5, 5),
+            ("after_slow_down_wait_interval", 10, 10),
+            ("approved_then_signed_out", 10, 10),
+            ("approved_polled_at_once", 10, 10),
+            ("success", 15, 15),
+        ],
+    );
+    let expected = keycloak.capture("success").json();
+    assert_eq!(token(run.outcome()).access_token().expose(), expected["access_token"]);
+    assert_eq!((run.machine.trail().polls(), run.machine.trail().slow_downs()), (6, 2));
+}
+
+// Rule 10; B06, B07: after the approval, and when the answer that a code has expired is missed.
+#[test]
+fn keycloak_refuses_an_approved_code_and_forgets_an_expired_one() {
+    let [.., keycloak] = servers();
+    for (answer, code) in [("not_allowed", "not_allowed"), ("expired_long_ago", "invalid_grant")] {
+        let mut run = replay(&keycloak, "device_authorization", &[("pending", 5, 5), (answer, 5, 5)]);
+        let failure = run.failure();
+        assert!(matches!(&failure, Failure::Rejected(error) if error.code() == code), "{failure}");
+        let description = keycloak.capture(answer).json()["error_description"].as_str().unwrap().to_owned();
+        assert!(failure.to_string().contains(&description), "{failure}");
+        assert_eq!(run.requests.len(), 3);
+    }
+}
+
 // Rules 1, 2 and 3; B01: these two never send slow_down; the captures of that name are pending answers.
 #[test]
 fn the_others_are_patient_and_then_approve() {
-    let [_, django, oidc] = servers();
+    let [_, django, oidc, _] = servers();
     for server in [django, oidc] {
         let names = ["pending", "slow_down", "slow_down_2", "after_slow_down_wait_interval", "approved_polled_at_once"];
         let mut run = replay(&server, "device_authorization", &names.map(|name| (name, 5, 5)));
@@ -89,8 +125,8 @@ fn denied() {
 // Rule 10; B06, B07: the server says that the code has expired, once or for ever, and later that it does not know it.
 #[test]
 fn expired_by_the_server() {
-    let [authlib, _, oidc] = servers();
-    for server in [&authlib, &oidc] {
+    let [authlib, _, oidc, keycloak] = servers();
+    for server in [&authlib, &oidc, &keycloak] {
         let mut run = replay(server, "device_authorization", &[("pending", 5, 5), ("expired", 5, 5)]);
         let end = expired(run.failure());
         assert_eq!(end.error.unwrap().code(), "expired_token");
@@ -106,7 +142,7 @@ fn expired_by_the_server() {
 // time.
 #[test]
 fn expired_while_the_server_says_pending_for_ever() {
-    let [_, django, _] = servers();
+    let [_, django, ..] = servers();
     let mut run = replay(&django, "device_authorization", &[]);
     while run.go() {
         run.respond(django.capture("expired").response());
@@ -123,6 +159,10 @@ fn expired_while_the_server_says_pending_for_ever() {
 #[test]
 fn a_code_that_dies_before_its_first_poll() {
     for server in servers() {
+        // The short one of Keycloak lives for eight seconds, with an interval of one.
+        if server.name == "keycloak" {
+            continue;
+        }
         let mut run = replay(&server, "device_authorization_short", &[]);
         let failure = run.failure();
         // The two that send an interval of five seconds contradict themselves; the third does not.
@@ -136,7 +176,7 @@ fn a_code_that_dies_before_its_first_poll() {
 // Rule 5; B10, P18: a real 500 page and a dropped connection between real answers: slower, then as before.
 #[test]
 fn an_outage_in_the_middle() {
-    let [_, django, _] = servers();
+    let [_, django, ..] = servers();
     let mut run = replay(&django, "device_authorization", &[("pending", 5, 5), ("missing_device_code", 5, 5)]);
     assert_gap(run.poll(), 10, 5);
     run.fail(TransportErrorKind::Closed);

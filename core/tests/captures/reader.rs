@@ -30,12 +30,13 @@ pub(crate) struct CapturedRequest {
     pub(crate) body: &'static str,
 }
 
-/// Authlib, django-oauth-toolkit and node oidc-provider, asked on loopback. Every answer they gave, good or bad.
-pub(crate) fn servers() -> [Server; 3] {
+/// Authlib, django-oauth-toolkit, node oidc-provider and Keycloak, asked on loopback. Every answer they gave, good or bad.
+pub(crate) fn servers() -> [Server; 4] {
     [
         ("authlib", include_bytes!("authlib.txt").as_slice()),
         ("django-oauth-toolkit", include_bytes!("django-oauth-toolkit.txt")),
         ("oidc-provider", include_bytes!("oidc-provider.txt")),
+        ("keycloak", include_bytes!("keycloak.txt")),
     ]
     .map(|(name, bytes)| Server { name, captures: read(bytes) })
 }

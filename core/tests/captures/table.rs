@@ -235,12 +235,113 @@ const OIDC_PROVIDER: &[Row] = &[
     ("resource_success",                         Poll,       Token { scope: "api:read", lifetime: 3600, refresh: true, id: true }),
 ];
 
-// A36, B06, B07, B17, B23, B24, RFC 7009 §2.2, as real servers bring them about. Every capture has its row and every
-// row its capture.
+/// With the scopes that a realm has for all of its clients.
+const FULL_KEYCLOAK: Meaning<'static> =
+    Token { scope: "openid profile email offline_access", lifetime: 300, refresh: true, id: true };
+const METADATA_KEYCLOAK: Meaning<'static> = Metadata {
+    device: "http://127.0.0.1:9181/realms/demo/protocol/openid-connect/auth/device",
+    token: "http://127.0.0.1:9181/realms/demo/protocol/openid-connect/token",
+    public_clients: false,
+};
+
+#[rustfmt::skip]
+const KEYCLOAK: &[Row] = &[
+    ("metadata_openid-configuration", Document("http://127.0.0.1:9181/realms/demo"), METADATA_KEYCLOAK),
+    ("metadata_oauth-authorization-server_inserted", Document("http://127.0.0.1:9181/realms/demo"), METADATA_KEYCLOAK),
+    ("metadata_no_realm",                         Document("http://127.0.0.1:9181/realms/demo"),NoAnswer(404)),
+    ("device_authorization_short",                Device,     Code { interval: 1, lifetime: 8 }),
+    ("device_authorization",                      Device,     Code { interval: 5, lifetime: 600 }),
+    ("pending",                                   Poll,       Pending),
+    ("slow_down",                                 Poll,       SlowDown),
+    ("slow_down_2",                               Poll,       SlowDown),
+    ("after_slow_down_wait_interval",             Poll,       Pending),
+    ("approved_polled_at_once",                   Poll,       SlowDown),
+    ("device_authorization_b",                    Device,     Code { interval: 5, lifetime: 600 }),
+    ("success",                                   Poll,       FULL_KEYCLOAK),
+    ("refresh_success",                           Refresh,    FULL_KEYCLOAK),
+    ("refresh_old_token_again",                   Refresh,    FULL_KEYCLOAK),
+    ("refresh_after_reuse",                       Refresh,    Token { scope: "openid profile email offline_access", lifetime: 299, refresh: true, id: true }),
+    ("revoke",                                    Revocation, Revoked),
+    ("refresh_revoked",                           Refresh,    SignIn("invalid_grant")),
+    ("refresh_garbage",                           Refresh,    SignIn("invalid_grant")),
+    ("used_device_code",                          Poll,       Rejected("invalid_grant")),
+    ("refresh_after_code_replay",                 Refresh,    FULL_KEYCLOAK),
+    ("device_authorization_c",                    Device,     Code { interval: 5, lifetime: 600 }),
+    ("denied",                                    Poll,       Denied),
+    ("denied_again",                              Poll,       SlowDown),
+    ("invalid_device_code",                       Poll,       Rejected("invalid_grant")),
+    ("missing_device_code",                       Poll,       Rejected("invalid_request")),
+    ("invalid_client_device_authorization",       Device,     Rejected("invalid_client")),
+    ("invalid_client_token",                      Poll,       Rejected("invalid_client")),
+    ("missing_client_id_device_authorization",    Device,     Rejected("invalid_client")),
+    ("missing_client_id_token",                   Poll,       Rejected("invalid_client")),
+    ("unauthorized_client_device_authorization",  Device,     Rejected("unauthorized_client")),
+    ("unauthorized_client_token",                 Poll,       Rejected("invalid_grant")),
+    ("invalid_scope",                             Device,     Code { interval: 5, lifetime: 600 }),
+    ("no_scope",                                  Device,     Code { interval: 5, lifetime: 600 }),
+    ("unsupported_grant_type",                    Poll,       Rejected("unsupported_grant_type")),
+    ("token_get",                                 Poll,       Rejected("HTTP 405 Method Not Allowed")),
+    ("device_get",                                Device,     NoAnswer(200)),
+    ("resource_param",                            Device,     Code { interval: 5, lifetime: 600 }),
+    ("da_basic",                                  Device,     Code { interval: 5, lifetime: 600 }),
+    ("poll_basic",                                Poll,       Pending),
+    ("da_wrong_secret_basic",                     Device,     Rejected("unauthorized_client")),
+    ("poll_wrong_secret_basic",                   Poll,       Rejected("unauthorized_client")),
+    ("success_basic",                             Poll,       FULL_KEYCLOAK),
+    ("refresh_basic",                             Refresh,    FULL_KEYCLOAK),
+    ("da_basic_raw",                              Device,     Rejected("unauthorized_client")),
+    ("da_wrong_secret_basic_raw",                 Device,     Rejected("unauthorized_client")),
+    ("da_basic_plus_id",                          Device,     Code { interval: 5, lifetime: 600 }),
+    ("poll_basic_plus_id",                        Poll,       Pending),
+    ("da_wrong_secret_basic_plus_id",             Device,     Rejected("unauthorized_client")),
+    ("poll_wrong_secret_basic_plus_id",           Poll,       Rejected("unauthorized_client")),
+    ("da_post",                                   Device,     Code { interval: 5, lifetime: 600 }),
+    ("poll_post",                                 Poll,       Pending),
+    ("da_wrong_secret_post",                      Device,     Rejected("unauthorized_client")),
+    ("poll_wrong_secret_post",                    Poll,       Rejected("unauthorized_client")),
+    ("success_post",                              Poll,       FULL_KEYCLOAK),
+    ("refresh_post",                              Refresh,    FULL_KEYCLOAK),
+    ("da_post_for_basic_client",                  Device,     Code { interval: 5, lifetime: 600 }),
+    ("poll_post_for_basic_client",                Poll,       Pending),
+    ("da_wrong_secret_post_for_basic_client",     Device,     Rejected("unauthorized_client")),
+    ("poll_wrong_secret_post_for_basic_client",   Poll,       Rejected("unauthorized_client")),
+    ("da_none_for_confidential",                  Device,     Rejected("unauthorized_client")),
+    ("da_wrong_secret_none_for_confidential",     Device,     Rejected("unauthorized_client")),
+    ("da_secret_for_public",                      Device,     Code { interval: 5, lifetime: 600 }),
+    ("poll_secret_for_public",                    Poll,       Pending),
+    ("da_wrong_secret_secret_for_public",         Device,     Code { interval: 5, lifetime: 600 }),
+    ("poll_wrong_secret_secret_for_public",       Poll,       SlowDown),
+    ("expired",                                   Poll,       Expired),
+    ("expired_again",                             Poll,       Expired),
+    ("expired_long_ago",                          Poll,       Rejected("invalid_grant")),
+    ("da_no_realm",                               Device,     Rejected("Realm does not exist")),
+    ("poll_no_realm",                             Poll,       Rejected("Realm does not exist")),
+    ("pkce_demanded",                             Device,     Rejected("invalid_request")),
+    ("da_client_disabled",                        Device,     Rejected("invalid_client")),
+    ("dpop_missing_proof",                        Poll,       Rejected("invalid_request")),
+    ("not_allowed",                               Poll,       Rejected("not_allowed")),
+    ("after_not_allowed",                         Poll,       Rejected("invalid_grant")),
+    ("revoke_unknown",                            Revocation, Revoked),
+    ("approved_then_signed_out",                  Poll,       Pending),
+    ("refresh_other_host",                        Refresh,    SignIn("invalid_grant")),
+    ("refresh_reused",                            Refresh,    SignIn("invalid_grant")),
+    ("refresh_after_theft",                       Refresh,    SignIn("invalid_grant")),
+    ("da_https_required",                         Device,     Rejected("HTTPS required")),
+    ("poll_https_required",                       Poll,       Rejected("invalid_request")),
+    ("metadata_https_required",                   Document("http://127.0.0.1:9181/realms/demo"),NoAnswer(403)),
+    ("da_realm_disabled",                         Device,     Rejected("Realm not enabled")),
+    ("poll_realm_disabled",                       Poll,       Denied),
+];
+
+/// In the order of the servers.
+const TABLES: [&[Row]; 4] = [AUTHLIB, DJANGO_OAUTH_TOOLKIT, OIDC_PROVIDER, KEYCLOAK];
+
+// A36, B06, B07, B17, B23, B24, R7009-2.2-1, R7009-2.2-2, as real servers bring them about. Every capture has its row
+// and every row its capture.
 #[test]
 fn every_captured_answer_means_what_the_table_says() {
     let mut rows = 0;
-    for (server, table) in servers().iter().zip([AUTHLIB, DJANGO_OAUTH_TOOLKIT, OIDC_PROVIDER]) {
+    for (server, table) in servers().iter().zip(TABLES) {
         let captured: Vec<_> = server.captures.iter().map(|capture| capture.name).collect();
         let told: Vec<_> = table.iter().map(|(name, ..)| *name).collect();
         assert_eq!(captured, told, "{}: captures on the left, rows on the right", server.name);
@@ -250,8 +351,8 @@ fn every_captured_answer_means_what_the_table_says() {
         }
         rows += table.len();
     }
-    let all = || [AUTHLIB, DJANGO_OAUTH_TOOLKIT, OIDC_PROVIDER].into_iter().flatten();
+    let all = || TABLES.into_iter().flatten();
     let count = |of: Of| all().filter(|row| row.1 == of).count();
-    println!("{rows} answers of 3 servers; {} of a refresh, {} of a revocation", count(Refresh), count(Revocation));
-    assert_eq!((count(Refresh), count(Revocation)), (30, 3), "an answer has gone missing");
+    println!("{rows} answers of 4 servers; {} of a refresh, {} of a revocation", count(Refresh), count(Revocation));
+    assert_eq!((count(Refresh), count(Revocation)), (41, 5), "an answer has gone missing");
 }

@@ -372,7 +372,7 @@ fn k05_a_scope_that_only_another_client_has_requested_needs_a_sign_in() {
     assert_eq!(run.failure(), Failure::SignInNeeded(SignInReason::NewScopes));
 }
 
-// OpenID Connect Core §12.2, where no ID token is left to compare with: the account's id is the subject.
+// OIDC-12.2-2, where no ID token is left to compare with: the account's id is the subject.
 #[test]
 fn k06_a_refresh_for_somebody_else_is_refused_without_an_earlier_id_token_too() {
     let mut written: serde_json::Value =

@@ -3,8 +3,8 @@
 use super::grants::*;
 use crate::support::{Run, device_answer};
 use device_flow_core::{
-    Authority, Client, ClientBuilder, ConfigError, EntraCloud, Failure, Provider, SignInReason, SignInRequest,
-    TokenCache, TokenSource,
+    Authority, ClaimsError, Client, ClientBuilder, ConfigError, EntraCloud, Failure, ProtocolFault, Provider,
+    SignInReason, SignInRequest, TokenCache, TokenSource,
 };
 use serde_json::{Value, json};
 
@@ -210,6 +210,13 @@ fn a_client_that_is_in_no_family_asks_once_and_remembers() {
     assert_eq!(refresh_tokens(&cache), ["RT-canary-7"], "it is theirs, and good");
     let failure = silent(request_of(entra()), cache, THEN).failure();
     assert_eq!(failure, Failure::SignInNeeded(SignInReason::NotSignedIn), "without a request");
+    // Any other refusal says nothing of the family.
+    let mut run = silent(request_of(entra()), of_family(), THEN);
+    run.script(&[(400, r#"{"error":"invalid_client"}"#)]);
+    run.failure();
+    let mut run = silent(request_of(entra()), run.machine.into_cache(), THEN);
+    run.poll();
+    asked(&run.requests[0], &[("refresh_token", Some("RT-canary-7"))]);
 }
 
 #[test]
@@ -321,4 +328,24 @@ fn of_several_accounts_only_those_with_tokens_for_this_client_count() {
     written["RefreshToken"]["eve"]["client_id"] = json!("my-app");
     let failure = request_of(entra()).find_account(&cache(&written)).unwrap_err();
     assert_eq!(failure, Failure::WhichAccount(["eve@example.test".into(), "ada@example.test".into()].into()));
+}
+
+// OpenID Connect Core §12.2: without an ID token, Microsoft's client_info says who it is. Of another server it says nothing.
+#[test]
+fn client_info_of_somebody_else_ends_a_refresh_at_microsoft_alone() {
+    let other = encoded(&json!({"uid": "oid-bob", "utid": TENANT}));
+    let refreshed = |request: SignInRequest, cache, info: &str, id_token: Value| {
+        let mut run = silent(request, cache, later(HOUR));
+        run.script(&[(200, &answer(2, json!({"client_info": info, "id_token": id_token})))]);
+        run.outcome()
+    };
+    let Err(Failure::Protocol(error)) = refreshed(request_of(entra()), signed_in(), &other, Value::Null) else {
+        panic!("the tokens of somebody else")
+    };
+    assert_eq!(error.fault, ProtocolFault::IdToken(ClaimsError::Subject));
+    for same in [encoded(&json!({"uid": "OID-ADA", "utid": TENANT})), "nonsense".to_owned()] {
+        let outcome = refreshed(request_of(entra()), signed_in(), &same, Value::Null);
+        assert_eq!(token(outcome).0, "AT-canary-2", "{same}");
+    }
+    assert_eq!(token(refreshed(request(), ada(), &other, Value::Null)).0, "AT-canary-2");
 }

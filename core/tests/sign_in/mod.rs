@@ -2,6 +2,9 @@
 
 mod accounts;
 mod grants;
+mod keys;
 mod microsoft;
+mod openid;
+mod printable;
 mod silent;
 mod whole;

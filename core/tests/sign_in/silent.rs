@@ -39,6 +39,7 @@ fn a_cached_token_has_what_the_sign_in_brought() {
     assert!(SignIn::silent(request.clone(), without, THEN).request().is_same(&request));
 }
 
+// R6749-6-7.
 #[test]
 fn a_refresh_replaces_both_tokens() {
     let mut run = silent(request(), ada(), later(HOUR));
@@ -91,6 +92,7 @@ fn a_forced_refresh_and_claims_bypass_the_cache() {
     }
 }
 
+// R9700-4.14.2-2.
 #[test]
 fn without_tokens_a_silent_sign_in_says_that_nobody_is_signed_in() {
     let not_signed_in = Failure::SignInNeeded(SignInReason::NotSignedIn);
@@ -112,7 +114,8 @@ fn without_tokens_a_silent_sign_in_says_that_nobody_is_signed_in() {
     assert_eq!(silent(SignInRequest::new(other), ada(), THEN).failure(), not_signed_in);
 }
 
-// B23: a token that the server refuses for good is removed; after any other failure it stays.
+// B23, R7009-2.1-5, R9700-4.14.2-1: a token that the server refuses for good is removed; after any other failure it
+// stays.
 #[test]
 fn b23_a_refused_refresh_token_goes_and_any_other_failure_keeps_it() {
     let mut run = silent(request(), ada(), later(HOUR));
@@ -204,6 +207,20 @@ fn an_aging_token_that_cannot_be_replaced_is_used_and_nobody_waits() {
 }
 
 #[test]
+fn the_next_attempt_is_postponed_for_the_aging_token_alone() {
+    let bob = json!({"id_token": id_token("bob", json!({})), "refresh_token": null});
+    let both = cache(&[grant(2, bob), grant(1, json!({"refresh_in": HOUR / 2}))]);
+    let ada = || request().account("sub-ada");
+    let mut run = silent(ada(), both, later(HOUR / 2));
+    run.poll();
+    run.fail(TransportErrorKind::Connect);
+    assert_eq!(token(run.outcome()), ("AT-canary-1".to_owned(), TokenSource::Cache));
+    let cache = run.machine.into_cache();
+    assert!(ada().cached(&cache, later(HOUR / 2 + 299)).is_some());
+    assert!(request().account("sub-bob").cached(&cache, later(HOUR / 2 + 301)).is_some());
+}
+
+#[test]
 fn an_aging_token_without_a_refresh_token_is_used() {
     let cache = cache(&[grant(1, json!({"refresh_in": 1, "refresh_token": null}))]);
     let mut run = silent(request(), cache, later(2));
@@ -228,7 +245,7 @@ fn a_rotated_refresh_token_outlives_an_answer_that_is_of_no_use() {
     }
 }
 
-// OpenID Connect Core §12.2. Neither is the old token tried again: the server says that it is somebody else's.
+// OIDC-12.2-2. Neither is the old token tried again: the server says that it is somebody else's.
 #[test]
 fn k04_nothing_of_an_answer_about_somebody_else_is_used_or_kept() {
     let issuer = ClaimsError::Issuer { found: "https://evil".into() };

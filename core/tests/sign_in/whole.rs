@@ -67,7 +67,7 @@ fn a_server_that_cannot_be_reached_is_no_reason_to_bother_the_person() {
     assert!(run.machine.reason().is_none() && run.prompts.is_empty());
 }
 
-// OpenID Connect Core §3.1.3.7: tokens beside an unacceptable ID token are not saved.
+// OIDC-3.1.3.7-3, OIDC-3.1.3.7-9: tokens beside an unacceptable ID token are not saved.
 #[test]
 fn an_id_token_that_is_not_ours_ends_the_sign_in() {
     for (change, fault) in [
@@ -84,6 +84,7 @@ fn an_id_token_that_is_not_ours_ends_the_sign_in() {
     }
 }
 
+// OIDD-4.3-3, OIDC-3.1.3.7-2.
 #[test]
 fn the_issuer_of_the_metadata_is_the_only_one_that_may_vouch() {
     let document = json!({

@@ -152,6 +152,13 @@ impl<M: Machine> Run<M> {
         self.now - self.answered_at
     }
 
+    /// Jumps to the next request and returns why it was waited for.
+    #[track_caller]
+    pub fn poll_reason(&mut self) -> WaitReason {
+        self.poll();
+        self.waits.last().expect("a wait").1
+    }
+
     pub fn answer(&mut self, status: u16, body: &str) {
         self.respond(Response::new(status, body.as_bytes()));
     }

@@ -1,15 +1,20 @@
-//! Owns a sign-in as durable work on Restate: a workflow that lives through the death of its worker and of the engine, and
-//! never polls early.
+//! Owns a sign-in as durable work on Restate: a workflow that lives through the death of its worker and of the engine, never
+//! polls early, and leaves no secret in the journal.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use device_flow_nats::{KeySeal, Kind, Seal as _};
 use device_flow_tokio::{
     Away, Client, DeviceFlow, Failure, Http, Provider, Snapshot, Step, Stepped, Stopped, TokenResponse, entropy, now,
     run,
 };
 use restate_sdk::prelude::*;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::error::Error;
 use std::future::pending;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -21,6 +26,7 @@ use tokio::time::sleep;
 struct SignIn {
     client: Arc<Client>,
     http: Http,
+    seal: KeySeal,
     /// Random: tells this process from all others.
     process: u64,
     /// The permits that this process has given out and not used.
@@ -35,12 +41,14 @@ struct SignIn {
 #[derive(Serialize, Deserialize)]
 enum Journaled {
     Waiting(Waiting),
-    Ended(Result<TokenResponse, Failure>),
+    Ended(Result<Sealed<TokenResponse>, Failure>),
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Waiting {
-    snapshot: Snapshot,
+    snapshot: Sealed<Snapshot>,
+    /// Where the person has to go and what to enter, once.
+    prompt: Option<String>,
     wait: Duration,
     /// The process in which the wait began, and when, by a clock that nobody can set and that no other process has.
     process: u64,
@@ -57,10 +65,26 @@ struct Permit {
     waited: Duration,
 }
 
+/// For one sign-in, in base64. Who reads the journal learns nothing from it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Sealed<T>(String, #[serde(skip)] PhantomData<T>);
+
+impl<T: Serialize + DeserializeOwned> Sealed<T> {
+    fn new(seal: &KeySeal, id: &str, kind: Kind, plain: &T) -> HandlerResult<Self> {
+        let sealed = seal.seal(id, kind, &serde_json::to_vec(plain)?)?;
+        Ok(Self(BASE64_STANDARD.encode(sealed), PhantomData))
+    }
+
+    fn open(&self, seal: &KeySeal, id: &str, kind: Kind) -> HandlerResult<T> {
+        Ok(serde_json::from_slice(&seal.open(id, kind, &BASE64_STANDARD.decode(&self.0)?)?)?)
+    }
+}
+
 /// How a sign-in ended, and how many of its polls were given up because nobody could know whether they were sent.
 #[derive(Serialize, Deserialize)]
 struct Outcome {
-    result: Result<TokenResponse, Failure>,
+    result: Result<Sealed<TokenResponse>, Failure>,
     lost_polls: u32,
 }
 
@@ -69,21 +93,21 @@ impl SignIn {
     /// From a code to its outcome: wait, permit, poll, and again.
     #[handler]
     async fn run(&self, ctx: WorkflowContext<'_>) -> HandlerResult<Json<Outcome>> {
-        let mut lost_polls = 0;
-        let mut step = ctx.run(|| self.open()).name("open").await?.into_inner();
+        let (id, mut lost_polls) = (ctx.key(), 0);
+        let mut step = ctx.run(|| self.open(id)).name("open").await?.into_inner();
         loop {
             let waiting = match step {
                 Journaled::Waiting(waiting) => waiting,
                 Journaled::Ended(result) => return Ok(Json(Outcome { result, lost_polls })),
             };
-            if let Some(prompt) = waiting.snapshot.prompt() {
-                ctx.set("prompt", format!("{} {}", prompt.verification_uri(), prompt.user_code()));
+            if let Some(prompt) = &waiting.prompt {
+                ctx.set("prompt", prompt.clone());
             }
             // A hint: the SDK computes its end with the wall clock of the worker.
             ctx.sleep(waiting.wait).await?;
             let permit = ctx.run(|| self.permit(waiting.clone())).name("permit").await?.into_inner();
             // From here to the end of the next line is where a poll can be lost.
-            let polled = ctx.run(|| self.poll(waiting, permit)).name("poll").await?.into_inner();
+            let polled = ctx.run(|| self.poll(id, waiting, permit)).name("poll").await?.into_inner();
             lost_polls += u32::from(polled.1);
             step = polled.0;
         }
@@ -98,8 +122,8 @@ impl SignIn {
 
 impl SignIn {
     /// Gets a code. A worker that dies here has shown none to anybody: the next one gets another.
-    async fn open(&self) -> HandlerResult<Json<Journaled>> {
-        self.step(Step::start(DeviceFlow::new(self.client.clone(), entropy()?))).await
+    async fn open(&self, id: &str) -> HandlerResult<Json<Journaled>> {
+        self.step(id, Step::start(DeviceFlow::new(self.client.clone(), entropy()?))).await
     }
 
     /// Guard 1: the wait is measured by the monotonic clock of the process that has lived through all of it. In any other
@@ -124,26 +148,29 @@ impl SignIn {
 
     /// Sends the poll, if this process gave the permit and has not used it. Otherwise the engine runs this once more, and the
     /// poll may have been sent: it counts as lost, and a longer wait begins.
-    async fn poll(&self, waiting: Waiting, permit: Permit) -> HandlerResult<Json<(Journaled, bool)>> {
+    async fn poll(&self, id: &str, waiting: Waiting, permit: Permit) -> HandlerResult<Json<(Journaled, bool)>> {
         let lost = !self.permits().remove(&permit.nonce) && !self.unguarded;
-        let snapshot = if lost { waiting.snapshot.after_lost_poll() } else { waiting.snapshot };
+        // An error, here and below, is a worker with another key or configuration: the engine tries again, until it gets the right one.
+        let snapshot = waiting.snapshot.open(&self.seal, id, Kind::SignIn)?;
+        let snapshot = if lost { snapshot.after_lost_poll() } else { snapshot };
         // Only the life of the code counts with this one; a calendar that is far ahead would end a sign-in too soon.
         let at_most = Duration::from_millis(unix_ms()?.saturating_sub(waiting.unix_ms)).max(permit.waited);
-        // An error here is a worker with another configuration: the engine tries again, until it gets the right one.
         let step = Step::resume(self.client.clone(), snapshot, Away::between(permit.waited, at_most), now())?;
-        let Json(journaled) = self.step(step).await?;
+        let Json(journaled) = self.step(id, step).await?;
         Ok(Json((journaled, lost)))
     }
 
     /// Runs a step to its end. A sign-in that fails is an outcome, and nothing to be run again.
-    async fn step(&self, mut step: Step) -> HandlerResult<Json<Journaled>> {
+    async fn step(&self, id: &str, mut step: Step) -> HandlerResult<Json<Journaled>> {
         Ok(Json(match run(&self.http, &mut step, |_| {}).await {
-            Ok(Stepped::Waiting { snapshot, wait, .. }) => {
+            Ok(Stepped::Waiting { snapshot, wait, prompt, .. }) => {
+                let snapshot = Sealed::new(&self.seal, id, Kind::SignIn, &snapshot)?;
+                let prompt = prompt.map(|prompt| format!("{} {}", prompt.verification_uri(), prompt.user_code()));
                 // Rounded up, since the journal has whole milliseconds.
                 let (process, since_ms) = (self.process, now().as_millis() + 1);
-                Journaled::Waiting(Waiting { snapshot, wait, process, since_ms, unix_ms: unix_ms()? })
+                Journaled::Waiting(Waiting { snapshot, prompt, wait, process, since_ms, unix_ms: unix_ms()? })
             }
-            Ok(Stepped::Done(token)) => Journaled::Ended(Ok(token)),
+            Ok(Stepped::Done(token)) => Journaled::Ended(Ok(Sealed::new(&self.seal, id, Kind::Outcome, &token)?)),
             Err(Stopped::Failed(failure)) => Journaled::Ended(Err(failure)),
             Err(other) => return Err(other.into()),
         }))
@@ -173,6 +200,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let sign_in = SignIn {
         client: Arc::new(Client::builder(provider, "restate-example").allow_http_loopback().build()?),
         http: Http::builder().build()?,
+        // A service reads its key from where it keeps its secrets. This one lies open in an example.
+        seal: KeySeal::new(*b"an example, and no secret at all"),
         process: random()?,
         permits: Mutex::default(),
         ending: ending.clone(),

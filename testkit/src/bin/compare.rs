@@ -14,6 +14,7 @@ use device_flow_core::TransportErrorKind;
 use device_flow_testkit::choices::{Choose, every_path};
 use device_flow_testkit::server::Number::{self, Absent, Whole};
 use device_flow_testkit::server::{self, Asked, Endpoint, Reply, Turn};
+use device_flow_testkit::signer::Key;
 use device_flow_testkit::watch::{Breach, Observation, Outcome, Rule, Watch};
 use device_flow_testkit::world::{Intervention, Menu, Wake, play};
 use oauth2::basic::BasicClient;
@@ -83,6 +84,7 @@ fn main() {
     }
     let menu = Menu {
         starts: &[START],
+        keys: &[Key::None],
         device: |choose| CODES[choose.pick(CODES.len())],
         poll: |choose| POLLS[choose.pick(POLLS.len())],
         wakes: &[Wake::OnTime],

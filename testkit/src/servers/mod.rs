@@ -4,13 +4,15 @@
 //! folder `servers` of this crate holds their sources and the script that installs them. The first start in a process
 //! runs that script: ten seconds and the network once, a tenth of a second afterwards. They live in
 //! `$DEVICE_FLOW_SERVERS`, by default `target/servers` of the workspace (outside of it a folder for temporary files).
+//! [`Keycloak`] starts too slowly for that: where one runs, `$DEVICE_FLOW_KEYCLOAK` names its folder, and a [`Server`]
+//! of its kind is a realm of its own.
 //!
-//! Every [`Server`] has its own port, process and state, so tests may run side by side. Nothing here needs a runtime:
-//! [`Server::start`] and the calls for the person block, at most a few seconds. In an async test whose client has to go
+//! Every other [`Server`] has its own port, process and state, so tests may run side by side. Nothing here needs a
+//! runtime: [`Server::start`] and the calls for the person block, at most a few seconds. In an async test whose client has to go
 //! on meanwhile, put the server in an `Arc` and send the person from `spawn_blocking`.
 //!
 //! The user is alice. A client authenticates as its constant here says: [`PUBLIC`], [`BASIC`], [`BASIC_PLAIN`],
-//! [`POST`], [`NO_DEVICE`], [`DPOP`].
+//! [`POST`], [`NO_DEVICE`], [`DPOP`], [`TLS`], [`SELF_SIGNED_TLS`].
 //!
 //! ```no_run
 //! use device_flow_testkit::servers::{Kind, Options, Server};
@@ -22,12 +24,20 @@
 //! // … poll server.token_endpoint() …
 //! ```
 
+mod keycloak;
+mod keys;
+mod kind;
+mod person;
 mod tap;
 
+pub use keycloak::Keycloak;
+pub use keys::{KeyClient, KeyClients, Nonces};
+pub use kind::Kind;
 pub use tap::{Exchange, Tap};
 
 use crate::installation::install;
-use serde_json::Value;
+use person::Person;
+use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -53,73 +63,13 @@ pub const NO_DEVICE: &str = "no-device";
 /// A public client whose tokens must be bound by DPoP; on oidc-provider alone.
 pub const DPOP: &str = "device-dpop";
 
+/// A client of `tls_client_auth`, known by the subject `CN=device-client`; where there is [`MutualTls`].
+pub const TLS: &str = "device-tls";
+/// A client of `self_signed_tls_client_auth`; where there is [`MutualTls`].
+pub const SELF_SIGNED_TLS: &str = "device-self-signed-tls";
+
 /// How long a start may take before the test fails: long enough for a busy machine that starts a dozen at once.
 const START_LIMIT: Duration = Duration::from_secs(120);
-
-/// Which authorization server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// oidc-provider (Node.js). Never says `slow_down`; replaying a used device code revokes the tokens it gave.
-    OidcProvider,
-    /// Authlib with Flask. Says `slow_down` by the strictest rule: a poll sooner than the interval after the one
-    /// before, even a refused one, adds five seconds for good.
-    Authlib,
-    /// django-oauth-toolkit. Never says `slow_down` nor `expired_token`: an expired code stays pending for ever.
-    DjangoOauthToolkit,
-}
-
-impl Kind {
-    /// Every kind, for tests that hold on all of them.
-    pub const ALL: [Self; 3] = [Self::OidcProvider, Self::Authlib, Self::DjangoOauthToolkit];
-
-    /// Where the server has its endpoints, below its base URL.
-    fn paths(self) -> Paths {
-        match self {
-            Self::OidcProvider => Paths {
-                issuer: "",
-                device_authorization: "/device/auth",
-                token: "/token",
-                revocation: "/token/revocation",
-                verification: "/device",
-            },
-            Self::Authlib => Paths {
-                issuer: "",
-                device_authorization: "/device_authorization",
-                token: "/token",
-                revocation: "/revoke",
-                verification: "/activate",
-            },
-            Self::DjangoOauthToolkit => Paths {
-                issuer: "/o",
-                device_authorization: "/o/device-authorization/",
-                token: "/o/token/",
-                revocation: "/o/revoke_token/",
-                verification: "/o/device/",
-            },
-        }
-    }
-
-    /// The program, without its surroundings.
-    fn program(self, installed: &Path) -> Command {
-        match self {
-            Self::OidcProvider => {
-                let mut node = Command::new("node");
-                node.arg(sources().join("oidc_provider.mjs"));
-                node
-            }
-            Self::Authlib => gunicorn(installed, "authlib_server:app"),
-            Self::DjangoOauthToolkit => gunicorn(installed, "django_server:application"),
-        }
-    }
-}
-
-struct Paths {
-    issuer: &'static str,
-    device_authorization: &'static str,
-    token: &'static str,
-    revocation: &'static str,
-    verification: &'static str,
-}
 
 /// What a server tells a device; `None` leaves the server's own default.
 #[derive(Clone, Copy, Debug, Default)]
@@ -130,7 +80,21 @@ pub struct Options {
     pub interval: Option<u32>,
 }
 
-/// A running server. Dropping it kills all its processes; afterwards its port refuses connections.
+/// What oidc-provider needs to ask for client certificates (RFC 8705), all in PEM.
+#[derive(Clone, Copy)]
+pub struct MutualTls<'a> {
+    /// The server's certificate for 127.0.0.1.
+    pub certificate: &'a str,
+    /// The key of that.
+    pub key: &'a str,
+    /// Who issues the certificates of [`TLS`].
+    pub client_authority: &'a str,
+    /// The certificate of [`SELF_SIGNED_TLS`].
+    pub self_signed: &'a str,
+}
+
+/// A running server. Dropping it kills all its processes; afterwards its port refuses connections. A realm of Keycloak
+/// is removed.
 ///
 /// One that is never dropped (in a `static`, or in a test program that was killed) ends itself within a second after
 /// its test program.
@@ -138,9 +102,20 @@ pub struct Options {
 pub struct Server {
     kind: Kind,
     base_url: String,
-    process: Child,
-    /// Log and database; goes with the server.
-    state: TempDir,
+    /// What stands before every path.
+    below: String,
+    runs: Runs,
+}
+
+/// How a server runs.
+#[derive(Debug)]
+enum Runs {
+    /// As a process; its log and database go with it.
+    Alone {
+        process: Child,
+        state: TempDir,
+    },
+    OnKeycloak(Keycloak),
 }
 
 impl Server {
@@ -150,8 +125,55 @@ impl Server {
     /// When the installation fails, or the server does not answer within two minutes: the message ends with its log.
     #[track_caller]
     pub fn start(kind: Kind, options: Options) -> Self {
-        let installed = installed();
+        if kind == Kind::Keycloak {
+            return Self::start_on_keycloak(options, &json!({}));
+        }
+        Self::start_in(tempfile::tempdir().expect("a folder for the server's state"), kind, options, None)
+    }
+
+    /// A realm of Keycloak with these further settings, named as Keycloak's administrators name them.
+    ///
+    /// # Panics
+    /// When no Keycloak runs, or it does not take the settings.
+    #[track_caller]
+    pub fn start_on_keycloak(options: Options, settings: &Value) -> Self {
+        let keycloak = Keycloak::with_realm(options, settings);
+        let (base_url, below) = (keycloak.base_url().to_owned(), keycloak.path());
+        Self { kind: Kind::Keycloak, base_url, below, runs: Runs::OnKeycloak(keycloak) }
+    }
+
+    /// An oidc-provider whose metadata names another port for clients with certificates (`mtls_endpoint_aliases`, RFC 8705 §5):
+    /// with TLS, where it asks for a certificate and lets its absence be an error of OAuth.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[track_caller]
+    pub fn start_with_mutual_tls(options: Options, tls: MutualTls<'_>) -> Self {
         let state = tempfile::tempdir().expect("a folder for the server's state");
+        for (name, pem) in [
+            ("server.pem", tls.certificate),
+            ("server-key.pem", tls.key),
+            ("client-authority.pem", tls.client_authority),
+            ("self-signed.pem", tls.self_signed),
+        ] {
+            fs::write(state.path().join(name), pem).expect("a file for the server");
+        }
+        Self::start_in(state, Kind::OidcProvider, options, Some(("MUTUAL_TLS", "1")))
+    }
+
+    /// An oidc-provider or an Authlib with these clients beside its usual ones.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    #[track_caller]
+    pub fn start_with_keys(kind: Kind, options: Options, keys: KeyClients<'_>) -> Self {
+        let state = tempfile::tempdir().expect("a folder for the server's state");
+        Self::start_in(state, kind, options, Some(("KEYS", &keys.to_json())))
+    }
+
+    #[track_caller]
+    fn start_in(state: TempDir, kind: Kind, options: Options, setting: Option<(&str, &str)>) -> Self {
+        let installed = installed();
         let database = state.path().join("django.sqlite3");
         if kind == Kind::DjangoOauthToolkit {
             // Much faster than migrating: a copy of the database made by the installation.
@@ -164,7 +186,7 @@ impl Server {
         let base_url = format!("http://{}", port.local_addr().expect("an address"));
         let log = File::create(state.path().join("log")).expect("a log file");
 
-        let mut command = kind.program(installed);
+        let mut command = program(kind, installed);
         command
             .current_dir(state.path())
             .env("INSTALLED", installed)
@@ -174,9 +196,10 @@ impl Server {
             .stdout(log.try_clone().expect("the log file twice"))
             .stderr(log)
             .process_group(0);
+        command.env_remove("MUTUAL_TLS").env_remove("KEYS").envs(setting);
         for (name, value) in [("EXPIRES", options.expires), ("INTERVAL", options.interval)] {
             match value {
-                Some(seconds) => command.env(name, seconds.to_string()),
+                Some(value) => command.env(name, value.to_string()),
                 None => command.env_remove(name),
             };
         }
@@ -184,7 +207,7 @@ impl Server {
         // `command` holds the port too; while it is open, connecting to a dead server waits instead of failing.
         drop(command);
 
-        let mut server = Self { kind, base_url, process, state };
+        let mut server = Self { kind, base_url, below: String::new(), runs: Runs::Alone { process, state } };
         server.wait_until_it_answers();
         server
     }
@@ -193,7 +216,7 @@ impl Server {
     /// codes are independent of each other.
     #[track_caller]
     pub fn shared(kind: Kind) -> Arc<Self> {
-        static RUNNING: [Mutex<Weak<Server>>; 3] = [const { Mutex::new(Weak::new()) }; 3];
+        static RUNNING: [Mutex<Weak<Server>>; 4] = [const { Mutex::new(Weak::new()) }; 4];
         let mut running = RUNNING[kind as usize].lock().unwrap_or_else(PoisonError::into_inner);
         running.upgrade().unwrap_or_else(|| {
             let server = Arc::new(Self::start(kind, Options { interval: Some(1), ..Options::default() }));
@@ -250,6 +273,18 @@ impl Server {
         self.send_person("deny", user_code);
     }
 
+    /// The realm, of a server of that kind.
+    ///
+    /// # Panics
+    /// When this is no Keycloak.
+    #[track_caller]
+    pub fn keycloak(&self) -> &Keycloak {
+        match &self.runs {
+            Runs::OnKeycloak(keycloak) => keycloak,
+            Runs::Alone { .. } => panic!("{:?} is no Keycloak", self.kind),
+        }
+    }
+
     /// What the server answers when another client of this name ([`PUBLIC`]) polls with the device code.
     ///
     /// # Panics
@@ -260,26 +295,27 @@ impl Server {
     }
 
     fn elsewhere(&self) -> Elsewhere {
-        Elsewhere { host: self.host().to_owned(), token: self.kind.paths().token }
+        Elsewhere { host: self.host().to_owned(), token: format!("{}{}", self.below, self.kind.paths().token) }
     }
 
     #[track_caller]
-    fn send_person(&self, decision: &str, user_code: &str) {
-        let person = python(installed())
-            // Isolated and without site-packages: it needs the standard library alone, and starts faster.
-            .args(["-I", "-S"])
-            .arg(sources().join("person.py"))
-            .args([decision, &self.url(self.kind.paths().verification), user_code])
-            .output()
-            .expect("python runs");
-        assert!(
-            person.status.success(),
-            "{:?}, user code {user_code}: {}{}\nlog of the server:\n{}",
-            self.kind,
-            String::from_utf8_lossy(&person.stdout),
-            String::from_utf8_lossy(&person.stderr),
-            self.log_tail(),
-        );
+    fn send_person(&self, decision: &'static str, user_code: &str) {
+        if let Err(page) = self.decider(decision)(user_code) {
+            panic!("{:?}, user code {user_code}: {page}\nlog of the server:\n{}", self.kind, self.log_tail());
+        }
+    }
+
+    /// alice, who decides so about every code that she is given, and otherwise says what she saw.
+    fn decider(&self, decision: &'static str) -> impl Fn(&str) -> Result<(), String> + Send + use<> {
+        let (uri, kind) = (self.url(self.kind.paths().verification), self.kind);
+        move |user_code| {
+            let person = Person { decision, ..Person::alice() };
+            if kind == Kind::Keycloak {
+                keycloak::decide(&person, &uri, &[user_code], None)
+            } else {
+                person.at(&uri, &[user_code], None)
+            }
+        }
     }
 
     #[track_caller]
@@ -292,7 +328,8 @@ impl Server {
             if matches!(&answer, Ok(answer) if answer.lines().next().is_some_and(|status| status.contains(" 200 "))) {
                 return;
             }
-            let ended = self.process.try_wait().expect("the state of a child process");
+            let Runs::Alone { process, .. } = &mut self.runs else { return };
+            let ended = process.try_wait().expect("the state of a child process");
             assert!(
                 ended.is_none() && Instant::now() < deadline,
                 "{:?} did not start: {}, last answer {answer:?}, log:\n{}",
@@ -305,7 +342,11 @@ impl Server {
     }
 
     fn log_tail(&self) -> String {
-        let log = fs::read(self.state.path().join("log")).unwrap_or_default();
+        let log = fs::read(match &self.runs {
+            Runs::Alone { state, .. } => state.path().join("log"),
+            Runs::OnKeycloak(keycloak) => keycloak.log(),
+        })
+        .unwrap_or_default();
         String::from_utf8_lossy(&log[log.len().saturating_sub(4000)..]).into_owned()
     }
 
@@ -314,16 +355,17 @@ impl Server {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.base_url)
+        format!("{}{}{path}", self.base_url, self.below)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         use rustix::process::{Pid, Signal, kill_process_group};
+        let Runs::Alone { process, .. } = &mut self.runs else { return };
         // An error means that it is gone already. The group has the number of its first process.
-        let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
-        let _ = self.process.wait();
+        let _ = kill_process_group(Pid::from_child(process), Signal::KILL);
+        let _ = process.wait();
         // Its worker processes are not our children to wait for, and hold the port a moment longer.
         let deadline = Instant::now() + START_LIMIT;
         while TcpStream::connect(self.host()).is_ok() && Instant::now() < deadline {
@@ -335,7 +377,7 @@ impl Drop for Server {
 /// Another client of the same name, at a server's token endpoint.
 struct Elsewhere {
     host: String,
-    token: &'static str,
+    token: String,
 }
 
 impl Elsewhere {
@@ -350,7 +392,7 @@ impl Elsewhere {
             "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\nAccept: application/json\r\n",
             form.len()
         );
-        let answer = request(&self.host, "POST", self.token, &head, &form).expect("an answer");
+        let answer = request(&self.host, "POST", &self.token, &head, &form).expect("an answer");
         let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error} in {answer}"))
     }
@@ -366,9 +408,11 @@ fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> i
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// Where the servers are installed; the first call makes sure that they are.
+/// Where the servers are installed, and with them what else tests use: jose of npm in `node_modules`, joserfc and cryptography
+/// of PyPI in `venv`. The first call makes sure that they are.
+#[must_use]
 #[track_caller]
-fn installed() -> &'static Path {
+pub fn installed() -> &'static Path {
     static INSTALLED: OnceLock<PathBuf> = OnceLock::new();
     INSTALLED.get_or_init(|| install(sources(), "DEVICE_FLOW_SERVERS", "servers"))
 }
@@ -391,4 +435,18 @@ fn gunicorn(installed: &Path, application: &str) -> Command {
         .arg(sources().join("gunicorn_config.py"))
         .arg(application);
     command
+}
+
+/// The program, without its surroundings.
+fn program(kind: Kind, installed: &Path) -> Command {
+    match kind {
+        Kind::OidcProvider => {
+            let mut node = Command::new("node");
+            node.arg(sources().join("oidc_provider.mjs"));
+            node
+        }
+        Kind::Authlib => gunicorn(installed, "authlib_server:app"),
+        Kind::DjangoOauthToolkit => gunicorn(installed, "django_server:application"),
+        Kind::Keycloak => unreachable!("testkit/keycloak.sh starts it"),
+    }
 }

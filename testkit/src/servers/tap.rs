@@ -29,33 +29,52 @@ pub struct Exchange {
 impl Tap {
     /// Listens on a port of its own before this server.
     pub fn on(server: &Server) -> Self {
-        Self::with(server, None)
+        Self::with(server, None, |_| false)
+    }
+
+    /// The same, where the first answer to such a request is lost, with the connection: the server has done what it was asked.
+    pub fn that_loses(server: &Server, answer_to: fn(&Exchange) -> bool) -> Self {
+        Self::with(server, None, answer_to)
     }
 
     /// The same with another client of this name that polls right before the first poll of this one, so that the server
     /// finds it too early, however the client waits. Of one code.
     pub fn with_a_poll_before_the_first(server: &Server) -> Self {
-        Self::with(server, Some(server.elsewhere()))
+        let first = First { elsewhere: server.elsewhere(), then: None };
+        Self::with(server, Some(first), |_| false)
     }
 
-    fn with(server: &Server, elsewhere: Option<Elsewhere>) -> Self {
+    /// The same, and alice allows the device between those two polls: the second one is too early, and the code is
+    /// approved.
+    pub fn with_a_poll_and_the_approval_before_the_first(server: &Server) -> Self {
+        let first = First { elsewhere: server.elsewhere(), then: Some(Box::new(server.decider("approve"))) };
+        Self::with(server, Some(first), |_| false)
+    }
+
+    fn with(server: &Server, first: Option<First>, lose: fn(&Exchange) -> bool) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let here = format!("http://{}", listener.local_addr().unwrap());
         let there = server.base_url().trim_start_matches("http://").to_owned();
         let exchanges = Arc::<Mutex<Vec<Exchange>>>::default();
-        let (log, elsewhere) = (exchanges.clone(), Arc::new(Mutex::new(elsewhere)));
+        let (log, first) = (exchanges.clone(), Arc::new(Mutex::new(first)));
+        let lose = Arc::new(Mutex::new(Some(lose)));
         // The thread lives as long as the test process; ending it earlier would gain nothing.
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), TcpStream::connect(&there).unwrap());
                 let (from_client, to_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                let (asked, answered, elsewhere) = (log.clone(), log.clone(), elsewhere.clone());
+                let (asked, answered, first, lose) = (log.clone(), log.clone(), first.clone(), lose.clone());
                 let see = move |bytes: &[u8]| {
                     Exchange::asked(&asked, bytes);
-                    poll_before_the_first(&mut elsewhere.lock().unwrap(), &asked);
+                    poll_before_the_first(&mut first.lock().unwrap(), &asked);
+                    true
                 };
                 thread::spawn(move || pass(from_client, to_server, see));
-                thread::spawn(move || pass(server, client, |bytes| Exchange::answered(&answered, bytes)));
+                let see = move |bytes: &[u8]| {
+                    let exchange = Exchange::answered(&answered, bytes);
+                    lose.lock().unwrap().take_if(|lose| lose(&exchange)).is_none()
+                };
+                thread::spawn(move || pass(server, client, see));
             }
         });
         let at_the_tap = |url: String| url.replace(server.base_url(), &here);
@@ -115,14 +134,16 @@ impl Exchange {
         log.last_mut().unwrap().request.extend_from_slice(bytes);
     }
 
-    fn answered(log: &Mutex<Vec<Self>>, bytes: &[u8]) {
+    fn answered(log: &Mutex<Vec<Self>>, bytes: &[u8]) -> Self {
         let mut log = log.lock().unwrap();
         let last = log.last_mut().expect("an answer follows a request");
         last.answered = Instant::now();
         last.answer.extend_from_slice(bytes);
+        last.clone()
     }
 
-    fn is_answered(&self) -> bool {
+    /// Whether an answer came.
+    pub fn is_answered(&self) -> bool {
         !self.answer.is_empty()
     }
 
@@ -144,23 +165,38 @@ impl Exchange {
     }
 }
 
-/// The poll is only passed on after that.
-fn poll_before_the_first(elsewhere: &mut Option<Elsewhere>, log: &Mutex<Vec<Exchange>>) {
+/// What happens before the first poll is passed on.
+struct First {
+    elsewhere: Elsewhere,
+    /// What a person then does with the user code.
+    then: Option<Decision>,
+}
+
+type Decision = Box<dyn Fn(&str) -> Result<(), String> + Send>;
+
+fn poll_before_the_first(first: &mut Option<First>, log: &Mutex<Vec<Exchange>>) {
     let exchanges = log.lock().unwrap().clone();
-    if let Some(other) = elsewhere.take_if(|_| exchanges.last().is_some_and(Exchange::is_poll)) {
-        let answer = other.poll(exchanges[0].json()["device_code"].as_str().unwrap());
+    if let Some(first) = first.take_if(|_| exchanges.last().is_some_and(Exchange::is_poll)) {
+        let device = exchanges[0].json();
+        let answer = first.elsewhere.poll(device["device_code"].as_str().unwrap());
         assert_eq!(answer["error"], "authorization_pending");
+        if let Some(decide) = first.then {
+            decide(device["user_code"].as_str().unwrap()).unwrap();
+        }
     }
 }
 
-/// Carries bytes one way until that way is closed, and closes the other end then.
-fn pass(mut from: TcpStream, mut to: TcpStream, see: impl Fn(&[u8])) {
+/// Carries bytes one way until that way is closed or some must not pass, and closes the other end then.
+fn pass(mut from: TcpStream, mut to: TcpStream, see: impl Fn(&[u8]) -> bool) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(length) = from.read(&mut buffer)
         && length > 0
     {
         // Recorded first: the recipient of the bytes may look at the record at once.
-        see(&buffer[..length]);
+        if !see(&buffer[..length]) {
+            let _ = from.shutdown(Shutdown::Both);
+            break;
+        }
         if to.write_all(&buffer[..length]).is_err() {
             break;
         }

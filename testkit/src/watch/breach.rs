@@ -32,6 +32,8 @@ pub enum Rule {
     Drift,
     /// 14: no panic, no early poll and no busy loop, whatever the numbers.
     Saturate,
+    /// 15: a challenge is answered once, at once, and counts as no poll.
+    Challenge,
     /// What the contract of the core's `Machine` promises beyond the law: the code is shown first, waits end in the
     /// future and are repeated unchanged, and there are no more polls than intervals in the lifetime of the code.
     Contract,
@@ -53,6 +55,7 @@ impl fmt::Display for Rule {
             Self::Jitter => ("12", "jitter only lengthens, by little"),
             Self::Drift => ("13", "a margin for clocks that run fast"),
             Self::Saturate => ("14", "everything saturates"),
+            Self::Challenge => ("15", "a challenge is answered once, at once"),
             Self::Contract => return f.write_str("the contract of the machine"),
         };
         write!(f, "rule {number} ({text})")

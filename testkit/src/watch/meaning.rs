@@ -18,7 +18,7 @@ pub(super) enum Meaning {
 
 impl Meaning {
     pub(super) fn of(turn: &Turn) -> Self {
-        let not_now = matches!(turn.status, Some(408 | 429 | 500..=599));
+        let not_now = matches!(turn.status, Some(408 | 429 | 500 | 502..=504 | 506..=509 | 512..=599));
         let good = turn.status.is_none_or(|status| (200..300).contains(&status));
         // Exact matches only.
         let known = |code| !matches!(code, "weird" | "AUTHORIZATION_PENDING");
@@ -28,16 +28,17 @@ impl Meaning {
             Reply::Redirect if turn.status.is_none() => Self::Broken,
             Reply::Pending => Self::Error("authorization_pending", Number::Absent),
             Reply::SlowDown(hint) => Self::Error("slow_down", hint),
+            Reply::Challenge => Self::Error("use_dpop_nonce", Number::Absent),
             Reply::Error(code) if !not_now || known(code) => Self::Error(code, Number::Absent),
             Reply::Unavailable(_) if turn.status.is_none() => Self::Unavailable,
             _ if not_now => Self::Unavailable,
-            // With another status these are bodies without JSON.
-            Reply::Page | Reply::Unavailable(_) | Reply::Redirect => Self::Page,
+            // With another status these are bodies that do not begin as an object.
+            Reply::Page | Reply::Array | Reply::Unavailable(_) | Reply::Redirect => Self::Page,
             _ if !good => Self::Broken,
             Reply::Code { interval, lifetime } => Self::Code { interval, lifetime },
             Reply::Token => Self::Token,
             Reply::Nothing => Self::Empty,
-            Reply::Metadata | Reply::Array | Reply::Trailing | Reply::Error(_) => Self::Broken,
+            Reply::Metadata | Reply::Trailing | Reply::Error(_) => Self::Broken,
         }
     }
 }

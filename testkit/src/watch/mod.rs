@@ -28,6 +28,8 @@ pub struct Watch {
     /// Whether the client says until when it waits and what it knows of the code, as our core does; others only sleep
     /// and send.
     announces: bool,
+    /// Whether it has a key to answer challenges with.
+    proves_possession: bool,
     breaches: Vec<Breach>,
 }
 
@@ -57,6 +59,8 @@ struct Code {
     first_interval: u64,
     polls: u64,
     pages: u32,
+    /// The last answer was a challenge: what is due, or in flight, is the repetition of a poll.
+    challenged: bool,
 }
 
 const SECOND: u64 = 1_000;
@@ -73,6 +77,7 @@ impl Watch {
             in_flight: false,
             announced_wait: None,
             announces: true,
+            proves_possession: false,
             breaches: Vec::new(),
         }
     }
@@ -81,6 +86,13 @@ impl Watch {
     /// a breach here, and showing the code need not be observed.
     pub fn silent_client(now: u64) -> Self {
         Self { announces: false, ..Self::new(now) }
+    }
+
+    /// The same for a client that proves possession of a key (RFC 9449): it must answer a challenge that has a nonce.
+    /// For any other a challenge is the end.
+    #[must_use]
+    pub fn proves_possession(self) -> Self {
+        Self { proves_possession: true, ..self }
     }
 
     /// The breaches so far.
@@ -135,7 +147,8 @@ impl Watch {
             if at >= deadline {
                 self.breach(Rule::Deadline, at, format!("a poll was sent at or after the deadline, {deadline} ms"));
             }
-            code.polls += 1;
+            // A server that sends a challenge has not looked at the poll.
+            code.polls += u64::from(!code.challenged);
             let most = (deadline - code.granted) / code.first_interval;
             if code.polls > most {
                 let what = format!("poll {} was sent, where the lifetime of the code allows {most}", code.polls);
@@ -265,7 +278,7 @@ impl Watch {
             Due::Request(_, window) | Due::CodeShown(window) => {
                 let rule = match (outcome, window.rule) {
                     (Outcome::Expired, _) => Rule::Deadline,
-                    (_, Rule::Backoff) => Rule::Backoff,
+                    (_, rule @ (Rule::Backoff | Rule::Challenge)) => rule,
                     _ => Rule::Meaning,
                 };
                 self.breach(rule, at, format!("the sign-in ended with {outcome}: a request was due {window}"));
@@ -340,7 +353,7 @@ impl Watch {
         }
         let interval = if interval == 0 { 5 } else { interval }.saturating_mul(SECOND);
         let law = Law { interval, deadline: at.saturating_add(lifetime * SECOND), failures: 0, slow_downs: 0 };
-        self.code = Some(Code { law, granted: at, first_interval: interval, polls: 0, pages: 0 });
+        self.code = Some(Code { law, granted: at, first_interval: interval, polls: 0, pages: 0, challenged: false });
         self.schedule(at, None, Rule::WaitFirst);
         if let Due::Request(_, window) = self.due {
             self.due = Due::CodeShown(window);
@@ -351,7 +364,19 @@ impl Watch {
         let Some(mut code) = self.code else {
             return self.due = Due::End(Outcome::Protocol, Rule::Interval);
         };
+        let repeated = std::mem::take(&mut code.challenged);
         let outcome = match Meaning::of(turn) {
+            Meaning::Error("use_dpop_nonce", _) if self.proves_possession => {
+                if repeated || turn.nonce.is_none() {
+                    code.pages = 0;
+                    return self.failed(at, turn, code, Rule::Challenge);
+                }
+                code.challenged = true;
+                self.code = Some(code);
+                // At the deadline it is over; then the request would be the breach.
+                let at_once = Window { earliest: at, latest: at, rule: Rule::Challenge };
+                return self.due = Due::Request(Endpoint::Token, at_once);
+            }
             Meaning::Error("authorization_pending", _) => {
                 code.law.pending();
                 code.pages = 0;
@@ -371,13 +396,13 @@ impl Watch {
             }
             Meaning::Fault(_) | Meaning::Unavailable => {
                 code.pages = 0;
-                return self.failed(at, turn, code);
+                return self.failed(at, turn, code, Rule::Backoff);
             }
             meaning @ (Meaning::Page | Meaning::Empty) => {
                 code.pages += 1;
                 let tolerated = if matches!(meaning, Meaning::Page) { 3 } else { 1 };
                 if code.pages <= tolerated {
-                    return self.failed(at, turn, code);
+                    return self.failed(at, turn, code, Rule::Backoff);
                 }
                 Outcome::Protocol
             }
@@ -396,10 +421,10 @@ impl Watch {
         self.due = Due::End(outcome, Rule::Meaning);
     }
 
-    fn failed(&mut self, at: u64, turn: &Turn, mut code: Code) {
+    fn failed(&mut self, at: u64, turn: &Turn, mut code: Code, rule: Rule) {
         code.law.failures = code.law.failures.saturating_add(1);
         self.code = Some(code);
-        self.schedule(at, turn.retry_after, Rule::Backoff);
+        self.schedule(at, turn.retry_after, rule);
     }
 
     /// The next poll, counted from this moment.
@@ -419,6 +444,7 @@ impl Watch {
         let later = |moment: u64, away| now.saturating_add(moment.saturating_sub(stored).saturating_sub(away));
         let Some(mut code) = self.code else { return };
         let deadline = later(code.law.deadline, at_most);
+        let challenged = std::mem::take(&mut code.challenged);
         // The answer to a poll in flight is lost: one failure more.
         if self.due == Due::Response(Endpoint::Token) {
             self.in_flight = false;
@@ -429,6 +455,12 @@ impl Watch {
             }
             self.code = Some(code);
             self.schedule(if from_now { now } else { stored }, None, Rule::Backoff);
+        } else if challenged {
+            // The nonce stays behind, so this is no repetition: the challenge counts as an answer.
+            code.law.pending();
+            code.pages = 0;
+            self.code = Some(code);
+            self.schedule(stored, None, Rule::Challenge);
         }
         let (Due::Request(_, window) | Due::CodeShown(window)) = self.due else { return };
         code.law.deadline = deadline;

@@ -1,8 +1,9 @@
 //! Owns `Adapter`: both adapters behind one interface, for tests that demand the same of both.
 #![allow(dead_code, reason = "not every test uses accounts")]
 
+use device_flow_adapter::HttpBuilder;
 use device_flow_core::{Account, Event, Machine, SignInRequest, SignedIn, Stopped, TokenResponse};
-use device_flow_testkit::loopback::Authority;
+use device_flow_testkit::loopback::{Authority, ClientIdentity};
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -33,17 +34,50 @@ impl Adapter {
         machine: &mut M,
         on_event: impl FnMut(Event),
     ) -> Result<M::Output, Stopped> {
-        let roots = AUTHORITY.pem();
+        self.run_as(None, limit, machine, on_event)
+    }
+
+    /// The same with this client certificate, if any.
+    pub(crate) fn run_as<M: Machine>(
+        self,
+        client: Option<&ClientIdentity>,
+        limit: Duration,
+        machine: &mut M,
+        on_event: impl FnMut(Event),
+    ) -> Result<M::Output, Stopped> {
+        self.run_with(AUTHORITY.pem(), client, limit, machine, on_event)
+    }
+
+    /// The same, trusting these root certificates.
+    pub(crate) fn run_trusting<M: Machine>(
+        self,
+        roots: &str,
+        client: Option<&ClientIdentity>,
+        machine: &mut M,
+        on_event: impl FnMut(Event),
+    ) -> Result<M::Output, Stopped> {
+        self.run_with(roots, client, PATIENT, machine, on_event)
+    }
+
+    fn run_with<M: Machine>(
+        self,
+        roots: &str,
+        client: Option<&ClientIdentity>,
+        limit: Duration,
+        machine: &mut M,
+        on_event: impl FnMut(Event),
+    ) -> Result<M::Output, Stopped> {
         match self {
             Self::Tokio => {
-                let http = device_flow_tokio::Http::builder().timeout(limit).root_certificates_pem(roots);
-                let http = http.no_proxy().build().unwrap();
-                block_on(device_flow_tokio::run(&http, machine, on_event))
+                let http = device_flow_tokio::Http::builder().timeout(limit).root_certificates_pem(roots).no_proxy();
+                let http = client.map(ClientIdentity::pem).into_iter().fold(http, HttpBuilder::client_certificate_pem);
+                block_on(device_flow_tokio::run(&http.build().unwrap(), machine, on_event))
             }
             Self::Blocking => {
-                let http = device_flow_blocking::Http::builder().timeout(limit).root_certificates_pem(roots);
-                let http = http.no_proxy().build().unwrap();
-                device_flow_blocking::run(&http, machine, &device_flow_blocking::Cancel::new(), on_event)
+                let http = device_flow_blocking::Http::builder().timeout(limit).root_certificates_pem(roots).no_proxy();
+                let http = client.map(ClientIdentity::pem).into_iter().fold(http, HttpBuilder::client_certificate_pem);
+                let cancel = device_flow_blocking::Cancel::new();
+                device_flow_blocking::run(&http.build().unwrap(), machine, &cancel, on_event)
             }
         }
     }

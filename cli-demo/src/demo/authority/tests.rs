@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 use super::*;
+use std::net::Ipv4Addr;
 
 const CLIENT: &str = "tv";
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const FORM: Guesser = Guesser { peer: PEER, by_address: false };
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -14,7 +17,7 @@ fn authority() -> Authority {
 }
 
 fn ask(scope: &str) -> AuthorizationRequest {
-    AuthorizationRequest { client_id: CLIENT.to_owned(), scope: scope.to_owned(), code_challenge: None }
+    AuthorizationRequest { client_id: CLIENT.to_owned(), scope: scope.to_owned(), code_challenge: None, peer: PEER }
 }
 
 fn poll(authority: &mut Authority, issued: &Issued, now: Duration) -> Result<Tokens, Refusal> {
@@ -24,7 +27,7 @@ fn poll(authority: &mut Authority, issued: &Issued, now: Duration) -> Result<Tok
 /// An approved sign-in, redeemed at 5 s.
 fn signed_in(authority: &mut Authority, scope: &str) -> Tokens {
     let issued = authority.issue(ask(scope), s(0)).unwrap();
-    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, None, s(1)).unwrap();
     poll(authority, &issued, s(5)).unwrap()
 }
 
@@ -33,7 +36,7 @@ fn rfc8628_3_5_pending_until_a_person_decides_then_tokens_once() {
     let mut authority = authority();
     let issued = authority.issue(ask("openid"), s(0)).unwrap();
     assert_eq!(poll(&mut authority, &issued, s(5)).unwrap_err(), Refusal::AuthorizationPending);
-    authority.decide(&issued.user_code, Decision::Approve, s(6)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, None, s(6)).unwrap();
     let tokens = poll(&mut authority, &issued, s(10)).unwrap();
     assert_eq!(authority.scope_of(&tokens.access_token, s(10)), Some("openid"));
     assert!(matches!(poll(&mut authority, &issued, s(15)), Err(Refusal::InvalidGrant(_))));
@@ -44,18 +47,44 @@ fn rfc8628_3_5_pending_until_a_person_decides_then_tokens_once() {
 fn rfc8628_3_5_slow_down_adds_five_seconds_for_good() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
-    let a_bit_less = |seconds| s(seconds) - Duration::from_nanos(1);
-    assert_eq!(
-        poll(&mut authority, &issued, a_bit_less(5)).unwrap_err(),
-        Refusal::SlowDown,
-        "the first poll counts from issue"
-    );
-    assert_eq!(poll(&mut authority, &issued, s(14)).unwrap_err(), Refusal::SlowDown, "the interval is now 10 s");
-    assert_eq!(poll(&mut authority, &issued, s(29)).unwrap_err(), Refusal::AuthorizationPending, "15 s are enough");
-    assert_eq!(poll(&mut authority, &issued, s(43)).unwrap_err(), Refusal::SlowDown, "and the interval stays");
-    authority.decide(&issued.user_code, Decision::Approve, s(44)).unwrap();
-    assert_eq!(poll(&mut authority, &issued, s(62)).unwrap_err(), Refusal::SlowDown, "also after an approval");
-    assert!(poll(&mut authority, &issued, s(62 + 25)).is_ok());
+    assert_eq!(poll(&mut authority, &issued, s(4)).unwrap_err(), Refusal::SlowDown, "the first poll counts from issue");
+    assert_eq!(poll(&mut authority, &issued, s(13)).unwrap_err(), Refusal::SlowDown, "the interval is now 10 s");
+    assert_eq!(poll(&mut authority, &issued, s(28)).unwrap_err(), Refusal::AuthorizationPending, "15 s are enough");
+    assert_eq!(poll(&mut authority, &issued, s(42)).unwrap_err(), Refusal::SlowDown, "and the interval stays");
+}
+
+// S01: a twentieth of the interval, at most half a second.
+#[test]
+fn s01_the_demo_takes_a_poll_that_is_a_little_too_soon() {
+    let ms = Duration::from_millis;
+    for (interval, enough) in [(1, ms(950)), (2, ms(1_900)), (5, ms(4_750)), (10, ms(9_500)), (60, ms(59_500))] {
+        let mut authority = Authority::new(Options { interval: s(interval), ..Options::default() });
+        let [one, other] = [(); 2].map(|()| authority.issue(ask(""), s(0)).unwrap());
+        let too_soon = enough - Duration::from_nanos(1);
+        assert_eq!(poll(&mut authority, &one, too_soon).unwrap_err(), Refusal::SlowDown, "{interval}");
+        assert_eq!(poll(&mut authority, &other, enough).unwrap_err(), Refusal::AuthorizationPending, "{interval}");
+        // What slow_down has added counts as well: 5 s more need half a second less at most.
+        let longer = interval + 5;
+        let tolerance = (s(longer) / 20).min(ms(500));
+        let enough = too_soon + s(longer) - tolerance;
+        assert_eq!(poll(&mut authority, &one, enough).unwrap_err(), Refusal::AuthorizationPending, "{interval}");
+    }
+}
+
+// S02: it ends the polling, which is all that the server can want.
+#[test]
+fn s02_at_the_demo_a_decision_goes_before_slow_down() {
+    let mut authority = authority();
+    let [approved, denied, expired] = [(); 3].map(|()| authority.issue(ask(""), s(0)).unwrap());
+    authority.decide(&approved.user_code, Decision::Approve, None, s(1)).unwrap();
+    authority.decide(&denied.user_code, Decision::Deny, None, s(1)).unwrap();
+    assert!(poll(&mut authority, &approved, s(1)).is_ok(), "too soon, and approved");
+    assert_eq!(poll(&mut authority, &denied, s(1)).unwrap_err(), Refusal::AccessDenied);
+    assert_eq!(poll(&mut authority, &expired, s(599)).unwrap_err(), Refusal::AuthorizationPending);
+    assert_eq!(poll(&mut authority, &expired, s(600)).unwrap_err(), Refusal::ExpiredToken);
+    let number = 1;
+    let polls: Vec<bool> = authority.grant(number).unwrap().polls().map(|poll| poll.is_lawful()).collect();
+    assert_eq!(polls, [false], "it came too soon all the same");
 }
 
 #[test]
@@ -70,7 +99,7 @@ fn rfc8628_3_5_slow_down_is_each_codes_own() {
 fn rfc8628_3_5_denied_stays_denied() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
-    authority.decide(&issued.user_code, Decision::Deny, s(1)).unwrap();
+    authority.decide(&issued.user_code, Decision::Deny, None, s(1)).unwrap();
     assert_eq!(poll(&mut authority, &issued, s(5)).unwrap_err(), Refusal::AccessDenied);
     assert_eq!(poll(&mut authority, &issued, s(10)).unwrap_err(), Refusal::AccessDenied);
 }
@@ -79,12 +108,15 @@ fn rfc8628_3_5_denied_stays_denied() {
 fn rfc8628_3_5_a_code_expires_for_device_and_person_even_when_approved() {
     let mut authority = authority();
     let (waiting, approved) = (authority.issue(ask(""), s(0)).unwrap(), authority.issue(ask(""), s(0)).unwrap());
-    authority.decide(&approved.user_code, Decision::Approve, s(599)).unwrap();
+    authority.decide(&approved.user_code, Decision::Approve, None, s(599)).unwrap();
     assert_eq!(poll(&mut authority, &waiting, s(599)).unwrap_err(), Refusal::AuthorizationPending);
     assert_eq!(poll(&mut authority, &waiting, s(600)).unwrap_err(), Refusal::ExpiredToken);
     assert_eq!(poll(&mut authority, &approved, s(600)).unwrap_err(), Refusal::ExpiredToken);
-    assert_eq!(authority.look_up(&waiting.user_code, s(600)).unwrap_err(), CodeProblem::Expired);
-    assert_eq!(authority.decide(&waiting.user_code, Decision::Approve, s(600)).unwrap_err(), CodeProblem::Expired);
+    assert_eq!(authority.look_up(&waiting.user_code, FORM, s(600)).unwrap_err(), CodeProblem::Expired);
+    assert_eq!(
+        authority.decide(&waiting.user_code, Decision::Approve, None, s(600)).unwrap_err(),
+        CodeProblem::Expired
+    );
 }
 
 #[test]
@@ -102,7 +134,7 @@ fn expired_codes_and_tokens_are_dropped() {
 fn rfc8628_5_2_another_client_cannot_redeem_a_code() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
-    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, None, s(1)).unwrap();
     assert!(matches!(authority.poll("thief", &issued.device_code, None, s(5)), Err(Refusal::InvalidGrant(_))));
     assert!(poll(&mut authority, &issued, s(5)).is_ok(), "the thief's poll is not counts against the owner");
 }
@@ -114,7 +146,7 @@ fn rfc8628_6_1_user_codes_are_compared_without_case_and_punctuation() {
     let code = &issued.user_code;
     for typed in [code.clone(), code.to_lowercase(), code.replace('-', ""), format!(" {} ", code.replace('-', " – "))]
     {
-        assert!(authority.look_up(&typed, s(1)).is_ok(), "{typed}");
+        assert!(authority.look_up(&typed, FORM, s(1)).is_ok(), "{typed}");
     }
 }
 
@@ -136,24 +168,42 @@ fn rfc8628_5_1_after_ten_wrong_codes_none_is_accepted_for_a_minute() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
     for second in 0..10 {
-        assert_eq!(authority.look_up("AAAA-AAAA", s(second)).unwrap_err(), CodeProblem::Unknown);
+        assert_eq!(authority.look_up("AAAA-AAAA", FORM, s(second)).unwrap_err(), CodeProblem::Unknown);
     }
     assert_eq!(
-        authority.look_up(&issued.user_code, s(59)).unwrap_err(),
+        authority.look_up(&issued.user_code, FORM, s(59)).unwrap_err(),
         CodeProblem::TooManyWrong,
         "not even the right code"
     );
-    assert!(authority.look_up(&issued.user_code, s(60)).is_ok());
+    assert!(authority.look_up(&issued.user_code, FORM, s(60)).is_ok());
+}
+
+// S04: what one peer types, or a page makes a browser open, locks nobody else's form.
+#[test]
+fn s04_the_demo_counts_wrong_codes_for_each_peer_and_apart_from_addresses() {
+    let mut authority = authority();
+    let issued = authority.issue(ask(""), s(0)).unwrap();
+    let other = Guesser { peer: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)), by_address: false };
+    for guesser in [other, Guesser { by_address: true, ..FORM }] {
+        for _ in 0..WRONG_CODE_LIMIT {
+            assert_eq!(authority.look_up("AAAA-AAAA", guesser, s(1)).unwrap_err(), CodeProblem::Unknown);
+        }
+        assert_eq!(authority.look_up(&issued.user_code, guesser, s(1)).unwrap_err(), CodeProblem::TooManyWrong);
+    }
+    assert!(authority.look_up(&issued.user_code, FORM, s(1)).is_ok());
+    assert!(authority.decide(&issued.user_code, Decision::Approve, Some(FORM), s(1)).is_ok());
+    authority.issue(ask(""), s(120)).unwrap();
+    assert_eq!(authority.wrong_codes.len(), 0, "and forgets them");
 }
 
 #[test]
 fn a_decision_is_final_and_a_double_click_is_not_a_second_one() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
-    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
-    assert!(authority.decide(&issued.user_code, Decision::Approve, s(1)).is_ok());
-    assert_eq!(authority.decide(&issued.user_code, Decision::Deny, s(1)).unwrap_err(), CodeProblem::AlreadyUsed);
-    assert_eq!(authority.look_up(&issued.user_code, s(1)).unwrap_err(), CodeProblem::AlreadyUsed);
+    authority.decide(&issued.user_code, Decision::Approve, None, s(1)).unwrap();
+    assert!(authority.decide(&issued.user_code, Decision::Approve, None, s(1)).is_ok());
+    assert_eq!(authority.decide(&issued.user_code, Decision::Deny, None, s(1)).unwrap_err(), CodeProblem::AlreadyUsed);
+    assert_eq!(authority.look_up(&issued.user_code, FORM, s(1)).unwrap_err(), CodeProblem::AlreadyUsed);
 }
 
 #[test]
@@ -164,7 +214,7 @@ fn rfc7636_4_6_the_verifier_must_match_the_challenge() {
         ("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     let issued =
         authority.issue(AuthorizationRequest { code_challenge: Some(challenge.to_owned()), ..ask("") }, s(0)).unwrap();
-    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, None, s(1)).unwrap();
     for (wrong, at) in [(None, 5), (Some("wrong"), 10), (Some(challenge), 15)] {
         assert!(matches!(authority.poll(CLIENT, &issued.device_code, wrong, s(at)), Err(Refusal::InvalidGrant(_))));
     }
@@ -175,7 +225,7 @@ fn rfc7636_4_6_the_verifier_must_match_the_challenge() {
 fn rfc9700_2_1_1_a_verifier_without_a_challenge_is_refused() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
-    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, None, s(1)).unwrap();
     assert!(matches!(authority.poll(CLIENT, &issued.device_code, Some("any"), s(5)), Err(Refusal::InvalidGrant(_))));
 }
 
@@ -248,17 +298,40 @@ fn the_last_fifty_sign_ins_that_are_over_are_stored() {
     assert_eq!(authority.grants().count(), 1 + MOST_OVER + 1);
     assert_eq!((authority.user_codes.len(), authority.device_codes.len()), (52, 52));
     assert_eq!(authority.grants().next().unwrap().number, 201, "the newest is the first");
-    assert!(authority.look_up(&waiting.user_code, s(1)).is_ok(), "a pending sign-in is never dropped");
+    assert!(authority.look_up(&waiting.user_code, FORM, s(1)).is_ok(), "a pending sign-in is never dropped");
 }
 
 #[test]
-fn too_many_sign_ins_at_once_are_refused_until_some_are_over() {
+fn the_demo_drops_no_sign_in_before_its_verdict() {
     let mut authority = authority();
-    for _ in 0..MOST {
-        authority.issue(ask(""), s(0)).unwrap();
+    assert_eq!(authority.judged_now(s(0), false).count(), 0);
+    for _ in 0..200 {
+        signed_in(&mut authority, "");
     }
-    assert_eq!(authority.issue(ask(""), s(1)).err(), Some(Refusal::Unavailable));
-    assert!(authority.issue(ask(""), s(700)).is_ok());
+    // Redeemed at 5 s, two intervals of 5 s, and 2 s.
+    assert_eq!(authority.judged_now(s(16), false).count(), 0);
+    assert_eq!(authority.judged_now(s(17), false).count(), 200);
+    assert_eq!(authority.judged_now(s(17), true).count(), 0);
+    authority.issue(ask(""), s(18)).unwrap();
+    assert_eq!(authority.grants().count(), MOST_OVER + 1);
+}
+
+// S04.
+#[test]
+fn s04_at_the_demo_too_many_sign_ins_of_a_peer_or_of_all_are_refused_until_some_are_over() {
+    let mut authority = authority();
+    let from = |last: u8| AuthorizationRequest { peer: IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), ..ask("") };
+    for peer in 1..=5 {
+        for _ in 0..MOST_OF_A_PEER {
+            authority.issue(from(peer), s(0)).unwrap();
+        }
+        if peer < 5 {
+            assert_eq!(authority.issue(from(peer), s(1)).err(), Some(Refusal::RetryLater(RETRY_AFTER)), "{peer}");
+        }
+    }
+    assert_eq!(authority.grants().count(), MOST);
+    assert_eq!(authority.issue(from(6), s(1)).err(), Some(Refusal::Unavailable), "a new peer, but no room");
+    assert!(authority.issue(from(1), s(700)).is_ok());
     assert_eq!(authority.grants().count(), MOST_OVER + 1);
 }
 
@@ -280,7 +353,7 @@ fn buttons_work_until_it_is_over_and_do_not_undo_an_approval() {
     let mut authority = authority();
     let issued = authority.issue(ask(""), s(0)).unwrap();
     let number = authority.grants().next().unwrap().number;
-    authority.decide(&issued.user_code, Decision::Approve, s(1)).unwrap();
+    authority.decide(&issued.user_code, Decision::Approve, None, s(1)).unwrap();
     assert!(!authority.misbehave(number, Misbehaviour::Deny, s(2)), "it was approved");
     assert!(authority.misbehave(number, Misbehaviour::Fault(Fault::SlowDown), s(2)));
     assert_eq!(poll(&mut authority, &issued, s(5)).unwrap_err(), Refusal::SlowDown);

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 use super::*;
+use std::net::Ipv4Addr;
+
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -9,8 +12,13 @@ fn s(seconds: u64) -> Duration {
 
 /// Issued at 0 s, with an interval of 5 s, valid for 10 minutes.
 fn grant() -> Grant {
-    let ask = AuthorizationRequest { client_id: "tv".to_owned(), scope: String::new(), code_challenge: None };
-    Grant::new(7, ask, "BCDF-GHJK".to_owned(), s(0), (s(5), s(600)))
+    planned(Plan::default())
+}
+
+fn planned(plan: Plan) -> Grant {
+    let ask =
+        AuthorizationRequest { client_id: "tv".to_owned(), scope: String::new(), code_challenge: None, peer: PEER };
+    Grant::new(7, ask, "BCDF-GHJK".to_owned(), s(0), (s(5), s(600)), plan)
 }
 
 fn poll(grant: &mut Grant, now: u64) -> Refusal {
@@ -101,4 +109,27 @@ fn the_last_hundred_polls_are_stored_and_all_are_counted() {
     let stored: Vec<u64> = grant.polls().map(|poll| poll.number).collect();
     assert_eq!(stored, (151..=250).collect::<Vec<_>>());
     assert_eq!(grant.counts(), PollCounts { polls: 250, lawful: 0 });
+}
+
+#[test]
+fn a_plan_of_the_demo_begins_at_the_second_poll_and_ends_after_the_fourth() {
+    let mut grant = planned(Plan { decision: Some(Decision::Approve), fault: Some(Fault::SlowDown) });
+    let answers = [5, 10, 20, 30].map(|now| poll(&mut grant, now));
+    use Refusal::{AuthorizationPending, SlowDown};
+    assert_eq!(answers, [AuthorizationPending, SlowDown, AuthorizationPending, AuthorizationPending]);
+    assert_eq!(grant.poll(None, s(40)), Ok(()));
+    let mut grant = planned(Plan { decision: Some(Decision::Deny), fault: Some(Fault::HangUp) });
+    let answers = [5, 10, 20, 40, 80].map(|now| poll(&mut grant, now));
+    assert_eq!(answers[..4], [AuthorizationPending, Refusal::HungUp, Refusal::HungUp, Refusal::HungUp]);
+    assert_eq!(answers[4], Refusal::AccessDenied);
+}
+
+#[test]
+fn after_a_late_answer_of_the_demo_the_interval_counts_from_it() {
+    let mut grant = grant();
+    grant.add_fault(Fault::LateAnswer);
+    assert_eq!(poll(&mut grant, 5), Refusal::AuthorizationPending);
+    assert_eq!((grant.last_answer(), grant.polls().next_back().unwrap().held), (s(11), s(6)));
+    assert_eq!(poll(&mut grant, 15), Refusal::SlowDown, "10 s after the request, 4 s after the answer");
+    assert_eq!(poll(&mut grant, 25), Refusal::AuthorizationPending);
 }

@@ -4,8 +4,8 @@ use maud::{Markup, PreEscaped, html};
 
 use super::frame::{hidden, page};
 use crate::demo::authority::CodeProblem;
-use crate::demo::grant::{AuthorizationRequest, Decision};
-use crate::demo::options::{EMAIL, PERSON, SCOPES};
+use crate::demo::grant::AuthorizationRequest;
+use crate::demo::options::{Decision, EMAIL, PERSON, SCOPES};
 
 pub(in crate::demo) const NO_CODE: &str = "Enter the code first. Your device or terminal shows it.";
 pub(in crate::demo) const BAD_FORM: &str = "The form could not be read. Enter the code again.";
@@ -84,6 +84,20 @@ pub(in crate::demo) fn decided(decision: Decision, client_id: &str) -> Markup {
                 (PreEscaped(sign))
                 h1 { (title) }
                 p { span.client { (client_id) } (words) }
+            }
+        },
+    )
+}
+
+/// For a client that sends a browser here to sign in.
+pub(in crate::demo) fn only_devices() -> Markup {
+    page(
+        "Devices only",
+        html! {
+            h1 { "This server signs in devices only" }
+            p {
+                "A program that opens this page wants the authorization code grant. Here there is only the device grant: \
+                the program shows a code, and you " a href="/device" { "enter it" } "."
             }
         },
     )

@@ -7,7 +7,8 @@ use maud::{Markup, html};
 use super::frame::{Refresh, hidden, live_page};
 use super::timeline::{Mark, bar, clock, seconds, timeline};
 use crate::demo::answer::Refusal;
-use crate::demo::grant::{Fault, Grant, OUTAGE, Poll, RETRY_AFTER, Status};
+use crate::demo::grant::{Grant, OUTAGE, Poll, RETRY_AFTER, Status};
+use crate::demo::options::Fault;
 
 /// How many polls the table shows.
 const ROWS: usize = 20;
@@ -226,6 +227,7 @@ fn pending_fault(grant: &Grant, now: Duration) -> Markup {
                     Fault::RetryAfter => "Retry-After",
                     Fault::Unavailable => "503",
                     Fault::HangUp => "No answer",
+                    Fault::LateAnswer => "A late answer",
                 })
                 @if times == 1 { " at the next poll" } @else { " at the next " (times) " polls" }
             }
@@ -280,7 +282,7 @@ fn polls(grant: &Grant) -> Markup {
 
 /// How the client reacted to the answer before.
 fn reaction(before: &Poll, after: &Poll) -> Option<String> {
-    let longer = after.waited > before.due.saturating_add(before.due / 2);
+    let longer = after.backs_off_after(before);
     Some(match before.answer {
         Err(Refusal::SlowDown) if after.is_lawful() => "It slowed down.".to_owned(),
         Err(Refusal::SlowDown) => "It did not slow down.".to_owned(),

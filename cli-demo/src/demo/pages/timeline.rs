@@ -190,8 +190,9 @@ mod tests {
     // It has a ring, and its bar does not reach the line.
     #[test]
     fn a_poll_that_comes_too_soon_is_marked() {
-        let poll = |waited| Poll { number: 1, at: s(10), waited, due: s(5), answer: Err(Refusal::SlowDown) };
-        for (waited, ringed) in [(Duration::from_millis(4_999), true), (s(5), false)] {
+        let poll =
+            |waited| Poll { number: 1, at: s(10), waited, due: s(5), answer: Err(Refusal::SlowDown), held: s(0) };
+        for (waited, ringed) in [(Duration::from_millis(4_749), true), (Duration::from_millis(4_750), false)] {
             let drawn = timeline([poll(waited)].iter(), s(0), s(12), None).into_string();
             assert_eq!(drawn.contains("class=\"early\""), ringed, "{drawn}");
             assert_eq!(bar(&poll(waited), s(5)).into_string().contains("waited early"), ringed);

@@ -1,0 +1,5 @@
+//! Fuzzes `nonce`; its invariant is in `src/nonce.rs`.
+#![no_main]
+#![allow(missing_docs, reason = "the macro makes a public item")]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| device_flow_fuzz::nonce::check(data));
