@@ -32,6 +32,10 @@ func main() {
 	if errors.As(err, &refusal) && refusal.ErrorCode != "" {
 		end(refusal.ErrorCode, 1)
 	}
+	// With the request that it cut off before it, or without.
+	if errors.Is(err, context.DeadlineExceeded) {
+		end(context.DeadlineExceeded.Error(), 1)
+	}
 	first, _, _ := strings.Cut(err.Error(), "\n")
 	end(first, 1)
 }
