@@ -147,15 +147,20 @@ fn rfc6749_2_3_one_way_to_authenticate_at_every_request() {
 // header.
 #[test]
 fn the_way_to_authenticate_comes_from_the_metadata() {
-    for (listed, in_header) in [
-        (json!({}), true),
-        (json!({"token_endpoint_auth_methods_supported": []}), true),
-        (json!({"token_endpoint_auth_methods_supported": null}), true),
-        (json!({"token_endpoint_auth_methods_supported": "client_secret_post"}), false),
-        (json!({"token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"]}), true),
-        (json!({"token_endpoint_auth_methods_supported": ["none", "client_secret_post", "private_key_jwt"]}), false),
+    for (listed, in_header, says_so) in [
+        (json!({}), true, false),
+        (json!({"token_endpoint_auth_methods_supported": []}), true, false),
+        (json!({"token_endpoint_auth_methods_supported": null}), true, false),
+        (json!({"token_endpoint_auth_methods_supported": "client_secret_post"}), false, true),
+        (json!({"token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"]}), true, true),
+        (
+            json!({"token_endpoint_auth_methods_supported": ["none", "client_secret_post", "private_key_jwt"]}),
+            false,
+            true,
+        ),
     ] {
         let metadata = metadata(listed.clone());
+        assert_eq!(metadata.lists_auth_methods(), says_so, "{listed}");
         let sent = requests(Client::builder(metadata, "my-app").client_secret("SEC-canary"));
         assert_eq!(sent[1].header("authorization").is_some(), in_header, "{listed}");
         assert_eq!(sent[1].parameter("client_secret").is_some(), !in_header, "{listed}");

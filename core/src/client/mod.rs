@@ -176,7 +176,7 @@ impl Client {
     fn how_in_a_body(&self, place: Place) -> How {
         match self.reading.dialect {
             None => How::Post,
-            Some(dialect) if dialect.leaves_out(place.call(), "client_secret") => How::Id,
+            Some(dialect) if dialect.leaves_out_secret(place.call()) => How::Id,
             Some(_) => How::Dialect,
         }
     }

@@ -125,9 +125,9 @@ impl Dialect {
         if self.json { "application/json" } else { FORM }
     }
 
-    /// Whether these requests go without a parameter that the standards have there.
-    pub(crate) fn leaves_out(&self, call: Call, name: &str) -> bool {
-        self.words(call).leaves_out(name)
+    /// Whether these requests go without the secret of the client.
+    pub(crate) fn leaves_out_secret(&self, call: Call) -> bool {
+        self.words(call).leaves_out_secret()
     }
 
     fn words(&self, call: Call) -> &Words {

@@ -29,12 +29,11 @@ fn errors<'a>(_: Call, response: &Response<'a>, object: &mut Object<'a>) -> bool
         return false;
     }
     match message {
-        // The same in a success, where it would be no error to anybody else.
-        message if is_known(message) => object.set("error", json),
+        // A code that is known is found in `message` without this.
         _ if !(400..500).contains(&response.status()) => return false,
         "invalid client" | "invalid client secret" => translated(object, code::INVALID_CLIENT, json),
         "invalid scope" => translated(object, code::INVALID_SCOPE, json),
-        // Its own words are all that there is.
+        // A code, or its own words, which are all that there is.
         _ => object.set("error", json),
     }
     true

@@ -19,6 +19,7 @@ pub(super) struct Words {
 }
 
 /// A parameter by the name of the standards, the provider's name, and how its value is written.
+#[derive(PartialEq, Eq)]
 pub(super) struct Word(pub(super) &'static str, pub(super) &'static str, pub(super) Value);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,8 @@ impl Words {
     /// A request as the standards have it.
     pub(super) const SAME: Self = Self { changed: &[], fixed: &[], defaults: &[], repeats_scope: false };
 
-    pub(super) fn leaves_out(&self, name: &str) -> bool {
-        self.changed.iter().any(|word| word.0 == name && word.2 == Value::LeftOut)
+    pub(super) fn leaves_out_secret(&self) -> bool {
+        self.changed.contains(&NO_SECRET)
     }
 
     /// Whether a parameter has this name on the wire, and is not only a default.
