@@ -83,7 +83,7 @@ choose_tests() { # quick|all FILE
     all:adapter-common/*) packages=(adapter blocking tokio) ;;
     quick:adapter-store/*)
         packages=(store) tests=(--test=leases --test=locks --test=store_tests)
-        skipped=(of_another_host)
+        skipped=(of_another_host fifty_processes)
         ;;
     all:adapter-store/*) packages=(store blocking) ;;
     quick:adapter-blocking/*) packages=(blocking) tests=(--lib --test=adapter) ;;

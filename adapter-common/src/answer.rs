@@ -65,3 +65,14 @@ impl fmt::Debug for Answer {
         write!(f, "{:?}", self.as_response())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_the_status_and_no_byte_of_the_body() {
+        let shown = format!("{:?}", Answer::new(418, Vec::from(b"AT-canary")).header("x", "canary"));
+        assert!(shown.contains("418") && shown.contains('9') && !shown.contains("canary"), "{shown}");
+    }
+}

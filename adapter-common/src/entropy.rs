@@ -9,3 +9,16 @@ pub fn entropy() -> std::io::Result<[u8; 32]> {
     getrandom::fill(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Thirty-two bytes that are the same twice come once in 2²⁵⁶ times, and those of one value once in 2²⁴⁸.
+    #[test]
+    fn no_two_flows_get_the_same_bytes() {
+        let (one, other) = (entropy().unwrap(), entropy().unwrap());
+        assert_ne!(one, other);
+        assert!(one.iter().any(|byte| Some(byte) != one.first()), "{one:?}");
+    }
+}

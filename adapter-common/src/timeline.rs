@@ -61,6 +61,16 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_before_the_first_question_is_on_the_timeline() {
+        rounded_up(Instant::now());
+        // There is none where the computer was started just now, and counts from that.
+        if let Some(before) = Instant::now().checked_sub(HEAD_START - Duration::from_secs(600)) {
+            assert!(rounded_down(before) > Timestamp::ZERO);
+        }
+        assert!(HEAD_START > Duration::from_secs(1_800), "a paused clock may stand still for half an hour");
+    }
+
+    #[test]
     fn rule_14_moments_far_away_overflow_nothing() {
         let now = Instant::now();
         assert_eq!(rounded_up(now - HEAD_START * 2), Timestamp::ZERO);

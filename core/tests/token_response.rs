@@ -301,13 +301,15 @@ fn rfc6749_5_1_further_members_are_kept() {
 fn a_form_encoded_answer_is_read_by_its_content_type() {
     let mut run = Run::granted(json!({}));
     run.poll();
-    let body = b"access_token=AT%2B%20canary&token_type=bearer&scope=repo%2Cgist&expires_in=3600&x=a+b%22";
+    let body = b"access_token=AT%2B%20canary&token_type=bearer&scope=repo%2Cgist&expires_in=3600&x=a+b%22&y=null";
     run.respond(Response::new(200, body).header("Content-Type", b"application/x-www-form-urlencoded; charset=utf-8"));
     let token = token(run.outcome());
     assert_eq!(token.access_token().expose(), "AT+ canary");
     assert_eq!(token.scopes().collect::<Vec<_>>(), ["repo", "gist"]);
     assert_eq!(token.expires_in(), Some(Duration::from_secs(3600)));
     assert_eq!(token.extra("x").unwrap().expose(), r#""a b\"""#);
+    // A form has nothing but texts.
+    assert_eq!(token.extra("y").unwrap().expose(), r#""null""#);
 }
 
 // B26, R6749-3.2-5, P10: of two tokens neither is used.

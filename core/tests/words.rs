@@ -235,6 +235,10 @@ fn w04_the_words_of_the_last_failure_are_there_while_it_is_waited_for() {
     let mut refresh = Run::of(Refresh::new(client(), "RT-canary"));
     refresh.script(&[(503, OUTAGE)]);
     assert_eq!(refresh.machine.last_words(), Some("made-up text"));
+    // Of the second place of the document.
+    let mut discovery = Run::of(Discovery::new("https://as.example").unwrap());
+    discovery.script(&[(503, ""), (503, OUTAGE)]);
+    assert_eq!(discovery.machine.last_words(), Some("made-up text"));
 }
 
 // W04: what the server said of what cannot be used, and what to do about it, can be asked for.

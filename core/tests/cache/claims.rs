@@ -50,6 +50,35 @@ fn claims_name_the_subject_the_audience_and_the_end() {
     assert_eq!(claims.expires(), at(WRITTEN + 3_600));
 }
 
+// To show is one thing, to compare another.
+#[test]
+fn every_claim_can_be_had_as_it_was_written_and_safe_to_print() {
+    let hostile = |text: &str| format!("{text}\u{1b}[31m");
+    let members = ["iss", "sub", "oid", "tid", "preferred_username", "name"];
+    let change: serde_json::Map<_, _> =
+        members.iter().map(|name| (String::from(*name), json!(hostile(name)))).collect();
+    let claims = IdTokenClaims::read(&secret(&jwt(&claims(change.into())))).unwrap();
+    let shown = [Some(claims.issuer()), Some(claims.subject()), claims.object_id(), claims.tenant(), claims.username()];
+    let raw = [
+        Some(claims.raw_issuer()),
+        Some(claims.raw_subject()),
+        claims.raw_object_id(),
+        claims.raw_tenant(),
+        claims.raw_username(),
+    ];
+    let shown = shown.into_iter().chain([claims.name()]);
+    let raw = raw.into_iter().chain([claims.raw_name()]);
+    for ((name, shown), raw) in members.iter().zip(shown).zip(raw) {
+        assert_eq!(raw, Some(&*hostile(name)));
+        let shown = shown.unwrap();
+        assert!(shown.starts_with(name) && shown.contains("[31m") && !shown.contains('\u{1b}'), "{name}: {shown}");
+    }
+    let info = ClientInfo::read(&encoded(&json!({"uid": hostile("uid"), "utid": hostile("utid")}))).unwrap();
+    assert_eq!((info.raw_uid(), info.raw_utid()), (&*hostile("uid"), &*hostile("utid")));
+    assert!(info.uid().starts_with("uid") && info.utid().starts_with("utid"));
+    assert!(!info.home_account_id().contains('\u{1b}') && info.raw_home_account_id().contains('\u{1b}'));
+}
+
 #[test]
 fn msal_5_the_username_is_the_first_of_three() {
     let name = |change| IdTokenClaims::read(&secret(&jwt(&claims(change)))).unwrap().username().map(String::from);

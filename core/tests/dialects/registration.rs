@@ -38,6 +38,8 @@ fn a_registration_brings_id_secret_and_end() {
     assert_eq!((registered.client_id(), registered.client_secret().expose()), ("ID", "SEC-canary"));
     assert_eq!(registered.expires_at(), Some(UnixTime::from_secs(1_707_776_000)));
     device_flow_testkit::secrets::none_in(&format!("{registered:?} {:?}", run.machine));
+    let shown = format!("{:?}", run.machine);
+    assert!(shown.contains("https://provider.example/client/register") && shown.contains("Ended"), "{shown}");
 }
 
 #[test]

@@ -349,3 +349,22 @@ fn client_info_of_somebody_else_ends_a_refresh_at_microsoft_alone() {
     }
     assert_eq!(token(refreshed(request(), ada(), &other, Value::Null)).0, "AT-canary-2");
 }
+
+// The same where the answer has no access token: a new refresh token is kept unless it is of somebody else, whatever other
+// members come first.
+#[test]
+fn a_rotated_refresh_token_of_somebody_else_is_not_kept() {
+    let person = |uid: &str| encoded(&json!({"uid": uid, "utid": TENANT}));
+    for (info, kept) in [
+        (json!(person("oid-bob")), "RT-canary-1"),
+        (json!(person("oid-ada")), "RT-canary-2"),
+        (json!(7), "RT-canary-2"),
+        (json!(null), "RT-canary-2"),
+    ] {
+        let mut run = silent(request_of(entra()), signed_in(), later(HOUR));
+        let rotated = json!({"account_info": person("oid-ada"), "client_info": info, "refresh_token": "RT-canary-2"});
+        run.script(&[(200, &rotated.to_string())]);
+        assert!(matches!(run.failure(), Failure::Protocol(_)), "{info}");
+        assert_eq!(refresh_tokens(run.machine.cache()), [kept], "{info}");
+    }
+}
