@@ -11,6 +11,7 @@ pub fn entropy() -> std::io::Result<[u8; 32]> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 mod tests {
     use super::*;
 

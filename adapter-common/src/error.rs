@@ -104,3 +104,15 @@ pub enum NotRevoked {
     #[error("the token was not revoked: {0}")]
     Stopped(#[from] Stopped),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failure_of_a_machine_can_be_asked_for_and_there_is_none_of_a_store() {
+        assert_eq!(SignInError::from(Failure::Cancelled).failure(), Some(&Failure::Cancelled));
+        assert_eq!(SignInError::from(StoreError::NoHome).failure(), None);
+        assert_eq!(SignInError::from(Stopped::Interrupted).failure(), None);
+    }
+}

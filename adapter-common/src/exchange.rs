@@ -115,3 +115,21 @@ impl Drop for WatchedExchange<'_> {
         (self.watcher)(&self.exchange);
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+mod tests {
+    use super::*;
+    use device_flow_core::{Action, Discovery, Machine as _, Timestamp};
+
+    #[test]
+    fn debug_says_whether_something_watches_and_which_request_goes_on() {
+        let watcher = ExchangeWatcher::new(|_| {});
+        let shown = [format!("{watcher:?}"), format!("{:?}", ExchangeWatcher::default())];
+        assert_eq!(shown, ["ExchangeWatcher(true)", "ExchangeWatcher(false)"]);
+        let mut discovery = Discovery::new("https://as.example").unwrap();
+        let Action::SendRequest(outgoing) = discovery.next_action(Timestamp::ZERO) else { panic!() };
+        let shown = format!("{:?}", watcher.begins(&outgoing.request).unwrap());
+        assert!(shown.starts_with("GET https://as.example/"), "{shown}");
+    }
+}

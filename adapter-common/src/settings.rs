@@ -204,7 +204,11 @@ impl<C: HttpClient> HttpBuilder<C> {
 impl<C> fmt::Debug for HttpBuilder<C> {
     /// A proxy's address may hold a password, and a private key is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpBuilder").finish_non_exhaustive()
+        f.debug_struct("HttpBuilder")
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("max_in_flight", &self.max_in_flight)
+            .finish_non_exhaustive()
     }
 }
 
@@ -232,7 +236,11 @@ pub struct HttpSettings {
 
 impl fmt::Debug for HttpSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpSettings").finish_non_exhaustive()
+        f.debug_struct("HttpSettings")
+            .field("timeout", &self.timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("max_in_flight", &self.max_in_flight)
+            .finish_non_exhaustive()
     }
 }
 
@@ -312,4 +320,33 @@ pub enum HttpError {
     /// The HTTP client refused its settings.
     #[error("the HTTP client could not be set up: {0}")]
     Setup(String),
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+mod tests {
+    use super::*;
+
+    struct Client;
+
+    impl HttpClient for Client {
+        fn from_settings(_: HttpSettings) -> Result<Self, HttpError> {
+            Ok(Self)
+        }
+    }
+
+    #[test]
+    fn debug_shows_the_limits_and_no_secret() {
+        let builder = || {
+            HttpBuilder::<Client>::new()
+                .timeout(Duration::from_secs(71))
+                .connect_timeout(Duration::from_secs(72))
+                .max_in_flight(73)
+                .proxy("http://me:canary@proxy.test:1")
+        };
+        for shown in [format!("{:?}", builder()), format!("{:?}", builder().check().unwrap())] {
+            assert!(["71s", "72s", "73"].iter().all(|limit| shown.contains(limit)), "{shown}");
+            assert!(!shown.contains("canary"), "{shown}");
+        }
+    }
 }

@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_moment_before_the_first_question_is_on_the_timeline() {
-        rounded_up(Instant::now());
+        let _ = rounded_up(Instant::now());
         // There is none where the computer was started just now, and counts from that.
         if let Some(before) = Instant::now().checked_sub(HEAD_START - Duration::from_secs(600)) {
             assert!(rounded_down(before) > Timestamp::ZERO);
