@@ -53,7 +53,7 @@ impl ClientCertificate {
 impl fmt::Debug for ClientCertificate {
     /// Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificate").finish_non_exhaustive()
+        f.debug_struct("ClientCertificate").field("certificates", &self.chain.len()).finish_non_exhaustive()
     }
 }
 

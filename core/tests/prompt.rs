@@ -5,6 +5,7 @@ use core::time::Duration;
 use device_flow_core::{DeviceFlow, Failure, Prompt, PromptWarning, ProtocolFault, TextFault, Timestamp, Unshowable};
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 fn flow(change: Value, allow_http_loopback: bool) -> Run<DeviceFlow> {
     let client = if allow_http_loopback { builder().allow_http_loopback() } else { builder() };
@@ -197,6 +198,14 @@ fn every_character_of_unicode_is_shown_or_refused() {
     for c in hostile {
         let why = refused(json!({"user_code": format!("a{c}b")}));
         assert_eq!(why, Unshowable::UserCode(TextFault::Unprintable), "U+{:04X}", u32::from(c));
+    }
+}
+
+// A cache has thousands of texts.
+#[test]
+fn a_text_that_is_safe_is_not_copied() {
+    for text in ["plain", "Zażółć 日本語", ""] {
+        assert!(matches!(device_flow_core::harmless(text), Cow::Borrowed(same) if same == text), "{text}");
     }
 }
 

@@ -140,6 +140,14 @@ fn loopback_without_tls_needs_no_certificate_and_bears_one() {
 }
 
 #[test]
+fn debug_of_a_certificate_counts_the_chain_and_shows_no_key() {
+    let client = p256(&Authority::new());
+    let settings = Http::builder().client_certificate_pem(client.pem()).check().unwrap();
+    let shown = format!("{:?}", settings.client_certificate.unwrap());
+    assert!(shown.contains("certificates: 1") && shown.len() < 60, "{shown}");
+}
+
+#[test]
 fn certificate_and_key_are_taken_from_one_text_or_two_in_any_form() {
     let authority = Authority::new();
     let built = |http: HttpBuilder| http.build().map(drop);
