@@ -6,7 +6,7 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{Dir, NO_LOCKS, Stamp, Temporary, make_room, overwrite, temporary_folder, try_flock};
+pub(crate) use unix::{Dir, Stamp, Temporary, make_room, overwrite, temporary_folder, try_flock, try_record_lock};
 #[cfg(windows)]
 pub(crate) use windows::{Dir, Stamp, Temporary, make_room, overwrite, temporary_folder};
 

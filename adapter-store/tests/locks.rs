@@ -6,12 +6,13 @@ use device_flow_store::{Change, FileStore, Store, StoreError};
 use device_flow_testkit::attempts::once_below;
 use rustix::fs::FlockOperation;
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{self, Command};
-use std::thread;
+use std::process::{self, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
+use std::{env, thread};
 
 struct Place {
     _folder: tempfile::TempDir,
@@ -328,8 +329,47 @@ fn f10_what_no_msal_has_put_in_the_place_of_the_lock_of_the_folder_stays() {
     fs::create_dir(&lockfile).unwrap();
     save();
     fs::remove_dir(&lockfile).unwrap();
-    // Left by a Java program that was killed.
-    fs::write(&lockfile, "4711@host").unwrap();
-    save();
+    // Left by a Java program that was killed, before it had written into it or afterwards.
+    for text in ["4711@host", ""] {
+        fs::write(&lockfile, text).unwrap();
+        save();
+        assert!(!lockfile.exists(), "{text}");
+    }
+}
+
+/// Not a test: a process that holds the lock of the folder as Java does, until its input ends.
+#[test]
+#[ignore = "started by the test below"]
+fn java() {
+    let Some(path) = env::var_os("DEVICE_FLOW_STORE_CHILD") else { return };
+    let mut file = File::create(path).unwrap();
+    rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    write!(file, "{}@host", process::id()).unwrap();
+    println!("held");
+    std::io::stdin().read_to_end(&mut vec![]).unwrap();
+}
+
+// A record lock keeps out other processes alone.
+#[test]
+fn f10_the_lock_of_the_folder_is_waited_for_while_another_process_holds_it_and_then_names_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let lockfile = folder.path().join(".lockfile");
+    let mut command = Command::new(env::current_exe().unwrap());
+    command.args(["--exact", "java", "--ignored", "--nocapture"]).env("DEVICE_FLOW_STORE_CHILD", &lockfile);
+    let mut java = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(java.stdout.as_mut().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "held"));
+    let store = FileStore::new(folder.path().join("a")).unwrap();
+    match store.clone().lock_timeout(Duration::from_millis(10)).lock().map(drop) {
+        Err(StoreError::Busy { holder, path, .. }) => {
+            assert_eq!((holder.pid, path), (Some(java.id()), lockfile.clone()))
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(java.stdin.take());
+    java.wait().unwrap();
+    let held = store.lock().unwrap();
+    assert!(fs::read_to_string(&lockfile).unwrap().starts_with(&format!("{} ", process::id())));
+    drop(held);
     assert!(!lockfile.exists());
 }

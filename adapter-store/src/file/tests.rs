@@ -384,3 +384,24 @@ fn f10_without_locks_of_the_file_system_the_lock_file_alone_does() {
         assert_eq!(names(path.parent().unwrap()), ["tokens.json", "tokens.json.flock"]);
     }
 }
+
+/// F10: the lock of Java's extension, left by a program that was killed, on such a mount, on a disk that is damaged, and in a
+/// folder that takes no files.
+#[test]
+fn f10_the_lock_of_the_folder_where_there_are_no_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    for (fault, is_saved, left) in [
+        ("fail fcntl 37", true, None),
+        ("fail fcntl 95", true, None),
+        ("fail fcntl 5", false, Some("4711@host")),
+        ("fail create 13", true, Some("4711@host")),
+    ] {
+        let path = prepare(folder.path(), Before::Stored);
+        let lockfile = path.with_file_name(".lockfile");
+        fs::write(&lockfile, "4711@host").unwrap();
+        let output = run_child(&path, fault, "022");
+        assert_eq!(String::from_utf8_lossy(&output.stdout).contains("saved"), is_saved, "{fault} {output:?}");
+        assert!(fs::read(&path).unwrap() == if is_saved { new() } else { OLD.to_vec() }, "{fault}");
+        assert_eq!(fs::read_to_string(&lockfile).ok().as_deref(), left, "{fault}");
+    }
+}

@@ -7,10 +7,9 @@
 
 use super::author::Author;
 use super::{SharedWith, Wait};
-use crate::os::{Dir, NO_LOCKS, Purpose, failed};
-use crate::{LockHolder, StoreError, fault};
-use rustix::fs::FlockOperation;
-use rustix::io::Errno;
+use crate::os::{Dir, Purpose, failed, try_record_lock};
+use crate::{LockHolder, StoreError};
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -63,7 +62,8 @@ impl FolderLock {
             };
             let mut text = vec![];
             Read::by_ref(&mut file).take(4_096).read_to_end(&mut text).map_err(failed("read", &path()))?;
-            if !try_lock(&file).map_err(failed("lock", &path()))? {
+            // A file system without locks has none to wait for; the file alone keeps Java out.
+            if try_record_lock(&file).map_err(failed("lock", &path()))? == Some(false) {
                 wait.step(path, || Author::parse(&text).holder())?;
             } else if dir.is_still(name, &file).map_err(failed("look at", &path()))? {
                 let remove = made || text.is_empty() || Author::parse(&text).has_pid();
@@ -99,22 +99,6 @@ impl Drop for FolderLock {
         if self.remove && self.is_held() {
             let _ = self.dir.remove(OsStr::new(NAME));
         }
-    }
-}
-
-/// A file system without locks has none to wait for; the file alone keeps Java out.
-fn try_lock(file: &File) -> io::Result<bool> {
-    match fault::point("flock") {
-        Err(error) if Errno::from_io_error(&error).is_some_and(|errno| NO_LOCKS.contains(&errno)) => {
-            return Ok(true);
-        }
-        passed => passed?,
-    }
-    match rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(true),
-        Err(Errno::AGAIN | Errno::ACCESS | Errno::INTR) => Ok(false),
-        Err(errno) if NO_LOCKS.contains(&errno) => Ok(true),
-        Err(errno) => Err(errno.into()),
     }
 }
 

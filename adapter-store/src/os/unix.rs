@@ -27,20 +27,25 @@ const ALL_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// The errors of a file system without locks.
-pub(crate) const NO_LOCKS: [Errno; 6] =
+const NO_LOCKS: [Errno; 6] =
     [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
 
 /// Whether we hold it now; `None` when the file system has no such lock, as some network file systems.
 pub(crate) fn try_flock(file: &File) -> io::Result<Option<bool>> {
-    match fault::point("flock") {
-        Err(error) if Errno::from_io_error(&error).is_some_and(|errno| NO_LOCKS.contains(&errno)) => return Ok(None),
-        passed => passed?,
-    }
-    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(true)),
-        Err(Errno::WOULDBLOCK | Errno::INTR | Errno::ACCESS) => Ok(Some(false)),
-        Err(errno) if NO_LOCKS.contains(&errno) => Ok(None),
-        Err(errno) => Err(errno.into()),
+    try_lock("flock", || rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive))
+}
+
+/// The same for a record lock, which belongs to the whole process.
+pub(crate) fn try_record_lock(file: &File) -> io::Result<Option<bool>> {
+    try_lock("fcntl", || rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingLockExclusive))
+}
+
+fn try_lock(point: &'static str, lock: impl FnOnce() -> Result<(), Errno>) -> io::Result<Option<bool>> {
+    let Err(error) = fault::point(point).and_then(|()| Ok(lock()?)) else { return Ok(Some(true)) };
+    match Errno::from_io_error(&error) {
+        Some(Errno::WOULDBLOCK | Errno::INTR | Errno::ACCESS) => Ok(Some(false)),
+        Some(errno) if NO_LOCKS.contains(&errno) => Ok(None),
+        Some(_) | None => Err(error),
     }
 }
 
