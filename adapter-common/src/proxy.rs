@@ -153,6 +153,7 @@ mod tests {
         for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             let proxy = from(&[(name, "http://u:p@h:1")]).unwrap().unwrap();
             assert_eq!((proxy.url().as_str(), &*proxy.to_string()), ("http://u:p@h:1/", "the proxy h:1"));
+            assert_eq!(format!("{proxy:?}"), "the proxy h:1");
         }
         let proxy = from(&[("ALL_PROXY", "a:1"), ("HTTPS_PROXY", "b:1")]).unwrap().unwrap();
         assert_eq!((proxy.url().as_str(), &*proxy.address()), ("http://b:1/", "b:1"));

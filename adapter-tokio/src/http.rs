@@ -211,7 +211,8 @@ fn outgoing(target: &Target, request: Request) -> Result<reqwest::Request, Trans
             "application/x-www-form-urlencoded" => FORM.clone(),
             value => {
                 let mut value = HeaderValue::from_str(value).map_err(|error| other(&error))?;
-                value.set_sensitive(name == "authorization");
+                // Credentials, or a proof.
+                value.set_sensitive(true);
                 value
             }
         };

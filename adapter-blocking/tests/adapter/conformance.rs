@@ -39,3 +39,9 @@ fn w10_compressed_answers_are_declined_and_named() {
     assert!(failed.to_string().contains("compressed with gzip"), "{failed}");
     assert!(server.requests()[0].head.contains("\naccept-encoding: identity\r\n"), "{}", server.requests()[0].head);
 }
+
+#[test]
+fn debug_of_a_client_shows_no_secret() {
+    let http = Http::builder().proxy("http://me:canary@proxy.test:1").build().unwrap();
+    assert_eq!(format!("{http:?}"), "Http { .. }");
+}

@@ -27,8 +27,7 @@ const ALL_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
 /// The errors of a file system without locks.
-const NO_LOCKS: [Errno; 6] =
-    [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
+const NO_LOCKS: [Errno; 6] = [Errno::NOLCK, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL, Errno::BADF];
 
 /// Whether we hold it now; `None` when the file system has no such lock, as some network file systems.
 pub(crate) fn try_flock(file: &File) -> io::Result<Option<bool>> {

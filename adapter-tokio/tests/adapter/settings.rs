@@ -46,7 +46,7 @@ fn c14_a_proxy_address_that_is_unusable_is_refused_without_being_printed() {
 fn g11_no_secret_setting_is_printed() {
     let builder = Http::builder().proxy("http://u:hunter2-canary@127.0.0.1:1");
     assert!(!format!("{builder:?}").contains("hunter2"));
-    assert!(!format!("{:?}", builder.build().unwrap()).contains("hunter2"));
+    assert_eq!(format!("{:?}", builder.build().unwrap()), "Http { .. }");
 }
 
 #[test]
