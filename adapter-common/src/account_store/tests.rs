@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests panic to report")]
 
 use super::*;
-use device_flow_core::{Client, Provider};
+use device_flow_core::{Client, DeviceFlow, Provider, Response};
 use device_flow_store::{LockHolder, MemoryStore};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -102,6 +102,48 @@ fn held_by(store: &dyn Store) -> String {
 /// The client's at the server where Ada has her account.
 fn request() -> SignInRequest {
     SignInRequest::new(Client::builder(Provider::gitlab(), "app").build().unwrap())
+}
+
+/// What a sign-in brings at a server that does not say who it was.
+fn granted() -> TokenResponse {
+    let mut flow = DeviceFlow::new(request().client().clone(), [7; 32]);
+    let mut answers = [
+        r#"{"device_code":"DC-canary","user_code":"A","verification_uri":"https://gitlab.com/device","expires_in":900}"#,
+        r#"{"access_token":"AT-canary","token_type":"bearer","refresh_token":"RT2-canary"}"#,
+    ]
+    .into_iter();
+    let mut now = Timestamp::ZERO;
+    loop {
+        match flow.next_action(now) {
+            Action::SendRequest(out) => {
+                flow.response(out.ticket, Response::new(200, answers.next().unwrap().as_bytes()), now).unwrap();
+            }
+            Action::ShowCode(_) => {}
+            Action::Wait { until, .. } => now = until,
+            Action::Done(outcome) => return outcome.unwrap(),
+            Action::AwaitResponse | Action::Ended => panic!("it has an answer, and one outcome"),
+        }
+    }
+}
+
+#[test]
+fn whom_the_server_does_not_name_is_moved_to_another_slot_and_forgotten_there() {
+    for store in [disturbed(None, 1), disturbed(Some(MemoryStore::new()), 0)] {
+        let (one, other) = (request().slot("one"), request().slot("other"));
+        keep(&store, &one, &granted()).unwrap();
+        let of = |request: &SignInRequest| request.find_account(&load(&store).unwrap()).unwrap();
+        move_to_slot(&store, &one, &of(&one).unwrap(), "other").unwrap();
+        let account = of(&other).unwrap();
+        assert!(of(&one).is_none_or(|of_one| of_one != account));
+        assert!(
+            format!("{}{}", held_by(&store), store.unshared.iter().map(|store| held_by(store)).collect::<String>())
+                .contains("RT2-canary")
+        );
+        forget_account(&store, &account).unwrap();
+        assert!(of(&other).is_none_or(|of_other| of_other != account));
+        // The others are still there.
+        assert!(load(&store).unwrap().accounts().len() >= 2);
+    }
 }
 
 fn is_changed(error: &SignInError) -> bool {

@@ -3,6 +3,7 @@
 
 use super::*;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 fn author(text: &str) -> Author {
     Author::parse(text.as_bytes())
@@ -44,9 +45,15 @@ fn a_process_lives_until_it_ends_and_not_before_it_began() {
     assert!(!author(&format!("{} device-flow-store another.host", std::process::id())).is_alive(now));
 
     // Ended, first as a zombie, then altogether.
+    let before = Instant::now();
     let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let of_child = author(&child.id().to_string());
     assert!(of_child.is_alive(now));
+    // Not since the start of the computer, which was some time ago.
+    if let Some(Process::Since(age)) = started(of_child.pid.unwrap()) {
+        assert!(age <= before.elapsed() + Duration::from_secs(2), "{age:?}");
+        assert!(uptime().is_some_and(|uptime| !uptime.is_zero()));
+    }
     drop(child.stdin.take());
     while !matches!(started(of_child.pid.unwrap()), Some(Process::Dead)) {
         std::thread::yield_now();
