@@ -67,7 +67,7 @@ impl Http {
     fn execute(&self, request: &Request) -> Result<http::Response<ureq::Body>, TransportError> {
         let client = self.proxy(request).map_or(&self.client, |(client, _)| client);
         let outgoing = outgoing(request)?;
-        let limit = request.time_limit().filter(|limit| *limit < self.timeout);
+        let limit = request.time_limit().map(|limit| limit.min(self.timeout));
         let response = match (request.method(), limit) {
             (Method::Get, None) => client.run(outgoing.map(|_| ())),
             (Method::Post, None) => client.run(outgoing),
@@ -194,7 +194,8 @@ fn outgoing(request: &Request) -> Result<http::Request<&[u8]>, TransportError> {
     let mut outgoing = http::Request::builder().method(request.method().as_str()).uri(request.url());
     for (name, value) in request.headers() {
         let mut value = HeaderValue::from_str(value).map_err(|error| other(&error))?;
-        value.set_sensitive(name == "authorization");
+        // It may be credentials, or a proof.
+        value.set_sensitive(true);
         outgoing = outgoing.header(name, value);
     }
     outgoing.body(request.body()).map_err(|error| other(&error))

@@ -211,7 +211,7 @@ fn outgoing(target: &Target, request: Request) -> Result<reqwest::Request, Trans
             "application/x-www-form-urlencoded" => FORM.clone(),
             value => {
                 let mut value = HeaderValue::from_str(value).map_err(|error| other(&error))?;
-                // Credentials, or a proof.
+                // It may be credentials, or a proof.
                 value.set_sensitive(true);
                 value
             }

@@ -1,6 +1,6 @@
 //! The transport of this crate under the suite of the testkit.
 
-use device_flow_blocking::{Cancel, DeviceFlow, Http, Transport as _, run};
+use device_flow_blocking::{Action, Cancel, DeviceFlow, Http, Machine as _, Timestamp, Transport as _, run};
 use device_flow_testkit::conformance::{self, Setup};
 use device_flow_testkit::loopback::{Loopback, Next};
 
@@ -44,4 +44,22 @@ fn w10_compressed_answers_are_declined_and_named() {
 fn debug_of_a_client_shows_no_secret() {
     let http = Http::builder().proxy("http://me:canary@proxy.test:1").build().unwrap();
     assert_eq!(format!("{http:?}"), "Http { .. }");
+}
+
+// An answer's head may be long, though not without end: from both sides of 48 KiB.
+#[test]
+fn a_long_head_is_read_and_one_that_is_too_long_is_not() {
+    for (lines, is_read) in [(5, true), (7, false)] {
+        let server = Loopback::http(move |_, wire| {
+            let filler: String = (0..lines).map(|n| format!("x-{n}: {}\r\n", "x".repeat(8_000))).collect();
+            let head = format!("HTTP/1.1 400 Bad Request\r\n{filler}Content-Length: 27\r\n\r\n");
+            wire.write_all(&[head.as_bytes(), br#"{"error":"invalid_request"}"#].concat())
+                .map_or(Next::Close, |()| Next::Keep)
+        });
+        let Action::SendRequest(first) = DeviceFlow::new(server.client(), [7; 32]).next_action(Timestamp::ZERO) else {
+            panic!()
+        };
+        let answer = Http::builder().build().unwrap().send(&first.request);
+        assert_eq!(answer.is_ok(), is_read, "{lines}: {answer:?}");
+    }
 }
