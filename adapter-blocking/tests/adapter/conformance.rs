@@ -59,7 +59,7 @@ fn a_long_head_is_read_and_one_that_is_too_long_is_not() {
         let Action::SendRequest(first) = DeviceFlow::new(server.client(), [7; 32]).next_action(Timestamp::ZERO) else {
             panic!()
         };
-        let answer = Http::builder().build().unwrap().send(&first.request);
+        let answer = Http::builder().build().unwrap().send(first.request);
         assert_eq!(answer.is_ok(), is_read, "{lines}: {answer:?}");
     }
 }
