@@ -199,7 +199,11 @@ fn w04_a_status_that_will_not_change_is_no_outage() {
 // W04: words are told of what is whole. Where JSON breaks off, what looks like words may be a part of a token.
 #[test]
 fn w04_nothing_is_told_of_json_that_breaks_off() {
-    for broken in [r#"{"error":"AT-canary","access_token":"AT-canary"oops"#, r#"{"error":"AT-canary", "a"#] {
+    for broken in [
+        r#"{"error":"AT-canary","access_token":"AT-canary"oops"#,
+        r#"{"error":"AT-canary", "a"#,
+        "{ access token : canary }",
+    ] {
         for status in [400, 401, 404, 500, 503] {
             for (failure, _) in at_each_endpoint(status, broken) {
                 assert!(!format!("{failure} {failure:?}").contains("canary"), "{status}: {failure}");
