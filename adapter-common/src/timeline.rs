@@ -67,7 +67,6 @@ mod tests {
         if let Some(before) = Instant::now().checked_sub(HEAD_START - Duration::from_secs(600)) {
             assert!(rounded_down(before) > Timestamp::ZERO);
         }
-        assert!(HEAD_START > Duration::from_secs(1_800), "a paused clock may stand still for half an hour");
     }
 
     #[test]

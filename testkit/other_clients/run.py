@@ -1,6 +1,6 @@
 """Owns the matrix of clients and demo servers: starts one server for each behaviour, lets every client sign in to
 each, and prints the judge's verdicts as the table of docs/other-clients.md. Ends with 1 when that table says something
-else, each time that the cells in question are tried: a busy machine may make a client look hasty, or late.
+else. Cells that differ are tried again before that: on a busy machine a client may look hasty, or late.
 
 usage: python3 run.py DEVICE-FLOW OAUTH2-RS NODE-FOLDER VENV GO-PROGRAM [--print]
 """
@@ -18,7 +18,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 DOCUMENT = HERE.parent.parent / "docs" / "other-clients.md"
-# Half an interval lies between the last poll and the end of the code, so that neither meets the other.
+# The code ends half an interval after the last poll, so that the two do not meet.
 INTERVAL, LIFETIME = 2, 51
 # For a client, or for the verdict on it.
 PATIENCE = 100

@@ -19,7 +19,7 @@ impl FileLease {
         let (folder, name) = (&store.place.folder, &store.place.name);
         let dir = Arc::new(Dir::create(folder)?);
         let held = match LeaseFile::take(&dir, lease_name(name, owner), patience) {
-            Err(error @ StoreError::Io { step: "create", .. }) => {
+            Err(error @ StoreError::Io { step: "create", .. }) if is_refused_by_folder(&error) => {
                 elsewhere(&dir, store, owner, patience).unwrap_or(Err(error))?
             }
             outcome => outcome?,

@@ -32,7 +32,7 @@ func main() {
 	if errors.As(err, &refusal) && refusal.ErrorCode != "" {
 		end(refusal.ErrorCode, 1)
 	}
-	// With the request that it cut off before it, or without.
+	// Its text begins with the request that it cut off, if there was one.
 	if errors.Is(err, context.DeadlineExceeded) {
 		end(context.DeadlineExceeded.Error(), 1)
 	}
