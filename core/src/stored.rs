@@ -2,7 +2,7 @@
 
 use crate::error::ErrorDetails;
 use crate::error::Trouble;
-use crate::message::token::MAX_LIFETIME;
+use crate::message::token::{Extra, MAX_LIFETIME};
 use crate::prompt::{Untrusted, is_printable};
 use crate::{
     Cause, ClaimsError, Endpoint, Expired, Failure, LastError, OAuthError, ProtocolError, ProtocolFault, Secret,
@@ -82,7 +82,7 @@ impl Serialize for TokenResponse {
             audience: self.audience.clone(),
             token_type: self.token_type,
             key: self.key.clone(),
-            extra: self.extra.iter().map(|(name, json)| (Box::from(name.raw()), Exposed(json.clone()))).collect(),
+            extra: self.extra.0.iter().map(|(name, json)| (Box::from(name.raw()), Exposed(json.clone()))).collect(),
         };
         StoredTokenResponse::V1(Box::new(stored)).serialize(serializer)
     }
@@ -114,7 +114,7 @@ impl<'de> Deserialize<'de> for TokenResponse {
             audience: stored.audience,
             token_type: stored.token_type,
             key: stored.key,
-            extra: stored.extra.into_iter().map(|(name, json)| (Untrusted::new(&name), json.0)).collect(),
+            extra: Extra(stored.extra.into_iter().map(|(name, json)| (Untrusted::new(&name), json.0)).collect()),
         })
     }
 }

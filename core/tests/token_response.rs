@@ -387,9 +387,15 @@ fn tokens_are_shown_nowhere() {
     let full = answer(json!({
         "refresh_token": "RT-canary", "id_token": "IT-canary", "extra": "EX-canary", "scope": "openid"
     }));
-    let token = granted(&full);
-    let shown = format!("{token:?}");
-    assert!(!shown.contains("canary"), "{shown}");
+    let shown = format!("{:?}", granted(&full));
+    assert!(!shown.contains("canary") && shown.contains("extra: [[secret]]"), "{shown}");
+    // With a sign missing, a secret of a form is read as a name.
+    let form = b"access_token=AT-canary&token_type=bearer&refresh_token_RT-canary&user_code_canary=X";
+    let mut run = Run::granted(json!({}));
+    run.poll();
+    run.respond(Response::new(200, form).header("Content-Type", b"application/x-www-form-urlencoded"));
+    let shown = format!("{:?}", token(run.outcome()));
+    assert!(!shown.contains("canary") && shown.contains("extra: [[secret], [secret]]"), "{shown}");
     for body in [
         full.replace("Bearer", "mac"),
         full.replace("AT-canary", "AT-canary\\n"),

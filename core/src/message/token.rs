@@ -7,6 +7,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 use core::time::Duration;
 
 /// A lifetime beyond this many seconds (a hundred years) is cut to it, so that adding it to a calendar time cannot
@@ -53,7 +54,18 @@ pub struct TokenResponse {
     pub(crate) token_type: TokenType,
     /// The thumbprint of the key that the request was proven with; empty without one.
     pub(crate) key: Box<str>,
-    pub(crate) extra: Box<[(Untrusted, Secret)]>,
+    pub(crate) extra: Extra,
+}
+
+/// The members that RFC 6749 does not name, the values as JSON. `Debug` leaves out the names, too: in a damaged form a
+/// secret is read as one.
+#[derive(Clone)]
+pub(crate) struct Extra(pub(crate) Box<[(Untrusted, Secret)]>);
+
+impl fmt::Debug for Extra {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(_, value)| value)).finish()
+    }
 }
 
 impl TokenResponse {
@@ -148,17 +160,17 @@ impl TokenResponse {
     /// For example `"1699999999"` with its quotes for the `issued_at` of Salesforce.
     #[must_use]
     pub fn extra(&self, name: &str) -> Option<&Secret> {
-        self.extra.iter().find(|(known, _)| known.raw() == name).map(|(_, value)| value)
+        self.extra.0.iter().find(|(known, _)| known.raw() == name).map(|(_, value)| value)
     }
 
     /// The names of the further members, in the server's order, safe to print.
     pub fn extra_names(&self) -> impl Iterator<Item = &str> {
-        self.extra.iter().map(|(name, _)| name.shown())
+        self.extra.0.iter().map(|(name, _)| name.shown())
     }
 
     /// The same as the server wrote them, for [`extra`](Self::extra): not safe to print.
     pub fn raw_extra_names(&self) -> impl Iterator<Item = &str> {
-        self.extra.iter().map(|(name, _)| name.raw())
+        self.extra.0.iter().map(|(name, _)| name.raw())
     }
 
     /// RFC 6749 §6: without a new refresh token the old one stays in use.
@@ -214,7 +226,7 @@ impl TokenResponse {
             audience: Box::from(client.audience()),
             token_type,
             key: Box::from(key),
-            extra: extra.collect(),
+            extra: Extra(extra.collect()),
         })
     }
 }
