@@ -201,7 +201,7 @@ pub(crate) struct Token {
     #[arg(long, value_name = "METHOD", default_value = "GET", requires = "url", value_parser = method)]
     pub(crate) method: String,
     /// The nonce that the API has asked for (DPoP-Nonce).
-    #[arg(long, value_name = "NONCE", requires = "url")]
+    #[arg(long, value_name = "NONCE", requires = "url", value_parser = target::opaque, allow_hyphen_values = true)]
     pub(crate) nonce: Option<String>,
 }
 
@@ -373,6 +373,35 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    // A nonce or an id in base64url: one in 64 begins with a hyphen.
+    #[test]
+    fn what_servers_make_up_may_begin_with_a_hyphen() {
+        for value in ["-zab", "--zAb", "---", "-", "--b3", "plain"] {
+            let words = [
+                "device-flow",
+                "token",
+                "--client-id",
+                value,
+                "--account",
+                value,
+                "--url",
+                "https://a",
+                "--nonce",
+                value,
+            ];
+            let parsed = Cli::try_parse_from(words).map(|cli| cli.command);
+            assert!(
+                matches!(&parsed, Ok(Command::Token(token)) if token.nonce.as_deref() == Some(value)),
+                "{parsed:?}"
+            );
+        }
+        for option in ["--client-id", "--account", "--nonce"] {
+            let refused =
+                Cli::try_parse_from(["device-flow", "token", option, "--json"]).map_err(|error| error.to_string());
+            assert!(matches!(&refused, Err(error) if error.contains("the value is missing")), "{refused:?}");
+        }
     }
 
     #[test]

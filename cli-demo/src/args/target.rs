@@ -44,7 +44,7 @@ pub(crate) struct Target {
     pub(crate) place: Place,
 
     /// The client id that is registered at the server.
-    #[arg(long, value_name = "ID", help_heading = CLIENT)]
+    #[arg(long, value_name = "ID", value_parser = opaque, allow_hyphen_values = true, help_heading = CLIENT)]
     pub(crate) client_id: Option<String>,
     /// Read the client secret from this file, or from stdin with `-`. Most device clients have none.
     #[arg(long, value_name = "FILE", help_heading = CLIENT)]
@@ -94,7 +94,7 @@ pub(crate) struct Target {
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter, help_heading = CLIENT)]
     pub(crate) token_parameter: Vec<Parameter>,
     /// The signed-in account to use: a user name or an account id.
-    #[arg(long, value_name = "NAME", help_heading = CLIENT)]
+    #[arg(long, value_name = "NAME", value_parser = opaque, allow_hyphen_values = true, help_heading = CLIENT)]
     pub(crate) account: Option<String>,
     /// The language of the server's pages and messages, such as de-DE.
     #[arg(long, value_name = "TAG", help_heading = CLIENT)]
@@ -269,6 +269,18 @@ pub(crate) enum Pkce {
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) value: String,
+}
+
+/// What a server has made up: often base64url, so that it may begin with a hyphen. Still, an option whose value was
+/// forgotten does not swallow the next one.
+pub(super) fn opaque(text: &str) -> Result<String, String> {
+    let is_option = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+    };
+    match text.strip_prefix("--").is_some_and(is_option) {
+        true => Err("this is another option: the value is missing".to_owned()),
+        false => Ok(text.to_owned()),
+    }
 }
 
 fn parameter(text: &str) -> Result<Parameter, String> {
