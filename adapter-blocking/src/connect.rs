@@ -18,14 +18,36 @@ use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, LazyBuffers, NextTimeout, RustlsConnector, Transport,
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, LazyBuffers, NextTimeout, RustlsConnector,
+    SocksConnector, Transport,
 };
-use ureq::{Agent, Error};
+use ureq::{Agent, Error, ProxyProtocol};
 
 /// The client that looks up its names with this.
 pub(crate) fn agent(config: Config, names: impl Resolver) -> Agent {
-    let connect = Connect { names: Box::new(names), known: Mutex::default(), tls: RustlsConnector::default() };
-    Agent::with_parts(config, ().chain(ConnectProxyConnector::default()).chain(connect), Later)
+    let connect = |names| Connect { names, known: Mutex::default(), tls: RustlsConnector::default() };
+    if config.proxy().is_some_and(|proxy| matches!(proxy.protocol(), ProxyProtocol::Socks5h)) {
+        // The one name to look up is that of the proxy.
+        let socks = Socks(SocksConnector::default());
+        return Agent::with_parts(config, ().chain(socks).chain(connect(Box::new(Later))), names);
+    }
+    let proxy = ConnectProxyConnector::default();
+    Agent::with_parts(config, ().chain(proxy).chain(connect(Box::new(names))), Later)
+}
+
+/// A way through a SOCKS proxy, whose failures are told as its own: ureq tells them like those of any socket.
+#[derive(Debug)]
+struct Socks(SocksConnector);
+
+impl<In: Transport> Connector<In> for Socks {
+    type Out = <SocksConnector as Connector<In>>::Out;
+
+    fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
+        self.0.connect(details, chained).map_err(|error| match error {
+            Error::Io(error) => io::Error::new(io::ErrorKind::ConnectionRefused, error.to_string()).into(),
+            error => error,
+        })
+    }
 }
 
 /// Looks up no name: [`Connect`] does, when it has to.

@@ -5,7 +5,7 @@ use crate::clock::now;
 use crate::gate::Gate;
 use device_flow_adapter::failure::{cause, io_kind, no_turn, other, tls_kind, words};
 use device_flow_adapter::{
-    Answer, ClientCertificate, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, through,
+    Answer, ClientCertificate, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, Roots, through,
 };
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
 use rustls::crypto::CryptoProvider;
@@ -206,18 +206,22 @@ fn limited<B: AsSendBody>(client: &Agent, request: http::Request<B>, limit: Opti
     client.configure_request(request).timeout_global(limit).build()
 }
 
-fn tls(roots: Option<Vec<CertificateDer<'static>>>, client: Option<ClientCertificate>) -> Result<TlsConfig, HttpError> {
+fn tls(roots: Roots, client: Option<ClientCertificate>) -> Result<TlsConfig, HttpError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = match roots {
-        Some(roots) => {
-            let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-            RootCerts::new_with_certs(&roots)
-        }
-        None => system_roots(&provider)?,
+        Roots::System => system_roots(&provider)?,
+        // ureq's verifier of the system takes no further certificates. Those that cannot be read are passed over, as it does.
+        Roots::SystemAnd(added) => only(&[rustls_native_certs::load_native_certs().certs, added].concat()),
+        Roots::Only(roots) => only(&roots),
     };
     let builder = TlsConfig::builder().provider(TlsProvider::Rustls).root_certs(roots);
     let client = client.as_ref().map(client_certificate).transpose()?;
     Ok(builder.client_cert(client).unversioned_rustls_crypto_provider(provider).build())
+}
+
+fn only(roots: &[CertificateDer<'_>]) -> RootCerts {
+    let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    RootCerts::new_with_certs(&roots)
 }
 
 fn client_certificate(client: &ClientCertificate) -> Result<ClientCert, HttpError> {

@@ -60,4 +60,5 @@ pub use entropy::entropy;
 pub use error::{NotRevoked, SignInError, SignedOut};
 pub use exchange::{Exchange, ExchangeWatcher, WatchedExchange};
 pub use proxy::{Proxy, authority, through};
+pub use roots::Roots;
 pub use settings::{HttpBuilder, HttpClient, HttpError, HttpSettings};

@@ -17,12 +17,20 @@ impl Proxy {
     /// A proxy for everything but loopback. `source` names the setting in an error, for the address may hold a password.
     ///
     /// # Errors
-    /// [`HttpError::BadProxy`] when it is not an `http://` or `https://` address.
+    /// [`HttpError::BadProxy`] when it is not an `http://`, `https://` or `socks5://` address.
     pub fn new(address: &str, source: &'static str) -> Result<Self, HttpError> {
         let with_scheme = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
-        let url = Url::parse(&with_scheme).map_err(|_| HttpError::BadProxy(source))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-            return Err(HttpError::BadProxy(source));
+        let bad = || HttpError::BadProxy(source);
+        let mut url = Url::parse(&with_scheme).map_err(|_| bad())?;
+        if !matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") || url.host_str().is_none_or(str::is_empty)
+        {
+            return Err(bad());
+        }
+        if is_socks(&url) {
+            // The proxy looks names up, as with http: whether this computer could is no concern of it (as in Go; in curl, only
+            // with `socks5h`).
+            url.set_scheme("socks5h").map_err(|()| bad())?;
+            url.set_port(url.port().or(Some(SOCKS_PORT))).map_err(|()| bad())?;
         }
         Ok(Self { url, bypassed: Vec::new() })
     }
@@ -45,7 +53,13 @@ impl Proxy {
         Ok(Some(proxy))
     }
 
-    /// The address, with credentials: for the HTTP client alone.
+    /// Whether it speaks SOCKS (RFC 1928), not HTTP.
+    #[must_use]
+    pub fn is_socks(&self) -> bool {
+        is_socks(&self.url)
+    }
+
+    /// The address, with credentials: for the HTTP client alone. SOCKS is `socks5h://`, with its port.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
@@ -101,6 +115,13 @@ impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the proxy {}", authority(&self.url))
     }
+}
+
+/// Where none is named (RFC 1928 §3).
+const SOCKS_PORT: u16 = 1080;
+
+fn is_socks(url: &Url) -> bool {
+    url.scheme().starts_with("socks")
 }
 
 /// Host and port of a URL: the part that may be shown to anyone.
@@ -160,7 +181,18 @@ mod tests {
         let default_ports =
             ["http://u:canary@[::1]", "https://u:canary@h"].map(|url| Proxy::new(url, "").unwrap().address());
         assert_eq!(default_ports, ["[::1]:80", "h:443"]);
-        assert_eq!(from(&[("HTTPS_PROXY", "socks5://h:1")]).err(), Some(HttpError::BadProxy("HTTPS_PROXY")));
+        for (address, url) in [
+            ("socks5://h:1", "socks5h://h:1"),
+            ("socks5h://u:p@h", "socks5h://u:p@h:1080"),
+            ("SOCKS5://[::1]", "socks5h://[::1]:1080"),
+        ] {
+            let proxy = from(&[("HTTPS_PROXY", address)]).unwrap().unwrap();
+            assert!(proxy.is_socks() && proxy.url().as_str() == url, "{}", proxy.url());
+            assert!(!format!("{proxy}{}", proxy.address()).contains("u:p"));
+        }
+        for address in ["socks4://h:1", "socks://h", "socks5://", "socks5h://:1", "ftp://h"] {
+            assert_eq!(from(&[("HTTPS_PROXY", address)]).err(), Some(HttpError::BadProxy("HTTPS_PROXY")), "{address}");
+        }
     }
 
     #[test]

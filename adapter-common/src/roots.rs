@@ -5,6 +5,29 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+/// Which root certificates are trusted.
+#[derive(Clone, Debug)]
+pub enum Roots {
+    /// Those of the operating system.
+    System,
+    /// Those of the operating system, and these.
+    SystemAnd(Vec<CertificateDer<'static>>),
+    /// These alone.
+    Only(Vec<CertificateDer<'static>>),
+}
+
+impl Roots {
+    /// From PEM text in place of the system's certificates, and PEM text beside those.
+    pub(crate) fn read(instead: Option<&[u8]>, added: Option<&[u8]>) -> Result<Self, HttpError> {
+        let (instead, added) = (instead.map(read).transpose()?, added.map(read).transpose()?);
+        Ok(match (instead, added) {
+            (None, None) => Self::System,
+            (None, Some(added)) => Self::SystemAnd(added),
+            (Some(instead), added) => Self::Only([instead, added.unwrap_or_default()].concat()),
+        })
+    }
+}
+
 /// The certificates in PEM text, each of them usable as a root. Other PEM items in between, such as keys, are passed over.
 pub(crate) fn read(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
     // A file that is DER, or no certificate at all, would otherwise look like PEM text without any item.

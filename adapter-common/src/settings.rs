@@ -3,9 +3,8 @@
 use crate::client_certificate::ClientCertificate;
 use crate::exchange::{Exchange, ExchangeWatcher};
 use crate::proxy::Proxy;
-use crate::roots;
+use crate::roots::Roots;
 use http::HeaderValue;
-use rustls::pki_types::CertificateDer;
 use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -29,6 +28,7 @@ pub struct HttpBuilder<C> {
     max_in_flight: Option<usize>,
     user_agent: String,
     roots: Option<Vec<u8>>,
+    added_roots: Option<Vec<u8>>,
     client_certificate: Option<Zeroizing<Vec<u8>>>,
     client_key: Option<Zeroizing<Vec<u8>>>,
     route: Route,
@@ -59,6 +59,7 @@ impl<C: HttpClient> HttpBuilder<C> {
             max_in_flight: None,
             user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,
+            added_roots: None,
             client_certificate: None,
             client_key: None,
             route: Route::Environment,
@@ -103,6 +104,13 @@ impl<C: HttpClient> HttpBuilder<C> {
         self
     }
 
+    /// Trusts these root certificates, in PEM, **as well**: beside the system's, or beside those of
+    /// [`root_certificates_pem`](Self::root_certificates_pem). For a company's own authority, or a proxy that inspects TLS.
+    pub fn added_root_certificates_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.added_roots = Some(pem.into());
+        self
+    }
+
     /// The client's own certificate, with which it proves who it is (mutual TLS, RFC 8705): PEM text with the certificate, those
     /// of its issuers after it as far as the server needs them, and its private key, unless
     /// [`client_key_pem`](Self::client_key_pem) has the key. The key is RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519, in
@@ -140,8 +148,9 @@ impl<C: HttpClient> HttpBuilder<C> {
         self
     }
 
-    /// Goes through this proxy, whatever the environment says: `http://` or `https://`, host, port, and a user name and
-    /// password where it asks for them. Never for loopback.
+    /// Goes through this proxy, whatever the environment says: `http://`, `https://` or `socks5://` (RFC 1928; `socks5h://`
+    /// is the same), host, port, and a user name and password where it asks for them. It looks the names of servers up. Never
+    /// for loopback.
     ///
     /// Default: the first of `HTTPS_PROXY`, `https_proxy`, `ALL_PROXY`, `all_proxy` that is set, unless `NO_PROXY` (or
     /// `no_proxy`) names the host, a domain above it, its network (`10.0.0.0/8`), or `*`.
@@ -193,7 +202,7 @@ impl<C: HttpClient> HttpBuilder<C> {
             connect_timeout: self.connect_timeout,
             max_in_flight: self.max_in_flight,
             user_agent: user_agent.ok_or(HttpError::BadUserAgent)?,
-            roots: self.roots.as_deref().map(roots::read).transpose()?,
+            roots: Roots::read(self.roots.as_deref(), self.added_roots.as_deref())?,
             client_certificate,
             proxy,
             watcher: self.watcher,
@@ -224,8 +233,8 @@ pub struct HttpSettings {
     pub max_in_flight: Option<usize>,
     /// Printable ASCII.
     pub user_agent: HeaderValue,
-    /// What is trusted instead of the system's certificates.
-    pub roots: Option<Vec<CertificateDer<'static>>>,
+    /// What is trusted.
+    pub roots: Roots,
     /// What is shown to a server that asks for the client's certificate. Never together with an `https://` proxy.
     pub client_certificate: Option<ClientCertificate>,
     /// The proxy, and the hosts that are reached without it.
@@ -310,9 +319,7 @@ pub enum HttpError {
     )]
     ClientCertificateAndHttpsProxy,
     /// The proxy setting or environment variable of this name is unusable.
-    #[error(
-        "{0} is not a usable proxy address: expected http://host:port or https://host:port (SOCKS is not supported)"
-    )]
+    #[error("{0} is not a usable proxy address: expected http://host:port, https://host:port or socks5://host:port")]
     BadProxy(&'static str),
     /// The user agent cannot be a header value.
     #[error("the user agent must be printable ASCII text")]

@@ -6,14 +6,14 @@ use crate::failure::{causes, transport_error_kind};
 use bytes::Bytes;
 use device_flow_adapter::failure::{no_turn, other, words};
 use device_flow_adapter::{
-    Answer, ClientCertificate, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, authority, through,
+    Answer, ClientCertificate, ExchangeWatcher, HttpClient, HttpError, HttpSettings, Proxy, Roots, authority, through,
 };
 use device_flow_core::{Method, Request, TransportError, TransportErrorKind};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_platform_verifier::BuilderVerifierExt as _;
+use rustls_platform_verifier::{BuilderVerifierExt as _, Verifier};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -228,21 +228,23 @@ fn outgoing(target: &Target, request: Request) -> Result<reqwest::Request, Trans
     Ok(outgoing)
 }
 
-fn tls(
-    roots: Option<Vec<CertificateDer<'static>>>,
-    client: Option<ClientCertificate>,
-) -> Result<ClientConfig, HttpError> {
+fn tls(roots: Roots, client: Option<ClientCertificate>) -> Result<ClientConfig, HttpError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
+    let no_system_roots = |error: rustls::Error| HttpError::NoSystemRoots(error.to_string());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|error| HttpError::Setup(error.to_string()))?;
     let builder = match roots {
-        Some(roots) => {
+        Roots::Only(roots) => {
             let mut store = RootCertStore::empty();
             store.add_parsable_certificates(roots);
             builder.with_root_certificates(store)
         }
-        None => builder.with_platform_verifier().map_err(|error| HttpError::NoSystemRoots(error.to_string()))?,
+        Roots::System => builder.with_platform_verifier().map_err(no_system_roots)?,
+        Roots::SystemAnd(roots) => {
+            let verifier = Verifier::new_with_extra_roots(roots, provider).map_err(no_system_roots)?;
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
+        }
     };
     let Some(client) = client else { return Ok(builder.with_no_client_auth()) };
     let key = PrivateKeyDer::from_pem_slice(client.key_pem()).map_err(|_| HttpError::NoClientKey)?;

@@ -21,7 +21,7 @@ const MOST: u64 = 1024 * 1024;
 /// The claims that are times.
 const TIMES: [&str; 5] = ["exp", "iat", "nbf", "auth_time", "updated_at"];
 
-type Object = Map<String, Value>;
+pub(crate) type Object = Map<String, Value>;
 
 #[derive(Serialize)]
 struct Inspected {
@@ -103,6 +103,12 @@ fn decoded(token: &str) -> Result<Inspected, RunError> {
         (Some(header), Some(claims)) => Ok(Inspected { verified: false, header, claims }),
         _ => Err(no_jwt("it looks like a JWT, but its header or its claims are not JSON in base64url")),
     }
+}
+
+/// The claims of a JWT; `None` if it is none.
+pub(crate) fn claims_of(token: &Secret) -> Option<Object> {
+    // Exposed to be decoded.
+    decoded(token.expose()).ok().map(|inspected| inspected.claims)
 }
 
 fn text(inspected: &Inspected) -> String {

@@ -28,6 +28,7 @@ mod shell;
 mod signals;
 mod terminal;
 mod token;
+mod whoami;
 
 use args::{Cli, Command, ProfileAction, Progress};
 use clap::builder::{FalseyValueParser, TypedValueParser as _};
@@ -86,6 +87,7 @@ pub fn main() -> ExitCode {
                 Command::Token(args) => token::token(args.into_inner(), flags()?, &global, &mut terminal).await,
                 Command::Run(args) => run::run(args.into_inner(), flags()?, &global, &mut terminal).await,
                 Command::Inspect(args) => inspect::inspect(args.into_inner(), flags()?, &global, &mut terminal).await,
+                Command::Whoami(args) => whoami::whoami(args.into_inner(), flags()?, &global, &mut terminal).await,
                 Command::Status(args) => account::status(args.into_inner(), flags()?, &global, &mut terminal).await,
                 Command::Refresh(args) => account::refresh(args.into_inner(), flags()?, &global, &mut terminal).await,
                 Command::Logout(args) => account::logout(args.into_inner(), flags()?, &global, &mut terminal).await,

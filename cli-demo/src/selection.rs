@@ -258,7 +258,14 @@ impl Selection {
         if self.has_proxy_password() {
             settings.remove(Key::Proxy);
         }
-        for key in [Key::ClientSecretFile, Key::ClientKeyFile, Key::ClientCertificate, Key::TokenFile, Key::CaFile] {
+        for key in [
+            Key::ClientSecretFile,
+            Key::ClientKeyFile,
+            Key::ClientCertificate,
+            Key::TokenFile,
+            Key::CaFile,
+            Key::AddCaFile,
+        ] {
             let absolute =
                 settings.get(key).and_then(|path| std::path::absolute(path).ok()?.into_os_string().into_string().ok());
             settings.set(key, absolute);

@@ -353,7 +353,7 @@ fn mistakes_on_the_command_line_end_with_2_before_any_request() {
         (vec!["login", "--client-id", "x", "--issuer", &url, "--ca-file", "/does/not/exist"], "--ca-file"),
         (vec!["login", "--client-id", "x", "--issuer", &url, "--ca-file", empty_name], "root certificates"),
         (vec!["login", "--client-id", "x", "--issuer", &url, "--ca-file", "/"], "--ca-file"),
-        (vec!["login", "--client-id", "x", "--issuer", &url, "--proxy", "socks5://h:1"], "proxy"),
+        (vec!["login", "--client-id", "x", "--issuer", &url, "--proxy", "socks4://h:1"], "socks5://host:port"),
         (vec!["login", "--client-id", "x", "--provider", "github", "--host", "a/b"], "host name"),
         (vec!["login", "--client-id", "x", "--provider", "entra", "--tenant", "../x"], "tenant"),
         (vec!["login", "--client-id", "x", "--issuer", &url, "--timeout", "soon"], "write a time like"),

@@ -418,7 +418,7 @@ fn c14_a_proxy_is_named_without_its_password_and_tried() {
     assert_eq!(finding("dns")["message"], format!("skipped because the proxy 127.0.0.1:{port} looks the name up"));
     assert_eq!((exit, &finding("connection")["status"]), (7, &json!("ok")));
 
-    let (exit, finding, _) = examine("socks5://127.0.0.1:1");
+    let (exit, finding, _) = examine("socks4://127.0.0.1:1");
     assert_eq!((exit, &finding("proxy")["status"]), (6, &json!("fail")));
     assert!(finding("proxy")["message"].as_str().unwrap().contains("HTTPS_PROXY is not a usable proxy address"));
 }

@@ -33,5 +33,7 @@ mod silent_login;
 mod stage;
 mod support;
 mod terminal;
+#[cfg(unix)]
+mod whoami;
 #[cfg(target_os = "linux")]
 mod words;

@@ -423,6 +423,9 @@ pub enum Endpoint {
     /// Where a client registers itself (AWS `/client/register`; RFC 7591 §3 is its standard).
     #[error("registration endpoint")]
     Registration,
+    /// What says who a token is for (OpenID Connect Core §5.3).
+    #[error("userinfo endpoint")]
+    UserInfo,
 }
 
 /// The server broke the protocol, or cannot answer.

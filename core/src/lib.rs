@@ -94,6 +94,7 @@ mod single_request;
 #[cfg(feature = "serde")]
 mod stored;
 mod time;
+mod user_info;
 
 pub use cache::{
     AccessTokenQuery, Account, Authority, AuthorityKind, CacheError, CachedAccessToken, CachedRefreshToken,
@@ -122,6 +123,7 @@ pub use secret::Secret;
 pub use sign_in::{SignIn, SignInRequest, SignedIn, TokenSource};
 pub use signing::{ClientAssertion, ProofOfPossession, ProofRequest, SigningError};
 pub use time::{Timestamp, UnixTime};
+pub use user_info::{UserInfo, UserInfoResponse};
 
 /// The example of the README compiles.
 #[cfg(doctest)]

@@ -326,6 +326,7 @@ enum EndpointV1 {
     Token,
     Revocation,
     Registration,
+    UserInfo,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -65,7 +65,8 @@ impl ProofOfPossession for Signer {
     }
 
     fn proof(&self, request: &ProofRequest<'_>) -> Result<Secret, SigningError> {
-        let nonce = self.nonces.lock().unwrap().get("https://as/token").cloned().unwrap_or_default();
+        let nonces = self.nonces.lock().unwrap();
+        let nonce = nonces.iter().find(|(url, _)| url.starts_with(request.url())).map_or("", |(_, nonce)| nonce);
         self.sign(&format!("{} {} {nonce}", request.method(), request.url()))
     }
 

@@ -193,6 +193,7 @@ fn every_failure() -> Vec<Failure> {
         Endpoint::Token,
         Endpoint::Revocation,
         Endpoint::Registration,
+        Endpoint::UserInfo,
     ];
     let protocol =
         |fault: ProtocolFault| endpoints.map(|endpoint| Failure::Protocol(ProtocolError::new(endpoint, fault.clone())));

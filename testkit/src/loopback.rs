@@ -6,7 +6,7 @@ use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issu
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -261,13 +261,73 @@ pub fn tunnel_to(port: u16, check: impl Fn(&str) + Send + 'static) -> u16 {
             }
             check(&String::from_utf8(head).unwrap());
             near.write_all(b"HTTP/1.1 200 Connected\r\nSet-Cookie: canary\r\n\r\n").unwrap();
-            let far = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-            for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
-                thread::spawn(move || io::copy(&mut from, &mut to));
+            join(near, port);
+        }
+    });
+    own
+}
+
+/// Carries what comes on a connection to this port of 127.0.0.1, and back.
+fn join(near: TcpStream, port: u16) {
+    let far = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    for (mut from, mut to) in [(near.try_clone().unwrap(), far.try_clone().unwrap()), (far, near)] {
+        thread::spawn(move || io::copy(&mut from, &mut to));
+    }
+}
+
+/// Starts a SOCKS5 proxy (RFC 1928, RFC 1929) that connects everybody to this port of 127.0.0.1, whatever is requested; without
+/// one, its rules allow nothing. `seen` hears of each request, as `user:password@host:port`. Returns the proxy's own port.
+pub fn socks_to(port: Option<u16>, seen: impl Fn(String) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let own = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for near in listener.incoming() {
+            let mut near = near.unwrap();
+            // Who only checks whether there is a proxy sends nothing.
+            let Ok(asked) = socks_request(&mut near) else { continue };
+            seen(asked);
+            let reply = if port.is_some() { 0 } else { 2 };
+            near.write_all(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+            if let Some(port) = port {
+                join(near, port);
             }
         }
     });
     own
+}
+
+/// The greeting and the request of a client of SOCKS5.
+fn socks_request(near: &mut TcpStream) -> io::Result<String> {
+    fn take<const N: usize>(near: &mut TcpStream) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        near.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+    /// After its length in one byte.
+    fn text(near: &mut TcpStream) -> io::Result<Vec<u8>> {
+        let [length] = take(near)?;
+        let mut bytes = vec![0; length.into()];
+        near.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+    let show = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    let [version] = take(near)?;
+    let by_password = text(near)?.contains(&2);
+    near.write_all(&[5, if by_password { 2 } else { 0 }])?;
+    let mut asked = String::new();
+    if by_password {
+        let [_version] = take(near)?;
+        asked = format!("{}:{}@", show(text(near)?), show(text(near)?));
+        near.write_all(&[1, 0])?;
+    }
+    let [again, connect, _, kind] = take(near)?;
+    assert_eq!((version, again, connect), (5, 5, 1));
+    asked += &match kind {
+        1 => Ipv4Addr::from(take::<4>(near)?).to_string(),
+        3 => show(text(near)?),
+        _ => Ipv6Addr::from(take::<16>(near)?).to_string(),
+    };
+    Ok(format!("{asked}:{}", u16::from_be_bytes(take(near)?)))
 }
 
 /// Writes a whole answer. The client may have gone away; then the connection is closed.

@@ -28,7 +28,7 @@ fn c16_root_certificates_that_are_unusable_are_refused_with_what_to_do() {
 #[test]
 fn c14_a_proxy_address_that_is_unusable_is_refused_without_being_printed() {
     for address in [
-        "socks5://u:hunter2-canary@h:1",
+        "socks4://u:hunter2-canary@h:1",
         "http://u:hunter2-canary@h:notaport",
         "http://",
         "ftp://u:hunter2-canary@h",

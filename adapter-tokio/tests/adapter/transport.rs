@@ -338,6 +338,79 @@ fn c14_a_proxy_that_tunnels_carries_the_sign_in_and_resolves_the_name() {
     assert!(error.detail().starts_with("as.example: "), "{error}");
 }
 
+// C14: RFC 1928, RFC 1929.
+#[test]
+fn c14_a_socks_proxy_carries_the_sign_in_and_resolves_the_name() {
+    let authority = Authority::new();
+    let server = Loopback::https(authority.server(&["as.example"]), loopback::sign_in(&["authorization_pending"]));
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    let proxy = loopback::socks_to(Some(server.port()), move |request| log.lock().unwrap().push(request));
+    for (address, request) in [
+        (format!("socks5://127.0.0.1:{proxy}"), "as.example:443"),
+        (format!("socks5h://me:canary%21@127.0.0.1:{proxy}"), "me:canary!@as.example:443"),
+    ] {
+        let http = Http::builder().proxy(address).root_certificates_pem(authority.pem()).build().unwrap();
+        assert_eq!(http.proxy_for("https://as.example/x"), Some(format!("127.0.0.1:{proxy}")));
+        let outcome = sign_in(&http, flow(client_at("https://as.example")));
+        assert!(outcome.is_ok(), "{outcome:?}");
+        assert_eq!(std::mem::take(&mut *asked.lock().unwrap()), [request]);
+    }
+    // The server's fault, not the proxy's.
+    let server = Loopback::https(authority.server(&["elsewhere.example"]), loopback::sign_in(&[]));
+    let proxy = loopback::socks_to(Some(server.port()), |_| {});
+    let http = Http::builder().proxy(format!("socks5://127.0.0.1:{proxy}"));
+    let error = transport_error(http.root_certificates_pem(authority.pem()), client_at("https://as.example"));
+    assert_eq!(error.kind(), Kind::UntrustedCertificate);
+    assert!(error.detail().starts_with("as.example: "), "{error}");
+}
+
+// C14.
+#[test]
+fn c14_a_socks_proxy_that_refuses_or_is_none_is_named_without_its_password() {
+    /// Says this to whoever connects, and hangs up.
+    fn saying(words: &'static [u8]) -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            listener.incoming().for_each(|near| drop(near.and_then(|mut near| near.write_all(words))))
+        });
+        port
+    }
+    let (closed, refuses) = (ClosedPort::new(), loopback::socks_to(None, |_| {}));
+    for port in [refuses, saying(b"HTTP/1.1 400 Bad Request\r\n\r\n"), saying(b""), closed.number()] {
+        let http = Http::builder().proxy(format!("socks5://user:hunter2-canary@127.0.0.1:{port}"));
+        let error = transport_error(http, client_at("https://as.example"));
+        assert_eq!(error.kind(), Kind::Proxy, "{error}");
+        assert!(error.detail().starts_with(&format!("the proxy 127.0.0.1:{port}: ")), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+    let error = transport_error(
+        Http::builder().proxy(format!("socks5://127.0.0.1:{refuses}")),
+        client_at("https://as.example"),
+    );
+    assert!(error.detail().contains("not allowed"), "{error}");
+}
+
+// Certificates that are trusted beside the system's.
+#[test]
+fn added_root_certificates_are_trusted_beside_the_others() {
+    let (one, two) = (Authority::new(), Authority::new());
+    let server = |authority: &Authority| Loopback::https(authority.server(&["localhost"]), loopback::sign_in(&[]));
+    let servers = [server(&one), server(&two)];
+    let outcomes = |http: &dyn Fn() -> HttpBuilder| {
+        servers.each_ref().map(|server| {
+            let client = client_at(&format!("https://localhost:{}", server.port()));
+            sign_in(&http().no_proxy().build().unwrap(), flow(client)).is_ok()
+        })
+    };
+    assert_eq!(outcomes(&|| Http::builder().added_root_certificates_pem(one.pem())), [true, false]);
+    assert_eq!(outcomes(&|| Http::builder().root_certificates_pem(two.pem())), [false, true]);
+    let both = || Http::builder().root_certificates_pem(two.pem()).added_root_certificates_pem(one.pem());
+    assert_eq!(outcomes(&both), [true, true]);
+    assert!(Http::builder().added_root_certificates_pem("nonsense").build().is_err());
+}
+
 // C15.
 #[test]
 fn c15_loopback_never_goes_through_a_proxy() {

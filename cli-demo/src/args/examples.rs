@@ -41,6 +41,11 @@ Examples:
   device-flow inspect --id-token --json | jq -r .claims.sub
   device-flow token --id-token | device-flow inspect -";
 
+pub(super) const WHOAMI: &str = "\
+Examples:
+  device-flow whoami
+  device-flow whoami --json | jq -r .claims.sub";
+
 pub(super) const STATUS: &str = "\
 Examples:
   device-flow status

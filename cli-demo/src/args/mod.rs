@@ -75,6 +75,9 @@ pub(crate) enum Command {
     /// Show what the token says, if it is a JWT. Decoded here, sent nowhere, and not verified.
     #[command(after_help = examples::INSPECT)]
     Inspect(Deferred<Inspect>),
+    /// Show what the server says about the person who has signed in: asked now, else from the ID token.
+    #[command(after_help = examples::WHOAMI)]
+    Whoami(Deferred<TargetArgs>),
     /// Show who is signed in, until when, and where the tokens are stored. Makes no request.
     #[command(after_help = examples::STATUS)]
     Status(Deferred<TargetArgs>),

@@ -215,7 +215,10 @@ pub(crate) struct Network {
     /// Trust the root certificates in this PEM file instead of the system's (or set SSL_CERT_FILE).
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
-    /// Use this HTTP proxy, except for loopback [default: HTTPS_PROXY and NO_PROXY].
+    /// Trust the root certificates in this PEM file, too, such as your organization's own.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) add_ca_file: Option<PathBuf>,
+    /// Use this proxy (http, https or socks5), except for loopback [default: HTTPS_PROXY, ALL_PROXY and NO_PROXY].
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) proxy: Option<String>,
     /// The time limit for a connection [default: 10s].

@@ -62,9 +62,10 @@ pub(super) fn settings(
         Some(file) => format!("only those in {}", file.display()),
         None => "those of this system".to_owned(),
     };
+    let added =
+        network.add_ca_file.as_ref().map_or_else(String::new, |file| format!(", and those in {}", file.display()));
     let ca = |error: &RunError| {
-        let remedy =
-            "Name a file with root certificates in PEM (--ca-file), or leave it out to trust those of this system.";
+        let remedy = "Name a file with root certificates in PEM (--ca-file, --add-ca-file), or leave it out to trust those of this system.";
         Finding::fail("ca", EXIT, error.to_string(), remedy)
     };
     let builder = match http_builder(network, certificate) {
@@ -77,7 +78,7 @@ pub(super) fn settings(
     };
     match builder.build() {
         Ok(http) => {
-            report.add(Finding::ok("ca", format!("root certificates: {trusted}")))?;
+            report.add(Finding::ok("ca", format!("root certificates: {trusted}{added}")))?;
             Ok(Some(http))
         }
         Err(error @ HttpError::BadProxy(_)) => {

@@ -90,6 +90,25 @@ impl Session {
         self.use_endpoints(Provider::from(metadata))
     }
 
+    /// Where the server tells who a token is for, if it says so. GitHub has no metadata, and its own API for it.
+    pub(crate) async fn userinfo_endpoint(&self) -> Result<Option<String>, RunError> {
+        if self.target.is_at("github") {
+            return Ok(Some(match self.target.place.get("host") {
+                None | Some("github.com") => "https://api.github.com/user".to_owned(),
+                Some(host) if host.ends_with(".ghe.com") => format!("https://api.{host}/user"),
+                Some(host) => format!("https://{host}/api/v3/user"),
+            }));
+        }
+        let client = self.client();
+        let Some(issuer) = client.issuer() else { return Ok(None) };
+        let remembered = MetadataCache::beside(&self.storage).get(issuer, allow_http_loopback(&self.target));
+        let metadata = match remembered.filter(|(metadata, _)| metadata.userinfo_endpoint().is_some()) {
+            Some((metadata, _)) => metadata,
+            None => run(self.http()?, &mut discovery(issuer, allow_http_loopback(&self.target))?, |_| {}).await?,
+        };
+        Ok(metadata.userinfo_endpoint().map(str::to_owned))
+    }
+
     fn use_endpoints(&self, provider: Provider) -> Result<(), RunError> {
         let id = self.client().client_id().to_owned();
         let client = self.credentials.client(&self.target, &id, provider)?;

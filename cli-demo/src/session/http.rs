@@ -64,6 +64,10 @@ pub(crate) fn http_builder(network: &Network, certificate: Option<&Path>) -> Res
         let pem = std::fs::read(file).map_err(|error| RunError::unreadable("--ca-file", file, &error))?;
         http = http.root_certificates_pem(pem);
     }
+    if let Some(file) = &network.add_ca_file {
+        let pem = std::fs::read(file).map_err(|error| RunError::unreadable("--add-ca-file", file, &error))?;
+        http = http.added_root_certificates_pem(pem);
+    }
     if let Some(file) = certificate {
         let pem = std::fs::read(file).map_err(|error| RunError::unreadable("--client-certificate", file, &error))?;
         http = http.client_certificate_pem(pem);

@@ -36,6 +36,8 @@ struct Document {
     token_endpoint: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     revocation_endpoint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    userinfo_endpoint: Option<String>,
     token_endpoint_auth_methods_supported: Vec<String>,
     // Absent in what older versions wrote.
     #[serde(default)]
@@ -101,6 +103,7 @@ impl MetadataCache {
             device_authorization_endpoint: own(metadata.device_authorization_endpoint()),
             token_endpoint: metadata.token_endpoint().to_owned(),
             revocation_endpoint: own(metadata.revocation_endpoint()),
+            userinfo_endpoint: own(metadata.userinfo_endpoint()),
             token_endpoint_auth_methods_supported: list(
                 &mut metadata.token_endpoint_auth_methods().filter(|_| metadata.lists_auth_methods()),
             ),

@@ -87,6 +87,7 @@ settings! {
     Store,              "store",               "DEVICE_FLOW_STORE",               One,  Local;
     TokenFile,          "token-file",          "DEVICE_FLOW_TOKEN_FILE",          One,  Local;
     CaFile,             "ca-file",             "DEVICE_FLOW_CA_FILE",             One,  Local;
+    AddCaFile,          "add-ca-file",         "DEVICE_FLOW_ADD_CA_FILE",         One,  Local;
     Proxy,              "proxy",               "DEVICE_FLOW_PROXY",               One,  Local;
     ConnectTimeout,     "connect-timeout",     "DEVICE_FLOW_CONNECT_TIMEOUT",     One,  Local;
     RequestTimeout,     "request-timeout",     "DEVICE_FLOW_REQUEST_TIMEOUT",     One,  Local;

@@ -17,6 +17,7 @@ pub struct Metadata {
     device_authorization_endpoint: Option<Untrusted>,
     token_endpoint: Untrusted,
     revocation_endpoint: Option<Untrusted>,
+    userinfo_endpoint: Option<Untrusted>,
     grant_types: Option<Box<[String]>>,
     /// Empty when the document lists none, as are the other lists.
     pub(crate) auth_methods: Box<[String]>,
@@ -65,6 +66,13 @@ impl Metadata {
 
     pub(crate) fn raw_revocation_endpoint(&self) -> Option<&str> {
         self.revocation_endpoint.as_ref().map(Untrusted::raw)
+    }
+
+    /// The userinfo endpoint (OpenID Connect Discovery §3), if the document names one. It is checked when it is used:
+    /// [`UserInfo`](crate::UserInfo).
+    #[must_use]
+    pub fn userinfo_endpoint(&self) -> Option<&str> {
+        self.userinfo_endpoint.as_ref().map(Untrusted::shown)
     }
 
     /// Whether the document lists the device grant. An endpoint that it names is better evidence than this list.
@@ -150,6 +158,7 @@ impl Metadata {
             device_authorization_endpoint: endpoint("device_authorization_endpoint")?,
             token_endpoint: endpoint("token_endpoint")?.ok_or(ProtocolFault::Missing("token_endpoint"))?,
             revocation_endpoint: object.text("revocation_endpoint").ok().flatten().map(|url| Untrusted::new(&url)),
+            userinfo_endpoint: object.text("userinfo_endpoint").ok().flatten().map(|url| Untrusted::new(&url)),
             grant_types: list("grant_types_supported"),
             auth_methods: list("token_endpoint_auth_methods_supported").unwrap_or_default(),
             auth_algorithms: list("token_endpoint_auth_signing_alg_values_supported").unwrap_or_default(),

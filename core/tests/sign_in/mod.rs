@@ -7,4 +7,5 @@ mod microsoft;
 mod openid;
 mod printable;
 mod silent;
+mod user_info;
 mod whole;
