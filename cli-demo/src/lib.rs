@@ -42,6 +42,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use terminal::Terminal;
 
+/// What the lines of `--json` look like (JSON Schema).
+const SCHEMA: &str = include_str!("events.schema.json");
+
 /// The program, from its command line to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
                     credential::credential(args.into_inner(), flags()?, &global, &mut terminal).await
                 }
                 Command::Completions(args) => generated::completions(&args, &mut terminal),
+                Command::Schema => terminal.raw(SCHEMA),
                 Command::Man(args) => generated::man(&args, &mut terminal),
             }
         };
@@ -190,7 +194,10 @@ fn has_no_use_for_profile(command: &Command, matches: &ArgMatches) -> Option<&'s
         "use takes the profile as its argument: leave out --profile"
     } else if matches!(command, Command::Profile(_)) {
         "profile takes the profile as its argument: leave out --profile"
-    } else if matches!(command, Command::Providers(_) | Command::Demo(_) | Command::Completions(_) | Command::Man(_)) {
+    } else if matches!(
+        command,
+        Command::Providers(_) | Command::Demo(_) | Command::Schema | Command::Completions(_) | Command::Man(_)
+    ) {
         "this sub-command uses no profile: leave out --profile"
     } else {
         return None;

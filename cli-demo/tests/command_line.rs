@@ -1,6 +1,7 @@
 //! The binary as people and scripts run it, with the demo server: exit codes, output, signals.
 #![cfg(unix)]
 
+use crate::program::schema;
 use device_flow_cli::demo::{CONFIDENTIAL_CLIENT_ID, CONFIDENTIAL_CLIENT_SECRET, Options, Server};
 use device_flow_testkit::black_hole::ClosedPort;
 use rustix::process::{Pid, Signal, kill_process};
@@ -133,6 +134,7 @@ fn text(output: &Output) -> (String, String) {
         (String::from_utf8(output.stdout.clone()).unwrap(), String::from_utf8(output.stderr.clone()).unwrap());
     no_tokens(&stdout);
     no_tokens(&stderr);
+    schema::check(&stdout);
     (stdout, stderr)
 }
 
@@ -555,14 +557,18 @@ fn s05_the_served_demo_has_an_account() {
     let judging = ["demo", "--serve", "--judge", "--json", "--interval", "1s", "--decide", "approve"];
     let mut server = device_flow().args(judging).spawn().unwrap();
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let url: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let url = lines.next().unwrap().unwrap();
+    schema::check(&url);
+    let url: Value = serde_json::from_str(&url).unwrap();
     let url = url["base_url"].as_str().unwrap().to_owned();
     let login = ["login", "--issuer", &url, "--client-id", "x", "--scope", "openid profile", "--allow-http-loopback"];
     let (code, stdout, stderr) = exit(device_flow().args(login).args(["--store", "none", "--json"]));
     assert_eq!(code, 0, "{stderr}");
     let success: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
     assert_eq!(success["account"], "ada", "{stdout}");
-    let verdict: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    let verdict = lines.next().unwrap().unwrap();
+    schema::check(&verdict);
+    let verdict: Value = serde_json::from_str(&verdict).unwrap();
     assert_eq!(
         (&verdict["event"], &verdict["client_id"], &verdict["end"]),
         (&json!("verdict"), &json!("x"), &json!("signed_in"))

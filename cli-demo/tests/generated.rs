@@ -12,7 +12,10 @@ const BINARY: &str = env!("CARGO_BIN_EXE_device-flow");
 fn ended(command: &mut Command) -> (i32, String, String) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let stdout = text(output.stdout);
+    #[cfg(unix)]
+    crate::program::schema::check(&stdout);
+    (output.status.code().unwrap(), stdout, text(output.stderr))
 }
 
 fn device_flow(words: &[&str]) -> (i32, String, String) {

@@ -322,6 +322,7 @@ impl World {
             }
             ["device-flow", "list", ..] => says("work"),
             ["device-flow", "providers", ..] => says("keycloak"),
+            ["device-flow", "schema"] => says("device_code"),
             ["device-flow", "use", name] => {
                 let config = fs::read_to_string(home.join(".config/device-flow/config.toml")).unwrap();
                 assert!(config.contains(&format!("current = \"{name}\"")), "{config}");

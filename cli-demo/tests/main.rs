@@ -14,6 +14,8 @@ mod examples;
 mod generated;
 mod help_examples;
 mod helpers;
+#[cfg(unix)]
+mod json_schema;
 mod keeping;
 mod keys;
 mod log;

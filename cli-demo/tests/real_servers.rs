@@ -142,6 +142,7 @@ impl Ended {
     /// The events of a run with `--json`, after checks that hold for all such runs.
     #[track_caller]
     fn events(&self) -> Vec<Value> {
+        program::schema::check(&self.stdout);
         let events: Vec<Value> = self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(events.iter().all(|event| event["v"] == 1), "{}", self.stdout);
         let ends: Vec<_> =

@@ -170,6 +170,10 @@ In ~/.npmrc, with the whole path of that link:
 
 A link npm-token-device-flow-work is for profile work.";
 
+pub(super) const SCHEMA: &str = "\
+Examples:
+  device-flow schema | jq -r '.[\"$defs\"] | keys[]'  the names of all events";
+
 pub(super) const COMPLETIONS: &str = "\
 Examples:
   device-flow completions bash > ~/.local/share/bash-completion/completions/device-flow

@@ -107,6 +107,9 @@ pub(crate) enum Command {
     Demo(Deferred<Demo>),
     /// Give the token to git, kubectl, docker, cargo, pip, uv or pnpm, in the format that they expect.
     Credential(Deferred<Credential>),
+    /// Print what the lines of --json look like, as a JSON Schema.
+    #[command(after_help = examples::SCHEMA)]
+    Schema,
     /// Print the completion script for a shell.
     #[command(after_help = examples::COMPLETIONS)]
     Completions(Deferred<Completions>),

@@ -158,6 +158,7 @@ impl Running {
                 self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
                 panic!("it ended without the event {name}: {stderr}");
             }
+            program::schema::check(&line);
             let event: Value = serde_json::from_str(&line).unwrap();
             assert!(!line.contains("canary"), "a secret is in the output");
             if event["event"] == name {

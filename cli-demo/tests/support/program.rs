@@ -1,5 +1,8 @@
 //! Owns how the tests run the binary: in a home of its own, without the environment of whoever runs the tests.
 
+#[path = "schema.rs"]
+pub(crate) mod schema;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -14,9 +17,11 @@ pub(crate) fn program(name: &str, home: &Path) -> Command {
     command
 }
 
-/// Runs it to its end: exit code, stdout, stderr.
+/// Runs it to its end: exit code, stdout, stderr. What is JSON on stdout is as the schema says.
 pub(crate) fn ended(command: &mut Command) -> (i32, String, String) {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    let stdout = text(output.stdout);
+    schema::check(&stdout);
+    (output.status.code().unwrap(), stdout, text(output.stderr))
 }
