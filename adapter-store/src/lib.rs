@@ -1,6 +1,6 @@
 //! Storage for token caches between runs: a [file](FileStore) that other processes and MSAL respect,
-//! [memory](MemoryStore), or, with the feature `keyring`, the system's keyring (`KeyringStore`). It stores bytes and
-//! knows nothing about OAuth.
+//! [memory](MemoryStore), or, with the feature `keyring`, the system's keyring (`KeyringStore`). With the feature `age`
+//! any of them is encrypted (`EncryptedStore`). It stores bytes and knows nothing about OAuth.
 //!
 //! ```
 //! use device_flow_store::{Change, FileStore, Store};
@@ -166,6 +166,8 @@
 
 mod contents;
 mod default_path;
+#[cfg(feature = "age")]
+mod encrypted;
 mod error;
 mod fault;
 mod file;
@@ -177,6 +179,8 @@ mod os;
 
 pub use contents::Contents;
 pub use default_path::default_path;
+#[cfg(feature = "age")]
+pub use encrypted::{AgeKey, AgeKeyError, EncryptedStore};
 pub use error::{FileKind, KeyringFailure, LockHolder, StoreError};
 pub use file::{FileStore, FileWarning};
 #[cfg(feature = "keyring")]

@@ -70,6 +70,7 @@ impl Config {
         let config = Self { path: Some(path), document };
         // A mistake anywhere in the file is reported at once, not only when its profile is used.
         config.names().try_for_each(|name| config.profile(name).map(drop))?;
+        config.defaults()?;
         Ok(config)
     }
 
@@ -117,6 +118,21 @@ impl Config {
         let wrong = || RunError::Usage(format!("{place} is not a table"));
         let table = item.clone().into_table().map_err(|_| wrong())?;
         Settings::from_profile(&place, &table).map(Some)
+    }
+
+    /// What is about this computer, for every profile and sign-in that says nothing else.
+    pub(crate) fn defaults(&self) -> Result<Settings, RunError> {
+        let Some(item) = self.document.get("defaults") else { return Ok(Settings::default()) };
+        let place = format!("defaults in {}", self.place());
+        let wrong = || RunError::Usage(format!("{place} is not a table"));
+        let defaults = Settings::from_profile(&place, &item.clone().into_table().map_err(|_| wrong())?)?;
+        match defaults.of_one_sign_in() {
+            Some(key) => Err(RunError::Usage(format!(
+                "{place}: {key} belongs to a profile. Defaults are about this computer: {}",
+                Settings::local_names()
+            ))),
+            None => Ok(defaults),
+        }
     }
 
     fn profiles(&self) -> Option<&dyn TableLike> {
@@ -286,9 +302,10 @@ fn parse(path: &Path, text: &str) -> Result<DocumentMut, RunError> {
         let line = error.span().map_or(1, |span| text.get(..span.start).unwrap_or_default().matches('\n').count() + 1);
         RunError::Usage(format!("{}, line {line}: {}", path.display(), error.message().replace('\n', "; ")))
     })?;
-    if let Some(key) = document.iter().map(|(key, _)| key).find(|key| !["current", "profile"].contains(key)) {
+    if let Some(key) = document.iter().map(|(key, _)| key).find(|key| !["current", "defaults", "profile"].contains(key))
+    {
         return Err(RunError::Usage(format!(
-            "{} has an unknown key {key:?}. Known keys: current, profile",
+            "{} has an unknown key {key:?}. Known keys: current, defaults, profile",
             path.display()
         )));
     }

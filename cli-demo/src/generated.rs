@@ -1,6 +1,7 @@
 //! Owns what is generated from the definition of the command line: completion scripts and manual pages.
 
 use crate::args::{Cli, Completions, Man};
+use crate::manual;
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
 use clap::builder::Resettable;
@@ -59,8 +60,11 @@ fn page(command: Command) -> Result<(String, String), RunError> {
     // The generator would fill the lines of examples like running text.
     let man = clap_mangen::Man::new(command.after_help(Resettable::Reset)).source(source).manual("User Commands");
     let mut page = Vec::new();
-    let rendered =
-        man.render(&mut page).and_then(|()| more.map_or(Ok(()), |more| examples(&more).to_writer(&mut page)));
+    let is_root = man.get_filename() == format!("{NAME}.1");
+    let rendered = man
+        .render(&mut page)
+        .and_then(|()| if is_root { manual::sections().to_writer(&mut page) } else { Ok(()) })
+        .and_then(|()| more.map_or(Ok(()), |more| examples(&more).to_writer(&mut page)));
     rendered.map_err(|error| RunError::Internal(error.to_string()))?;
     // An empty date needs quotes (clap_mangen 0.3 writes none), or the version would be in its place.
     Ok((man.get_filename(), text(page)?.replacen(" 1  \"", " 1 \"\" \"", 1)))

@@ -14,6 +14,7 @@ mod host;
 mod inspect;
 mod logging;
 mod login;
+mod manual;
 mod pending;
 mod probe;
 mod profiles;

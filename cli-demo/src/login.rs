@@ -6,7 +6,7 @@ use crate::config::check_name;
 use crate::pending::{self, AlreadyWaiting, Id, Invocation, Pending, RecordedFlow, Resumable, Turn, UntilShown};
 use crate::run_error::RunError;
 use crate::selection::Selection;
-use crate::session::{Purpose, Session, Storage, Wanted, is_refusal};
+use crate::session::{Purpose, Session, Storage, Wanted, is_refusal, open_keyring};
 use crate::settings::{Key, Settings};
 use crate::shell::word;
 use crate::signals::signal;
@@ -136,6 +136,7 @@ async fn begin(
         // The account that signs in now becomes the one of the profile.
         selection.settings_mut().remove(Key::Account);
     }
+    choose_store(&mut selection, terminal).await?;
     let session = selection.open(Purpose::SignIn, terminal).await?;
     if args.no_wait && session.storage == Storage::Memory {
         let text = "--no-wait stores the sign-in for another run, but --store memory stores nothing";
@@ -201,6 +202,33 @@ async fn begin(
         );
     }
     outcome
+}
+
+/// Where nothing says where tokens are to go, and there is no keyring: asks the person, before there is a code.
+async fn choose_store(selection: &mut Selection, terminal: &mut Terminal) -> Result<(), RunError> {
+    let is_said = [Key::Store, Key::TokenFile].iter().any(|key| selection.settings().get(*key).is_some());
+    if is_said || !terminal.can_ask() {
+        return Ok(());
+    }
+    let opened = tokio::task::spawn_blocking(|| open_keyring().map(drop)).await;
+    let Err(error) = opened.map_err(|error| RunError::Internal(error.to_string()))? else { return Ok(()) };
+    terminal.say(&format!(
+        "There is no keyring that can be used here ({error}). Where should the tokens be stored?\n\n  \
+         1. in a file that is encrypted with a passphrase  (--store age)\n  \
+         2. in a file that only you can read, not encrypted  (--store file)\n  \
+         3. nowhere: they end with this run  (--store memory)\n"
+    ));
+    loop {
+        let Some(answer) = terminal.ask("1, 2 or 3?").await else { return Ok(()) };
+        let store = match &*answer {
+            "1" | "age" => "age",
+            "2" | "file" => "file",
+            "3" | "memory" => "memory",
+            _ => continue,
+        };
+        selection.settings_mut().set(Key::Store, [store]);
+        return Ok(());
+    }
 }
 
 /// The error of a run that would show a second code for the same sign-in.
@@ -436,6 +464,28 @@ async fn signed_in(
     let kept = Kept { storage: session.storage.name(), file: session.token_file(), profile: profile.as_deref() };
     terminal.signed_in(&session.client(), signed_in, account.as_deref(), &kept)?;
     if let (Some(profile), Some(current)) = (&profile, current.filter(|current| profile.as_ref() != Some(current))) {
+        return offer_to_use(selection, profile, &current, terminal).await;
+    }
+    Ok(())
+}
+
+/// What a sign-in has become does not become the current profile by itself.
+async fn offer_to_use(
+    selection: &Selection,
+    profile: &str,
+    current: &str,
+    terminal: &mut Terminal,
+) -> Result<(), RunError> {
+    let question = format!("Profile {current} is still the current one. Shall {profile} be it from now on? [y/N]");
+    // The sign-in is over: a signal ends the question, and nothing else.
+    let answer = tokio::select! {
+        answer = terminal.ask(&question) => answer,
+        _ = signal() => None,
+    };
+    if matches!(answer.as_deref(), Some("y" | "Y" | "yes")) {
+        selection.make_current(profile)?;
+        terminal.note(&format!("Profile {profile} is now the current one."));
+    } else {
         terminal.note(&format!(
             "Profile {current} is still the current one. To change that: device-flow use {}",
             word(profile)

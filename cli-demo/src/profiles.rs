@@ -142,13 +142,14 @@ async fn show(name: Option<String>, global: &Global, terminal: &mut Terminal) ->
     let selection = find(&all, &config, &name)?;
     let accounts: Vec<_> =
         Overview::of(std::slice::from_ref(selection), terminal).await.of_profile(selection).iter().map(label).collect();
-    let mut text = format!("[profile.{name}]\n{}", selection.settings().to_profile());
+    let own = config.profile(&name)?.unwrap_or_default();
+    let mut text = format!("[profile.{name}]\n{}", own.to_profile());
     for account in &accounts {
         let account = account.as_deref().unwrap_or("somebody whom the server does not name");
         text += &format!("# signed in: {account}\n");
     }
     let current = current.as_deref() == Some(&name);
-    terminal.result("profile", &Shown { profile: &name, current, settings: selection.settings(), accounts }, &text)
+    terminal.result("profile", &Shown { profile: &name, current, settings: &own, accounts }, &text)
 }
 
 async fn rename(args: &RenameProfile, global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {

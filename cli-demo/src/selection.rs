@@ -89,10 +89,11 @@ impl Selection {
             let other = profile.as_deref().map(|name| config.profile(name)).transpose()?.flatten();
             settings = settings.over_profile(other.unwrap_or_default());
         }
+        settings = settings.over(config.defaults()?);
         if settings.get(Key::TokenFile).is_some() && !settings.stores_in_a_file() {
             let store = settings.get(Key::Store).unwrap_or_default();
             return Err(RunError::Usage(format!(
-                "--token-file is for --store file, not for --store {store}: leave one out"
+                "--token-file is for --store file and --store age, not for --store {store}: leave one out"
             )));
         }
         let misplaced: Vec<_> = settings.misplaced().collect();
@@ -146,7 +147,7 @@ impl Selection {
         let names: Vec<_> = config.names().map(str::to_owned).collect();
         let one = |name: String| {
             let config = Config::load(global.config.as_deref())?;
-            let settings = config.profile(&name)?.unwrap_or_default();
+            let settings = config.profile(&name)?.unwrap_or_default().over(config.defaults()?);
             Ok(Self { config, profile: Some(name), settings })
         };
         names.into_iter().map(one).collect()
@@ -195,6 +196,11 @@ impl Selection {
         if named { self.config.require_place() } else { Ok(()) }
     }
 
+    /// Makes a profile the current one.
+    pub(crate) fn make_current(&self, name: &str) -> Result<(), RunError> {
+        self.config.make_current(name)
+    }
+
     /// Where the profiles are stored, for a message.
     pub(crate) fn config_place(&self) -> String {
         self.config.place()
@@ -233,7 +239,7 @@ impl Selection {
         if *storage == Storage::Memory || !self.config.has_place() {
             return Ok(None);
         }
-        let mut settings = self.settings_for_later();
+        let mut settings = self.settings_for_later().without(&self.config.defaults()?);
         if self.reads_secret_from_stdin() {
             // Without a secret these are usage errors.
             [Key::ClientAuth, Key::ClientIdInBody].into_iter().for_each(|key| settings.remove(key));
@@ -264,6 +270,7 @@ impl Selection {
             Key::ClientCertificate,
             Key::TokenFile,
             Key::CaFile,
+            Key::AgeKeyFile,
             Key::AddCaFile,
         ] {
             let absolute =

@@ -158,6 +158,9 @@ fn every_page_is_written_and_formatted_without_warnings() {
             for heading in ["NAME\n", "SYNOPSIS\n", "DESCRIPTION\n", "OPTIONS\n"] {
                 assert!(shown.lines().any(|line| line == heading.trim_end()), "{page}: no {heading}");
             }
+            let of_root =
+                ["EXIT STATUS", "FILES", "ENVIRONMENT"].map(|heading| shown.lines().any(|line| line == heading));
+            assert_eq!(of_root, [name == "device-flow"; 3], "{page}");
             // Examples can be copied: each on one line, with plain quotes.
             let words: Vec<_> = name.split('-').skip(2).chain(["--help"]).collect();
             for example in device_flow(&words)

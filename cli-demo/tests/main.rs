@@ -10,6 +10,8 @@ mod demo_live;
 mod demo_server;
 mod dialects;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod encrypted;
 mod examples;
 mod generated;
 mod help_examples;

@@ -110,6 +110,10 @@ pub(crate) struct Target {
     /// The file for tokens, in the format of MSAL; implies --store file [default: tokens.json in your state folder].
     #[arg(long, value_name = "FILE", help_heading = STORAGE)]
     pub(crate) token_file: Option<PathBuf>,
+    /// The key for --store age: a file of age-keygen, protected by a passphrase or not [default: a key of its own, with a
+    /// passphrase that is asked for].
+    #[arg(long, value_name = "FILE", help_heading = STORAGE)]
+    pub(crate) age_key_file: Option<PathBuf>,
 }
 
 impl Target {
@@ -233,6 +237,8 @@ pub(crate) struct Network {
 pub(crate) enum StoreName {
     /// The keyring of your desktop session
     Keyring,
+    /// A file that is encrypted in the format of the tool age, with a key or a passphrase
+    Age,
     /// A file that only you can read, not encrypted
     File,
     /// In memory, until the program ends (also called `none`)

@@ -107,6 +107,11 @@ impl<'a> Report<'a> {
         Ok(matches!(finding.status, Status::Ok | Status::Warn))
     }
 
+    /// For a check that may have to ask something.
+    pub(super) fn terminal(&mut self) -> &mut Terminal {
+        self.terminal
+    }
+
     pub(super) fn finish(self) -> Result<(), RunError> {
         let Self { terminal, ok, warnings, skipped, failed, exit } = self;
         if !failed.is_empty() {

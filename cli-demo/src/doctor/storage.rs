@@ -18,6 +18,14 @@ const SIGN_OUT_AND_IN: &str = "If others use this computer, revoke the tokens th
 const EXIT: u8 = 8;
 
 pub(super) async fn check(report: &mut Report<'_>, target: &Target) -> Result<(), RunError> {
+    if let Ok(storage) = Storage::of(target)
+        && let Err(error) = storage.unlock(false, report.terminal()).await
+    {
+        let remedy = "Check the key (--age-key-file, DEVICE_FLOW_AGE_KEY) and its passphrase.";
+        report.add(Finding::failed("storage", &error, remedy, ""))?;
+        report.add(Finding::skipped("lock", "the tokens cannot be read"))?;
+        return report.add(Finding::skipped("keyring", "tokens are stored in a file")).map(drop);
+    }
     let target = target.clone();
     // Stores block their thread.
     let checked = tokio::task::spawn_blocking(move || findings(&target)).await;
@@ -28,6 +36,7 @@ pub(super) async fn check(report: &mut Report<'_>, target: &Target) -> Result<()
 fn findings(target: &Target) -> Vec<Finding> {
     match Storage::of(target) {
         Ok(Storage::File(path)) => file(&path),
+        Ok(storage @ Storage::Age(..)) => encrypted(&storage),
         Ok(Storage::Keyring) => keyring(),
         Ok(Storage::Memory) => {
             let because = "tokens are stored in memory, until the program ends";
@@ -66,6 +75,19 @@ fn file(path: &Path) -> Vec<Finding> {
         Err(error) => vec![failed("storage", &error), Finding::skipped("lock", "the place for tokens is unknown")],
     };
     found.push(no_keyring);
+    found
+}
+
+/// Its key is ready.
+fn encrypted(storage: &Storage) -> Vec<Finding> {
+    let place = storage.path().map_or_else(String::new, |path| path.display().to_string());
+    let mut found = match storage.open() {
+        Ok(store) => contents(&store, &format!("{place}, encrypted"), || None),
+        Err(error) => {
+            vec![Finding::failed("storage", &error, "", ""), Finding::skipped("lock", "the tokens cannot be read")]
+        }
+    };
+    found.push(Finding::skipped("keyring", "tokens are stored in a file"));
     found
 }
 

@@ -56,7 +56,7 @@ impl MetadataCache {
     pub(super) fn beside(storage: &Storage) -> Self {
         let path = match storage {
             Storage::Keyring => default_path("device-flow", "servers.json").ok(),
-            Storage::File(tokens) => Some(tokens.with_extension("servers.json")),
+            Storage::File(tokens) | Storage::Age(tokens, _) => Some(tokens.with_extension("servers.json")),
             Storage::Memory => None,
         };
         Self(path.and_then(|path| Some(FileStore::new(path).ok()?.not_shared())))

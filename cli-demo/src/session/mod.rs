@@ -1,5 +1,6 @@
 //! Owns a session: the client that the settings describe, with its endpoints, its HTTP client and its token store.
 
+mod age_key;
 mod client;
 mod credentials;
 mod endpoints;
@@ -104,6 +105,7 @@ impl Session {
         // What is wrong with the command is told before what is wrong with this computer.
         let known = if target.issuer.is_none() { Some(known_provider(&target)?) } else { None };
         let storage = Storage::of(&target)?;
+        storage.unlock(purpose == Purpose::SignIn, terminal).await?;
         let store = storage.open()?;
         let (client_id, credentials) = match &target.client_id {
             Some(id) => (id.clone(), Credentials::read(&target, &storage, purpose, terminal).await?),
@@ -116,9 +118,9 @@ impl Session {
         };
         let client = Arc::new(credentials.client(&target, &client_id, provider)?);
         info!("client {} of {}", client.client_id(), client.issuer().unwrap_or_else(|| client.token_endpoint()));
-        match &storage {
-            Storage::File(path) => info!("tokens are stored in {}", path.display()),
-            Storage::Keyring | Storage::Memory => info!("tokens are stored in the {}", storage.name()),
+        match storage.path() {
+            Some(path) => info!("tokens are stored in {}", path.display()),
+            None => info!("tokens are stored in the {}", storage.name()),
         }
         let (client, endpoints) = (RefCell::new(client), Cell::new(endpoints));
         let slot = RefCell::default();
@@ -139,9 +141,9 @@ impl Session {
 
     /// The file that holds the tokens of this server, if it is a file.
     pub(crate) fn token_file(&self) -> Option<PathBuf> {
-        let Storage::File(path) = &self.storage else { return None };
+        let path = self.storage.path()?;
         let mut file = path.clone().into_os_string();
-        if self.client().authority().kind() == AuthorityKind::Generic {
+        if matches!(self.storage, Storage::File(_)) && self.client().authority().kind() == AuthorityKind::Generic {
             // No MSAL that shares the file may see them.
             file.push(".unshared");
         }

@@ -21,7 +21,11 @@ impl Overview {
             if storage == Storage::Memory || stores.iter().any(|(known, _)| *known == storage) {
                 continue;
             }
-            let cache = match storage.open() {
+            let opened = match storage.unlock(false, terminal).await {
+                Ok(()) => storage.open(),
+                Err(error) => Err(error),
+            };
+            let cache = match opened {
                 Ok(store) => store.cache().await,
                 Err(error) => Err(error),
             };

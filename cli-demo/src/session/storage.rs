@@ -1,15 +1,16 @@
-//! Owns the choice where tokens are stored: the keyring, a file, or memory.
+//! Owns the choice where tokens are stored: the keyring, a file, encrypted or not, or memory.
 
+use super::age_key::AgeKeySource;
 use crate::args::{StoreName, Target};
 use crate::run_error::RunError;
-use crate::terminal::warn;
+use crate::terminal::{Terminal, warn};
 use device_flow_adapter::account_store;
 use device_flow_tokio::{
-    Account, Contents, FileStore, KeyringStore, Lease, Locked, MemoryStore, SignInError, SignInRequest, Store,
-    StoreError, TokenCache, default_path,
+    Account, AgeKey, Contents, EncryptedStore, FileStore, KeyringStore, Lease, Locked, MemoryStore, SignInError,
+    SignInRequest, Store, StoreError, TokenCache, default_path,
 };
 use sha2::{Digest as _, Sha256};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,19 +19,22 @@ use std::time::Duration;
 pub(crate) enum Storage {
     Keyring,
     File(PathBuf),
+    /// A file that is encrypted with a key.
+    Age(PathBuf, AgeKeySource),
     Memory,
 }
 
 impl Storage {
     pub(crate) fn of(target: &Target) -> Result<Self, StoreError> {
-        let file = || match &target.token_file {
+        let file = |name| match &target.token_file {
             Some(path) => Ok(path.clone()),
-            None => default_path("device-flow", "tokens.json"),
+            None => default_path("device-flow", name),
         };
         let default = if target.token_file.is_some() { StoreName::File } else { StoreName::Keyring };
         Ok(match target.store.unwrap_or(default) {
             StoreName::Keyring => Self::Keyring,
-            StoreName::File => Self::File(file()?),
+            StoreName::File => Self::File(file("tokens.json")?),
+            StoreName::Age => Self::Age(file("tokens.age")?, AgeKeySource::of(target)?),
             StoreName::Memory => Self::Memory,
         })
     }
@@ -40,7 +44,23 @@ impl Storage {
         match self {
             // It has a file beside it, for its lock.
             Self::Keyring => default_path("device-flow", "keyring").map(drop),
-            Self::File(_) | Self::Memory => Ok(()),
+            Self::File(_) | Self::Age(..) | Self::Memory => Ok(()),
+        }
+    }
+
+    /// Gets the key of an encrypted file ready, which may need a person. `may_make`: a sign-in makes one where there is none.
+    pub(crate) async fn unlock(&self, may_make: bool, terminal: &mut Terminal) -> Result<(), RunError> {
+        let Self::Age(path, key) = self else { return Ok(()) };
+        // An emptied file is none.
+        let is_used = std::fs::metadata(path).is_ok_and(|found| found.len() > 0);
+        key.unlock(may_make, is_used, terminal).await
+    }
+
+    /// The file, if it is one.
+    pub(crate) fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File(path) | Self::Age(path, _) => Some(path),
+            Self::Keyring | Self::Memory => None,
         }
     }
 
@@ -49,6 +69,7 @@ impl Storage {
         match self {
             Self::Keyring => "keyring",
             Self::File(_) => "file",
+            Self::Age(..) => "age",
             Self::Memory => "memory",
         }
     }
@@ -78,20 +99,18 @@ impl Storage {
                 let lock = default_path("device-flow", &entry)?;
                 Arc::new(KeyringStore::open("device-flow", &entry, lock).map_err(no_keyring)?)
             }
-            Self::File(path) => {
-                let mut path = path.clone().into_os_string();
-                path.push(format!(".{what}-{name}"));
-                Arc::new(FileStore::new(PathBuf::from(path))?.not_shared().on_warning(|found| warn(&found.to_string())))
-            }
+            Self::File(path) => Arc::new(file(&with(path, &format!(".{what}-{name}")))?.not_shared()),
+            Self::Age(path, key) => encrypted(&with(path, &format!(".{what}-{name}")), key)?,
             Self::Memory => Arc::new(MemoryStore::new()),
         })
     }
 
     /// A missing keyring is reported before anybody has to do anything. There is no silent fallback to another store.
-    pub(super) fn open(&self) -> Result<AnyStore, RunError> {
+    pub(crate) fn open(&self) -> Result<AnyStore, RunError> {
         let store: Arc<dyn Store> = match self {
             Self::Keyring => Arc::new(keyring()?),
-            Self::File(path) => Arc::new(FileStore::new(path)?.on_warning(|found| warn(&found.to_string()))),
+            Self::File(path) => Arc::new(file(path)?),
+            Self::Age(path, key) => encrypted(path, key)?,
             Self::Memory => Arc::new(MemoryStore::new()),
         };
         Ok(AnyStore(store, self.clone()))
@@ -99,18 +118,36 @@ impl Storage {
 
     /// The part of it that holds no token cache, as a person would look for it.
     fn damaged(&self) -> String {
-        let Self::File(path) = self else { return format!("what is stored in the {}", self.name()) };
-        let mut unshared = path.clone().into_os_string();
-        unshared.push(".unshared");
-        let parts = [path.clone(), PathBuf::from(unshared)];
+        let Self::File(path) = self else {
+            return self
+                .path()
+                .map_or_else(|| format!("what is stored in the {}", self.name()), |path| path.display().to_string());
+        };
+        let parts = [path.clone(), with(path, ".unshared")];
         let is_damaged = |path: &&PathBuf| std::fs::read(path).is_ok_and(|text| TokenCache::from_json(&text).is_err());
         parts.iter().find(is_damaged).unwrap_or(path).display().to_string()
     }
 }
 
+/// The path with more at its end.
+fn with(path: &Path, end: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(end);
+    path.into()
+}
+
+fn file(path: &Path) -> Result<FileStore, StoreError> {
+    Ok(FileStore::new(path)?.on_warning(|found| warn(&found.to_string())))
+}
+
+fn encrypted(path: &Path, key: &AgeKeySource) -> Result<Arc<dyn Store>, RunError> {
+    let key: AgeKey = key.unlocked().ok_or_else(|| RunError::Internal("the key is not unlocked".to_owned()))?;
+    Ok(Arc::new(EncryptedStore::new(file(path)?.not_shared(), key)))
+}
+
 /// Any of the stores, as one type.
 #[derive(Clone)]
-pub(super) struct AnyStore(Arc<dyn Store>, Storage);
+pub(crate) struct AnyStore(Arc<dyn Store>, Storage);
 
 impl AnyStore {
     /// What is stored now.
@@ -163,8 +200,9 @@ impl Store for AnyStore {
 }
 
 /// What to do where there is no keyring.
-pub(crate) const NO_KEYRING: &str = "Start or unlock the keyring; or use --store file to keep the tokens in a file that only \
-    you can read (not encrypted), or --store memory to keep them nowhere";
+pub(crate) const NO_KEYRING: &str = "Start or unlock the keyring; or use --store age to keep the tokens in a file that is \
+    encrypted with a key or a passphrase, --store file for a file that only you can read (not encrypted), or --store memory to keep \
+    them nowhere";
 
 pub(crate) fn open_keyring() -> Result<KeyringStore, StoreError> {
     KeyringStore::open("device-flow", "tokens", default_path("device-flow", "keyring")?)

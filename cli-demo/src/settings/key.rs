@@ -86,6 +86,7 @@ settings! {
     TokenUsername,      "token-username",      "DEVICE_FLOW_TOKEN_USERNAME",      One,  Request;
     Store,              "store",               "DEVICE_FLOW_STORE",               One,  Local;
     TokenFile,          "token-file",          "DEVICE_FLOW_TOKEN_FILE",          One,  Local;
+    AgeKeyFile,         "age-key-file",        "DEVICE_FLOW_AGE_KEY_FILE",        One,  Local;
     CaFile,             "ca-file",             "DEVICE_FLOW_CA_FILE",             One,  Local;
     AddCaFile,          "add-ca-file",         "DEVICE_FLOW_ADD_CA_FILE",         One,  Local;
     Proxy,              "proxy",               "DEVICE_FLOW_PROXY",               One,  Local;

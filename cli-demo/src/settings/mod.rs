@@ -176,7 +176,8 @@ impl Settings {
 
     /// Whether tokens go into a file: a token file alone says so, too.
     pub(crate) fn stores_in_a_file(&self) -> bool {
-        self.get(Key::Store).map_or_else(|| self.get(Key::TokenFile).is_some(), |store| store == "file")
+        self.get(Key::Store)
+            .map_or_else(|| self.get(Key::TokenFile).is_some(), |store| store == "file" || store == "age")
     }
 
     /// These settings over the environment. A secret there is for the client and the server that are named there, if
@@ -236,7 +237,33 @@ impl Settings {
 
     /// The first setting that says which sign-in is meant, or where its tokens are.
     pub(crate) fn about_a_sign_in(&self) -> Option<Key> {
-        self.0.keys().copied().find(|key| key.group() != Group::Local || matches!(key, Key::Store | Key::TokenFile))
+        self.0
+            .keys()
+            .copied()
+            .find(|key| key.group() != Group::Local || matches!(key, Key::Store | Key::TokenFile | Key::AgeKeyFile))
+    }
+
+    /// The first setting that is about one sign-in and not about this computer. Two sign-ins do not share a token file by
+    /// default.
+    pub(crate) fn of_one_sign_in(&self) -> Option<Key> {
+        self.0.keys().copied().find(|key| !Self::is_local(*key))
+    }
+
+    /// The names of all others, for a message.
+    pub(crate) fn local_names() -> String {
+        let local = Key::ALL.iter().filter(|key| Self::is_local(**key)).map(|key| key.name());
+        local.collect::<Vec<_>>().join(", ")
+    }
+
+    fn is_local(key: Key) -> bool {
+        key.group() == Group::Local && key != Key::TokenFile
+    }
+
+    /// Without what the defaults say anyway and may say differently tomorrow. Where the tokens are is no such thing.
+    pub(crate) fn without(mut self, defaults: &Self) -> Self {
+        let stays = |key: &Key| matches!(key, Key::Store | Key::AgeKeyFile);
+        self.0.retain(|key, values| stays(key) || defaults.0.get(key) != Some(values));
+        self
     }
 
     pub(crate) fn names_server(&self) -> bool {

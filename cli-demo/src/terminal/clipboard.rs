@@ -16,7 +16,8 @@ pub(super) enum Clipboard {
 pub(super) fn reachable(escapes: bool, env: &dyn Fn(&str) -> Option<OsString>) -> Option<Clipboard> {
     let any = |names: &[&str]| names.iter().any(|name| env(name).is_some());
     let elsewhere = any(&["SSH_CONNECTION", "SSH_TTY", "SSH_CLIENT"]);
-    let desktop = cfg!(any(target_os = "macos", windows)) || any(&["DISPLAY", "WAYLAND_DISPLAY"]);
+    // Desktops on Wayland have an X server, too, and share the clipboard with it. Where there is none, terminals copy.
+    let desktop = cfg!(any(target_os = "macos", windows)) || any(&["DISPLAY"]);
     match (cfg!(feature = "clipboard") && desktop && !elsewhere, escapes) {
         (true, _) => Some(Clipboard::OfDesktop),
         (false, true) => Some(Clipboard::OfTerminal),
@@ -29,8 +30,8 @@ pub(super) fn osc_52(code: &str) -> String {
     format!("\u{1b}]52;c;{}\u{7}", Base64::encode_string(code.as_bytes()))
 }
 
-/// Copies the code to the clipboard of the desktop, and offers it there as long as this process lives: under X11 and
-/// Wayland the process that copied holds the contents.
+/// Copies the code to the clipboard of the desktop, and offers it there as long as this process lives: under X11 the
+/// process that copied holds the contents.
 #[cfg(feature = "clipboard")]
 pub(super) async fn copy(code: String) -> Result<(), String> {
     /// After this time the person is told that it did not work.
@@ -74,7 +75,8 @@ mod tests {
     #[test]
     fn e10_the_clipboard_is_the_one_where_the_person_sits() {
         assert_eq!(reachable_with(true, &["DISPLAY"]), Some(Clipboard::OfDesktop));
-        assert_eq!(reachable_with(false, &["WAYLAND_DISPLAY"]), Some(Clipboard::OfDesktop));
+        assert_eq!(reachable_with(false, &["WAYLAND_DISPLAY", "DISPLAY"]), Some(Clipboard::OfDesktop));
+        assert_eq!(reachable_with(true, &["WAYLAND_DISPLAY"]), Some(Clipboard::OfTerminal));
         // Also with forwarded X11: the terminal and the X server are on the same desk.
         assert_eq!(reachable_with(true, &["SSH_CONNECTION", "DISPLAY"]), Some(Clipboard::OfTerminal));
         assert_eq!(reachable_with(true, &[]), Some(Clipboard::OfTerminal));

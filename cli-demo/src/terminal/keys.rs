@@ -3,7 +3,7 @@
 #[cfg(unix)]
 pub(crate) use unix::is_in_foreground_of_its_terminal;
 #[cfg(unix)]
-pub(super) use unix::{is_in_foreground, on_enter};
+pub(super) use unix::{Answer, is_in_foreground, on_enter};
 
 /// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys cannot
 /// be read.
@@ -23,6 +23,30 @@ pub(super) fn on_enter(pressed: impl FnOnce() + Send + 'static) -> bool {
         .is_ok()
 }
 
+/// The answer to a question.
+#[cfg(not(unix))]
+pub(super) struct Answer;
+
+#[cfg(not(unix))]
+impl Answer {
+    /// `None`: what is typed cannot be hidden here.
+    pub(super) fn expect(hidden: bool) -> Option<Self> {
+        (!hidden).then_some(Self)
+    }
+
+    /// The line that is typed, without its end; `None`: nobody answers.
+    pub(super) async fn line(self) -> Option<zeroize::Zeroizing<String>> {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let read = move || {
+            let mut line = String::new();
+            let read = std::io::stdin().read_line(&mut line).is_ok_and(|read| read > 0);
+            let _ = tell.send(read.then(|| zeroize::Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned())));
+        };
+        std::thread::Builder::new().spawn(read).ok()?;
+        told.await.ok().flatten()
+    }
+}
+
 /// Whether this process may paint. Only Unix has background jobs in a terminal.
 #[cfg(not(unix))]
 pub(super) fn is_in_foreground() -> bool {
@@ -34,11 +58,12 @@ mod unix {
     use rustix::fs::{Mode, OFlags, open};
     use rustix::process::getpgrp;
     use rustix::stdio::{stderr, stdin};
-    use rustix::termios::{tcgetpgrp, ttyname};
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr, ttyname};
     use std::io;
     use std::os::fd::AsFd;
     use std::time::Duration;
     use tokio::net::unix::pipe::Receiver;
+    use zeroize::Zeroizing;
 
     /// Calls `pressed` at the first empty line that is typed from now on, and then leaves stdin alone. `false`: keys
     /// cannot be read.
@@ -66,8 +91,57 @@ mod unix {
         Receiver::from_owned_fd_unchecked(terminal)
     }
 
+    /// The answer to a question that is asked from now on: what was typed before is none.
+    pub(crate) struct Answer {
+        terminal: Receiver,
+        _hidden: Option<Hidden>,
+    }
+
+    impl Answer {
+        /// `hidden`: what is typed is not shown. `None`: keys cannot be read, or hidden.
+        pub(crate) fn expect(hidden: bool) -> Option<Self> {
+            let _hidden = if hidden { Some(Hidden::begin()?) } else { None };
+            Some(Self { terminal: reopened().ok()?, _hidden })
+        }
+
+        /// The line that is typed, without its end; `None`: nobody answers.
+        pub(crate) async fn line(self) -> Option<Zeroizing<String>> {
+            let line = next_line(&self.terminal).await.ok()?;
+            let text = std::str::from_utf8(&line).ok()?;
+            Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+    }
+
+    /// What is typed at the terminal is not shown until this is dropped.
+    struct Hidden(Termios);
+
+    impl Hidden {
+        fn begin() -> Option<Self> {
+            let before = tcgetattr(stdin()).ok()?;
+            let mut hidden = before.clone();
+            hidden.local_modes.remove(LocalModes::ECHO);
+            // The end of the line is shown, so that what follows is on a line of its own.
+            hidden.local_modes.insert(LocalModes::ECHONL);
+            tcsetattr(stdin(), OptionalActions::Now, &hidden).ok()?;
+            Some(Self(before))
+        }
+    }
+
+    impl Drop for Hidden {
+        fn drop(&mut self) {
+            // There is nobody to tell.
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);
+        }
+    }
+
     async fn enter(terminal: &Receiver) -> io::Result<()> {
-        let mut typed = [0; 512];
+        while !next_line(terminal).await?.trim_ascii().is_empty() {}
+        Ok(())
+    }
+
+    /// With its end.
+    async fn next_line(terminal: &Receiver) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut typed = Zeroizing::new([0; 4096]);
         loop {
             terminal.readable().await?;
             // A background process that reads is stopped by the terminal (SIGTTIN), and could not poll any more.
@@ -75,14 +149,14 @@ mod unix {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }
-            match terminal.try_read(&mut typed) {
+            match terminal.try_read(&mut *typed) {
                 // The terminal is closed, or somebody pressed Ctrl-D.
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(length) => {
-                    if typed.get(..length).is_some_and(|line| line.ends_with(b"\n") && line.trim_ascii().is_empty()) {
-                        return Ok(());
-                    }
-                }
+                Ok(length) => match typed.get(..length).filter(|line| line.ends_with(b"\n")) {
+                    Some(line) => return Ok(Zeroizing::new(line.to_vec())),
+                    // Ctrl-D in the middle of a line, or a line without end.
+                    None => {}
+                },
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
             }

@@ -20,6 +20,7 @@ use text::{after, harmless, name, one_line};
 pub(crate) use text::{left, local, today, when};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 mod browser;
 mod clipboard;
@@ -188,14 +189,46 @@ impl Terminal {
 
     /// Waits for Enter, if a browser that opens here would be seen by the person. Returns whether it may be offered.
     fn offer_browser(&mut self, address: &str) -> bool {
-        let has_keys = self.reads_keys && io::stdin().is_terminal() && io::stderr().is_terminal();
         let is_wanted = !self.options.no_open && (self.options.open || browser::would_be_seen(&screen::env));
         let sender = self.ui_sender.clone();
-        if !is_wanted || !has_keys || !keys::on_enter(move || drop(sender.send(UiEvent::EnterPressed))) {
+        if !is_wanted || !self.can_ask() || !keys::on_enter(move || drop(sender.send(UiEvent::EnterPressed))) {
             return false;
         }
         self.to_open = Some(address.to_owned());
         true
+    }
+
+    /// Whether there is a person who can be asked something.
+    pub(crate) fn can_ask(&self) -> bool {
+        !self.json && self.reads_keys && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// The answer to a question, without spaces around it; `None`: there is nobody to ask, or nobody answers.
+    pub(crate) async fn ask(&mut self, question: &str) -> Option<String> {
+        Some(self.asked(question, false).await?.trim().to_owned())
+    }
+
+    /// The same for a secret, which is not shown while it is typed.
+    pub(crate) async fn ask_secret(&mut self, question: &str) -> Option<Zeroizing<String>> {
+        self.asked(question, true).await
+    }
+
+    async fn asked(&mut self, question: &str, hidden: bool) -> Option<Zeroizing<String>> {
+        if !self.can_ask() {
+            return None;
+        }
+        let answer = keys::Answer::expect(hidden)?;
+        self.clear_line();
+        let question = self.screen.encoded(question);
+        self.screen.put(&screen::columns().map_or_else(|| question.clone(), |columns| folded(&question, columns, 0)));
+        self.screen.put(" ");
+        answer.line().await
+    }
+
+    /// For a person, before a question.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.clear_line();
+        self.screen.say(text);
     }
 
     /// Keeps the terminal alive while others work: counts down, and reacts to keys. It returns after each thing that it
