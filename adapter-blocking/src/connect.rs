@@ -43,9 +43,9 @@ impl<In: Transport> Connector<In> for Socks {
     type Out = <SocksConnector as Connector<In>>::Out;
 
     fn connect(&self, details: &ConnectionDetails, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
-        self.0.connect(details, chained).map_err(|error| match error {
-            Error::Io(error) => io::Error::new(io::ErrorKind::ConnectionRefused, error.to_string()).into(),
-            error => error,
+        self.0.connect(details, chained).map_err(|error| {
+            let Error::Io(error) = error else { return error };
+            io::Error::new(io::ErrorKind::ConnectionRefused, error.to_string()).into()
         })
     }
 }

@@ -115,6 +115,7 @@ pub use machine::{
 pub use message::claims::{ClaimsError, ClientInfo, IdTokenClaims};
 pub use message::metadata::Metadata;
 pub use message::token::{TokenResponse, TokenType};
+pub use message::user_info::UserInfoResponse;
 pub use prompt::{Prompt, PromptWarning, TextFault, Unshowable, harmless};
 pub use refresh::Refresh;
 pub use registration::{Registered, Registration};
@@ -123,7 +124,7 @@ pub use secret::Secret;
 pub use sign_in::{SignIn, SignInRequest, SignedIn, TokenSource};
 pub use signing::{ClientAssertion, ProofOfPossession, ProofRequest, SigningError};
 pub use time::{Timestamp, UnixTime};
-pub use user_info::{UserInfo, UserInfoResponse};
+pub use user_info::UserInfo;
 
 /// The example of the README compiles.
 #[cfg(doctest)]

@@ -1,5 +1,5 @@
 //! Tests for `encrypted`: the duties of a store, the format, and every way in which a key can be wrong.
-#![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is how a test reports")]
 
 use super::*;
 use crate::{Change, FileStore, MemoryStore};

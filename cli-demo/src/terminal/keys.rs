@@ -152,11 +152,12 @@ mod unix {
             match terminal.try_read(&mut *typed) {
                 // The terminal is closed, or somebody pressed Ctrl-D.
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(length) => match typed.get(..length).filter(|line| line.ends_with(b"\n")) {
-                    Some(line) => return Ok(Zeroizing::new(line.to_vec())),
-                    // Ctrl-D in the middle of a line, or a line without end.
-                    None => {}
-                },
+                Ok(length) => {
+                    // Not so after Ctrl-D in the middle of a line.
+                    if let Some(line) = typed.get(..length).filter(|line| line.ends_with(b"\n")) {
+                        return Ok(Zeroizing::new(line.to_vec()));
+                    }
+                }
                 Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(error) => return Err(error),
             }

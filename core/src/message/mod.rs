@@ -11,6 +11,7 @@ pub(crate) mod oauth_error;
 mod retry_after;
 pub(crate) mod said;
 pub(crate) mod token;
+pub(crate) mod user_info;
 
 /// The media type of forms (RFC 6749 Appendix B).
 pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
