@@ -291,7 +291,7 @@ fn the_file_of_profiles_stays_as_the_person_wrote_it_and_a_mistake_is_reported_w
         ("[profile.default]\nclientid = \"x\"\n", "profile default in "),
         ("[profile.default]\nclient-id = 1.5\n", "the value of client-id must be a string or a list of strings"),
         ("[profile.default]\nstore = \"cupboard\"\n", "invalid value 'cupboard' for '--store <WHERE>'"),
-        ("[profiles.default]\n", "unknown key \"profiles\". Known keys: current, profile"),
+        ("[profiles.default]\n", "unknown key \"profiles\". Known keys: current, defaults, profile"),
         ("profile = 1\n", "write profiles as [profile.NAME]"),
     ] {
         std::fs::write(&path, text).unwrap();
