@@ -67,9 +67,9 @@ files() {
 
 package_of() { sed -E 's|^adapter-common/.*|device-flow-adapter|; s|^(adapter-)?([^/]+)/.*|device-flow-\2|' <<<"$1"; }
 
-# Sets `tests` to those that can see a file, in words for cargo: the quick ones, which notice most mutants, or all; and
-# `skipped` to the slowest of the quick ones, and `seconds` to the processor time that they may take.
-choose_tests() { # quick|all FILE
+# Sets `tests` to those that can see a file, in words for cargo: the quick ones, which notice most mutants, those of its own
+# package where some are slow, or all; and `skipped` to the slowest of the quick ones, and `seconds` to the processor time that they may take.
+choose_tests() { # quick|own|all FILE
     local packages=()
     tests=(--tests) skipped=() seconds=100
     case $1:$2 in
@@ -82,9 +82,12 @@ choose_tests() { # quick|all FILE
     quick:adapter-common/*) packages=(adapter blocking) tests=(--lib --test=adapter) ;;
     all:adapter-common/*) packages=(adapter blocking tokio) ;;
     quick:adapter-store/*)
-        packages=(store) tests=(--test=leases --test=locks --test=store_tests)
-        skipped=(of_another_host fifty_processes)
+        packages=(store) tests=(--lib --test=leases --test=locks --test=store_tests)
+        # What waits, or kills a process at every call.
+        skipped=(killed_ f10_ k11_ of_another_host fifty_processes)
         ;;
+    own:adapter-store/*) packages=(store) tests=(--lib --test=leases --test=locks --test=store_tests) ;;
+    own:*) return 1 ;;
     all:adapter-store/*) packages=(store blocking) ;;
     quick:adapter-blocking/*) packages=(blocking) tests=(--lib --test=adapter) ;;
     all:adapter-blocking/*) packages=(blocking testkit) ;;
@@ -108,11 +111,11 @@ prove() { # TESTS...
 judge() { # FILE HASH
     local began=$SECONDS folder=$reports/parts/${1//\//-}-$2 tests skipped seconds which missed late failing
     local lists=$folder/mutants.out
-    local -A limit=([quick]=300 [all]=900)
+    local -A limit=([quick]=120 [own]=300 [all]=900)
     mkdir -p "$folder" || exit 1
     touch "$folder"/{unviable,late} || exit 1
-    for which in quick all; do
-        choose_tests "$which" "$1"
+    for which in quick own all; do
+        choose_tests "$which" "$1" || continue
         prove "${tests[@]}"
         # --iterate leaves out what was caught or does not compile, and no longer says which of the two. It should leave
         # out what ran out of time, too.
