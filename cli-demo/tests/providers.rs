@@ -207,7 +207,10 @@ fn w07_the_environment_and_profiles_keep_to_the_same_rule() {
     assert_eq!(run(home.path(), &named, &["--config", config, "list"]).0, 0);
     let with_file = ["--config", config, "status", "--token-file", "t.json"];
     let (exit, _, stderr) = run(home.path(), &[], &[&with_file[..], &["--store", "memory"]].concat());
-    assert!(exit == 2 && stderr.contains("--token-file is for --store file and --store age, not for --store memory"), "{stderr}");
+    assert!(
+        exit == 2 && stderr.contains("--token-file is for --store file and --store age, not for --store memory"),
+        "{stderr}"
+    );
     for words in [&["demo", "--serve", "--qr"][..], &["demo", "--serve", "--open"], &["login", "--no-wait", "--open"]] {
         let (exit, _, stderr) = run(home.path(), &[], words);
         assert!(exit == 2 && stderr.contains("cannot be used with"), "{words:?}: {stderr}");

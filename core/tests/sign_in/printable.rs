@@ -4,7 +4,7 @@ use super::grants::*;
 use crate::support::{PENDING, Run, device_answer};
 use device_flow_core::{
     AccessTokenQuery, Account, ClientInfo, Discovery, Failure, IdTokenClaims, OAuthError, Secret, SignInRequest,
-    TokenCache, TokenResponse, harmless,
+    TokenCache, TokenResponse, UserInfo, harmless,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -37,7 +37,7 @@ const NOT_OF_A_SERVER: [&str; 16] = [
 ];
 
 /// What this test reads of each type that has text of a server.
-const READ: [&str; 36] = [
+const READ: [&str; 38] = [
     "issuer",
     "subject",
     "audience",
@@ -65,6 +65,8 @@ const READ: [&str; 36] = [
     "device_authorization_endpoint",
     "token_endpoint",
     "revocation_endpoint",
+    "userinfo_endpoint",
+    "text",
     "token_endpoint_auth_methods",
     "token_endpoint_auth_signing_algs",
     "dpop_signing_algs",
@@ -128,6 +130,19 @@ fn w01_scopes_and_names_of_an_answer_are_clean() {
         assert!(token.extra(HOSTILE).is_some());
         clean(&format!("{token:?}"));
     }
+}
+
+// What a server says about a person.
+#[test]
+fn w01_claims_of_a_person_are_clean() {
+    let signed_in = request().cached(&ada(), THEN).unwrap();
+    let mut run = Run::of(UserInfo::new(client(), "https://as/me", &signed_in).unwrap());
+    run.script(&[(200, &json!({"sub": HOSTILE, HOSTILE: HOSTILE}).to_string())]);
+    let person = run.outcome().unwrap();
+    assert_eq!(person.text("sub").as_deref(), Some(SHOWN));
+    assert_eq!(person.text(HOSTILE).as_deref(), Some(SHOWN));
+    assert!(person.raw_claims().any(|(name, _)| name == HOSTILE));
+    clean(&format!("{person:?}"));
 }
 
 // From the cache, too, and in an account; who it is stays exact.
@@ -196,7 +211,8 @@ fn w01_metadata_is_clean() {
     let list = json!([HOSTILE, "none"]);
     let document = json!({
         "issuer": "https://as", "token_endpoint": "https://as/token", "device_authorization_endpoint": "https://as/device",
-        "revocation_endpoint": format!("https://as/{HOSTILE}"), "token_endpoint_auth_methods_supported": list,
+        "revocation_endpoint": format!("https://as/{HOSTILE}"), "userinfo_endpoint": format!("https://as/{HOSTILE}"),
+        "token_endpoint_auth_methods_supported": list,
         "token_endpoint_auth_signing_alg_values_supported": list, "dpop_signing_alg_values_supported": list,
         "code_challenge_methods_supported": list, "grant_types_supported": list,
         "mtls_endpoint_aliases": {
@@ -209,6 +225,7 @@ fn w01_metadata_is_clean() {
     for metadata in [metadata.clone(), metadata.over_mutual_tls()] {
         all_clean([metadata.issuer(), metadata.token_endpoint()]);
         all_clean(metadata.device_authorization_endpoint().into_iter().chain(metadata.revocation_endpoint()));
+        clean(metadata.userinfo_endpoint().unwrap());
         all_clean(metadata.token_endpoint_auth_methods().chain(metadata.token_endpoint_auth_signing_algs()));
         all_clean(metadata.dpop_signing_algs().chain(metadata.code_challenge_methods()));
         assert!(metadata.token_endpoint_auth_methods().any(|method| method == SHOWN));
