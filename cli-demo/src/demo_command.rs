@@ -94,7 +94,12 @@ async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mu
             // Exposed to ask the server for its account, as an API would.
             let account = server.account(signed_in.access_token().expose());
             let kept = Kept { storage: "memory", file: None, profile: None };
-            terminal.signed_in(&client, &signed_in, account.as_deref(), &kept)
+            terminal.signed_in(&client, &signed_in, account.as_deref(), &kept)?;
+            terminal.note(
+                "Next: `device-flow demo --serve` keeps such a server, and says how to sign in to it with the other commands. For a real \
+                 one: device-flow login SERVER --client-id ID (`device-flow providers` lists servers).",
+            );
+            Ok(())
         }
         never = approve_automatically(server, code), if yes => match never {},
     }

@@ -32,7 +32,8 @@ impl Selection {
                 selection.require_places()?;
                 RunError::SignInNeeded {
                     failure: Box::new(Failure::SignInNeeded(SignInReason::NotSignedIn)),
-                    how: "device-flow login".to_owned(),
+                    how: "device-flow login SERVER --client-id ID, where SERVER is a URL or a name that `device-flow providers` lists"
+                        .to_owned(),
                 }
             }
             Purpose::SignIn => RunError::Usage(NO_SERVER.to_owned()),

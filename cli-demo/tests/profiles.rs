@@ -79,7 +79,12 @@ fn login_saves_its_options_as_a_profile_and_the_others_need_none() {
         let (exit, stdout, stderr) = person.types(words);
         assert_eq!(
             (exit, &*stdout, &*stderr),
-            (4, "", "device-flow: nobody is signed in (to sign in: device-flow login)\n")
+            (
+                4,
+                "",
+                "device-flow: nobody is signed in (to sign in: device-flow login SERVER --client-id ID, where SERVER is a URL or a \
+                 name that `device-flow providers` lists)\n"
+            )
         );
     }
     person.signs_in(&server, "");

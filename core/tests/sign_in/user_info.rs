@@ -45,7 +45,8 @@ fn the_question_is_a_get_with_the_token_in_a_header() {
     assert_eq!((sent.method, &*sent.url, &*sent.body), ("GET", ENDPOINT, ""));
     assert_eq!(sent.header("authorization"), Some("Bearer AT-canary-1"));
     assert_eq!((sent.header("dpop"), sent.header("content-type")), (None, None));
-    assert!(!format!("{:?}", run.machine).contains("canary"));
+    let shown = format!("{:?}", run.machine);
+    assert!(shown.contains(ENDPOINT) && !shown.contains("canary"), "{shown}");
 }
 
 // OpenID Connect Core §5.3.2.
