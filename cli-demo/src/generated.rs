@@ -1,12 +1,12 @@
 //! Owns what is generated from the definition of the command line: completion scripts and manual pages.
 
 use crate::args::{Cli, Completions, Man};
+use crate::completing;
 use crate::manual;
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
 use clap::builder::Resettable;
 use clap::{Command, CommandFactory as _};
-use clap_complete::Shell;
 use clap_mangen::roff::{Roff, roman};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,7 @@ use std::path::{Path, PathBuf};
 const NAME: &str = "device-flow";
 
 pub(crate) fn completions(args: &Completions, terminal: &mut Terminal) -> Result<(), RunError> {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), NAME, &mut script);
-    let script = text(script)?;
-    if args.shell != Shell::Bash {
-        return terminal.raw(&script);
-    }
-    // clap_complete 4.6 writes the hyphen of a program's name in two ways, so that bash would complete nothing after a
-    // sub-command (clap-rs/clap#6421).
-    terminal.raw(&script.replace(&NAME.replace('-', "__subcmd__"), &NAME.replace('-', "__")))
+    terminal.raw(&completing::script(&args.shell.to_string())?)
 }
 
 pub(crate) fn man(args: &Man, terminal: &mut Terminal) -> Result<(), RunError> {

@@ -3,6 +3,7 @@
 
 mod account;
 mod args;
+mod completing;
 mod config;
 mod credential;
 pub mod demo;
@@ -50,6 +51,9 @@ const SCHEMA: &str = include_str!("events.schema.json");
 #[must_use]
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| terminal::crashed(panic.location())));
+    if completing::answers() {
+        return ExitCode::SUCCESS;
+    }
     let invocation = credential::invocation();
     let (Cli { mut global, command }, matches) = match parse(Cli::command(), &invocation.words) {
         Ok(parsed) => parsed,

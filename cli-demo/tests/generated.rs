@@ -36,20 +36,108 @@ fn is_installed(program: &str) -> bool {
     found.is_ok()
 }
 
+/// With the program in the path of a shell, and this home.
+fn shell(name: &str, home: &Path) -> Command {
+    let ours = Path::new(BINARY).parent().unwrap().to_owned();
+    let others = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths(std::iter::once(ours).chain(std::env::split_paths(&others))).unwrap();
+    let mut shell = Command::new(name);
+    shell.env_clear().env("PATH", path).env("HOME", home).env("LANG", "C.UTF-8");
+    shell
+}
+
 /// What bash completes the last of these words to.
 fn completed(words: &[&str]) -> Vec<String> {
+    completed_at(tempfile::tempdir().unwrap().path(), words)
+}
+
+fn completed_at(home: &Path, words: &[&str]) -> Vec<String> {
     // As bash does it: the registered function gets the command, the word and the one before it.
     let script = r#"
-        source <("$0" completions bash) || exit 1
+        source <(device-flow completions bash) || exit 1
         completes=$(complete -p device-flow) || exit 1
         [[ $completes =~ -F\ ([^ ]+) ]] || exit 1
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
         "${BASH_REMATCH[1]}" device-flow "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
         printf '%s\n' "${COMPREPLY[@]}"
     "#;
-    let (exit, stdout, stderr) = ended(Command::new("bash").args(["--norc", "-c", script, BINARY]).args(words));
+    let (exit, stdout, stderr) = ended(shell("bash", home).args(["--norc", "-c", script, BINARY]).args(words));
+    assert_eq!((exit, &*stderr), (0, ""));
+    stdout.lines().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+/// What zsh completes the last of these words to, as its own completion system is told.
+fn completed_by_zsh(home: &Path, words: &[&str]) -> Vec<String> {
+    let script = r#"
+        function compdef() { registered=$1 }
+        function _describe() { local -a values=("${(@P)@[-1]}"); print -rl -- "${values[@]%%:*}" }
+        source <(device-flow completions zsh) || exit 1
+        words=("$@") CURRENT=$#
+        $registered
+    "#;
+    let (exit, stdout, stderr) = ended(shell("zsh", home).args(["-f", "-c", script, "zsh"]).args(words));
     assert_eq!((exit, &*stderr), (0, ""));
     stdout.lines().map(str::to_owned).collect()
+}
+
+/// What fish completes a line to.
+fn completed_by_fish(home: &Path, words: &[&str]) -> Vec<String> {
+    let script = "device-flow completions fish | source; complete --do-complete \"$argv\"";
+    let (exit, stdout, stderr) = ended(shell("fish", home).args(["--no-config", "-c", script]).args(words));
+    assert_eq!((exit, &*stderr), (0, ""));
+    stdout.lines().filter_map(|line| line.split('\t').next().map(str::to_owned)).collect()
+}
+
+// What only this computer knows, in the shells themselves.
+#[test]
+fn profiles_providers_and_accounts_are_completed_in_real_shells() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join(".config/device-flow/config.toml");
+    let tokens = home.path().join("tokens.json");
+    fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let profile = |name: &str| {
+        format!("[profile.{name}]\nissuer = \"https://a.example\"\nclient-id = \"a\"\ntoken-file = {tokens:?}\n")
+    };
+    fs::write(&config, format!("current = \"work\"\n{}{}", profile("work"), profile("weekend"))).unwrap();
+    let account = |id: &str, name: &str| {
+        serde_json::json!({
+            "home_account_id": id, "environment": "a.example", "realm": "", "local_account_id": id, "username": name,
+            "authority_type": "Generic", "client_id": "a"
+        })
+    };
+    let accounts = serde_json::json!({
+        "1": account("1", "ada@example.test"), "2": account("2", "eve; rm -rf canary"), "3": account("3", "-x")
+    });
+    let file = home.path().join("tokens.json.unshared");
+    fs::write(&file, serde_json::json!({"Account": accounts}).to_string()).unwrap();
+    type Complete = fn(&Path, &[&str]) -> Vec<String>;
+    let shells: [(&str, Complete); 3] =
+        [("bash", completed_at), ("zsh", completed_by_zsh), ("fish", completed_by_fish)];
+    for (shell, complete) in shells.into_iter().filter(|(shell, _)| is_installed(shell)) {
+        let complete = |words: &[&str]| complete(home.path(), &[&["device-flow"], words].concat());
+        let sorted = |mut found: Vec<String>| {
+            found.sort();
+            found
+        };
+        assert_eq!(sorted(complete(&["token", "--profile", "w"])), ["weekend", "work"], "{shell}");
+        assert_eq!(complete(&["use", "wo"]), ["work"], "{shell}");
+        assert_eq!(complete(&["profile", "remove", "wee"]), ["weekend"], "{shell}");
+        assert_eq!(sorted(complete(&["login", "git"])), ["github", "gitlab"], "{shell}");
+        assert_eq!(
+            complete(&["token", "--account", ""]),
+            ["ada@example.test"],
+            "{shell}: no text of a server that a shell would read"
+        );
+        assert_eq!(complete(&["cred"]), ["credential"], "{shell}");
+    }
+}
+
+#[test]
+fn a_variable_that_names_no_shell_completes_nothing() {
+    for (shell, words) in [("nonsense", &["--", "device-flow", "lo"][..]), ("bash", &[]), ("zsh", &["login"])] {
+        let (exit, stdout, _) = ended(Command::new(BINARY).args(words).env("DEVICE_FLOW_COMPLETE", shell));
+        assert!(exit == 0 && !stdout.contains("canary"), "{shell}: {stdout}");
+    }
 }
 
 #[test]
@@ -69,15 +157,15 @@ fn bash_completes_sub_commands_options_and_values() {
 #[test]
 fn every_shell_has_its_script() {
     for (shell, mark, check) in [
-        ("bash", "complete -F _device__flow", &["bash", "-n"][..]),
+        ("bash", "-F _clap_complete_device_flow", &["bash", "-n"][..]),
         ("zsh", "#compdef device-flow", &["zsh", "-n"]),
-        ("fish", "complete -c device-flow", &["fish", "-n"]),
+        ("fish", "--command device-flow", &["fish", "-n"]),
         ("elvish", "edit:completion:arg-completer[device-flow]", &[]),
         ("powershell", "Register-ArgumentCompleter", &[]),
     ] {
         let (exit, script, stderr) = device_flow(&["completions", shell]);
         assert_eq!((exit, &*stderr), (0, ""), "{shell}");
-        assert!(script.contains(mark) && script.contains("revocation-endpoint"), "{shell}");
+        assert!(script.contains(mark) && script.contains("DEVICE_FLOW_COMPLETE"), "{shell}: {script}");
         // DEVICE_FLOW_JSON does not apply here: a shell reads no JSON.
         let json = ended(Command::new(BINARY).args(["completions", shell]).env("DEVICE_FLOW_JSON", "1"));
         assert_eq!(json.1, script);

@@ -334,7 +334,7 @@ impl World {
             ["device-flow", "completions", ..] => {
                 let file = line.split('>').nth(1).map(|file| file.trim().replacen('~', home.to_str().unwrap(), 1));
                 let script = file.map_or_else(|| ended.stdout.clone(), |file| fs::read_to_string(file).unwrap());
-                assert!(script.contains("revocation-endpoint"), "{line}");
+                assert!(script.contains("DEVICE_FLOW_COMPLETE"), "{line}");
             }
             ["device-flow", "man", "--to", folder] => {
                 let folder = folder.replacen('~', home.to_str().unwrap(), 1);

@@ -10,11 +10,13 @@ mod prompt_options;
 mod run;
 mod target;
 
+use crate::completing;
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCandidates;
 use deferred::Deferred;
 
 pub(crate) use credential::{
@@ -123,7 +125,8 @@ pub(crate) enum Command {
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
     /// The profile to use [default: the current one].
-    #[arg(long, global = true, env = "DEVICE_FLOW_PROFILE", hide_env_values = true, value_name = "NAME")]
+    #[arg(long, global = true, env = "DEVICE_FLOW_PROFILE", hide_env_values = true, value_name = "NAME",
+        add = ArgValueCandidates::new(completing::profiles))]
     pub(crate) profile: Option<String>,
     /// The file of profiles [default: device-flow/config.toml in your configuration folder].
     #[arg(long, global = true, env = "DEVICE_FLOW_CONFIG", hide_env_values = true, value_name = "FILE")]
@@ -164,7 +167,7 @@ pub(crate) enum Progress {
 #[derive(Debug, Args)]
 pub(crate) struct Login {
     /// The server in short: a name that --provider takes, or the URL of an issuer.
-    #[arg(value_name = "SERVER", value_parser = target::server_name,
+    #[arg(value_name = "SERVER", value_parser = target::server_name, add = ArgValueCandidates::new(completing::providers),
         conflicts_with_all = ["provider", "issuer", "device_endpoint", "token_endpoint"])]
     pub(crate) server_name: Option<ServerName>,
     #[command(flatten)]
@@ -259,7 +262,7 @@ pub(crate) struct Logout {
 #[derive(Debug, Args)]
 pub(crate) struct Use {
     /// The profile.
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = ArgValueCandidates::new(completing::profiles))]
     pub(crate) name: String,
 }
 

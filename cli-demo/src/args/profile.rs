@@ -1,7 +1,9 @@
 //! Owns the options of `profile`.
 
 use super::{Use, examples};
+use crate::completing;
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
 #[derive(Debug, Args)]
 pub(crate) struct Profile {
@@ -31,14 +33,14 @@ pub(crate) enum ProfileAction {
 #[derive(Debug, Args)]
 pub(crate) struct ShowProfile {
     /// The profile [default: the current one].
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = ArgValueCandidates::new(completing::profiles))]
     pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RenameProfile {
     /// The profile.
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = ArgValueCandidates::new(completing::profiles))]
     pub(crate) old: String,
     /// Its new name.
     #[arg(value_name = "NEW")]
@@ -48,6 +50,6 @@ pub(crate) struct RenameProfile {
 #[derive(Debug, Args)]
 pub(crate) struct ProfileName {
     /// The profile.
-    #[arg(value_name = "PROFILE")]
+    #[arg(value_name = "PROFILE", add = ArgValueCandidates::new(completing::profiles))]
     pub(crate) name: String,
 }

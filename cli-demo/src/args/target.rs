@@ -2,8 +2,10 @@
 //! network is reached. A profile holds the same settings.
 
 use super::{Helpers, duration};
+use crate::completing;
 use clap::builder::{FalseyValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use device_flow_tokio::Preset;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -94,7 +96,8 @@ pub(crate) struct Target {
     #[arg(long, value_name = "NAME=VALUE", value_parser = parameter, help_heading = CLIENT)]
     pub(crate) token_parameter: Vec<Parameter>,
     /// The signed-in account to use: a user name or an account id.
-    #[arg(long, value_name = "NAME", value_parser = opaque, allow_hyphen_values = true, help_heading = CLIENT)]
+    #[arg(long, value_name = "NAME", value_parser = opaque, allow_hyphen_values = true, help_heading = CLIENT,
+        add = ArgValueCandidates::new(completing::accounts))]
     pub(crate) account: Option<String>,
     /// The language of the server's pages and messages, such as de-DE.
     #[arg(long, value_name = "TAG", help_heading = CLIENT)]

@@ -17,7 +17,7 @@ pub(crate) use credentials::Credentials;
 pub(crate) use endpoints::{Remembered, remembered};
 pub(crate) use http::{http, http_builder};
 pub(crate) use overview::Overview;
-pub(crate) use storage::{NO_KEYRING, Storage, open_keyring};
+pub(crate) use storage::{NO_KEYRING, Storage, open_keyring, with};
 pub(crate) use tokens::{Wanted, is_refusal};
 
 use crate::args::{SignInOptions, Target};

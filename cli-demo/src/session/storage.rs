@@ -130,7 +130,7 @@ impl Storage {
 }
 
 /// The path with more at its end.
-fn with(path: &Path, end: &str) -> PathBuf {
+pub(crate) fn with(path: &Path, end: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(end);
     path.into()
