@@ -7,14 +7,18 @@ it should.
 """
 
 import base64
+import fcntl
 import http.server
 import os
+import pty
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import urllib.error
@@ -147,6 +151,39 @@ def shell(line, exit_code=0, approve=False, kill=None):
     return code
 
 
+def typed(line, answers, approve=False):
+    """The same at a terminal, where a person answers what is asked: how each question ends, and the answer."""
+    tell(f"$ {line}")
+    near, far = pty.openpty()
+    fcntl.ioctl(far, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 130, 0, 0))
+    child = subprocess.Popen(
+        ["bash", "-c", f"exec {line}"],
+        # Nothing is painted over.
+        env={**environment, "TERM": "dumb"},
+        stdin=far,
+        stdout=far,
+        stderr=far,
+        cwd=home.name,
+        start_new_session=True,
+    )
+    os.close(far)
+    output, waiting = "", list(answers)
+    while True:
+        try:
+            output += os.read(near, 4096).decode()
+        except OSError:  # The end of a terminal.
+            break
+        if waiting and output.endswith(f"{waiting[0][0]} "):
+            os.write(near, f"{waiting.pop(0)[1]}\n".encode())
+        if approve and "Waiting" in output:
+            person(CODE.search(output).group(1))
+            approve = False
+    os.close(near)
+    tell(output.replace("\r\n", "\n").replace(home.name, "~").rstrip("\n"))
+    ended = child.wait()
+    assert ended == 0 and not waiting, (line, ended, waiting)
+
+
 def person(code):
     subprocess.run(
         [sys.executable, "-I", f"{HERE}/servers/person.py", "approve", "alice", "alice-pw", f"{issuer}/device", code],
@@ -201,11 +238,13 @@ First, is anything wrong?
     shell(f"device-flow doctor {at} --store file")
     tell("""```
 
-The sign-in. There is no keyring on this computer, so the tokens go into a file. This option and all others are needed only once, since
-the profile stores them:
+The sign-in. There is no keyring on this computer, so it asks where the tokens go. The answer and all options are needed only once,
+since the profile stores them:
 
 ```console""")
-    shell(f"device-flow login {at} --scope 'openid offline_access' --store file", approve=True)
+    typed(f"device-flow login {at} --scope 'openid offline_access'", [("1, 2 or 3?", "2")], approve=True)
+    shell("device-flow token")
+    shell("device-flow whoami")
     shell("device-flow status")
     shell("cat ~/.config/device-flow/config.toml")
     tell("""```
@@ -245,6 +284,23 @@ With git. The token goes to the host of the server that issued it, and to the ho
     code = shell("device-flow login --force", kill=signal.SIGKILL)
     person(code)
     shell("device-flow login --resume")
+    tell("""```
+
+## Another sign-in, encrypted
+
+The key of the tokens is protected by a passphrase, which is not shown while it is typed. Where nobody can type it, `--age-key-file`, a
+systemd credential or a variable has a key.
+
+```console""")
+    passphrase = [("for the key of your tokens:", "correct horse"), ("The same once more:", "correct horse")]
+    typed(
+        f"device-flow login --profile private {at} --scope 'openid offline_access' --store age",
+        [*passphrase, ("[y/N]", "n")],
+        approve=True,
+    )
+    typed("device-flow token --profile private", [("of the key of your tokens:", "correct horse")])
+    shell("head -c 21 ~/.local/state/device-flow/tokens.age; echo")
+    shell("device-flow list")
     tell("""```
 
 ## Sign out

@@ -212,12 +212,13 @@ async fn choose_store(selection: &mut Selection, terminal: &mut Terminal) -> Res
     }
     let opened = tokio::task::spawn_blocking(|| open_keyring().map(drop)).await;
     let Err(error) = opened.map_err(|error| RunError::Internal(error.to_string()))? else { return Ok(()) };
-    terminal.say(&format!(
-        "There is no keyring that can be used here ({error}). Where should the tokens be stored?\n\n  \
+    info!("no keyring: {error}");
+    terminal.say(
+        "There is no keyring that can be used here. Where should the tokens be stored?\n\n  \
          1. in a file that is encrypted with a passphrase  (--store age)\n  \
          2. in a file that only you can read, not encrypted  (--store file)\n  \
-         3. nowhere: they end with this run  (--store memory)\n"
-    ));
+         3. nowhere: they end with this run  (--store memory)\n",
+    );
     loop {
         let Some(answer) = terminal.ask("1, 2 or 3?").await else { return Ok(()) };
         let store = match &*answer {
@@ -482,15 +483,16 @@ async fn offer_to_use(
         answer = terminal.ask(&question) => answer,
         _ = signal() => None,
     };
-    if matches!(answer.as_deref(), Some("y" | "Y" | "yes")) {
-        selection.make_current(profile)?;
-        terminal.note(&format!("Profile {profile} is now the current one."));
-    } else {
-        terminal.note(&format!(
-            "Profile {current} is still the current one. To change that: device-flow use {}",
-            word(profile)
-        ));
-    }
+    terminal.note(&match answer.as_deref() {
+        Some("y" | "Y" | "yes") => {
+            selection.make_current(profile)?;
+            format!("Profile {profile} is now the current one.")
+        }
+        Some(_) => format!("It stays so. To change that: device-flow use {}", word(profile)),
+        None => {
+            format!("Profile {current} is still the current one. To change that: device-flow use {}", word(profile))
+        }
+    });
     Ok(())
 }
 

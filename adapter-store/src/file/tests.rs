@@ -33,6 +33,7 @@ fn child() {
     let outcome = match role.as_str() {
         "lease" => save_under_a_lease(&store),
         "reserve" => reserve(&store),
+        "remove" => store.update(&mut |_| Change::Remove),
         _ => save(&store, &new()),
     };
     match outcome {
@@ -404,4 +405,37 @@ fn f10_the_lock_of_the_folder_where_there_are_no_locks() {
         assert!(fs::read(&path).unwrap() == if is_saved { new() } else { OLD.to_vec() }, "{fault}");
         assert_eq!(fs::read_to_string(&lockfile).ok().as_deref(), left, "{fault}");
     }
+}
+
+// A lease that a killed process has left behind waits a quarter of an hour for its owner; from both sides.
+#[test]
+fn k07_a_forgotten_lease_is_removed_by_a_save_after_a_quarter_of_an_hour() {
+    for (minutes, is_there) in [(14, true), (16, false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FileStore::new(folder.path().join("tokens.json")).unwrap();
+        let lease = folder.path().join(crate::lock::lease_name("tokens.json".as_ref(), "gone"));
+        let file = fs::File::create(&lease).unwrap();
+        file.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
+        file.set_modified(std::time::SystemTime::now() - Duration::from_secs(minutes * 60)).unwrap();
+        drop(file);
+        save(&store, b"{}").unwrap();
+        assert_eq!(lease.exists(), is_there, "after {minutes} minutes");
+    }
+}
+
+// Only where the folder lets nothing be removed is the file emptied in its place.
+#[test]
+fn f05_a_removal_that_the_disk_refuses_is_told_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = prepare(folder.path(), Before::Stored);
+    let output = run_role("remove", &path, "fail unlink 5", "077");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("error cannot remove"), "{output:?}");
+    assert_eq!(fs::read(&path).unwrap(), OLD);
+}
+
+#[test]
+fn debug_shows_the_path_and_the_time_limit() {
+    let store = FileStore::new("/somewhere/tokens.json").unwrap().lock_timeout(Duration::from_secs(71));
+    let shown = format!("{store:?}");
+    assert!(shown.contains("/somewhere/tokens.json") && shown.contains("71s"), "{shown}");
 }
