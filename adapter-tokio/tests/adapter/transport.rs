@@ -282,6 +282,23 @@ fn a_request_without_an_answer_is_reported_with_the_kind_of_its_failure() {
     assert!(line.starts_with(&format!("POST {base}/device: the server's certificate is not trusted, ")), "{line}");
 }
 
+// A client secret may be a JWT, and a proof is one: the head of a request is of any length up to that.
+#[test]
+fn a_request_with_a_long_head_is_sent_as_it_is() {
+    let secret = "canary".repeat(1_500);
+    let server = Loopback::http(loopback::sign_in(&[]));
+    let client = server.client_builder().client_secret_basic(secret.as_str()).build().unwrap();
+    let http = Http::builder().no_proxy().build().unwrap();
+    assert!(sign_in(&http, flow(client)).is_ok());
+    let heads: Vec<_> = server.requests().into_iter().map(|asked| asked.head).collect();
+    assert_eq!(heads.len(), 2);
+    assert!(
+        heads.iter().all(|head| head.len() > 12_000 && head.contains("\nauthorization: basic ")),
+        "{}",
+        heads[0].len()
+    );
+}
+
 // Proxies
 
 // C14, C15.
