@@ -187,7 +187,7 @@ impl AgeKey {
         Self::read(&text)
     }
 
-    /// As [`age-keygen`] prints it.
+    /// As `age-keygen` prints it.
     #[must_use]
     pub fn to_text(&self) -> Zeroizing<String> {
         Zeroizing::new(self.0.to_string().expose_secret().to_owned())
