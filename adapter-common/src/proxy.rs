@@ -53,12 +53,6 @@ impl Proxy {
         Ok(Some(proxy))
     }
 
-    /// Whether it speaks SOCKS (RFC 1928), not HTTP.
-    #[must_use]
-    pub fn is_socks(&self) -> bool {
-        is_socks(&self.url)
-    }
-
     /// The address, with credentials: for the HTTP client alone. SOCKS is `socks5h://`, with its port.
     #[must_use]
     pub fn url(&self) -> &Url {
@@ -187,7 +181,7 @@ mod tests {
             ("SOCKS5://[::1]", "socks5h://[::1]:1080"),
         ] {
             let proxy = from(&[("HTTPS_PROXY", address)]).unwrap().unwrap();
-            assert!(proxy.is_socks() && proxy.url().as_str() == url, "{}", proxy.url());
+            assert_eq!(proxy.url().as_str(), url);
             assert!(!format!("{proxy}{}", proxy.address()).contains("u:p"));
         }
         for address in ["socks4://h:1", "socks://h", "socks5://", "socks5h://:1", "ftp://h"] {
