@@ -95,6 +95,7 @@ choose_tests() { # quick|own|all FILE
     all:adapter-tokio/*) packages=(tokio testkit) ;;
     esac
     [[ $2 != core/* ]] || tests+=(--features=device-flow-core/serde)
+    [[ $2 != adapter-common/* ]] || tests+=(--features=device-flow-adapter/serde)
     tests=("${packages[@]/#/--package=device-flow-}" "${tests[@]}")
 }
 

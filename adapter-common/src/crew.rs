@@ -454,9 +454,67 @@ impl fmt::Debug for CrewSettings {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test reports")]
 mod tests {
     use super::*;
+    use device_flow_core::Provider;
     use std::sync::mpsc::{Receiver, TryRecvError, channel};
+
+    const NOW: Timestamp = Timestamp::ZERO;
+
+    fn client() -> Arc<Client> {
+        let provider = Provider::endpoints("https://as/device", "https://as/token");
+        Arc::new(Client::builder(provider, "client").build().unwrap())
+    }
+
+    /// A sign-in that has its code, and waits for so many seconds.
+    fn waiting(crew: &mut Crew<u32>, key: u32, interval: u32) {
+        crew.start(key, client()).unwrap();
+        let CrewStep::Send(_, ticket) = crew.next_step(NOW) else { panic!("a request was expected") };
+        let code = format!(
+            r#"{{"device_code":"d-canary","user_code":"A-B","verification_uri":"https://as/x","expires_in":900,"interval":{interval}}}"#
+        );
+        crew.landed(ticket, Ok(Answer::new(200, code.into_bytes())), Duration::ZERO, NOW);
+    }
+
+    #[test]
+    fn one_worker_watches_the_time_and_another_only_for_what_is_due_earlier() {
+        let (mut crew, _events) = crew(4);
+        waiting(&mut crew, 1, 60);
+        let CrewStep::Watch(later) = crew.next_step(NOW) else { panic!("nobody watches the time") };
+        assert!(matches!(crew.next_step(NOW), CrewStep::Rest), "two watch the same time");
+        assert_eq!(crew.prompt(&1).map(|prompt| prompt.user_code().to_owned()).as_deref(), Some("A-B"));
+        waiting(&mut crew, 2, 10);
+        let CrewStep::Watch(earlier) = crew.next_step(NOW) else { panic!("nobody watches the earlier time") };
+        assert!(earlier < later);
+        // Who was late for another time watches nothing any more.
+        crew.woke(later);
+        assert!(matches!(crew.next_step(NOW), CrewStep::Rest));
+        crew.woke(earlier);
+        assert!(matches!(crew.next_step(NOW), CrewStep::Watch(again) if again == earlier));
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_stored_sign_in_goes_on_in_the_fleet() {
+        let (mut before, _events) = crew(1);
+        waiting(&mut before, 1, 60);
+        let (_, flow) = before.take_flows(NOW).remove(0);
+        let (mut after, _events) = crew(1);
+        let mut resume = || after.resume(1, client(), flow.snapshot(NOW).unwrap(), Away::exactly(Duration::ZERO), NOW);
+        resume().unwrap();
+        assert!(resume().is_err(), "the key is taken");
+        assert_eq!(after.stats().sign_ins, 1);
+    }
+
+    #[test]
+    fn debug_shows_how_many_there_are() {
+        let (mut crew, _events) = crew(7);
+        waiting(&mut crew, 1, 60);
+        assert!(format!("{crew:?}").starts_with("Crew { fleet: Fleet"), "{crew:?}");
+        let settings = CrewSettings { max_in_flight: 7, ..CrewSettings::default() };
+        assert_eq!(format!("{settings:?}"), "CrewSettings { max_in_flight: 7, .. }");
+    }
 
     fn crew(max_in_flight: usize) -> (Crew<u32>, Receiver<FleetEvent<u32>>) {
         let (sender, events) = channel();
@@ -494,6 +552,7 @@ mod tests {
                 crew.leave(now);
             }
             assert!(!crew.worker_stopped(now) && !crew.is_still() && !is_over(&events));
+            assert_eq!(crew.check_open().is_ok(), !drain && !leaves, "one worker is left");
             assert!(crew.worker_stopped(now) && crew.is_still());
             assert_eq!(is_over(&events), ends, "{drain}, {leaves}");
             assert!(crew.take_flows(now).is_empty() && is_over(&events));
