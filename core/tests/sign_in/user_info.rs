@@ -4,8 +4,8 @@ use super::grants::*;
 use crate::keys::Signer;
 use crate::support::{Run, builder};
 use device_flow_core::{
-    Client, ConfigError, Endpoint, Failure, IdTokenClaims, ProtocolFault, Response, SignInRequest, SignedIn, TextFault,
-    TransportErrorKind, UserInfo, UserInfoResponse, WaitReason,
+    Client, ConfigError, Discovery, Endpoint, Failure, IdTokenClaims, ProtocolFault, Response, SignInRequest, SignedIn,
+    TextFault, TransportErrorKind, UserInfo, UserInfoResponse, WaitReason,
 };
 use serde_json::json;
 use std::sync::Arc;
@@ -177,4 +177,19 @@ fn a_token_that_is_bound_to_a_key_is_proven_and_a_nonce_is_answered_once() {
 
 fn ada_of(request: &SignInRequest) -> device_flow_core::TokenCache {
     cache_of(request, &[grant(1, json!({}))])
+}
+
+// OpenID Connect Discovery §3: the member is optional, and is as the server wrote it.
+#[test]
+fn the_metadata_names_the_endpoint_or_none() {
+    for (named, found) in [(json!("https://as/me"), Some("https://as/me")), (json!(null), None), (json!(["x"]), None)] {
+        let document = json!({
+            "issuer": "https://as", "device_authorization_endpoint": "https://as/device", "token_endpoint": "https://as/token",
+            "userinfo_endpoint": named
+        });
+        let mut run = Run::of(Discovery::new("https://as").unwrap());
+        run.poll();
+        run.answer(200, &document.to_string());
+        assert_eq!(run.outcome().unwrap().userinfo_endpoint(), found);
+    }
 }
