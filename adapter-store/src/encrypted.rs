@@ -213,7 +213,6 @@ impl AgeKey {
         encrypt(plain, &self.0.to_public()).ok_or_else(|| StoreError::other("the tokens cannot be encrypted"))
     }
 
-    /// An empty file holds nothing, as where a file can only be emptied and not removed.
     fn decrypt(&self, bytes: &[u8]) -> Result<Contents, StoreError> {
         if !is_age_file(bytes) {
             return Err(StoreError::Other {

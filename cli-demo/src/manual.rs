@@ -69,3 +69,18 @@ pub(crate) fn sections() -> Roff {
     }
     roff
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Cli;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_manual_and_the_help_name_the_same_exit_codes() {
+        let help = Cli::command().get_after_help().map(ToString::to_string).unwrap_or_default();
+        let codes = help.split("Exit codes: ").nth(1).unwrap_or_default();
+        let in_help: Vec<_> = codes.split(|c: char| !c.is_ascii_digit()).filter(|code| !code.is_empty()).collect();
+        assert_eq!(in_help, EXIT_STATUS.iter().map(|(code, _)| *code).collect::<Vec<_>>());
+    }
+}

@@ -134,9 +134,11 @@ fn profiles_providers_and_accounts_are_completed_in_real_shells() {
 
 #[test]
 fn a_variable_that_names_no_shell_completes_nothing() {
-    for (shell, words) in [("nonsense", &["--", "device-flow", "lo"][..]), ("bash", &[]), ("zsh", &["login"])] {
-        let (exit, stdout, _) = ended(Command::new(BINARY).args(words).env("DEVICE_FLOW_COMPLETE", shell));
-        assert!(exit == 0 && !stdout.contains("canary"), "{shell}: {stdout}");
+    let words = ["--", "device-flow", "lo"];
+    for (shell, words, completed) in [("nonsense", &words[..], ""), ("bash", &[], ""), ("fish", &words, "login")] {
+        let (exit, stdout, stderr) = ended(Command::new(BINARY).args(words).env("DEVICE_FLOW_COMPLETE", shell));
+        assert_eq!((exit, &*stderr), (0, ""), "{shell}");
+        assert_eq!(stdout.split('\t').next(), Some(completed), "{shell}: {stdout}");
     }
 }
 
