@@ -106,3 +106,16 @@ fn a_passphrase_protects_the_key() {
     assert_eq!(AgeKey::unlock(&protected, "wrong").map(drop), Err(AgeKeyError::WrongPassphrase));
     assert_eq!(AgeKey::unlock(b"{}", "any").map(drop), Err(AgeKeyError::WrongPassphrase));
 }
+
+// Where a file can only be emptied, as in a folder that takes nothing, an empty one holds nothing.
+#[test]
+fn an_emptied_file_holds_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokens.age");
+    let store = EncryptedStore::new(FileStore::new(&path).unwrap().not_shared(), AgeKey::generate());
+    save(&store, "one");
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(stored(&store), None);
+    save(&store, "two");
+    assert_eq!(stored(&store).as_deref(), Some("two"));
+}
