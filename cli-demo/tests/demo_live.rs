@@ -104,6 +104,57 @@ fn expire_and_deny_end_the_sign_in_at_the_next_poll() {
 }
 
 #[test]
+fn e16_the_live_page_offers_only_what_can_still_change_and_says_when_the_client_is_gone() {
+    const ALL: &[&str] = &["slow_down", "retry_after", "unavailable", "hang_up", "expire", "deny"];
+    let shows = |stage: &Stage, number: u64, buttons: &[&str], may_decide: bool, standing: &str| {
+        let page = stage.ask("GET", &format!("/live/{number}"), "", "");
+        let values = page.split("name=\"what\" value=\"").skip(1);
+        let offered: Vec<&str> = values.map(|rest| rest.split('"').next().unwrap()).collect();
+        assert_eq!(offered, buttons, "{number}: {standing}");
+        assert_eq!(page.contains("Approve or deny"), may_decide, "{number}: {standing}");
+        let told = page.split("id=\"standing\"").nth(1).unwrap().split("</div>").next().unwrap();
+        assert!(told.contains(standing), "{told}");
+        assert_eq!(told.contains("gone"), standing.contains("gone"), "{told}");
+    };
+    let stage = Stage::start(1);
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    let begin = || {
+        let begun = stage.ask("POST", "/device_authorization", form, "client_id=tv");
+        let begun: Value = serde_json::from_str(&begun[begun.find('{').unwrap()..]).unwrap();
+        ["user_code", "device_code"].map(|name| begun[name].as_str().unwrap().to_owned())
+    };
+    let poll = |device_code: &str| {
+        let grant = "grant_type=urn:ietf:params:oauth:grant-type:device_code";
+        stage.ask("POST", "/token", form, &format!("client_id=tv&{grant}&device_code={device_code}"))
+    };
+    let (approved, denied, expired, silent) = (begin(), begin(), begin(), begin());
+    shows(&stage, 1, ALL, true, "Waiting for the person");
+    assert!(stage.server.approve(&approved[0]) && stage.server.deny(&denied[0]));
+    assert_eq!(stage.press(3, "expire"), 303);
+    shows(&stage, 1, &ALL[..5], false, "The client does not know yet");
+    for number in [2, 3] {
+        shows(&stage, number, &ALL[..4], false, "The client does not know yet");
+    }
+    stage.advance(s(5));
+    for device_code in [&approved[1], &denied[1]] {
+        poll(device_code);
+    }
+    shows(&stage, 1, &[], false, "Signed in");
+    shows(&stage, 2, &[], false, "Denied");
+    stage.advance(s(3));
+    assert!(poll(&expired[1]).contains("expired_token"));
+    shows(&stage, 3, &[], false, "Code expired");
+    stage.advance(s(6));
+    shows(&stage, 4, ALL, true, "Waiting for the person");
+    stage.advance(s(1));
+    shows(&stage, 4, ALL, true, "No poll for 15 s: the client seems to be gone.");
+    assert!(stage.server.approve(&silent[0]));
+    shows(&stage, 4, &ALL[..5], false, "The client does not know: no poll for 15 s, it seems to be gone.");
+    stage.advance(s(24 * 3600));
+    shows(&stage, 4, &[], false, "The client did not come back to learn it.");
+}
+
+#[test]
 fn a_closed_connection_carries_no_byte() {
     let stage = Stage::start(1);
     let form = "content-type: application/x-www-form-urlencoded\r\n";
@@ -190,7 +241,7 @@ async fn an_open_page_gets_each_change_and_never_a_secret() {
     assert_eq!(live.headers()["content-type"], "text/event-stream");
     assert_eq!(live.headers()["cache-control"], "no-store");
     let mut seen = until(&mut live, "No poll yet. A correct client").await;
-    for part in ["standing", "news", "facts", "timeline", "ahead", "polls"] {
+    for part in ["standing", "news", "facts", "timeline", "person", "ahead", "buttons", "polls"] {
         assert!(seen.contains(&format!("event: {part}\n")), "{part} in {seen}");
     }
     tokio::time::sleep(s(1)).await;

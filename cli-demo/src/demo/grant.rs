@@ -26,6 +26,9 @@ const MOST_POLLS: usize = 100;
 /// How much sooner a poll may come than it is due: a twentieth of the time, at most half a second, since a clock and a
 /// network are never exact. Without it, half of the polls of a client that keeps to the interval would be too soon.
 const TOLERANCE: (u32, Duration) = (20, Duration::from_millis(500));
+/// How long a client is silent at least before it counts as gone, and how many failures in a row make that longer.
+const GONE_AFTER: Duration = Duration::from_secs(15);
+const MOST_BACK_OFF: usize = 6;
 /// The poll of a sign-in at which the fault of [`Plan`] begins, and the one after which its decision is made.
 const FAULT_AT: u64 = 2;
 const DECIDED_AFTER: u64 = 4;
@@ -265,9 +268,22 @@ impl Grant {
 
     /// Whether the client knows how it ended, or will not poll again.
     pub(super) fn is_over(&self, now: Duration) -> bool {
-        let knows = self.polls.back().is_some_and(Poll::is_final);
         // A client also keeps its own deadline. If a button expired the code early, it may poll once more.
-        knows || now >= self.expires.saturating_add(self.due()).saturating_add(SLOW_DOWN)
+        self.knows_its_end() || now >= self.expires.saturating_add(self.due()).saturating_add(SLOW_DOWN)
+    }
+
+    /// How long the client has been silent, if so long that it is likely to be gone: it may add to an interval, and
+    /// after failures in a row back off further.
+    pub(super) fn gone_for(&self, now: Duration) -> Option<Duration> {
+        let failures = self.polls.iter().rev().take_while(|poll| poll.has_failed()).take(MOST_BACK_OFF).count();
+        let patience = self.due().saturating_mul(2 << failures).max(GONE_AFTER);
+        let silent = now.saturating_sub(self.last_answer());
+        (silent >= patience && !self.knows_its_end()).then_some(silent)
+    }
+
+    /// Whether a poll got the answer that ends it.
+    pub(super) fn knows_its_end(&self) -> bool {
+        self.polls.back().is_some_and(Poll::is_final)
     }
 
     /// The last polls, the oldest first.

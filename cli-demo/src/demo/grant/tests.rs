@@ -133,3 +133,24 @@ fn after_a_late_answer_of_the_demo_the_interval_counts_from_it() {
     assert_eq!(poll(&mut grant, 15), Refusal::SlowDown, "10 s after the request, 4 s after the answer");
     assert_eq!(poll(&mut grant, 25), Refusal::AuthorizationPending);
 }
+
+#[test]
+fn a_client_is_gone_after_twice_its_interval_or_its_back_off_but_never_once_it_knows() {
+    let mut slow = grant();
+    slow.interval = s(10);
+    assert_eq!((slow.gone_for(s(19)), slow.gone_for(s(20))), (None, Some(s(20))));
+
+    let mut grant = grant();
+    assert_eq!((grant.gone_for(s(14)), grant.gone_for(s(15))), (None, Some(s(15))), "at least a quarter of a minute");
+    assert_eq!(poll(&mut grant, 20), Refusal::AuthorizationPending);
+    assert_eq!((grant.gone_for(s(34)), grant.gone_for(s(35))), (None, Some(s(15))), "it came back");
+    grant.add_fault(Fault::HangUp);
+    for (number, at) in [40, 50, 70].into_iter().enumerate() {
+        assert_eq!(poll(&mut grant, at), Refusal::HungUp);
+        let patience = 5 * (4 << number);
+        assert_eq!((grant.gone_for(s(at + patience - 1)), grant.gone_for(s(at + patience))), (None, Some(s(patience))));
+    }
+    assert!(grant.decide(Decision::Deny));
+    assert_eq!(poll(&mut grant, 110), Refusal::AccessDenied);
+    assert_eq!(grant.gone_for(s(10_000)), None, "it has no reason to come back");
+}

@@ -3,12 +3,13 @@
 
 const events = new EventSource(document.body.dataset.events);
 
-// Each part of the page is sent again when it has changed. A link in it that had the focus keeps it.
+// Each part of the page is sent again when it has changed. A link or a button in it that had the focus keeps it.
+const same = (one, other) => ["href", "value"].every((name) => one.getAttribute(name) === other.getAttribute(name));
 for (const part of document.querySelectorAll("[data-live]")) {
   events.addEventListener(part.id, ({ data }) => {
-    const focused = part.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+    const focused = part.contains(document.activeElement) ? document.activeElement : null;
     part.innerHTML = data;
-    if (focused) part.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) [...part.querySelectorAll("a, button")].find((found) => same(found, focused))?.focus();
   });
 }
 events.addEventListener("go", ({ data }) => location.replace(data));
@@ -19,7 +20,7 @@ events.addEventListener("open", () => alive(true));
 events.addEventListener("error", () => alive(false));
 
 // A button works without leaving the page, so that it keeps the focus. If that fails, the form is submitted.
-document.querySelector("form.misbehave")?.addEventListener("submit", async (submit) => {
+document.querySelector(".server form")?.addEventListener("submit", async (submit) => {
   submit.preventDefault();
   const { target: form, submitter } = submit;
   const body = new URLSearchParams(new FormData(form, submitter));

@@ -23,15 +23,38 @@ pub(in crate::demo) const TOO_LATE: &str = "It is too late for that: this sign-i
 /// The parts of a page that are sent again whenever they change, by their ids.
 pub(in crate::demo) type Parts = Vec<(&'static str, Markup)>;
 
-/// The buttons: value, name, and effect.
-const BUTTONS: [(&str, &str, &str); 6] = [
-    ("slow_down", "slow_down", "at the next poll"),
-    ("retry_after", "Retry-After", "429, 10 s"),
-    ("unavailable", "503", "at three polls"),
-    ("hang_up", "Hang up", "at three polls"),
-    ("expire", "Expire", "the code, now"),
-    ("deny", "Deny", "as the person"),
+/// The buttons: value, name, effect, and until when there is something that they can change.
+const BUTTONS: [(&str, &str, &str, Until); 6] = [
+    ("slow_down", "slow_down", "at the next poll", Until::Told),
+    ("retry_after", "Retry-After", "429, 10 s", Until::Told),
+    ("unavailable", "503", "at three polls", Until::Told),
+    ("hang_up", "Hang up", "at three polls", Until::Told),
+    ("expire", "Expire", "the code, now", Until::Settled),
+    ("deny", "Deny", "as the person", Until::Decided),
 ];
+
+/// What makes a button useless.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// The person has decided, or the code has expired.
+    Decided,
+    /// The same, but an approval that the client has not fetched can still expire.
+    Settled,
+    /// The client knows how it ended, or is no longer expected.
+    Told,
+}
+
+impl Until {
+    fn is_reached(self, grant: &Grant, now: Duration) -> bool {
+        let status = grant.status(now);
+        grant.is_over(now)
+            || match self {
+                Self::Told => false,
+                Self::Settled => !matches!(status, Status::Waiting | Status::Approved),
+                Self::Decided => status != Status::Waiting,
+            }
+    }
+}
 
 /// The whole page. `newest`: the number of the newest sign-in. `still`: a page without scripts does not reload.
 pub(in crate::demo) fn page(
@@ -65,20 +88,13 @@ pub(in crate::demo) fn page(
                     (legend())
                 }
                 div.act {
-                    div.card.person {
-                        h2 { "Be the person" }
-                        p.code { (grant.user_code) }
-                        a.button.primary href={ "/device?user_code=" (grant.user_code) } { "Approve or deny" }
-                    }
+                    div.card.person #person data-live { (part("person").unwrap_or(&html! {})) }
                     div.card.server {
                         h2 { "Be a bad server" }
-                        p.quiet { "Press a button and watch how the client reacts." }
                         div #ahead data-live { (part("ahead").unwrap_or(&html! {})) }
-                        form.misbehave method="post" action={ "/live/" (number) "/misbehave" } {
+                        form method="post" action={ "/live/" (number) "/misbehave" } {
                             (hidden("form_token", form_token))
-                            @for (value, name, what) in BUTTONS {
-                                button type="submit" name="what" value=(value) { strong { (name) } " " span { (what) } }
-                            }
+                            div.misbehave #buttons data-live { (part("buttons").unwrap_or(&html! {})) }
                         }
                     }
                 }
@@ -124,7 +140,9 @@ pub(in crate::demo) fn parts(grant: &Grant, newest: u64, now: Duration) -> Parts
         ("news", news(grant, now)),
         ("facts", facts(grant, now)),
         ("timeline", timeline(grant.polls(), grant.issued, now, ahead)),
+        ("person", person(grant, now)),
         ("ahead", pending_fault(grant, now)),
+        ("buttons", buttons(grant, now)),
         ("polls", polls(grant)),
     ]
 }
@@ -142,16 +160,54 @@ pub(super) fn badge(status: Status) -> Markup {
 }
 
 fn standing(grant: &Grant, newest: u64, now: Duration) -> Markup {
-    let over = grant.is_over(now);
-    let is_unknown = match grant.status(now) {
-        Status::Approved | Status::Denied | Status::Expired => !over,
-        Status::Waiting | Status::SignedIn => false,
+    html! {
+        p.standing.over[grant.is_over(now)] {
+            (badge(grant.status(now)))
+            @if let Some(words) = client_knows(grant, now) { " " span.quiet { (words) } }
+            @if newest != grant.number { " " a href="/live" { "A newer sign-in has begun" } }
+        }
+    }
+}
+
+/// What the client may not know, or whether it is there at all.
+fn client_knows(grant: &Grant, now: Duration) -> Option<String> {
+    let is_waiting = grant.status(now) == Status::Waiting;
+    Some(match grant.gone_for(now).map(|silent| silent.as_secs()) {
+        _ if grant.knows_its_end() => return None,
+        _ if grant.is_over(now) => "The client did not come back to learn it.".to_owned(),
+        Some(silent) if is_waiting => format!("No poll for {silent} s: the client seems to be gone."),
+        Some(silent) => format!("The client does not know: no poll for {silent} s, it seems to be gone."),
+        None if is_waiting => return None,
+        None => "The client does not know yet: it will learn this at its next poll.".to_owned(),
+    })
+}
+
+/// The person's part: to approve or deny as long as that is possible.
+fn person(grant: &Grant, now: Duration) -> Markup {
+    let done = match grant.status(now) {
+        Status::Waiting => None,
+        Status::Approved | Status::SignedIn => Some("You have approved. Nothing is left to do."),
+        Status::Denied => Some("You have denied. Nothing is left to do."),
+        Status::Expired => Some("The code has expired. The client has to begin anew."),
     };
     html! {
-        p.standing.over[over] {
-            (badge(grant.status(now)))
-            @if is_unknown { " " span.quiet { "The client does not know yet: it will learn this at its next poll." } }
-            @if newest != grant.number { " " a href="/live" { "A newer sign-in has begun" } }
+        h2 { "Be the person" }
+        @match done {
+            None => {
+                p.code { (grant.user_code) }
+                a.button.primary href={ "/device?user_code=" (grant.user_code) } { "Approve or deny" }
+            }
+            Some(words) => { p.quiet { (words) } }
+        }
+    }
+}
+
+fn buttons(grant: &Grant, now: Duration) -> Markup {
+    html! {
+        @for (value, name, what, until) in BUTTONS {
+            @if !until.is_reached(grant, now) {
+                button type="submit" name="what" value=(value) { strong { (name) } " " span { (what) } }
+            }
         }
     }
 }
@@ -174,6 +230,7 @@ fn news(grant: &Grant, now: Duration) -> Markup {
                 (if poll.is_lawful() { "in time" } else { "too soon" }) ". The answer: " (name(poll)) "."
             }
         }
+        @if grant.gone_for(now).is_some() { " The client seems to be gone." }
     }
 }
 
@@ -232,6 +289,7 @@ fn pending_fault(grant: &Grant, now: Duration) -> Markup {
                 @if times == 1 { " at the next poll" } @else { " at the next " (times) " polls" }
             }
         } @else {
+            p.quiet { "Press a button and watch how the client reacts." }
             p.ahead { "No fault is set." }
         }
     }
