@@ -65,6 +65,9 @@ files() {
     printf '%s\n' adapter-{tokio,blocking}/src/http.rs adapter-store/src/os/unix.rs adapter-store/src/os/unix/temporary.rs
 }
 
+# Of what a verdict depends on: neither comments nor where a name comes from.
+hash_of() { grep -vE '^[[:space:]]*(//|$)|^(pub(\(crate\))? )?use .*;$' "$1" | git hash-object --stdin | cut -c1-12; }
+
 package_of() { sed -E 's|^adapter-common/.*|device-flow-adapter|; s|^(adapter-)?([^/]+)/.*|device-flow-\2|' <<<"$1"; }
 
 # Sets `tests` to those that can see a file, in words for cargo: the quick ones, which notice most mutants, those of its own
@@ -162,7 +165,7 @@ whole() { # [FILE...]
         fail "the mutants cannot be listed"
     for file in $(if [ $# -gt 0 ]; then printf '%s\n' "$@"; else files | awk '!seen[$0]++'; fi); do
         grep -q "^$file:" "$reports/possible" || continue
-        hash=$(git hash-object "$file" | cut -c1-12)
+        hash=$(hash_of "$file")
         if ! grep -q "^$file $hash " "$judged" || grep "^$file:" "$judged" | grep -qvxF -f <(listed); then
             judge "$file" "$hash"
         fi

@@ -11,6 +11,7 @@ use crate::message::metadata::MAX_METADATA;
 use crate::message::said::{said, words_of};
 use crate::prompt::{endpoint_fault, printable};
 use crate::single_request::{SingleRequest, failed_or_cancelled};
+use crate::sync::Arc;
 use crate::{
     Action, Cause, ConfigError, Failure, Machine, Metadata, Method, Misuse, ProtocolError, ProtocolFault, Request,
     Response, TextFault, Ticket, Timestamp,
@@ -18,7 +19,6 @@ use crate::{
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::time::Duration;
 
 /// Finds out where a server's endpoints are, from its issuer.

@@ -63,6 +63,11 @@
 //! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs
 //!   `alloc`.
 //! - `http` (default, implies `std`): [`Request::into_http`].
+//! - `idn` (default): URLs as the URL standard reads them, with international host names. Without it a strict part of them in
+//!   ASCII, which needs no tables: a host of another script is refused, and one in its ASCII form (`xn--…`) is taken as it is.
+//! - `portable-atomic`: for processors without compare-and-swap, such as `thumbv6m`; the program then enables a feature of
+//!   the crate `portable-atomic` that says how (`unsafe-assume-single-core`, `critical-section`), and an `Arc` in this
+//!   documentation is that of `portable-atomic-util`.
 //! - `serde`: a flow as data (`Snapshot`), to be resumed in another process, or to run `Step` by step as durable work; its
 //!   outcome, [`TokenResponse`] or [`Failure`], as data.
 #![no_std]
@@ -93,7 +98,9 @@ mod signing;
 mod single_request;
 #[cfg(feature = "serde")]
 mod stored;
+mod sync;
 mod time;
+mod url;
 mod user_info;
 
 pub use cache::{

@@ -1,13 +1,13 @@
 //! Owns the contract between a machine and its driver: what to do next, what to send, what came back.
 
 use crate::message::form::Body;
+use crate::sync::Arc;
+use crate::sync::{AtomicUsize, Ordering};
 use crate::{Failure, Prompt, Secret, Timestamp};
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 #[cfg(feature = "http")]
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 
 /// A protocol as a state machine: told the time and what happened, it answers with the one thing to do next.

@@ -1,6 +1,7 @@
 //! Owns what may reach a person's terminal or browser: the prompt, and the checks on text and URLs from the network.
 
 use crate::Timestamp;
+use crate::url::{Host, Url};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::format;
@@ -9,7 +10,6 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::iter;
 use core::time::Duration;
-use url::{Host, Url};
 
 /// What to show to the person (RFC 8628 §3.3). Every text in it is safe to print as it stands: no control,
 /// bidirectional, line-breaking or invisible character, no URL that is not https (or http on loopback, when allowed).

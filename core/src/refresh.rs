@@ -8,13 +8,13 @@ use crate::message::oauth_error::{Consequence, Refusal};
 use crate::message::said::{said, words_of};
 use crate::message::token::Rotated;
 use crate::single_request::{SingleRequest, failed_or_cancelled};
+use crate::sync::Arc;
 use crate::{
     Action, Cause, Client, ConfigError, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response, Secret,
     SignInReason, Ticket, Timestamp, TokenResponse,
 };
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;

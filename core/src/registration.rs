@@ -12,12 +12,12 @@ use crate::message::said::{said, words_of};
 use crate::message::token::check_token;
 use crate::prompt::{endpoint_fault, printable};
 use crate::single_request::{SingleRequest, failed_or_cancelled};
+use crate::sync::Arc;
 use crate::{
     Action, Cause, ConfigError, Failure, Machine, Method, Misuse, ProtocolError, ProtocolFault, Provider, Request,
     Response, Secret, Ticket, Timestamp, UnixTime,
 };
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::fmt;
 
 /// Registers a client (AWS SSO OIDC, `RegisterClient`): no person is needed, and no client id yet.

@@ -8,12 +8,12 @@ use crate::message::json::Object;
 use crate::message::oauth_error::Refusal;
 use crate::message::said::{said, words_of};
 use crate::single_request::{SingleRequest, failed_or_cancelled};
+use crate::sync::Arc;
 use crate::{
     Action, Cause, Client, ConfigError, Failure, Machine, Misuse, ProtocolError, ProtocolFault, Response, Secret,
     Ticket, Timestamp,
 };
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::fmt;
 
 /// Invalidates a token (RFC 7009). To sign out, revoke the refresh token; most servers then invalidate its access

@@ -1,12 +1,12 @@
 //! Owns what an embedder signs for a client: the client assertion (RFC 7523) and the proof of possession (RFC 9449).
 
 use crate::prompt::{endpoint_fault, printable};
+use crate::url::Url;
 use crate::{ConfigError, Secret, TransportError, TransportErrorKind};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;
-use url::Url;
 
 /// Proves who a client is with a key in place of a secret: `private_key_jwt` (RFC 7523 §2.2, OpenID Connect Core §9).
 ///

@@ -11,12 +11,12 @@ use crate::message::user_info::UserInfoResponse;
 use crate::prompt::{endpoint_fault, printable};
 use crate::signing::checked_jwt;
 use crate::single_request::{SingleRequest, failed_or_cancelled};
+use crate::sync::Arc;
 use crate::{
     Action, Cause, Client, ConfigError, Endpoint, Failure, Machine, Method, Misuse, ProofOfPossession, ProofRequest,
     ProtocolError, ProtocolFault, Request, Response, Secret, SignedIn, SigningError, Ticket, Timestamp, TokenType,
 };
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use core::fmt;
 
 /// Asks a server who has signed in: the userinfo endpoint (OpenID Connect Core §5.3), or another address that answers a

@@ -1,9 +1,9 @@
 //! Owns the authority of an account: environment and realm, and which spellings of them mean the same.
 
 use crate::IdTokenClaims;
+use crate::url::Url;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
-use url::Url;
 
 /// The server that accounts belong to, as a token cache names it.
 ///

@@ -4,10 +4,10 @@ use super::TokenCache;
 use super::entry::{Entry, Kind, Part as RootPart, Reader, Source, Span, encoded, hash, kind, members, parts};
 use crate::Secret;
 use crate::message::DEVICE_GRANT;
+use crate::sync::Arc;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use zeroize::Zeroizing;
 

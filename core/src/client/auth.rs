@@ -4,9 +4,9 @@
 use super::ConfigError;
 use crate::message::form::{Form, basic_credentials};
 use crate::prompt::printable;
+use crate::sync::Arc;
 use crate::{ClientAssertion, Secret};
 use alloc::string::String;
-use alloc::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub(super) enum Authentication {

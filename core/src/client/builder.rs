@@ -9,13 +9,13 @@ use crate::message::claims::authorization_details;
 use crate::message::form::Form;
 use crate::message::{DEVICE_GRANT, FORM, REFRESH_GRANT};
 use crate::prompt::{endpoint_fault, printable};
+use crate::sync::Arc;
+use crate::url::Url;
 use crate::{Authority, AuthorityKind, ClientAssertion, Method, ProofOfPossession, Secret, signing};
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use url::Url;
 
 /// A configuration in the making. Nothing is checked before [`build`](ClientBuilder::build).
 #[derive(Clone)]

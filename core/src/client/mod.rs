@@ -20,10 +20,10 @@ use crate::message::answer::Reading;
 use crate::message::form::Form;
 use crate::prompt::printable;
 use crate::signing::checked_jwt;
+use crate::sync::Arc;
 use crate::{Authority, ClientAssertion, ProofOfPossession, ProofRequest, Request, Response, Secret, SigningError};
 use alloc::boxed::Box;
 use alloc::string::String;
-use alloc::sync::Arc;
 use core::fmt;
 
 /// A client as one server knows it: endpoints, credentials, scopes. What is the same in every poll is encoded here

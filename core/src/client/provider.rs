@@ -5,11 +5,11 @@ use super::{ConfigError, Preset};
 use crate::Metadata;
 use crate::dialect::{AWS, Call, Dialect, ENTRA_V1, FACEBOOK, GOOGLE_TV, SALESFORCE, TRAKT, TWITCH, YANDEX, aws_host};
 use crate::prompt::printable;
+use crate::url::Url;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use url::Url;
 
 /// An authorization server: its endpoints, or how to derive them.
 ///

@@ -26,13 +26,13 @@ use crate::message::form::encode;
 use crate::message::json::Object;
 use crate::message::said::{said, words_of};
 use crate::retry::Retry;
+use crate::sync::Arc;
 use crate::{
     Action, Cause, Client, ConfigError, Failure, LastError, Machine, Misuse, Outgoing, Prompt, ProtocolError,
     ProtocolFault, Request, Response, Secret, Ticket, Timestamp, TokenResponse, Trail, TransportError,
     TransportErrorKind,
 };
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use core::fmt;
 use core::time::Duration;

@@ -1,10 +1,10 @@
 //! Owns one step of a flow as durable work: what happens between two waits, for an engine that keeps all the rest.
 
 use super::{Away, DeviceFlow, Phase, Snapshot, SnapshotError, State};
+use crate::sync::Arc;
 use crate::{
     Action, Client, Machine, Misuse, Prompt, Response, Ticket, Timestamp, TokenResponse, TransportError, WaitReason,
 };
-use alloc::sync::Arc;
 use core::time::Duration;
 
 /// A sign-in up to its next wait: one wake-up of a workflow engine, a job queue or cron. Any driver runs it to its end,

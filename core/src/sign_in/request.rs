@@ -4,13 +4,13 @@
 use super::{Candidate, SignedIn, TokenSource};
 use crate::message::DEVICE_GRANT;
 use crate::prompt::printable;
+use crate::sync::Arc;
 use crate::{
     AccessTokenQuery, Account, AuthorityKind, Client, ConfigError, DeviceFlow, Endpoint, Failure, GrantOrigin,
     IdTokenClaims, Owner, Person, ProtocolError, ProtocolFault, Refresh, Secret, SignInReason, TokenCache,
     TokenResponse, UnixTime,
 };
 use alloc::boxed::Box;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
