@@ -65,11 +65,11 @@
 //! - `http` (default, implies `std`): [`Request::into_http`].
 //! - `idn` (default): URLs as the URL standard reads them, with international host names. Without it a strict part of them in
 //!   ASCII, which needs no tables: a host of another script is refused, and one in its ASCII form (`xn--…`) is taken as it is.
-//! - `portable-atomic`: for processors without compare-and-swap, such as `thumbv6m`; the program then enables a feature of
-//!   the crate `portable-atomic` that says how (`unsafe-assume-single-core`, `critical-section`), and an `Arc` in this
-//!   documentation is that of `portable-atomic-util`.
 //! - `serde`: a flow as data (`Snapshot`), to be resumed in another process, or to run `Step` by step as durable work; its
 //!   outcome, [`TokenResponse`] or [`Failure`], as data.
+//!
+//! On a processor without compare-and-swap, such as `thumbv6m`, the program enables the feature of the crate `portable-atomic`
+//! that says how it does without (`unsafe-assume-single-core`, `critical-section`), and `Arc` is that of `portable-atomic-util`.
 #![no_std]
 #![warn(clippy::arithmetic_side_effects)]
 
