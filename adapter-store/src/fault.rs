@@ -10,28 +10,39 @@ pub(crate) const fn point(_before: &'static str) -> io::Result<()> {
     Ok(())
 }
 
-/// `DEVICE_FLOW_STORE_FAULT` is `kill <n>` (die before the n-th call), `fail <call> <errno>` (make that call fail), or
-/// several of these with commas between them.
+/// `DEVICE_FLOW_STORE_FAULT` is `kill <n>` (die before the n-th call), `fail <call> <errno>` (make that call fail),
+/// `fail <call> <errno> <n>` (only the n-th of them), `remove <call> <path> <n>` (somebody else removes that file before
+/// it), or several of these with commas between them.
 #[cfg(test)]
 pub(crate) fn point(before: &'static str) -> io::Result<()> {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static PLANS: LazyLock<Vec<Vec<String>>> = LazyLock::new(|| {
+    /// Each with the number of its calls so far.
+    static PLANS: LazyLock<Vec<(Vec<String>, AtomicUsize)>> = LazyLock::new(|| {
         let plans = std::env::var("DEVICE_FLOW_STORE_FAULT").unwrap_or_default();
-        plans.split(',').map(|plan| plan.split_whitespace().map(str::to_owned).collect()).collect()
+        let words = |plan: &str| plan.split_whitespace().map(str::to_owned).collect();
+        plans.split(',').map(|plan| (words(plan), AtomicUsize::new(0))).collect()
     });
     static PASSED: AtomicUsize = AtomicUsize::new(0);
     let number = PASSED.fetch_add(1, Ordering::SeqCst);
-    for plan in PLANS.iter() {
+    let turn = |(plan, calls): &(Vec<String>, AtomicUsize)| {
+        let is_call = plan.get(1).is_some_and(|call| call == before);
+        let turn = if is_call { calls.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+        is_call && plan.get(3).is_none_or(|wanted| *wanted == turn.to_string())
+    };
+    // Each counts, also the calls that another makes fail.
+    let turns: Vec<bool> = PLANS.iter().map(turn).collect();
+    for ((plan, _), is_turn) in PLANS.iter().zip(turns) {
         let plan: Vec<&str> = plan.iter().map(String::as_str).collect();
         match plan.as_slice() {
             ["kill", at] if *at == number.to_string() => {
                 rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)?;
                 unreachable!("SIGKILL returned");
             }
-            ["fail", call, errno] if *call == before => {
+            ["fail", _, errno, ..] if is_turn => {
                 return Err(io::Error::from_raw_os_error(errno.parse().unwrap_or(0)));
             }
+            ["remove", _, path, _] if is_turn => std::fs::remove_file(path)?,
             _ => {}
         }
     }

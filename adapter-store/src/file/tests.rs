@@ -34,6 +34,8 @@ fn child() {
         "lease" => save_under_a_lease(&store),
         "reserve" => reserve(&store),
         "remove" => store.update(&mut |_| Change::Remove),
+        "look" => look(store),
+        "java" => save_after_java_is_gone(store),
         _ => save(&store, &new()),
     };
     match outcome {
@@ -61,6 +63,26 @@ fn reserve(store: &FileStore) -> Result<(), StoreError> {
     let about = fs::metadata(folder.join(reserved)).unwrap();
     assert!(about.blocks() * 512 >= about.len() && about.len() == u64::try_from(new().len()).unwrap());
     Ok(())
+}
+
+/// Tells what its lock file holds while it has the lock.
+fn look(store: FileStore) -> Result<(), StoreError> {
+    let lockfile = store.place.folder.join("tokens.json.lockfile");
+    store.update(&mut |_| {
+        let author = fs::read_to_string(&lockfile);
+        println!("lock file: {}", author.map_or("none".to_owned(), |author| format!("[{author}]")));
+        Change::Save(new().into())
+    })
+}
+
+/// A Java program that was slow deletes the lock of the folder, after we have taken it.
+fn save_after_java_is_gone(store: FileStore) -> Result<(), StoreError> {
+    let lockfile = store.place.folder.join(".lockfile");
+    let store = store.shared_with_java();
+    let mut lease = store.lease(OWNER, NOW)?;
+    let mut lock = lease.lock()?;
+    let _ = fs::remove_file(lockfile);
+    lock.save(new().into())
 }
 
 fn run_child(path: &Path, fault: &str, umask: &str) -> Output {
@@ -438,4 +460,48 @@ fn debug_shows_the_path_and_the_time_limit() {
     let store = FileStore::new("/somewhere/tokens.json").unwrap().lock_timeout(Duration::from_secs(71));
     let shown = format!("{store:?}");
     assert!(shown.contains("/somewhere/tokens.json") && shown.contains("71s"), "{shown}");
+}
+
+/// F10: a lock that cannot be made is done without only in a folder that takes no files, and only under another lock.
+#[test]
+fn f10_a_lock_file_is_done_without_only_where_none_can_be_made_and_under_another_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of ours, of the folder's when a Java program has left its own, and of the folder's when it has to be taken again.
+    for (role, java_was_here, turn) in [("", false, 1), ("", true, 1), ("java", false, 5)] {
+        for (fault, is_saved) in [
+            (format!("fail create 13 {turn}"), true),
+            (format!("fail create 5 {turn}"), false),
+            // Before a write in place it is tried once more.
+            (format!("fail flock 37, fail create 13 {turn}, fail create 13 {}", turn + 1), false),
+        ] {
+            let path = prepare(folder.path(), Before::Stored);
+            if java_was_here {
+                fs::write(path.with_file_name(".lockfile"), "4711@host").unwrap();
+            }
+            let output = run_role(role, &path, &fault, "022");
+            let text = String::from_utf8_lossy(&output.stdout);
+            let case = format!("{role} {java_was_here} {fault}: {output:?}");
+            assert_eq!((text.contains("saved"), text.contains("error cannot create")), (is_saved, !is_saved), "{case}");
+            assert!(fs::read(&path).unwrap() == if is_saved { new() } else { OLD.to_vec() }, "{case}");
+        }
+    }
+}
+
+/// F10: neither somebody who removes it between its making and its locking, nor a full disk.
+#[test]
+fn f10_our_lock_file_is_there_while_the_lock_is_held_whoever_comes_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = prepare(folder.path(), Before::Stored);
+    let lockfile = path.with_file_name("tokens.json.lockfile");
+    for (fault, shown) in [
+        (String::new(), "lock file: ["),
+        (format!("remove flock {} 2", lockfile.display()), "lock file: ["),
+        ("fail write-lock-file 28".to_owned(), "lock file: []"),
+    ] {
+        let output = run_role("look", &path, &fault, "022");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(text.contains(shown) && text.contains("saved"), "{fault}: {output:?}");
+        let is_named = text.contains(" device-flow-store ");
+        assert_eq!(is_named, shown != "lock file: []", "{fault}: {output:?}");
+    }
 }

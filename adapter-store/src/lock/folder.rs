@@ -81,10 +81,6 @@ impl FolderLock {
         self.dir.is_still(OsStr::new(NAME), &self.file).unwrap_or(false)
     }
 
-    pub(super) fn dir(&self) -> Arc<Dir> {
-        Arc::clone(&self.dir)
-    }
-
     /// A full disk does not keep us from holding it.
     fn sign(&mut self) {
         if self.remove && self.file.set_len(0).is_ok() && self.file.rewind().is_ok() {

@@ -35,6 +35,9 @@ pub(crate) struct Lock {
     shared: Option<SharedLock>,
     /// `None` when no Java program shares the folder, or where the folder takes no lock file.
     folder: Option<FolderLock>,
+    /// It has to be taken again, which has failed so far.
+    folder_lost: bool,
+    dir: Arc<Dir>,
     shared_with: SharedWith,
     /// Our own locks, released last. None on a file system without locks.
     own: Vec<File>,
@@ -76,16 +79,18 @@ impl Lock {
             }
             outcome => Some(outcome?),
         };
-        Ok(Self { shared, folder, shared_with, own, timeout })
+        Ok(Self { shared, folder, folder_lost: false, dir: Arc::clone(dir), shared_with, own, timeout })
     }
 
     /// Makes sure that it is still held: takes the lock files again if somebody has deleted ours.
     pub(crate) fn ensure_held(&mut self) -> Result<(), StoreError> {
-        if let Some(folder) = self.folder.take_if(|folder| !folder.is_held()) {
-            let dir = folder.dir();
+        self.folder_lost |= self.folder.as_ref().is_some_and(|folder| !folder.is_held());
+        if self.folder_lost {
             // First let go, since this process may hold only one.
-            drop(folder);
-            self.folder = take_folder(&dir, self.shared_with, !self.own.is_empty(), &mut Wait::new(self.timeout))?;
+            self.folder = None;
+            let mut wait = Wait::new(self.timeout);
+            self.folder = take_folder(&self.dir, self.shared_with, !self.own.is_empty(), &mut wait)?;
+            self.folder_lost = false;
         }
         if let Some(shared) = self.shared.as_mut().filter(|shared| !shared.is_ours()) {
             let mut wait = Wait::new(self.timeout);
@@ -319,3 +324,6 @@ impl LockFile {
         watched >= QUIET && !self.author.is_alive(self.written)
     }
 }
+
+#[cfg(test)]
+mod tests;
