@@ -138,6 +138,7 @@ fn files_are_short_and_say_what_they_own() {
         "adapter-nats/src",
         "keys/src",
         "cli-demo/src",
+        "chips/src",
         "engines/restate/src",
         "testkit/src",
     ];
