@@ -7,7 +7,7 @@ cd "$(dirname "$0")"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/../target}
 demo=$CARGO_TARGET_DIR/debug/device-flow
 # The board that QEMU has with this processor.
-target=thumbv7m-none-eabi board=lm3s6965evb
+target=thumbv6m-none-eabi board=microbit
 firmware=$CARGO_TARGET_DIR/$target/release/device-flow-chip
 
 rustup target add "$target" riscv32imc-unknown-none-elf || exit 77
