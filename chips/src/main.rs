@@ -13,8 +13,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use device_flow_chip::{Line as _, Memory, sign_in};
 use embedded_alloc::LlffHeap;
 
-/// As small as it may be: what is longer than this would not fit a chip that has 16 KiB.
-const HEAP_SIZE: usize = 6 * 1_024;
+/// Little more than the most that a sign-in takes.
+const HEAP_SIZE: usize = 4 * 1_024;
 static mut HEAP: [MaybeUninit<u8>; HEAP_SIZE] = [MaybeUninit::uninit(); HEAP_SIZE];
 
 #[global_allocator]
