@@ -5,12 +5,12 @@ use crate::prompt::{Untrusted, printable};
 use crate::{ConfigError, ProtocolFault, Secret, UnixTime};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::{String, ToString as _};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use core::time::Duration;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 /// How far the clocks of server and client may differ.
@@ -318,17 +318,19 @@ pub(crate) fn authorization_details(json: &str) -> Result<&str, ConfigError> {
 /// Requested claims, with what the client can handle added to them: `xms_cc`, the capabilities that Microsoft's servers
 /// ask for. Everything else in `claims` stays as it is.
 pub(crate) fn with_capabilities(claims: &str, capabilities: &[String]) -> Box<str> {
-    let read = |json: &str| serde_json::from_str::<Map<String, Value>>(json).unwrap_or_default();
-    let mut claims = read(claims);
-    let mut of_access_token = match claims.remove("access_token") {
-        Some(Value::Object(members)) => members,
-        Some(_) | None => Map::new(),
-    };
-    let values = capabilities.iter().cloned().map(Value::String).collect();
-    let values = Map::from_iter([(String::from("values"), Value::Array(values))]);
-    of_access_token.insert(String::from("xms_cc"), Value::Object(values));
-    claims.insert(String::from("access_token"), Value::Object(of_access_token));
-    Value::Object(claims).to_string().into_boxed_str()
+    let mut all = Object::default();
+    let _ = all.read_json(claims);
+    let values = format!(r#"{{"values":{}}}"#, serde_json::to_string(capabilities).unwrap_or_default());
+    let of_access_token = with_member(all.json("access_token").unwrap_or_default(), "xms_cc", &values);
+    with_member(claims, "access_token", &of_access_token).into_boxed_str()
+}
+
+/// A JSON object with a member more, or another value of it. What is not an object counts as an empty one.
+fn with_member(object: &str, name: &'static str, json: &str) -> String {
+    let mut members = Object::default();
+    let _ = members.read_json(object);
+    members.set(name, json);
+    members.to_json()
 }
 
 /// Base64url (RFC 7515 §2). Padding is not allowed there but is harmless.

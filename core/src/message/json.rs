@@ -191,10 +191,26 @@ impl<'a> Object<'a> {
         if self.is_empty() {
             self.encoding = Encoding::Json;
         }
-        if !self.encoding.is_form() {
-            self.members.retain(|member| member.name != name);
-            self.members.push(Member { name: Cow::Borrowed(name), value: json });
+        if self.encoding.is_form() {
+            return;
         }
+        match self.members.iter_mut().find(|member| member.name == name) {
+            Some(member) => member.value = json,
+            None => self.members.push(Member { name: Cow::Borrowed(name), value: json }),
+        }
+    }
+
+    /// The object as JSON text. A form has none.
+    pub(crate) fn to_json(&self) -> String {
+        let mut written = String::from("{");
+        for Member { name, value } in &self.members {
+            let comma = if written.len() > 1 { "," } else { "" };
+            // Text always has a JSON form.
+            let name = serde_json::to_string(name).unwrap_or_default();
+            written.extend([comma, &name, ":", *value]);
+        }
+        written.push('}');
+        written
     }
 
     /// What the server itself calls its error; empty where its answer is not translated.
