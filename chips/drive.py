@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 
 # Beside the TLS and the network that real firmware brings. The aim is 120 KiB of flash.
-FLASH_LIMIT, RAM_LIMIT = 192 * 1024, 8 * 1024
+FLASH_LIMIT, RAM_LIMIT = 160 * 1024, 8 * 1024
 POLLS = 100
 
 
