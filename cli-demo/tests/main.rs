@@ -23,6 +23,8 @@ mod json_schema;
 mod keeping;
 mod keys;
 mod log;
+#[cfg(target_os = "linux")]
+mod narrow;
 mod profiles;
 #[cfg(unix)]
 #[path = "support/program.rs"]
