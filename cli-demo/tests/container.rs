@@ -162,7 +162,7 @@ impl Said<'_> {
 
     /// A token that the server knows.
     #[track_caller]
-    fn is_a_token(self) {
+    fn prints_a_token(self) {
         let said = self.works(&[]);
         assert!(said.container.server().account(said.stdout.trim()).is_some(), "{}: {}", said.line, said.stdout);
         assert_eq!(said.stderr, "", "{}", said.line);
@@ -186,7 +186,7 @@ fn within(walls: Walls, room: &Path, can_write: bool) -> Command {
 }
 
 #[test]
-fn in_a_container_without_home_every_step_works_or_says_what_to_do() {
+fn w06_in_a_container_without_home_every_step_works_or_says_what_to_do() {
     let Some(container) = Container::new() else { return };
     container.step("", "token").ends(8, &["no place for tokens and profiles", "Set HOME", "--config", "--token-file"]);
     let login = "login SERVER --client-id my-app --allow-http-loopback";
@@ -202,7 +202,7 @@ fn in_a_container_without_home_every_step_works_or_says_what_to_do() {
     // All places are named by options.
     let told = ["not saved as a profile (HOME names no home folder)", "same options", "DEVICE_FLOW_CONFIG"];
     container.step("", &format!("{login} --token-file FILES/tokens.json")).works(&told);
-    container.step("", "token OURS --token-file FILES/tokens.json").is_a_token();
+    container.step("", "token OURS --token-file FILES/tokens.json").prints_a_token();
     let told = ["Set HOME or XDG_STATE_HOME", "leave --no-wait out"];
     let codes = container.codes();
     container.step("", &format!("{login} --no-wait --token-file FILES/x")).ends(8, &told).before_a_code(codes);
@@ -215,15 +215,15 @@ fn in_a_container_without_home_every_step_works_or_says_what_to_do() {
     );
     container.step(&all, "login").works(&["profile        default", "t.json"]);
     for env in [&*all, place, &format!("HOME=/ {place}")] {
-        container.step(env, "token").is_a_token();
-        container.step(env, "run -- printenv ACCESS_TOKEN").is_a_token();
+        container.step(env, "token").prints_a_token();
+        container.step(env, "run -- printenv ACCESS_TOKEN").prints_a_token();
         container.step(env, "whoami").works(&["Ada Demo"]);
         container.step(env, "status").works(&["Signed in to", "t.json"]);
     }
     container.step(place, "refresh").works(&["(refreshed)"]);
     // The folder becomes one for reading only: what is there still serves.
     if container.walls == Walls::Whole {
-        container.step_where(false, place, "token").is_a_token();
+        container.step_where(false, place, "token").prints_a_token();
         let told = ["cannot be changed", "Read-only file system", "--config (DEVICE_FLOW_CONFIG)"];
         container.step_where(false, place, "profile rename default work").ends(8, &told);
     }
@@ -232,7 +232,7 @@ fn in_a_container_without_home_every_step_works_or_says_what_to_do() {
 }
 
 #[test]
-fn in_a_container_whose_home_is_the_root_every_step_works_or_says_what_to_do() {
+fn w06_in_a_container_whose_home_is_the_root_every_step_works_or_says_what_to_do() {
     let Some(container) = Container::new() else { return };
     let home = "HOME=/";
     container.step(home, "token").ends(4, &["nobody is signed in", "device-flow login SERVER --client-id ID"]);
@@ -253,13 +253,13 @@ fn in_a_container_whose_home_is_the_root_every_step_works_or_says_what_to_do() {
     container.step(home, &format!("{login} --store memory")).works(&["storage        memory"]);
     let told = ["not saved as a profile (the profiles in /.config/device-flow/config.toml", "same options"];
     container.step(home, &format!("{login} --token-file FILES/tokens.json")).works(&told);
-    container.step(home, "token OURS --token-file FILES/tokens.json").is_a_token();
+    container.step(home, "token OURS --token-file FILES/tokens.json").prints_a_token();
     let stdout = container.step(home, "doctor --json").ends(8, &["--store age"]).stdout;
     assert!(stdout.ends_with("}\n"), "{stdout}");
     // A folder on a mount is home enough.
     let mount = "HOME=/ XDG_CONFIG_HOME=FILES/config XDG_STATE_HOME=FILES/state";
     container.step(mount, &format!("{login} --store file")).works(&["profile        default"]);
-    container.step(mount, "token").is_a_token();
+    container.step(mount, "token").prints_a_token();
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn in_a_container_tokens_are_encrypted_with_a_key_from_outside() {
     let place = "DEVICE_FLOW_CONFIG=FILES/a.toml";
     let by_variable = format!("{place} DEVICE_FLOW_AGE_KEY={}", *key.to_text());
     container.step(&by_variable, &format!("{login} --token-file FILES/a.age")).works(&["a.age"]);
-    container.step(&by_variable, "token").is_a_token();
+    container.step(&by_variable, "token").prints_a_token();
     assert!(fs::read(container.file("a.age")).unwrap().starts_with(b"age-encryption.org/v1\n"));
     container.step(place, "token").ends(8, &["there is no key for", "DEVICE_FLOW_AGE_KEY", "--age-key-file FILE"]);
     // In a file that is mounted for reading only.
@@ -279,10 +279,10 @@ fn in_a_container_tokens_are_encrypted_with_a_key_from_outside() {
     fs::write(&mounted, &*key.to_text()).unwrap();
     let by_file = format!("HOME=/ DEVICE_FLOW_CONFIG=FILES/b.toml DEVICE_FLOW_AGE_KEY_FILE={}", mounted.display());
     container.step(&by_file, &format!("{login} --token-file FILES/b.age")).works(&["b.age"]);
-    container.step("DEVICE_FLOW_CONFIG=FILES/b.toml", "token").is_a_token();
+    container.step("DEVICE_FLOW_CONFIG=FILES/b.toml", "token").prints_a_token();
     // One of its own, which a passphrase protects.
     let by_passphrase = "HOME=FILES/ DEVICE_FLOW_AGE_PASSPHRASE=horse";
     container.step(by_passphrase, login).works(&["Without it and its passphrase they cannot be read", "tokens.age"]);
-    container.step(by_passphrase, "token").is_a_token();
+    container.step(by_passphrase, "token").prints_a_token();
     container.step("HOME=FILES/", "token").ends(8, &["protected by a passphrase", "DEVICE_FLOW_AGE_PASSPHRASE"]);
 }

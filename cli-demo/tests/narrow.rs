@@ -99,6 +99,8 @@ fn e06_the_questions_of_a_sign_in_can_be_read_and_answered_at_any_width() {
         assert_eq!(terminal.end().code(), Some(0), "{}", terminal.contents());
         desk.breaks_no_word(&terminal);
         assert!(!terminal.text().contains("canary"));
+        // Rows that the terminal has broken by itself are one line: an address can be copied.
+        assert!(terminal.contents().contains("https://as.example/device\n"), "{columns}: {}", terminal.contents());
         let words = desk.words(&terminal);
         assert!(
             words.contains("2. Enter the code WDJB-MJHT") && words.contains("profile default"),
