@@ -148,10 +148,16 @@ try:
     for name in ["docker-credential-device-flow", "keyring", "npm-token-device-flow"]:
         link(name)
 
-    with open(f"{home.name}/auth.json", "w") as file:
-        json.dump({"credHelpers": {ours: "device-flow", theirs: "device-flow"}}, file)
+    # skopeo is told the name of the file, crane that of its folder.
+    for name in ["auth.json", "config.json"]:
+        with open(f"{home.name}/{name}", "w") as file:
+            json.dump({"credHelpers": {ours: "device-flow", theirs: "device-flow"}}, file)
     skopeo = ["skopeo", "--override-os", "linux", "inspect", "--raw", "--tls-verify=false", "--authfile", "auth.json"]
     works("skopeo", [*skopeo, f"docker://{ours}/a/b:t"], "/v2/a/b/manifests/t")
+    crane = [f"{tools}/crane", "manifest"]
+    has_crane = os.path.exists(crane[0])
+    if has_crane:
+        works("crane", [*crane, f"{ours}/a/b:t"], "/v2/a/b/manifests/t", DOCKER_CONFIG=home.name)
 
     pip = ["pip", "install", "-q", "--no-deps", "--trusted-host", "127.0.0.1", "--keyring-provider", "subprocess"]
     works("pip", [*pip, "--target", "by-pip", "--index-url", f"http://{ours}/simple/", "hello"], "/hello-1.0-py3-none-any.whl")
@@ -160,20 +166,23 @@ try:
 
     with open(f"{home.name}/.npmrc", "w") as file:
         file.write(f"registry=http://{ours}/\n//{ours}/:tokenHelper={links}/npm-token-device-flow\n")
-    project = f"{home.name}/by-pnpm"
-    os.mkdir(project)
-    with open(f"{project}/package.json", "w") as file:
-        file.write("{}")
-    works("pnpm", ["pnpm", "add", "--silent", "hello"], "/hello/-/hello-1.0.0.tgz", cwd=project)
+    for what, pnpm in {"pnpm 10": "pnpm", "pnpm 12": f"{tools}/newest/node_modules/.bin/pnpm"}.items():
+        project = f"{home.name}/by-{what.replace(' ', '-')}"
+        os.mkdir(project)
+        with open(f"{project}/package.json", "w") as file:
+            file.write("{}")
+        store = f"{project}/store"
+        works(what, [pnpm, "add", "--silent", "--store-dir", store, "hello"], "/hello/-/hello-1.0.0.tgz", cwd=project)
 
     # A server that was not named gets nothing, whichever tool asks for it.
     for what, words in {
         "skopeo": [*skopeo, f"docker://{theirs}/a/b:t"],
+        **({"crane": [*crane, f"{theirs}/a/b:t"]} if has_crane else {}),
         "pip": [*pip, "--target", "no", "--index-url", f"http://{theirs}/simple/", "hello"],
         "uv": [*uv, "--target", "no", "--index-url", f"http://oauth2@{theirs}/simple/", "hello"],
     }.items():
         Server.let_in.clear()
-        refused = run(words)
+        refused = run(words, DOCKER_CONFIG=home.name)
         assert refused.returncode != 0 and not Server.let_in, (what, refused, Server.let_in)
         assert Server.token not in refused.stdout + refused.stderr, (what, "the token is shown")
         print(f"{what}: no token for another host")

@@ -29,6 +29,7 @@ pub struct HttpBuilder<C> {
     user_agent: String,
     roots: Option<Vec<u8>>,
     added_roots: Option<Vec<u8>>,
+    has_roots: bool,
     client_certificate: Option<Zeroizing<Vec<u8>>>,
     client_key: Option<Zeroizing<Vec<u8>>>,
     route: Route,
@@ -60,6 +61,7 @@ impl<C: HttpClient> HttpBuilder<C> {
             user_agent: concat!("device-flow/", env!("CARGO_PKG_VERSION")).to_owned(),
             roots: None,
             added_roots: None,
+            has_roots: true,
             client_certificate: None,
             client_key: None,
             route: Route::Environment,
@@ -108,6 +110,13 @@ impl<C: HttpClient> HttpBuilder<C> {
     /// [`root_certificates_pem`](Self::root_certificates_pem). For a company's own authority, or a proxy that inspects TLS.
     pub fn added_root_certificates_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.added_roots = Some(pem.into());
+        self
+    }
+
+    /// Trusts no root certificate at all, so that no https server is ever reached: for a client that only talks http to
+    /// loopback, on a system that may have no root certificates.
+    pub fn no_root_certificates(mut self) -> Self {
+        self.has_roots = false;
         self
     }
 
@@ -197,12 +206,14 @@ impl<C: HttpClient> HttpBuilder<C> {
         if client_certificate.is_some() && proxy.as_ref().is_some_and(|proxy| proxy.url().scheme() == "https") {
             return Err(HttpError::ClientCertificateAndHttpsProxy);
         }
+        // Read in any case: a mistake in them is told.
+        let roots = Roots::read(self.roots.as_deref(), self.added_roots.as_deref())?;
         Ok(HttpSettings {
             timeout: self.timeout,
             connect_timeout: self.connect_timeout,
             max_in_flight: self.max_in_flight,
             user_agent: user_agent.ok_or(HttpError::BadUserAgent)?,
-            roots: Roots::read(self.roots.as_deref(), self.added_roots.as_deref())?,
+            roots: if self.has_roots { roots } else { Roots::Only(vec![]) },
             client_certificate,
             proxy,
             watcher: self.watcher,
@@ -340,6 +351,17 @@ mod tests {
         fn from_settings(_: HttpSettings) -> Result<Self, HttpError> {
             Ok(Self)
         }
+    }
+
+    #[test]
+    fn without_root_certificates_none_is_trusted() {
+        let roots = |builder: HttpBuilder<Client>| builder.check().map(|settings| settings.roots);
+        assert!(matches!(roots(HttpBuilder::new()), Ok(Roots::System)));
+        let none = roots(HttpBuilder::new().no_root_certificates());
+        assert!(matches!(&none, Ok(Roots::Only(roots)) if roots.is_empty()), "{none:?}");
+        // A mistake is still told.
+        let mistaken = roots(HttpBuilder::new().root_certificates_pem("x").no_root_certificates());
+        assert_eq!(mistaken.unwrap_err(), HttpError::RootsNotPem);
     }
 
     #[test]

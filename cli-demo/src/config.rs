@@ -12,7 +12,7 @@
 
 use crate::run_error::RunError;
 use crate::settings::{Settings, text};
-use device_flow_tokio::{Change, FileStore, Store as _};
+use device_flow_tokio::{Change, FileStore, Store as _, StoreError};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +20,13 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 
 /// Every process holds the lock of this file for a single write only.
 const PATIENCE: Duration = Duration::from_secs(6);
+
+/// As much as a profile takes, in bytes.
+const ROOM_FOR_A_PROFILE: usize = 4_096;
+
+/// What a person can do where the file of profiles cannot be changed.
+const ANOTHER_FILE: &str =
+    "Name a file of profiles in a folder that you may write to, with --config (DEVICE_FLOW_CONFIG)";
 
 /// The name of the first profile, if the person names none.
 pub(crate) const DEFAULT: &str = "default";
@@ -38,6 +45,8 @@ pub(crate) fn no_place_for(what: &str) -> RunError {
 pub(crate) struct Config {
     /// `None`: no home folder is known.
     path: Option<PathBuf>,
+    /// Why no profile can be added, where that was tried.
+    unwritable: Option<String>,
     document: DocumentMut,
 }
 
@@ -45,7 +54,7 @@ impl Config {
     pub(crate) fn load(path: Option<&Path>) -> Result<Self, RunError> {
         let is_default = path.is_none();
         let Some(path) = path.map(Path::to_owned).or_else(default_path) else {
-            return Ok(Self { path: None, document: DocumentMut::new() });
+            return Ok(Self { path: None, unwritable: None, document: DocumentMut::new() });
         };
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
@@ -67,7 +76,7 @@ impl Config {
             }
         };
         let document = parse(&path, &text)?;
-        let config = Self { path: Some(path), document };
+        let config = Self { path: Some(path), unwritable: None, document };
         // A mistake anywhere in the file is reported at once, not only when its profile is used.
         config.names().try_for_each(|name| config.profile(name).map(drop))?;
         config.defaults()?;
@@ -81,14 +90,41 @@ impl Config {
             .map_or_else(|| "no file: no home folder is known".to_owned(), |path| path.display().to_string())
     }
 
-    /// Whether a folder for the file is known. Without one there are no profiles, and none can be saved.
+    /// Whether a folder for the file is known, and nobody has found that it cannot be written. Without one no profile can be
+    /// saved.
     pub(crate) fn has_place(&self) -> bool {
-        self.path.is_some()
+        self.path.is_some() && self.unwritable.is_none()
     }
 
     /// An error where there is no place for the file.
     pub(crate) fn require_place(&self) -> Result<(), RunError> {
-        if self.has_place() { Ok(()) } else { Err(no_place_for("tokens and profiles")) }
+        match &self.unwritable {
+            Some(why) => Err(RunError::Storage(format!("{why}. {ANOTHER_FILE}"))),
+            None if self.path.is_none() => Err(no_place_for("tokens and profiles")),
+            None => Ok(()),
+        }
+    }
+
+    /// Why a profile cannot be saved, where it cannot.
+    pub(crate) fn why_no_place(&self) -> Option<&str> {
+        let no_home = || self.path.is_none().then_some("HOME names no home folder");
+        self.unwritable.as_deref().or_else(no_home)
+    }
+
+    /// Finds out whether a profile could be added, on a disk that may be read-only.
+    pub(crate) fn try_place(&mut self) {
+        let Some(named) = &self.path else { return };
+        let path = std::fs::canonicalize(named).unwrap_or_else(|_| named.clone());
+        let room = |store: FileStore| store.not_shared().lease("profiles", PATIENCE)?.reserve(ROOM_FOR_A_PROFILE);
+        if let Err(error) = FileStore::new(&path).and_then(room)
+            && is_not_ours_to_write(&error)
+        {
+            self.unwritable = Some(self.cannot_change(&error));
+        }
+    }
+
+    fn cannot_change(&self, error: &StoreError) -> String {
+        format!("the profiles in {} cannot be changed: {error}", self.place())
     }
 
     /// The error for the name of a profile that does not exist.
@@ -150,7 +186,7 @@ impl Config {
         let chosen = RefCell::new(Ok(String::new()));
         let current = RefCell::new(None);
         self.change(|document| {
-            let now = Self { path: self.path.clone(), document: document.clone() };
+            let now = Self { path: self.path.clone(), unwritable: None, document: document.clone() };
             *current.borrow_mut() = now.current().map(str::to_owned);
             *chosen.borrow_mut() = choose(&now);
             let chosen = chosen.borrow();
@@ -242,7 +278,7 @@ impl Config {
         }
         let path = std::fs::canonicalize(named).unwrap_or_else(|_| named.clone());
         let mut mistake = None;
-        FileStore::new(&path)?.not_shared().lock_timeout(PATIENCE).update(&mut |stored| {
+        let changed = FileStore::new(&path)?.not_shared().lock_timeout(PATIENCE).update(&mut |stored| {
             let text = String::from_utf8_lossy(stored.unwrap_or_default());
             match parse(named, &text) {
                 Ok(mut document) => {
@@ -255,7 +291,13 @@ impl Config {
                     Change::Keep
                 }
             }
-        })?;
+        });
+        match changed {
+            Err(error) if is_not_ours_to_write(&error) => {
+                return Err(RunError::Storage(format!("{}. {ANOTHER_FILE}", self.cannot_change(&error))));
+            }
+            changed => changed?,
+        }
         mistake.map_or(Ok(()), Err)
     }
 }
@@ -269,6 +311,12 @@ pub(crate) fn check_name(name: &str) -> Result<(), RunError> {
     Err(RunError::Usage(format!(
         "{name:?} cannot be the name of a profile: use at most 64 letters, digits, '-', '_' and '.'"
     )))
+}
+
+/// Whether the folder, the file or the disk is for reading only.
+pub(crate) fn is_not_ours_to_write(error: &StoreError) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error, StoreError::Io { source, .. } if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem))
 }
 
 fn profiles_mut(document: &mut DocumentMut) -> Option<&mut dyn TableLike> {

@@ -4,7 +4,7 @@ use crate::args::{self, Demo, Global};
 use crate::demo::{Decision, Fault, Options, Server};
 use crate::login::show_sign_in;
 use crate::run_error::RunError;
-use crate::session::http;
+use crate::session::http_builder;
 use crate::signals;
 use crate::terminal::{Kept, Terminal};
 use device_flow_tokio::{Accounts, Client, Discovery, Event, MemoryStore, Provider, SignInRequest, run};
@@ -63,7 +63,8 @@ pub(crate) async fn demo(args: Demo, global: &Global, terminal: &mut Terminal) -
 }
 
 async fn sign_in_here(server: &Server, yes: bool, global: &Global, terminal: &mut Terminal) -> Result<(), RunError> {
-    let http = http(&global.network)?;
+    // Nothing but http on loopback, which must work in a container without certificates, too.
+    let http = http_builder(&global.network, None)?.no_root_certificates().build()?;
     let metadata =
         run(&http, &mut Discovery::builder(server.base_url()).allow_http_loopback().build()?, |_| {}).await?;
     let client = Client::builder(Provider::from(metadata), "device-flow-demo")

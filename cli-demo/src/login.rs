@@ -137,6 +137,7 @@ async fn begin(
         selection.settings_mut().remove(Key::Account);
     }
     choose_store(&mut selection, terminal).await?;
+    selection.try_place()?;
     let session = selection.open(Purpose::SignIn, terminal).await?;
     if args.no_wait && session.storage == Storage::Memory {
         let text = "--no-wait stores the sign-in for another run, but --store memory stores nothing";
@@ -312,7 +313,8 @@ async fn resume(
         return Err(RunError::Usage(text.to_owned()));
     }
     // The file of profiles of the run that began it.
-    let selection = Selection::resumed(config.as_deref().map(Path::new), profile, flags.over(settings))?;
+    let mut selection = Selection::resumed(config.as_deref().map(Path::new), profile, flags.over(settings))?;
+    selection.try_place()?;
     let session = selection.open(Purpose::SignIn, terminal).await?;
     let mut flow = match stored_flow.resume(&session.client(), now()) {
         Ok(resumed) => resumed,
@@ -449,11 +451,11 @@ async fn signed_in(
     if let Some(error) = progress.ending.take() {
         return Err(RunError::EndedSignedIn(Box::new(error)));
     }
-    if profile.is_none() && session.storage != Storage::Memory {
-        terminal.note(
-            "No home folder is known (HOME), so the options were not saved as a profile: give other commands the same options, \
-             or name a file of profiles with --config.",
-        );
+    if let (None, Some(why), true) = (&profile, selection.why_not_saved(), session.storage != Storage::Memory) {
+        terminal.note(&format!(
+            "The options were not saved as a profile ({why}). Give other commands the same options, or name another file of \
+             profiles with --config (DEVICE_FLOW_CONFIG)."
+        ));
     }
     if session.client().proof_of_possession().is_some() && signed_in.token_type() == TokenType::Bearer {
         terminal.note(
@@ -497,7 +499,10 @@ async fn offer_to_use(
 }
 
 fn cannot_leave(error: &dyn std::error::Error) -> RunError {
-    RunError::Storage(format!("--no-wait stores the sign-in in a file, and that failed: {error}"))
+    RunError::Storage(format!(
+        "--no-wait stores the sign-in in a file, and that failed: {error}. Set HOME or XDG_STATE_HOME to a folder that you may \
+         write to, or leave --no-wait out"
+    ))
 }
 
 fn cannot_be_resumed(error: &dyn std::error::Error) -> String {

@@ -1,6 +1,6 @@
 //! Owns the errors that end a run: one table from a cause to its exit code, its name in JSON and its message.
 
-use crate::config::no_place_for;
+use crate::config::{is_not_ours_to_write, no_place_for};
 use crate::remedy;
 use crate::shell::word;
 use device_flow_tokio::{
@@ -180,6 +180,10 @@ impl From<SignInError> for RunError {
             SignInError::Stopped(stopped) => stopped.into(),
             SignInError::Entropy(_) => Self::Internal(error.to_string()),
             SignInError::Store(error) if matches!(*error, StoreError::NoHome) => no_place_for("tokens"),
+            SignInError::Store(error) if is_not_ours_to_write(&error) => Self::Storage(format!(
+                "{error}. Name a file in a folder that you may write to (--token-file FILE, DEVICE_FLOW_TOKEN_FILE), or sign in for \
+                 this run alone (login --store memory)"
+            )),
             // And what this version does not know.
             SignInError::Store(_) | SignInError::Cache(_) | SignInError::NotKept { .. } | _ => {
                 Self::Storage(error.advice().map_or_else(|| error.to_string(), |advice| format!("{error}. {advice}")))

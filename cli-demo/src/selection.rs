@@ -1,6 +1,6 @@
 //! Owns which sign-in a run is about: the profile, and the settings of all sources together.
 
-use crate::args::{Global, SignInOptions};
+use crate::args::{Global, SignInOptions, StoreName};
 use crate::config::{Config, DEFAULT, check_name};
 use crate::run_error::RunError;
 use crate::session::{HowToSignIn, NO_SERVER, Purpose, Session, Storage, is_stdin};
@@ -190,6 +190,22 @@ impl Selection {
     /// Whether a sign-in can be saved as a profile.
     pub(crate) fn can_be_saved(&self) -> bool {
         self.config.has_place()
+    }
+
+    /// Why it cannot, where it cannot.
+    pub(crate) fn why_not_saved(&self) -> Option<&str> {
+        self.config.why_no_place()
+    }
+
+    /// Before a sign-in: finds out whether a new profile could be saved. Where it could not, as where no home is known, other
+    /// commands are given the same options.
+    pub(crate) fn try_place(&mut self) -> Result<(), RunError> {
+        let is_new = self.profile.as_deref().is_none_or(|name| self.config.names().all(|known| known != name));
+        let target = self.options()?.target;
+        if is_new && target.store != Some(StoreName::Memory) {
+            self.config.try_place();
+        }
+        Ok(())
     }
 
     /// An error where it cannot, although the person has named the profile.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests panic to report")]
 
 mod command_line;
+#[cfg(target_os = "linux")]
+mod container;
 mod credential_git;
 mod credential_kubernetes;
 mod demo_limits;
@@ -21,6 +23,8 @@ mod json_schema;
 mod keeping;
 mod keys;
 mod log;
+#[cfg(target_os = "linux")]
+mod narrow;
 mod profiles;
 #[cfg(unix)]
 #[path = "support/program.rs"]

@@ -4,7 +4,7 @@ use crate::args::Target;
 use crate::run_error::RunError;
 use crate::shell::word;
 use crate::terminal::Terminal;
-use device_flow_tokio::{AgeKey, AgeKeyError, Change, FileStore, Store as _, StoreError, default_path};
+use device_flow_tokio::{AgeKey, AgeKeyError, Change, FileStore, Store as _, default_path};
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -34,24 +34,26 @@ pub(crate) enum AgeKeySource {
     Credential(PathBuf),
     /// The file that the first sign-in makes.
     Own(PathBuf),
+    /// There is none, and no folder is known where one could be made.
+    Nowhere,
 }
 
 /// What was unlocked, so that nobody is asked twice.
 static UNLOCKED: Mutex<BTreeMap<AgeKeySource, AgeKey>> = Mutex::new(BTreeMap::new());
 
 impl AgeKeySource {
-    pub(super) fn of(target: &Target) -> Result<Self, StoreError> {
+    pub(super) fn of(target: &Target) -> Self {
         if let Some(file) = &target.age_key_file {
-            return Ok(Self::File(file.clone()));
+            return Self::File(file.clone());
         }
         if variable(KEY).is_some() {
-            return Ok(Self::Environment);
+            return Self::Environment;
         }
         let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         if let Some(file) = folder.map(|folder| folder.join(CREDENTIAL)).filter(|file| file.exists()) {
-            return Ok(Self::Credential(file));
+            return Self::Credential(file);
         }
-        default_path("device-flow", "age-key").map(Self::Own)
+        default_path("device-flow", "age-key").map_or(Self::Nowhere, Self::Own)
     }
 
     /// The key, if it was unlocked before.
@@ -94,6 +96,11 @@ impl AgeKeySource {
             Self::Own(path) => {
                 let stored = FileStore::new(path)?.not_shared().load()?;
                 return Ok(stored.map(|contents| Zeroizing::new(contents.to_vec())));
+            }
+            Self::Nowhere => {
+                return Err(RunError::Storage(format!(
+                    "there is no key for encrypted tokens, and no home folder (HOME) for one of their own. {WITHOUT_A_TERMINAL}"
+                )));
             }
             Self::File(file) | Self::Credential(file) => file,
         };
@@ -198,6 +205,7 @@ impl std::fmt::Display for AgeKeySource {
         match self {
             Self::File(file) | Self::Credential(file) | Self::Own(file) => f.write_str(&path(file)),
             Self::Environment => f.write_str(KEY),
+            Self::Nowhere => f.write_str("none"),
         }
     }
 }

@@ -24,7 +24,9 @@ use crate::args::{SignInOptions, Target};
 use crate::run_error::RunError;
 use crate::terminal::Terminal;
 use client::client;
-use device_flow_tokio::{Account, Accounts, AuthorityKind, Client, Failure, Http, Person, SignInRequest, TokenCache};
+use device_flow_tokio::{
+    Account, Accounts, AuthorityKind, Client, Failure, Http, Person, SignInRequest, StoreError, TokenCache,
+};
 use endpoints::Endpoints;
 use http::LazyHttp;
 use std::cell::{Cell, RefCell};
@@ -104,7 +106,9 @@ impl Session {
         }
         // What is wrong with the command is told before what is wrong with this computer.
         let known = if target.issuer.is_none() { Some(known_provider(&target)?) } else { None };
-        let storage = Storage::of(&target)?;
+        let storage = Storage::of(&target)
+            .and_then(|storage| storage.require_place().map(|()| storage))
+            .map_err(|error| no_storage(error, purpose))?;
         storage.unlock(purpose == Purpose::SignIn, terminal).await?;
         let store = storage.open()?;
         let (client_id, credentials) = match &target.client_id {
@@ -199,5 +203,15 @@ impl Session {
             Some(account) => request.account(account),
             None => request,
         }
+    }
+}
+
+/// The error of a store that has no place. A sign-in needs none if its tokens end with it.
+fn no_storage(error: StoreError, purpose: Purpose) -> RunError {
+    match (RunError::from(error), purpose) {
+        (RunError::Storage(text), Purpose::SignIn) => {
+            RunError::Storage(format!("{text}; or sign in for this run alone, with --store memory"))
+        }
+        (error, _) => error,
     }
 }

@@ -34,7 +34,7 @@ impl Storage {
         Ok(match target.store.unwrap_or(default) {
             StoreName::Keyring => Self::Keyring,
             StoreName::File => Self::File(file("tokens.json")?),
-            StoreName::Age => Self::Age(file("tokens.age")?, AgeKeySource::of(target)?),
+            StoreName::Age => Self::Age(file("tokens.age")?, AgeKeySource::of(target)),
             StoreName::Memory => Self::Memory,
         })
     }

@@ -220,8 +220,10 @@ impl Terminal {
         let answer = keys::Answer::expect(hidden)?;
         self.clear_line();
         let question = self.screen.encoded(question);
-        self.screen.put(&screen::columns().map_or_else(|| question.clone(), |columns| folded(&question, columns, 0)));
-        self.screen.put(" ");
+        // With room for the space after it and the first letter of an answer.
+        let columns = screen::columns().map(|columns| columns.saturating_sub(2));
+        let question = columns.map_or_else(|| question.clone(), |columns| folded(&question, columns, 0));
+        self.screen.put(&(question + " "));
         answer.line().await
     }
 

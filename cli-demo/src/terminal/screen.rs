@@ -138,10 +138,12 @@ fn sized(size: Option<(terminal_size::Width, terminal_size::Height)>) -> Option<
 /// Whether nobody can read what is written to stderr. (The standard library opens a closed stderr as the null device.)
 #[cfg(unix)]
 pub(super) fn is_invisible() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let device = |path| std::fs::metadata(path).ok().map(|metadata| metadata.rdev());
-    let stderr = device("/dev/fd/2");
-    stderr.is_none() || stderr == device("/dev/null")
+    match (rustix::fs::fstat(rustix::stdio::stderr()), rustix::fs::stat("/dev/null")) {
+        (Err(_), _) => true,
+        (Ok(stderr), Ok(null)) => stderr.st_rdev == null.st_rdev,
+        // An empty container has no devices: then it is a pipe or a file.
+        (Ok(_), Err(_)) => false,
+    }
 }
 
 #[cfg(not(unix))]

@@ -69,9 +69,9 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Breaks a text between words, so that no line is wider than this; what follows a break begins with as many spaces as
-/// the line did, and `hang` more. A word that is wider stays whole on a line of its own, from the first column: the
-/// terminal breaks it without a line end in between, and an address can still be clicked and copied. For the same
-/// reason a command, four spaces in, stays whole.
+/// the line did, and `hang` more (in a numbered list three, at least). A word that is wider stays whole on a line of its own,
+/// from the first column: the terminal breaks it without a line end in between, and an address can still be clicked and copied.
+/// For the same reason a command, four spaces in, stays whole.
 pub(crate) fn folded(text: &str, columns: usize, hang: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| folded_line(line, columns, hang)).collect();
     lines.join("\n")
@@ -84,6 +84,8 @@ fn folded_line(line: &str, columns: usize, hang: usize) -> String {
     let spaces = |count: usize| " ".repeat(count);
     let words = line.trim_start_matches(' ');
     let indent = line.len().saturating_sub(words.len());
+    let is_numbered = words.split_once(". ").is_some_and(|(number, _)| matches!(number.as_bytes(), [b'0'..=b'9']));
+    let hang = if is_numbered { hang.max(3) } else { hang };
     let mut done = String::new();
     let mut open = spaces(indent);
     // How many spaces there are since the last word; none, while the line has no word.
@@ -148,7 +150,8 @@ mod tests {
         assert_eq!(folded(text, 100, 0), text);
         assert_eq!(folded("aaa bbb ccc", 7, 0), "aaa bbb\nccc");
         assert_eq!(folded("aaa bbb ccc", 6, 0), "aaa\nbbb\nccc");
-        assert_eq!(folded("  1. aaa   bbb ccc", 12, 3), "  1. aaa\n     bbb ccc");
+        assert_eq!(folded("  1. aaa   bbb ccc", 12, 0), "  1. aaa\n     bbb ccc");
+        assert_eq!(folded("  e. aaa   bbb ccc", 12, 0), "  e. aaa\n  bbb ccc");
         assert_eq!(folded("a   b\n\n  c", 80, 0), "a   b\n\n  c");
         assert_eq!(folded("do\n    device-flow login --force", 9, 0), "do\n    device-flow login --force");
         // Wide letters take two columns.

@@ -93,7 +93,7 @@ fn k14_what_needs_no_place_works_without_a_home() {
     let (exit, _, stderr) = ended(&mut without_home(&person, &format!("login {at}"), &[]));
     assert_eq!(exit, 0, "{stderr}");
     let note: String = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(note.contains("the options were not saved as a profile"), "{stderr}");
+    assert!(note.contains("options were not saved as a profile"), "{stderr}");
     let (exit, stdout, stderr) = ended(&mut without_home(&person, &format!("token {at}"), &[]));
     assert_eq!((exit, &*stdout, &*stderr), (0, "AT-canary-1\n", ""));
     // A profile that is named could not be saved, which matters only to stored tokens.
