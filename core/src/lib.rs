@@ -63,6 +63,7 @@
 //! - `std` (default): [`UnixTime`] from and to `std::time::SystemTime`. Without it the crate is `no_std` and needs
 //!   `alloc`.
 //! - `http` (default, implies `std`): [`Request::into_http`].
+//! - `advice` (default): what a person can do about an error, in its text and as [`OAuthError::advice`]; some 25 KiB of sentences.
 //! - `idn` (default): URLs as the URL standard reads them, with international host names. Without it a strict part of them in
 //!   ASCII, which needs no tables: a host of another script is refused, and one in its ASCII form (`xn--…`) is taken as it is.
 //! - `serde`: a flow as data (`Snapshot`), to be resumed in another process, or to run `Step` by step as durable work; its

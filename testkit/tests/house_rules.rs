@@ -159,7 +159,7 @@ fn files_are_short_and_say_what_they_own() {
         }
     }
     println!("core: {core} lines of code, and {servers} about single servers");
-    assert!(core < 9_400, "the core has {core} lines of code");
+    assert!(core < 9_600, "the core has {core} lines of code");
     assert!(servers < 2_000, "the core has {servers} lines of code about single servers");
 }
 

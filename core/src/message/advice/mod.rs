@@ -116,7 +116,11 @@ enum Need {
 }
 
 /// The most specific advice: words that name the trouble, then Microsoft's numbers and suberrors, then the code or status.
+/// None at all without the feature `advice`, for programs without room for the sentences.
 pub(crate) fn advice(seen: &Seen<'_>, sent: &Sent) -> Option<&'static str> {
+    if !cfg!(feature = "advice") {
+        return None;
+    }
     let by_number = || microsoft::advice(seen.numbers, seen.words, seen.suberror, sent);
     let by_code = || table::find(table::TABLE, seen, sent);
     table::find(words::BY_WORDS, seen, sent).or_else(by_number).or_else(by_code).or_else(|| by_status(seen, sent))
