@@ -162,9 +162,10 @@ pub(crate) unsafe fn array<'a, T>(first: *const T, count: usize) -> Result<&'a [
     if first.is_null() || !first.is_aligned() {
         return Err(Code::BadPointer);
     }
-    // No memory is larger than isize::MAX bytes, and none goes around the end of the addresses.
-    let len = count.checked_mul(size_of::<T>()).filter(|len| *len <= usize::MAX >> 1).ok_or(Code::BadLength)?;
-    first.addr().checked_add(len).ok_or(Code::BadLength)?;
+    // No memory is larger than isize::MAX bytes.
+    if count > (usize::MAX >> 1) / size_of::<T>() {
+        return Err(Code::BadLength);
+    }
     // SAFETY: the caller says that so many elements are there.
     Ok(unsafe { core::slice::from_raw_parts(first, count) })
 }

@@ -313,16 +313,21 @@ impl Left {
 
 impl Wait {
     fn take(&mut self, reason: device_flow_core::WaitReason) -> WaitReason {
-        let (reason, interval, failure) = match reason {
-            device_flow_core::WaitReason::Interval => (WaitReason::Interval, None, None),
-            device_flow_core::WaitReason::SlowDown { interval } => (WaitReason::SlowDown, Some(interval), None),
-            device_flow_core::WaitReason::Backoff { cause, attempt } => {
-                (WaitReason::Backoff, None, Some((cause.to_string().into(), attempt)))
+        if self.interval.is_some() || self.failure.is_some() {
+            *self = Self::default();
+        }
+        match reason {
+            device_flow_core::WaitReason::Interval => WaitReason::Interval,
+            device_flow_core::WaitReason::RetryAfter => WaitReason::RetryAfter,
+            device_flow_core::WaitReason::SlowDown { interval } => {
+                self.interval = Some(interval);
+                WaitReason::SlowDown
             }
-            device_flow_core::WaitReason::RetryAfter => (WaitReason::RetryAfter, None, None),
-        };
-        *self = Self { interval, failure };
-        reason
+            device_flow_core::WaitReason::Backoff { cause, attempt } => {
+                self.failure = Some((cause.to_string().into(), attempt));
+                WaitReason::Backoff
+            }
+        }
     }
 }
 
@@ -331,27 +336,24 @@ impl Driven {
         Self { protocol, left: Left::default(), snapshot: Zeroizing::default() }
     }
 
-    /// Hands the ticket to `use_it` if it is this one; takes it back if that fails.
-    fn redeem(
-        &mut self,
-        number: u64,
-        use_it: impl FnOnce(&mut Protocol, Ticket) -> Result<(), Misuse>,
-    ) -> Result<(), Refused> {
-        let (known, ticket) = self.left.ticket.take_if(|(known, _)| *known == number).ok_or(Code::BadTicket)?;
-        match use_it(&mut self.protocol, ticket) {
-            Ok(()) => {
-                self.left.request = None;
-                Ok(())
-            }
-            Err(misuse) => {
-                let code = match misuse {
-                    Misuse::InvalidStatus(..) => Code::BadStatus,
-                    Misuse::NotOutstanding(_) => Code::BadTicket,
-                };
-                self.left.ticket = Some((known, misuse.into_ticket()));
-                Err(code.into())
-            }
-        }
+    /// The ticket of this number, if it is outstanding.
+    fn redeem(&mut self, number: u64) -> Result<Ticket, Code> {
+        let ticket = self.left.ticket.take_if(|(known, _)| *known == number);
+        ticket.map(|(_, ticket)| ticket).ok_or(Code::BadTicket)
+    }
+
+    /// What became of it. After a misuse all is as it was.
+    fn redeemed(&mut self, number: u64, result: Result<(), Misuse>) -> Result<(), Refused> {
+        let Err(misuse) = result else {
+            self.left.request = None;
+            return Ok(());
+        };
+        let code = match misuse {
+            Misuse::InvalidStatus(..) => Code::BadStatus,
+            Misuse::NotOutstanding(_) => Code::BadTicket,
+        };
+        self.left.ticket = Some((number, misuse.into_ticket()));
+        Err(code.into())
     }
 
     fn store(&mut self, now: Timestamp) -> Result<Str, Refused> {
@@ -437,7 +439,9 @@ pub unsafe extern "C" fn df_response(
                     response = response.header(name, value);
                 }
             }
-            machine.redeem(ticket, |to, ticket| to.response(ticket, response, Timestamp::from_millis(now_ms)))
+            let redeemed = machine.redeem(ticket)?;
+            let result = machine.protocol.response(redeemed, response, Timestamp::from_millis(now_ms));
+            machine.redeemed(ticket, result)
         })
     }
 }
@@ -459,7 +463,9 @@ pub unsafe extern "C" fn df_transport_failed(
             let known = TransportError::ALL.into_iter().find(|(known, _)| *known as u32 == kind);
             let (_, kind) = known.ok_or(Code::BadArgument)?;
             let error = device_flow_core::TransportError::new(kind).with_detail(text(detail, detail_len)?);
-            machine.redeem(ticket, |to, ticket| to.transport_failed(ticket, error, Timestamp::from_millis(now_ms)))
+            let redeemed = machine.redeem(ticket)?;
+            let result = machine.protocol.transport_failed(redeemed, error, Timestamp::from_millis(now_ms));
+            machine.redeemed(ticket, result)
         })
     }
 }
