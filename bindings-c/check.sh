@@ -11,9 +11,9 @@ folder=$(mktemp -d)
 servers=()
 ended() {
     [ "${#servers[@]}" -eq 0 ] || kill "${servers[@]}" 2>/dev/null || true
+    times >"$folder/times"
+    awk 'NR == 2 { print "bindings for C: processor time of all steps " $1 " (user) + " $2 " (system)" }' "$folder/times"
     rm -rf "$folder"
-    # Of all that ran here.
-    awk 'NR == 2 { print "bindings for C: processor time of all steps, user and system: " $1 " " $2 }' <(times)
 }
 trap ended EXIT
 

@@ -5,6 +5,7 @@
 //! answer of a real server (oidc-provider), which the compiler knows nothing of. Each number is the difference of two runs, so start-up costs nothing, and it
 //! is the same on every run of the same build.
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::panic,
     clippy::undocumented_unsafe_blocks,
@@ -60,7 +61,7 @@ unsafe fn in_c(count: u64) {
     let (mut config, mut client, mut machine) = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     let mut action = Action { kind: ActionKind::Ended, reason: WaitReason::None, ticket: 0, until_ms: 0 };
     let (name, value) = HEADER;
-    let answered = vec![Header {
+    let answered = [Header {
         name: name.as_ptr().cast(),
         name_len: name.len(),
         value: value.as_ptr().cast(),
