@@ -11,8 +11,8 @@ pub(crate) const fn point(_before: &'static str) -> io::Result<()> {
 }
 
 /// `DEVICE_FLOW_STORE_FAULT` is `kill <n>` (die before the n-th call), `fail <call> <errno>` (make that call fail),
-/// `fail <call> <errno> <n>` (only the n-th of them), `remove <call> <path> <n>` (somebody else removes that file before
-/// it), or several of these with commas between them.
+/// `fail <call> <errno> <n>` (only the n-th of them), `remove <call> <beginning> <n>` (somebody else removes what begins so
+/// before it), or several of these with commas between them.
 #[cfg(test)]
 pub(crate) fn point(before: &'static str) -> io::Result<()> {
     use std::sync::LazyLock;
@@ -42,7 +42,12 @@ pub(crate) fn point(before: &'static str) -> io::Result<()> {
             ["fail", _, errno, ..] if is_turn => {
                 return Err(io::Error::from_raw_os_error(errno.parse().unwrap_or(0)));
             }
-            ["remove", _, path, _] if is_turn => std::fs::remove_file(path)?,
+            ["remove", _, beginning, _] if is_turn => {
+                let folder = std::path::Path::new(beginning).parent().unwrap_or("/".as_ref());
+                let paths = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+                let found = |path: &std::path::PathBuf| path.to_string_lossy().starts_with(beginning);
+                paths.filter(found).try_for_each(std::fs::remove_file)?;
+            }
             _ => {}
         }
     }

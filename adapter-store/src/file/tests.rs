@@ -302,6 +302,21 @@ fn k09_a_file_system_that_cannot_allocate_reserves_all_the_same() {
             assert!(fs::read(&path).unwrap() == if role == "reserve" { OLD.to_vec() } else { new() });
         }
     }
+    // A full disk is one that can.
+    let path = prepare(folder.path(), Before::Stored);
+    let output = run_role("reserve", &path, "fail fallocate 28", "022");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("error cannot reserve room in"), "{output:?}");
+}
+
+/// F04: somebody who cleans up takes the temporary file for one that was left behind, before it is locked.
+#[test]
+fn f04_a_temporary_file_that_is_removed_before_it_is_locked_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = prepare(folder.path(), Before::Stored);
+    let temporary = path.with_file_name(".tokens.json.tmp-");
+    let output = run_child(&path, &format!("remove flock {} 3", temporary.display()), "022");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("saved"), "{output:?}");
+    assert!(fs::read(&path).unwrap() == new());
 }
 
 /// F05.

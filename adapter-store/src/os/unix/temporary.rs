@@ -155,3 +155,6 @@ pub(crate) fn overwrite(mut file: &File, path: &Path, contents: &[u8]) -> Result
 fn length(contents: &[u8]) -> u64 {
     u64::try_from(contents.len()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;
