@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Everything about the functions for C that cargo test does not show: the header is that of the sources, and compiles as C
 # and C++; an installed library is found by pkg-config, and the examples sign in with it; AddressSanitizer and
-# LeakSanitizer see nothing, in C and in the Rust tests, nor does Miri. What cannot be had here is said to be skipped.
+# LeakSanitizer see nothing, in C and in the Rust tests (Miri: testkit/miri.sh). What cannot be had here is said to be
+# skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_TERM_COLOR=never
@@ -98,13 +99,4 @@ if [ "$host" = x86_64-unknown-linux-gnu ]; then
     ASAN_OPTIONS=detect_leaks=1 "${asan[@]}" test -q --target "$host" -p device-flow-c --features calls --test c_tests
 else
     echo "SKIPPED: they are tried on x86_64-unknown-linux-gnu, this is $host"
-fi
-
-echo "== Miri"
-toolchain=${MIRI_TOOLCHAIN:-nightly}
-if { rustup toolchain list | grep -q "^$toolchain" || rustup toolchain install "$toolchain" --profile minimal; } &&
-    rustup component add --toolchain "$toolchain" miri rust-src && cargo "+$toolchain" miri setup; then
-    MIRIFLAGS=-Zmiri-disable-isolation cargo "+$toolchain" miri test -q -p device-flow-c --features calls --test c_tests
-else
-    echo "SKIPPED: rustup has no miri component for this machine"
 fi
