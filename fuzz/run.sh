@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-all=(cache client_info device_authorization dialect discovery fleet headers id_token key_file nonce once operations prompt sign_in snapshot token)
+all=(bindings_c cache client_info device_authorization dialect discovery fleet headers id_token key_file nonce once operations prompt sign_in snapshot token)
 
 # On stable Rust. Without a sanitizer: the workspace has no unsafe code, and runs are several times as fast. Without
 # optimisation across crates: it takes minutes for each target.
@@ -35,7 +35,7 @@ fixed_addresses=()
 inputs() {
     case $1 in
     client_info | id_token) echo 1000000 ;;
-    operations | sign_in) echo 40000 ;;
+    bindings_c | operations | sign_in) echo 40000 ;;
     fleet) echo 6000 ;;
     # An RSA key that is right costs a millisecond.
     key_file) echo 40000 ;;

@@ -13,6 +13,7 @@
     reason = "a panic is how a target reports"
 )]
 
+pub mod bindings_c;
 mod body;
 pub mod cache;
 pub mod client_info;
@@ -38,6 +39,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("bindings_c", bindings_c::check),
     ("cache", cache::check),
     ("client_info", client_info::check),
     ("device_authorization", device_authorization::check),
