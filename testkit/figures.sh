@@ -17,9 +17,12 @@ cargo test -q -p device-flow-core --test footprint -- --nocapture --test-threads
 
 cargo test -q -p device-flow-keys --test footprint -- --nocapture --test-threads=1 | grep -oE 'one (assertion|proof):.*' | sort -u
 
+cargo test -q -p device-flow-c --test c_footprint -- --nocapture | grep -oE 'one pending poll through C:.*' | sort -u
+
 echo "== instructions (callgrind)"
 cargo bench -q -p device-flow-core --bench poll_cost | grep -vE '^$|running|test result'
 cargo bench -q -p device-flow-core --bench cache
+cargo bench -q -p device-flow-c --bench c_poll_cost | grep -vE '^$|running|test result'
 cargo bench -q -p device-flow-keys --bench assertion_cost | grep -vE '^$|running|test result'
 
 echo "== weight"

@@ -273,8 +273,7 @@ impl Left {
                 Action { ticket: number, ..of(ActionKind::SendRequest) }
             }
             device_flow_core::Action::ShowCode(prompt) => {
-                self.warnings = prompt.warnings().map(|warning| warning.to_string().into()).collect();
-                self.prompt = Some(prompt);
+                self.shown(prompt);
                 of(ActionKind::ShowCode)
             }
             device_flow_core::Action::Wait { until, reason } => {
@@ -290,11 +289,23 @@ impl Left {
                 of(ActionKind::Done)
             }
             device_flow_core::Action::Done(Err(failure)) => {
-                self.outcome = Outcome::Failed(Box::new(Failed { text: failure.to_string().into(), failure }));
+                self.failed(failure);
                 of(ActionKind::Failed)
             }
             device_flow_core::Action::Ended => of(ActionKind::Ended),
         }
+    }
+
+    // Apart from the polls, which are many.
+    #[inline(never)]
+    fn shown(&mut self, prompt: Prompt) {
+        self.warnings = prompt.warnings().map(|warning| warning.to_string().into()).collect();
+        self.prompt = Some(prompt);
+    }
+
+    #[inline(never)]
+    fn failed(&mut self, failure: Failure) {
+        self.outcome = Outcome::Failed(Box::new(Failed { text: failure.to_string().into(), failure }));
     }
 
     fn request(&self) -> Option<Request> {

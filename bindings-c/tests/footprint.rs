@@ -1,5 +1,10 @@
 //! Owns the allocations of a poll through the functions of C, counted beside those of the same poll in Rust.
-#![allow(clippy::unwrap_used, clippy::undocumented_unsafe_blocks, reason = "tests panic to report, and call as C does")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::undocumented_unsafe_blocks,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests panic to report, and call as C does"
+)]
 
 mod support;
 

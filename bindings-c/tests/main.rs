@@ -7,6 +7,8 @@
     reason = "tests panic to report, and keep the contract of the first page but where they say so"
 )]
 
+#[cfg(feature = "calls")]
+mod any_calls;
 mod misuse;
 mod sign_in;
 mod stored;

@@ -137,6 +137,10 @@ fn a_handle_of_another_kind_is_noticed() {
 fn a_freed_handle_is_noticed_in_a_debug_build() {
     let (config, client) = (config(), client());
     let machine = flow(client);
+    // Memory that looks like a handle, as that of a freed one may.
+    let mut copy = [std::mem::MaybeUninit::<u64>::uninit(); 8];
+    unsafe { ptr::copy_nonoverlapping(machine.cast(), copy.as_mut_ptr(), copy.len()) };
+    assert_eq!(unsafe { df_detail(copy.as_mut_ptr().cast(), &mut { EMPTY }) }, Code::BadHandle);
     // One after the other, so that no memory serves a second handle.
     free(machine);
     free(client);

@@ -130,7 +130,7 @@ pub(crate) fn fail(machine: *mut Machine, ticket: u64, kind: TransportError, det
     unsafe { df_transport_failed(machine, ticket, kind as u32, detail.as_ptr().cast(), detail.len(), now) }
 }
 
-/// What is to be sent: method, URL, headers, body; and its limits.
+/// The request that is due: method, URL, headers, body; and its limits.
 pub(crate) struct Sent {
     pub(crate) method: String,
     pub(crate) url: String,

@@ -1,7 +1,8 @@
-//! Owns the proof that the core needs no std: a whole sign-in in a program that has none.
+//! Owns the proof that the core and the functions for C need no std: a whole sign-in in a program that has none.
 #![no_std]
 #![forbid(unsafe_code)]
 
+use device_flow_c as _;
 use device_flow_core::{Action, Client, DeviceFlow, Machine, Provider, Response, Timestamp};
 
 #[global_allocator]
