@@ -41,7 +41,7 @@ pub unsafe extern "C" fn df_dealloc(memory: *mut u8, len: usize) -> Code {
     let Ok(layout) = Layout::from_size_align(len, ALIGN) else { return Code::BadLength };
     // SAFETY: the caller says that so much memory is there, and that nobody else uses it.
     match unsafe { array_mut(memory, len) } {
-        Ok(bytes) if bytes.is_empty() => return Code::Ok,
+        Ok([]) => return Code::Ok,
         Ok(bytes) => bytes.zeroize(),
         Err(code) => return code,
     }
