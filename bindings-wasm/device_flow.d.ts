@@ -254,6 +254,9 @@ export interface SignIn extends Machine<Tokens> {
     /** The sign-in as JSON while a code lives. It holds the device code, which is a secret. */
     snapshot(now?: number): string | undefined;
 }
-export interface Refresh extends Machine<Tokens> {}
+export interface Refresh extends Machine<Tokens> {
+    /** Only a sign-in is stored. */
+    readonly snapshot?: never;
+}
 export interface Revocation extends Machine<undefined> {}
 export interface Discovery extends Machine<Metadata> {}
