@@ -42,4 +42,4 @@ echo "$said"
 grep -q '^Signed in: a token of [0-9]* characters for 3600 s, scope openid profile$' <<<"$said"
 
 echo "== Node's test runner, with a page in Chromium"
-node --test bindings-wasm/tests/*.test.js
+timeout 300 node --test bindings-wasm/tests/*.test.js

@@ -52,13 +52,14 @@ function bind(wasm, crypto) {
 
     /**
      * Calls `act` with room for results and the places of `parts` as pointer and length, all in memory that the module
-     * lends for this long: it wipes it, since parts may be secrets. So are they here, where `encode` made them.
+     * lends for this long, and wipes after it: parts may be secrets. Only the first part, and the room, lie where a structure
+     * may.
      */
     function lend(parts, act) {
         let size = ROOM;
         const starts = parts.map((part) => {
             const start = size;
-            size += Math.ceil(part.length / 8) * 8;
+            size += part.length;
             return start;
         });
         const block = wasm.df_alloc(size) >>> 0;
@@ -72,7 +73,7 @@ function bind(wasm, crypto) {
         }
     }
 
-    /** The same for texts. */
+    /** The same for texts, which are wiped here, too. */
     function lendTexts(values, act) {
         if (!values.every((value) => typeof value === "string")) throw new UsageError("bad_text", "this must be a text");
         const parts = values.map((value) => encoder.encode(value));

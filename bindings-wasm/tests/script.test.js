@@ -1,6 +1,7 @@
 /** Owns what needs no server: the loop in virtual time, how each failure of fetch is told, misuse, and memory. */
 
 import assert from "node:assert/strict";
+import { getEventListeners } from "node:events";
 import { readFile } from "node:fs/promises";
 import { test } from "node:test";
 import { inspect } from "node:util";
@@ -66,6 +67,29 @@ test("what is sent, and when", async () => {
     }
 });
 
+test("nothing is left behind: no timer, no listener, no body", async (t) => {
+    const timers = new Set();
+    const { setTimeout, clearTimeout } = globalThis;
+    t.mock.method(globalThis, "setTimeout", (...all) => {
+        const timer = setTimeout(...all);
+        timers.add(timer);
+        return timer;
+    });
+    t.mock.method(globalThis, "clearTimeout", (timer) => (timers.delete(timer), clearTimeout(timer)));
+    const signal = new AbortController().signal;
+    const world = scripted(() => json(200, CODE), pending, () => json(200, TOKENS));
+    const { fetch, sleep } = world.options;
+    const bodies = [];
+    world.options.fetch = (url, init) => (bodies.push(init.body), fetch(url, init));
+    world.options.sleep = (ms, stop) => {
+        assert.deepEqual([getEventListeners(stop, "abort").length, getEventListeners(signal, "abort").length], [0, 1]);
+        return sleep(ms);
+    };
+    await run(world, { signal });
+    assert.deepEqual([timers.size, getEventListeners(signal, "abort").length, bodies.length], [0, 0, 3]);
+    assert.ok(bodies.every((body) => body.length > 0 && body.every((byte) => byte === 0)), "they held secrets");
+});
+
 test("Retry-After lengthens a wait", async () => {
     const world = scripted(() => json(200, CODE), () => json(429, {}, { "retry-after": "42" }), () => json(200, TOKENS));
     await run(world);
@@ -93,8 +117,16 @@ test("an answer is read as far as the limit and one byte more, decoded", async (
     assert.match(error.message, /65536|64 KiB|too long|larger/i);
     assert.ok(cancelled && pulled <= 70_000, `${pulled} bytes`);
     const padded = JSON.stringify(CODE).padEnd(65_536);
-    const world = scripted(() => json(200, padded), () => json(200, TOKENS));
-    assert.ok(await run(world), "exactly the limit is no more than the limit");
+    assert.ok(await run(scripted(() => json(200, padded), () => json(200, TOKENS))), "exactly the limit is no more than the limit");
+    const parts = () =>
+        new ReadableStream({
+            start(controller) {
+                for (const text of [padded, " "]) controller.enqueue(new TextEncoder().encode(text));
+                controller.close();
+            },
+        });
+    const more = await failed(run(scripted(() => new Response(parts(), { headers: { "content-type": "application/json" } }))));
+    assert.equal(more.message, error.message, "one byte more is");
 });
 
 test("an opaque redirect, which is all that a browser tells of one, is told in words", async () => {
@@ -105,6 +137,18 @@ test("an opaque redirect, which is all that a browser tells of one, is told in w
     const visible = await failed(run(scripted(() => new Response(null, { status: 302, headers: { location: "/elsewhere" } }))));
     assert.equal(visible.kind, "protocol");
     assert.match(visible.message, /302/);
+});
+
+test("an answer that breaks off is no answer", async () => {
+    const broken = () =>
+        new ReadableStream({
+            start(controller) {
+                controller.enqueue(new TextEncoder().encode("{"));
+                controller.error(new TypeError("terminated"));
+            },
+        });
+    const error = await failed(run(scripted(() => new Response(broken()))));
+    assert.match(error.message, /broke off: terminated/);
 });
 
 test("what Node says of a failed connection", async () => {
@@ -200,6 +244,10 @@ test("a signal gives up the request in flight, and the error says that a poll wa
         });
     const error = await failed(run(scripted(() => json(200, CODE), hangs), { signal: stop.signal }));
     assert.deepEqual([error.kind, error.pollLost, aborted], ["cancelled", true, 1]);
+    const first = new AbortController();
+    const asking = (init) => (queueMicrotask(() => first.abort()), hangs(init));
+    const before = await failed(run(scripted(asking), { signal: first.signal }));
+    assert.deepEqual([before.kind, before.pollLost], ["cancelled", false], "no poll was in flight yet");
     const world = scripted(hangs);
     const early = await failed(run(world, { signal: stop.signal }));
     assert.deepEqual([early.kind, early.pollLost, world.requests.length], ["cancelled", false, 0], "aborted before it began");
@@ -261,16 +309,57 @@ test("misuse is an error, and changes nothing", async () => {
     usage("bad_handle", () => machine.nextAction(0));
 });
 
-test("the memory of the module does not grow over 1,000 polls and 1,000 sign-ins", async () => {
-    const compiled = await WebAssembly.compile(bytes);
-    let memory;
+/** A new instance, with what it exports seen by `watch` before its classes are made. */
+async function watched(watch) {
     const { instantiate } = WebAssembly;
-    WebAssembly.instantiate = async (...all) => {
-        const instance = await instantiate(...all);
-        memory = instance.exports.memory;
-        return instance;
-    };
-    const own = await load(compiled).finally(() => (WebAssembly.instantiate = instantiate));
+    WebAssembly.instantiate = async (...all) => ({ exports: watch((await instantiate(...all)).exports) });
+    return load(await WebAssembly.compile(bytes)).finally(() => (WebAssembly.instantiate = instantiate));
+}
+
+test("every handle that no caller holds is freed, and what held a secret is wiped", async (t) => {
+    const alive = new Set();
+    const own = await watched((wasm) => {
+        const all = { ...wasm, df_free: (pointer) => (alive.delete(pointer), wasm.df_free(pointer)) };
+        for (const name of ["df_config_new", "df_client_new", "df_flow_new", "df_refresh_new", "df_discovery_new"]) {
+            all[name] = (...args) => {
+                const code = wasm[name](...args);
+                if (code === 0) alive.add(new DataView(wasm.memory.buffer).getUint32(args.at(-1), true));
+                return code;
+            };
+        }
+        return all;
+    });
+    const issuer = "https://op.example.com";
+    const metadata = { issuer, device_authorization_endpoint: `${issuer}/device`, token_endpoint: `${issuer}/token` };
+    const client = await own.Client.discover({ issuer, clientId: "app" }, scripted(() => json(200, metadata)).options);
+    assert.equal(alive.size, 1, "the client");
+    await failed(own.Client.discover({ issuer, clientId: "app" }, scripted(() => json(404, "{}")).options));
+    for (const wrong of [{ clientId: "" }, { clientID: "app" }]) assert.throws(() => new own.Client({ ...SETTINGS, ...wrong }));
+    assert.throws(() => new own.Discovery({ issuer: "ftp://op.example.com" }), { code: "bad_config" });
+    assert.equal(alive.size, 1, "the client alone");
+
+    const wiped = [];
+    const { fill } = Uint8Array.prototype;
+    t.mock.method(Object.getPrototypeOf(Uint8Array.prototype), "fill", function (...all) {
+        wiped.push(new TextDecoder().decode(this));
+        return fill.apply(this, all);
+    });
+    const refresh = new own.Refresh(client, "RT-canary");
+    await own.run(refresh, scripted(() => json(200, TOKENS)).options);
+    refresh.free();
+    client.free();
+    assert.equal(alive.size, 0);
+    assert.ok(wiped.includes("RT-canary"), "the argument");
+    assert.ok(wiped.some((text) => text.startsWith("grant_type=") && text.includes("RT-canary")), "the request");
+    assert.ok(wiped.some((text) => text.includes("AT-canary")), "the answer");
+});
+
+test("the memory of the module does not grow over 1,000 polls and 1,000 sign-ins", async () => {
+    let memory;
+    const own = await watched((wasm) => {
+        memory = wasm.memory;
+        return wasm;
+    });
     const client = new own.Client(SETTINGS);
     const polls = async (times) => {
         let left = times;
