@@ -309,6 +309,13 @@ test("misuse is an error, and changes nothing", async () => {
     usage("bad_handle", () => machine.nextAction(0));
 });
 
+test("a refresh token that came with a useless answer is kept, and shown to no log", async () => {
+    const useless = () => json(200, { token_type: "Bearer", refresh_token: "NEW-canary" });
+    const error = await failed(deviceFlow.run(new deviceFlow.Refresh(client, "RT-canary"), scripted(useless).options));
+    assert.deepEqual([error.kind, error.rotatedRefreshToken], ["protocol", "NEW-canary"]);
+    assert.doesNotMatch(inspect(error) + JSON.stringify(error), /canary/);
+});
+
 /** A new instance, with what it exports seen by `watch` before its classes are made. */
 async function watched(watch) {
     const { instantiate } = WebAssembly;
