@@ -170,6 +170,20 @@ pub(crate) unsafe fn array<'a, T>(first: *const T, count: usize) -> Result<&'a [
     Ok(unsafe { core::slice::from_raw_parts(first, count) })
 }
 
+/// The bytes of memory that the caller lends, to be written: all of it holds values.
+///
+/// # Safety
+/// The contract of this file.
+#[cfg(target_arch = "wasm32")]
+pub(crate) unsafe fn array_mut<'a>(first: *mut u8, count: usize) -> Result<&'a mut [u8], Code> {
+    // SAFETY: as the caller says. This checks the pointer and the length, and its reference ends here.
+    if unsafe { array(first.cast_const(), count) }?.is_empty() {
+        return Ok(&mut []);
+    }
+    // SAFETY: as the caller says, nobody else uses it.
+    Ok(unsafe { core::slice::from_raw_parts_mut(first, count) })
+}
+
 /// # Safety
 /// The contract of this file.
 pub(crate) unsafe fn text<'a>(data: *const c_char, len: usize) -> Result<&'a str, Code> {

@@ -34,6 +34,8 @@ mod handle;
 mod machine;
 mod start;
 mod text;
+#[cfg(target_arch = "wasm32")]
+mod wasm;
 
 pub use code::{Code, df_error_text};
 pub use config::{
@@ -46,3 +48,5 @@ pub use machine::{
 };
 pub use start::{df_discovery_new, df_flow_new, df_refresh_new, df_resume, df_revocation_new};
 pub use text::{FailureKind, Number, Text, df_read_number, df_read_text};
+#[cfg(target_arch = "wasm32")]
+pub use wasm::{df_alloc, df_dealloc};
