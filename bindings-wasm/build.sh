@@ -21,7 +21,7 @@ fi
 
 # SHA-256 is computed a few times in a sign-in: a short loop does instead of an unrolled one.
 RUSTFLAGS='--cfg sha2_backend="soft" --cfg sha2_backend_soft="compact"' cargo rustc -q --profile wasm --crate-type cdylib \
-    -p device-flow-c --target "$triple" --no-default-features
+    -p device-flow-c --target "$triple" --no-default-features --features advice
 built=$target/$triple/wasm/device_flow_c.wasm
 mkdir -p "$out"
 # What the compiler uses beyond the first version of WebAssembly; every browser and Node since 2020 has them.
