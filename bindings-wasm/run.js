@@ -30,10 +30,7 @@ async function drive(machine, options) {
     const stop = new AbortController();
     let thrown;
     let givenUp = false;
-    const cancel = () => {
-        machine.cancel();
-        stop.abort();
-    };
+    const cancel = () => stop.abort();
     const fail = (error) => {
         thrown ??= { error };
         cancel();
@@ -52,13 +49,14 @@ async function drive(machine, options) {
     let shown = false;
     try {
         for (;;) {
+            // Here and not when the signal comes: an answer that came before it is handed in first, and may be the tokens.
+            if (stop.signal.aborted) machine.cancel();
             const action = machine.nextAction(now());
             switch (action.kind) {
                 case "send_request": {
                     const answer = await exchange(fetch, action.request, stop.signal);
                     givenUp = answer.error === "abandoned" && shown;
-                    // An answer that has come is handed in even when a cancellation comes with it: it is dropped then, unless
-                    // it had come before.
+                    if (answer.error === "abandoned") machine.cancel();
                     if (answer.error) machine.transportFailed(action.ticket, answer.error, answer.detail, now());
                     else machine.response(action.ticket, answer.status, answer.headers, answer.body, now());
                     answer.body?.fill(0);
