@@ -196,7 +196,9 @@ impl Watcher {
         for (id, part) in parts {
             let part = part.into_string();
             if self.sent.get(id) != Some(&part) {
-                self.ready.push_back(Event::default().event(id).data(&part));
+                // A browser drops an event without data.
+                let data = if part.is_empty() { " " } else { &part };
+                self.ready.push_back(Event::default().event(id).data(data));
                 self.sent.insert(id, part);
             }
         }

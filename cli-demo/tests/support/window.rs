@@ -197,6 +197,15 @@ impl Window {
         }
     }
 
+    /// Waits until a part of the page has no such element.
+    pub(crate) async fn lacks(&self, part: &str, element: &str) {
+        let gone = format!("//*[@id='{part}'][not(.//{element})]");
+        let patience = self.client.wait().at_most(PATIENCE);
+        if patience.for_element(Locator::XPath(&gone)).await.is_err() {
+            panic!("{element} is left in {}", self.text(&format!("#{part}")).await);
+        }
+    }
+
     pub(crate) async fn script(&self, expression: &str) -> Value {
         self.client.execute(&format!("return {expression}"), vec![]).await.unwrap()
     }
