@@ -182,12 +182,35 @@ impl Seconds {
         if let Ok(whole) = text.parse::<u128>() {
             return Self::Some { floor: whole, ceil: whole };
         }
-        match text.parse::<f64>() {
-            Err(_) => Self::Nonsense,
-            Ok(value) if value < 0.0 => Self::Negative,
-            // A cast from a float saturates.
-            Ok(value) => Self::Some { floor: value.floor() as u128, ceil: value.ceil() as u128 },
+        // A float knows what a number is, and not always which.
+        if text.parse::<f64>().is_err() { Self::Nonsense } else { Self::decimal(text) }
+    }
+
+    /// A valid number, in full: its digits are moved to where the point is.
+    fn decimal(text: &str) -> Self {
+        let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = digits.trim_start_matches(['+', '-']).split_once('.').unwrap_or((digits, ""));
+        let whole = whole.trim_start_matches(['+', '-', '0']);
+        let all = format!("{whole}{fraction}");
+        if all.bytes().all(|digit| digit == b'0') {
+            return Self::Some { floor: 0, ceil: 0 };
         }
+        if text.starts_with('-') {
+            return Self::Negative;
+        }
+        // Beyond every number of digits that a body has room for.
+        let far = 1_000_000_000_000_000;
+        let exponent = exponent.parse().unwrap_or(if exponent.starts_with('-') { -far } else { far }).clamp(-far, far);
+        let point = i64::try_from(whole.len()).unwrap_or(i64::MAX) + exponent;
+        let zeros = all.len() - all.trim_start_matches('0').len();
+        if point > i64::try_from(zeros).unwrap_or(i64::MAX) + 40 {
+            return Self::Some { floor: u128::MAX, ceil: u128::MAX };
+        }
+        let point = usize::try_from(point).unwrap_or(0);
+        let (floor, rest) = if point < all.len() { all.split_at(point) } else { (&*all, "") };
+        let floor = format!("0{floor}{}", "0".repeat(point.saturating_sub(all.len()))).parse().unwrap_or(u128::MAX);
+        let ceil = if rest.bytes().any(|digit| digit != b'0') { floor.saturating_add(1) } else { floor };
+        Self::Some { floor, ceil }
     }
 }
 
