@@ -18,11 +18,7 @@ ended() {
 }
 trap ended EXIT
 
-need() { # COMMAND PACKAGE
-    command -v "$1" >/dev/null && return
-    command -v apt-get >/dev/null || { echo "$2 is needed"; exit 1; }
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
-}
+. testkit/need.sh
 need gcc gcc
 need g++ g++
 need python3 python3

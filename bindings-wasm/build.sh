@@ -14,10 +14,8 @@ triple=wasm32-unknown-unknown
     echo "rustup has no $triple for this toolchain"
     exit 77
 }
-if ! command -v wasm-opt >/dev/null; then
-    command -v apt-get >/dev/null || { echo "binaryen is needed"; exit 1; }
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends binaryen >/dev/null
-fi
+. testkit/need.sh
+need wasm-opt binaryen
 
 # SHA-256 is computed a few times in a sign-in: a short loop does instead of an unrolled one.
 RUSTFLAGS='--cfg sha2_backend="soft" --cfg sha2_backend_soft="compact"' cargo rustc -q --profile wasm --crate-type cdylib \
