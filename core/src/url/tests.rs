@@ -104,6 +104,7 @@ fn what_is_spelt_as_it_is_read_is_taken() {
         "urn:ietf:params:oauth:grant-type:device_code",
         "api://app-id",
         "mailto:a@b",
+        "web+app.x-1:z",
     ] {
         assert!(taken(text), "{text}");
     }
@@ -124,6 +125,7 @@ fn what_a_reader_could_take_for_another_is_refused() {
         "https://",
         "https://:80",
         "https://@a",
+        "https://:@a",
         "https://a:b",
         "https://a:65536",
         "https://a:-1",
