@@ -14,8 +14,9 @@ export { SignInError, Tokens, UsageError };
 const PAIRS = ["presetParameter", "deviceParameter", "tokenParameter"];
 const SWITCHES = ["exactScope", "clientIdInBody", "pkce", "pkceIfListed", "tryUnlisted", "strict", "allowHttpLoopback"];
 const KINDS = ["send_request", "show_code", "wait", "await_response", "done", "failed", "ended"];
-/** Where results are put: as much as the largest structure needs, the request. */
-const ROOM = 48;
+/** Where results are put: as much as the largest structure needs, the action, whose end is its request. */
+const ROOM = 72;
+const REQUEST = 24;
 const dispose = Symbol.dispose ?? Symbol.for("Symbol.dispose");
 const encoder = new TextEncoder();
 
@@ -49,6 +50,15 @@ function bind(wasm, crypto) {
     const bytesAt = (at) => new Uint8Array(wasm.memory.buffer, view().getUint32(at, true), view().getUint32(at + 4, true));
     const textAt = (at) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesAt(at));
     const numberAt = (at) => Number(view().getBigUint64(at, true));
+
+    function request(at) {
+        const [first, count] = [view().getUint32(at + 16, true), view().getUint32(at + 20, true)];
+        const headers = Array.from({ length: count }, (_, each) => [textAt(first + each * 16), textAt(first + each * 16 + 8)]);
+        // A copy, since the memory may grow, and then moves.
+        const body = bytesAt(at + 24).slice();
+        const limits = { maxResponse: view().getUint32(at + 32, true), timeLimit: numberAt(at + 40) };
+        return { method: textAt(at), url: textAt(at + 8), headers, body, ...limits };
+    }
 
     /**
      * Calls `act` with room for results and the places of `parts` as pointer and length, all in memory that the module
@@ -212,7 +222,7 @@ function bind(wasm, crypto) {
                 const kind = KINDS[view().getUint32(room, true)];
                 const [ticket, until] = [numberAt(room + 8), numberAt(room + 16)];
                 if (kind === "wait") return { kind, until, ...this.#wait(view().getUint32(room + 4, true)) };
-                if (kind === "send_request") return { kind, ticket, request: this.#request() };
+                if (kind === "send_request") return { kind, ticket, request: request(room + REQUEST) };
                 if (kind === "await_response") return { kind, ticket };
                 if (kind === "show_code") return { kind, code: this.#code(now) };
                 if (kind === "done") return { kind, outcome: this.outcome() };
@@ -298,19 +308,6 @@ function bind(wasm, crypto) {
             const expiresAt = this.number("codeExpiresAtMs");
             const expiresIn = Math.max(0, Math.floor((expiresAt - now) / 1_000));
             return { ...this.#texts(names), warnings: this.#several("warning"), expiresAt, expiresIn, interval: this.number("intervalMs") };
-        }
-
-        #request() {
-            const machine = Machine.of(this);
-            return lend([], (room) => {
-                check(wasm.df_read_request(machine, room), machine);
-                const [first, count] = [view().getUint32(room + 16, true), view().getUint32(room + 20, true)];
-                const headers = Array.from({ length: count }, (_, at) => [textAt(first + at * 16), textAt(first + at * 16 + 8)]);
-                // A copy, since the memory may grow, and then moves.
-                const body = bytesAt(room + 24).slice();
-                const limits = { maxResponse: view().getUint32(room + 32, true), timeLimit: numberAt(room + 40) };
-                return { method: textAt(room), url: textAt(room + 8), headers, body, ...limits };
-            });
         }
 
         #error() {

@@ -102,9 +102,8 @@ static char *copy(df_str text) {
     return ended;
 }
 
-/* Sends the request of the machine, and hands in what came. */
-static void send_request(df_machine *machine, uint64_t ticket) {
-    df_request request;
+/* Sends the request, and hands in what came. */
+static void send_request(df_machine *machine, uint64_t ticket, df_request request) {
     struct answer answer = {0};
     struct curl_slist *lines = NULL;
     df_header headers[64];
@@ -114,7 +113,6 @@ static void send_request(df_machine *machine, uint64_t ticket) {
     size_t at;
     char *url;
 
-    check(df_read_request(machine, &request), machine);
     answer.body_limit = request.max_response + 1; /* One byte more says that there was more. */
     answer.body = malloc(answer.body_limit);
     url = copy(request.url);
@@ -171,7 +169,7 @@ static int run(df_machine *machine) {
         df_action action;
         check(df_next_action(machine, now_ms(), &action), machine);
         switch (action.kind) {
-        case DF_ACTION_KIND_SEND_REQUEST: send_request(machine, action.ticket); break;
+        case DF_ACTION_KIND_SEND_REQUEST: send_request(machine, action.ticket, action.request); break;
         case DF_ACTION_KIND_SHOW_CODE:
             print("Open  ", machine, DF_TEXT_VERIFICATION_URI);
             print("Enter ", machine, DF_TEXT_USER_CODE);

@@ -40,13 +40,13 @@ class Header(Structure):
     _fields_ = [("name", Str), ("value", Str)]
 
 
-class Action(Structure):
-    _fields_ = [("kind", c_uint32), ("reason", c_uint32), ("ticket", c_uint64), ("until_ms", c_uint64)]
-
-
 class Request(Structure):
     _fields_ = [("method", Str), ("url", Str), ("headers", POINTER(Header)), ("header_count", c_size_t), ("body", Str),
                 ("max_response", c_size_t), ("time_limit_ms", c_uint64)]
+
+
+class Action(Structure):
+    _fields_ = [("kind", c_uint32), ("reason", c_uint32), ("ticket", c_uint64), ("until_ms", c_uint64), ("request", Request)]
 
 
 library = ctypes.CDLL(os.environ.get("DEVICE_FLOW_LIBRARY", "libdevice_flow.so.0"))
@@ -62,7 +62,6 @@ for name, arguments in {
     "df_discovery_new": [c_void_p, c_void_p],
     "df_flow_new": [c_void_p, *TEXT, c_void_p],
     "df_next_action": [c_void_p, c_uint64, c_void_p],
-    "df_read_request": [c_void_p, c_void_p],
     "df_read_text": [c_void_p, c_uint32, c_size_t, c_void_p],
     "df_read_number": [c_void_p, c_uint32, c_void_p],
     "df_response": [c_void_p, c_uint64, c_uint32, c_void_p, c_size_t, *TEXT, c_uint64],
@@ -133,10 +132,8 @@ def kind_of(error):
     return OTHER
 
 
-def send(machine, ticket):
-    """Sends the request of the machine, and hands in what came."""
-    request = Request()
-    machine.call(library.df_read_request, byref(request))
+def send(machine, ticket, request):
+    """Sends the request, and hands in what came."""
     headers = {each.name.bytes().decode(): each.value.bytes().decode() for each in request.headers[:request.header_count]}
     method, body = request.method.bytes().decode(), request.body.bytes()
     message = urllib.request.Request(request.url.bytes().decode(), body if method == "POST" else None, headers, method=method)
@@ -164,7 +161,7 @@ def run(machine):
         action = Action()
         machine.call(library.df_next_action, now_ms(), byref(action))
         if action.kind == SEND_REQUEST:
-            send(machine, action.ticket)
+            send(machine, action.ticket, action.request)
         elif action.kind == SHOW_CODE:
             print(f"Open  {machine.text(VERIFICATION_URI)}\nEnter {machine.text(USER_CODE)}", flush=True)
         elif action.kind == WAIT:

@@ -56,8 +56,7 @@ enum df_action_kind
   : uint32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    // Send the request that `df_read_request` describes, never following redirects, and hand in the answer with the
-    // ticket: `df_response`, or `df_transport_failed`. It comes out once.
+    // Send the request, never following redirects, and hand in the answer with the ticket: `df_response`, or `df_transport_failed`. It comes out once.
     DF_ACTION_KIND_SEND_REQUEST = 0,
     // Show the code and the address to the person; all of it is safe to print. It comes out once.
     DF_ACTION_KIND_SHOW_CODE = 1,
@@ -376,7 +375,8 @@ typedef struct df_header {
     size_t value_len;
 } df_header;
 
-// A request to send as it stands, never following redirects.
+// A request to send as it stands, never following redirects. Its texts stay until its ticket is handed in, or the machine is
+// freed.
 typedef struct df_request {
     // `GET` or `POST`.
     struct df_str method;
@@ -405,6 +405,8 @@ typedef struct df_action {
     uint64_t ticket;
     // When to come back, for `DF_ACTION_KIND_WAIT`, in milliseconds on the caller's timeline; else 0.
     uint64_t until_ms;
+    // What to send, for `DF_ACTION_KIND_SEND_REQUEST`; else all of it is empty.
+    struct df_request request;
 } df_action;
 
 #ifdef __cplusplus
@@ -448,11 +450,6 @@ df_code df_detail(void *handle, struct df_str *detail);
 
 // Frees a handle of any kind, and wipes its secrets. Null is ignored.
 df_code df_free(void *handle);
-
-// The request that is due or in flight; `DF_CODE_NONE` when there is none. Its texts stay until its ticket is handed in, or
-// the machine is freed.
-df_code df_read_request(struct df_machine *machine,
-                        struct df_request *request);
 
 // The one thing to do now. `now_ms` is monotonic time in milliseconds, from a zero of the caller's choice that is the same
 // in all calls with one machine; an earlier time counts as the latest one seen.

@@ -192,7 +192,7 @@ impl Calls<'_> {
             11 | 12 => self.answer(kind == 11),
             _ => {
                 let (machine, at, wrong) = self.machine();
-                let mut action = Action { kind: ActionKind::Ended, reason: WaitReason::None, ticket: 0, until_ms: 0 };
+                let mut action = Action::of(ActionKind::Ended);
                 // SAFETY: what is no machine is noticed.
                 let code = unsafe { df_next_action(machine, self.now, &raw mut action) };
                 let Some(at) = at else { return assert_eq!(code, wrong) };
@@ -201,6 +201,7 @@ impl Calls<'_> {
                     ActionKind::SendRequest => {
                         assert_ne!(action.ticket, 0);
                         self.machines[at].1 = action.ticket;
+                        read_request(&action.request);
                     }
                     ActionKind::Wait => {
                         assert!(action.until_ms > self.now, "a wait that is over");
@@ -344,9 +345,24 @@ fn made<T>(make: impl FnOnce(*mut *mut T) -> Code) -> Result<*mut T, Code> {
     if code == Code::Ok { Ok(place) } else { Err(code) }
 }
 
+fn seen(bytes: &[u8]) {
+    core::hint::black_box(bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>());
+}
+
+/// A request that came out just now, to its last byte.
+fn read_request(request: &Request) {
+    for text in [request.method, request.url, request.body] {
+        seen(read(text));
+    }
+    // SAFETY: as with its texts.
+    for header in unsafe { core::slice::from_raw_parts(request.headers, request.header_count) } {
+        seen(read(Str { data: header.name, len: header.name_len }));
+        seen(read(Str { data: header.value, len: header.value_len }));
+    }
+}
+
 /// Everything that can be read of a live machine, to its last byte.
 fn read_all(machine: *mut Machine) {
-    let seen = |bytes: &[u8]| core::hint::black_box(bytes.iter().map(|byte| usize::from(*byte)).sum::<usize>());
     // SAFETY: a live handle, and places.
     unsafe {
         for which in 0..=27 {
@@ -361,17 +377,6 @@ fn read_all(machine: *mut Machine) {
             }
             let code = df_read_number(machine, which, &mut 0);
             assert!(matches!(code, Code::Ok | Code::None | Code::BadArgument), "{code:?}");
-        }
-        let mut request = core::mem::MaybeUninit::uninit();
-        if df_read_request(machine, request.as_mut_ptr()) == Code::Ok {
-            let request: Request = request.assume_init();
-            for text in [request.method, request.url, request.body] {
-                seen(read(text));
-            }
-            for header in core::slice::from_raw_parts(request.headers, request.header_count) {
-                seen(read(Str { data: header.name, len: header.name_len }));
-                seen(read(Str { data: header.value, len: header.value_len }));
-            }
         }
         let mut text = NONE;
         if df_detail(machine.cast(), &raw mut text) == Code::Ok {

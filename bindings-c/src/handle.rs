@@ -9,6 +9,7 @@ use crate::code::{Code, Refused};
 use alloc::boxed::Box;
 use core::ffi::{c_char, c_void};
 use core::mem::MaybeUninit;
+use core::ptr;
 
 /// A text that came from here. Not ended by a zero byte.
 #[repr(C)]
@@ -21,6 +22,8 @@ pub struct Str {
 }
 
 impl Str {
+    pub(crate) const EMPTY: Self = Self { data: ptr::NonNull::dangling().as_ptr(), len: 0 };
+
     pub(crate) fn of(text: &str) -> Self {
         Self::bytes(text.as_bytes())
     }
@@ -148,7 +151,7 @@ pub(crate) unsafe fn out<'a, T>(place: *mut T) -> Result<&'a mut MaybeUninit<T>,
 /// The contract of this file.
 pub(crate) unsafe fn out_handle<'a, H>(place: *mut *mut H) -> Result<&'a mut *mut H, Code> {
     // SAFETY: as the caller says.
-    unsafe { out(place) }.map(|place| place.write(core::ptr::null_mut()))
+    unsafe { out(place) }.map(|place| place.write(ptr::null_mut()))
 }
 
 /// The elements of an array. Their pointers are not checked by this.
@@ -189,12 +192,6 @@ pub(crate) unsafe fn array_mut<'a>(first: *mut u8, count: usize) -> Result<&'a m
 pub(crate) unsafe fn text<'a>(data: *const c_char, len: usize) -> Result<&'a str, Code> {
     // SAFETY: as the caller says.
     core::str::from_utf8(unsafe { array(data.cast::<u8>(), len) }?).map_err(|_| Code::BadText)
-}
-
-/// The text that these bytes are, if all of them are ASCII: several times as fast as the check for UTF-8.
-pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
-    // SAFETY: ASCII is UTF-8.
-    bytes.is_ascii().then(|| unsafe { core::str::from_utf8_unchecked(bytes) })
 }
 
 /// What was wrong with the last call with this handle that returned an error: safe to print, for a person who writes or

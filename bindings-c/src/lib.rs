@@ -43,8 +43,8 @@ pub use config::{
 };
 pub use handle::{Header, Str, df_detail, df_free};
 pub use machine::{
-    Action, ActionKind, Machine, Request, TransportError, WaitReason, df_cancel, df_next_action, df_read_request,
-    df_response, df_snapshot, df_transport_failed,
+    Action, ActionKind, Machine, Request, TransportError, WaitReason, df_cancel, df_next_action, df_response,
+    df_snapshot, df_transport_failed,
 };
 pub use start::{df_discovery_new, df_flow_new, df_refresh_new, df_resume, df_revocation_new};
 pub use text::{FailureKind, Number, Text, df_read_number, df_read_text};

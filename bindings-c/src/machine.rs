@@ -1,12 +1,14 @@
 //! Owns machines: which protocol one runs, its step from action to action, and what a step leaves to be read.
 
 use crate::code::{Code, Refused};
-use crate::handle::{Handle, Header, Str, array, ascii, out, text, with};
+use crate::handle::{Handle, Header, Str, array, out, text, with};
 use crate::text::millis;
 use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::ffi::{c_char, c_void};
+use core::mem::MaybeUninit;
+use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use device_flow_core::{
     DeviceFlow, Discovery, Failure, Machine as _, Metadata, Misuse, Outgoing, Prompt, Refresh, Response, Revocation,
@@ -27,7 +29,7 @@ impl Handle for Machine {
 
 /// What to do now.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Action {
     /// What it is.
     pub kind: ActionKind,
@@ -37,9 +39,12 @@ pub struct Action {
     pub ticket: u64,
     /// When to come back, for `DF_ACTION_KIND_WAIT`, in milliseconds on the caller's timeline; else 0.
     pub until_ms: u64,
+    /// What to send, for `DF_ACTION_KIND_SEND_REQUEST`; else all of it is empty.
+    pub request: Request,
 }
 
-/// A request to send as it stands, never following redirects.
+/// A request to send as it stands, never following redirects. Its texts stay until its ticket is handed in, or the machine is
+/// freed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
@@ -64,8 +69,7 @@ pub struct Request {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
-    /// Send the request that `df_read_request` describes, never following redirects, and hand in the answer with the
-    /// ticket: `df_response`, or `df_transport_failed`. It comes out once.
+    /// Send the request, never following redirects, and hand in the answer with the ticket: `df_response`, or `df_transport_failed`. It comes out once.
     SendRequest = 0,
     /// Show the code and the address to the person; all of it is safe to print. It comes out once.
     ShowCode = 1,
@@ -121,6 +125,24 @@ pub enum TransportError {
     InvalidHttp = 8,
     /// The caller gave the request up.
     Abandoned = 9,
+}
+
+impl Action {
+    pub(crate) fn of(kind: ActionKind) -> Self {
+        Self { kind, reason: WaitReason::None, ticket: 0, until_ms: 0, request: Request::EMPTY }
+    }
+}
+
+impl Request {
+    const EMPTY: Self = Self {
+        method: Str::EMPTY,
+        url: Str::EMPTY,
+        headers: ptr::NonNull::dangling().as_ptr(),
+        header_count: 0,
+        body: Str::EMPTY,
+        max_response: 0,
+        time_limit_ms: 0,
+    };
 }
 
 impl TransportError {
@@ -206,13 +228,22 @@ impl Outcome {
 }
 
 impl Protocol {
-    fn next_action(&mut self, left: &mut Left, now: Timestamp) -> Action {
+    fn next_action(&mut self, left: &mut Left, now: Timestamp, place: &mut MaybeUninit<Action>) {
         match self {
-            Self::Flow(flow) => left.take(flow.next_action(now), Outcome::tokens),
-            Self::Refresh(refresh) => left.take(refresh.next_action(now), Outcome::tokens),
-            Self::Revocation(revocation) => left.take(revocation.next_action(now), |()| Outcome::Revoked),
+            Self::Flow(flow) => left.take(flow.next_action(now), Outcome::tokens, place),
+            _ => self.next_action_of_others(left, now, place),
+        }
+    }
+
+    // Apart from the polls, which are many.
+    #[inline(never)]
+    fn next_action_of_others(&mut self, left: &mut Left, now: Timestamp, place: &mut MaybeUninit<Action>) {
+        match self {
+            Self::Flow(flow) => left.take(flow.next_action(now), Outcome::tokens, place),
+            Self::Refresh(refresh) => left.take(refresh.next_action(now), Outcome::tokens, place),
+            Self::Revocation(revocation) => left.take(revocation.next_action(now), |()| Outcome::Revoked, place),
             Self::Discovery(discovery) => {
-                left.take(discovery.next_action(now), |found| Outcome::Found(Box::new(found)))
+                left.take(discovery.next_action(now), |found| Outcome::Found(Box::new(found)), place);
             }
         }
     }
@@ -260,9 +291,14 @@ impl Protocol {
 }
 
 impl Left {
-    /// Keeps what comes with an action.
-    fn take<T>(&mut self, action: device_flow_core::Action<T>, success: impl FnOnce(T) -> Outcome) -> Action {
-        let of = |kind| Action { kind, reason: WaitReason::None, ticket: 0, until_ms: 0 };
+    /// Keeps what comes with an action, and says in `place` which it is.
+    #[inline(always)]
+    fn take<T>(
+        &mut self,
+        action: device_flow_core::Action<T>,
+        success: impl FnOnce(T) -> Outcome,
+        place: &mut MaybeUninit<Action>,
+    ) {
         match action {
             device_flow_core::Action::SendRequest(Outgoing { request, ticket }) => {
                 let number = next_ticket();
@@ -270,29 +306,40 @@ impl Left {
                 let request = self.request.insert(request);
                 self.headers.clear();
                 request.headers().for_each(|(name, value)| self.headers.push(Header::of(name, value)));
-                Action { ticket: number, ..of(ActionKind::SendRequest) }
+                let request = Request {
+                    method: Str::of(request.method().as_str()),
+                    url: Str::of(request.url()),
+                    headers: self.headers.as_ptr(),
+                    header_count: self.headers.len(),
+                    body: Str::bytes(request.body()),
+                    max_response: request.max_response(),
+                    time_limit_ms: request.time_limit().map_or(0, millis),
+                };
+                place.write(Action { ticket: number, request, ..Action::of(ActionKind::SendRequest) });
             }
             device_flow_core::Action::ShowCode(prompt) => {
                 self.shown(prompt);
-                of(ActionKind::ShowCode)
+                place.write(Action::of(ActionKind::ShowCode));
             }
             device_flow_core::Action::Wait { until, reason } => {
                 let reason = self.wait.take(reason);
-                Action { reason, until_ms: until.as_millis(), ..of(ActionKind::Wait) }
+                place.write(Action { reason, until_ms: until.as_millis(), ..Action::of(ActionKind::Wait) });
             }
             device_flow_core::Action::AwaitResponse => {
                 let ticket = self.ticket.as_ref().map_or(0, |(number, _)| *number);
-                Action { ticket, ..of(ActionKind::AwaitResponse) }
+                place.write(Action { ticket, ..Action::of(ActionKind::AwaitResponse) });
             }
             device_flow_core::Action::Done(Ok(outcome)) => {
                 self.outcome = success(outcome);
-                of(ActionKind::Done)
+                place.write(Action::of(ActionKind::Done));
             }
             device_flow_core::Action::Done(Err(failure)) => {
                 self.failed(failure);
-                of(ActionKind::Failed)
+                place.write(Action::of(ActionKind::Failed));
             }
-            device_flow_core::Action::Ended => of(ActionKind::Ended),
+            device_flow_core::Action::Ended => {
+                place.write(Action::of(ActionKind::Ended));
+            }
         }
     }
 
@@ -307,22 +354,10 @@ impl Left {
     fn failed(&mut self, failure: Failure) {
         self.outcome = Outcome::Failed(Box::new(Failed { text: failure.to_string().into(), failure }));
     }
-
-    fn request(&self) -> Option<Request> {
-        let request = self.request.as_ref()?;
-        Some(Request {
-            method: Str::of(request.method().as_str()),
-            url: Str::of(request.url()),
-            headers: self.headers.as_ptr(),
-            header_count: self.headers.len(),
-            body: Str::bytes(request.body()),
-            max_response: request.max_response(),
-            time_limit_ms: request.time_limit().map_or(0, millis),
-        })
-    }
 }
 
 impl Wait {
+    #[inline(always)]
     fn take(&mut self, reason: device_flow_core::WaitReason) -> WaitReason {
         if self.interval.is_some() || self.failure.is_some() {
             *self = Self::default();
@@ -398,19 +433,6 @@ fn next_ticket() -> u64 {
     LAST.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1) as u64
 }
 
-/// The request that is due or in flight; `DF_CODE_NONE` when there is none. Its texts stay until its ticket is handed in, or
-/// the machine is freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn df_read_request(machine: *mut Machine, request: *mut Request) -> Code {
-    // SAFETY: the caller keeps the contract.
-    unsafe {
-        with(machine, |machine| {
-            out(request)?.write(machine.left.request().ok_or(Code::None)?);
-            Ok(())
-        })
-    }
-}
-
 /// The one thing to do now. `now_ms` is monotonic time in milliseconds, from a zero of the caller's choice that is the same
 /// in all calls with one machine; an earlier time counts as the latest one seen.
 #[unsafe(no_mangle)]
@@ -418,7 +440,7 @@ pub unsafe extern "C" fn df_next_action(machine: *mut Machine, now_ms: u64, acti
     // SAFETY: the caller keeps the contract.
     unsafe {
         with(machine, |machine| {
-            out(action)?.write(machine.protocol.next_action(&mut machine.left, Timestamp::from_millis(now_ms)));
+            machine.protocol.next_action(&mut machine.left, Timestamp::from_millis(now_ms), out(action)?);
             Ok(())
         })
     }
@@ -444,11 +466,8 @@ pub unsafe extern "C" fn df_response(
             let mut response =
                 Response::new(u16::try_from(status).unwrap_or_default(), array(body.cast::<u8>(), body_len)?);
             for header in array(headers, header_count)? {
-                let value = array(header.value.cast::<u8>(), header.value_len)?;
-                // No name that matters has another letter.
-                if let Some(name) = ascii(array(header.name.cast::<u8>(), header.name_len)?) {
-                    response = response.header(name, value);
-                }
+                let name = array(header.name.cast::<u8>(), header.name_len)?;
+                response = response.header(name, array(header.value.cast::<u8>(), header.value_len)?);
             }
             let redeemed = machine.redeem(ticket)?;
             let result = machine.protocol.response(redeemed, response, Timestamp::from_millis(now_ms));

@@ -8,7 +8,7 @@
 
 mod support;
 
-use device_flow_c::{Action, ActionKind, Code, Header, WaitReason};
+use device_flow_c::{ActionKind, Code, Header};
 use device_flow_core::{Client, DeviceFlow, Machine as _, Provider, Response, Timestamp};
 use std::hint::black_box;
 use support::{ENTROPY, GRANT, PENDING, client, free, header, next, waiting};
@@ -58,13 +58,11 @@ fn a_pending_poll_through_c_allocates_no_more_than_in_rust() {
 
 /// All that a driver asks about a poll, without an allocation of its own.
 fn whole_poll(machine: *mut device_flow_c::Machine, now: u64, headers: &[Header]) {
-    let mut action = Action { kind: ActionKind::Ended, reason: WaitReason::None, ticket: 0, until_ms: 0 };
-    let mut request = support::NOTHING;
+    let mut action = support::NOTHING;
     unsafe {
         assert_eq!(device_flow_c::df_next_action(machine, now, &mut action), Code::Ok);
         assert_eq!(action.kind, ActionKind::SendRequest);
-        assert_eq!(device_flow_c::df_read_request(machine, &mut request), Code::Ok);
-        black_box(request);
+        black_box(action.request);
         let (ticket, body) = (action.ticket, PENDING.as_ptr().cast());
         let answered =
             device_flow_c::df_response(machine, ticket, 400, headers.as_ptr(), headers.len(), body, PENDING.len(), now);

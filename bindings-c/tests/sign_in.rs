@@ -10,8 +10,8 @@ fn a_sign_in_from_a_configuration_to_its_tokens() {
     // A client may go while its machines live.
     free(client);
 
-    let ticket = request(machine, 1_000);
-    let first = sent(machine).unwrap();
+    let action = next(machine, 1_000);
+    let (ticket, first) = (action.ticket, sent(&action));
     assert_eq!((&*first.method, &*first.url), ("POST", "https://op.example.com/device/auth"));
     assert_eq!(first.body, "client_id=device-public&scope=openid+profile");
     let headers: Vec<_> = first.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
@@ -19,8 +19,9 @@ fn a_sign_in_from_a_configuration_to_its_tokens() {
     assert_eq!((first.max_response, first.time_limit_ms), (65_536, 0));
     let in_flight = next(machine, 1_100);
     assert_eq!((in_flight.kind, in_flight.ticket), (ActionKind::AwaitResponse, ticket));
+    assert_eq!((in_flight.request.url.len, in_flight.request.header_count), (0, 0), "it comes out once");
+    assert_eq!(sent(&action), first, "its texts stay");
     assert_eq!(respond(machine, ticket, 200, &[("content-type", "application/json")], GRANT, 1_500), Code::Ok);
-    assert!(sent(machine).is_none(), "the request is gone with its ticket");
 
     assert_eq!(next(machine, 1_500).kind, ActionKind::ShowCode);
     assert_eq!(text(machine, Text::UserCode).unwrap(), "DKBD-TMWL");
@@ -33,9 +34,9 @@ fn a_sign_in_from_a_configuration_to_its_tokens() {
     let wait = next(machine, 1_500);
     assert_eq!((wait.kind, wait.reason), (ActionKind::Wait, WaitReason::Interval));
     assert!((6_500..7_500).contains(&wait.until_ms), "{wait:?}");
-    let (ticket, now) = poll(machine, 1_500);
-    assert!(body(machine).contains("device_code=DC-canary"));
-    assert_eq!(respond(machine, ticket, 400, &[], r#"{"error":"slow_down"}"#, now), Code::Ok);
+    let (sent, now) = polls(machine, 1_500);
+    assert!(sent.body.contains("device_code=DC-canary"));
+    assert_eq!(respond(machine, sent.ticket, 400, &[], r#"{"error":"slow_down"}"#, now), Code::Ok);
     let wait = next(machine, now);
     assert_eq!(wait.reason, WaitReason::SlowDown);
     assert_eq!(number(machine, Number::SlowIntervalMs), Some(10_000));
@@ -155,10 +156,9 @@ fn each_failure_has_a_kind_a_code_and_a_text() {
 fn rfc6749_6_a_refresh_keeps_the_old_token_or_brings_a_new_one() {
     let client = client();
     let machine = refresh(client, "RT-canary", "profile").unwrap();
-    let ticket = request(machine, 0);
-    let form = body(machine);
+    let Sent { ticket, body: form, time_limit_ms, .. } = sends(machine, 0);
     assert!(form.contains("grant_type=refresh_token") && form.contains("scope=profile"), "{form}");
-    assert_eq!(sent(machine).unwrap().time_limit_ms, 30_000);
+    assert_eq!(time_limit_ms, 30_000);
     let answer = r#"{"access_token":"AT-canary-2","token_type":"Bearer"}"#;
     assert_eq!(respond(machine, ticket, 200, &[], answer, 0), Code::Ok);
     assert_eq!(next(machine, 0).kind, ActionKind::Done);
@@ -188,9 +188,9 @@ fn rfc7009_a_revocation_ends_without_a_text() {
     let mut machine = std::ptr::null_mut();
     let token = "RT-canary";
     assert_eq!(unsafe { df_revocation_new(client, token.as_ptr().cast(), token.len(), &mut machine) }, Code::Ok);
-    let ticket = request(machine, 0);
-    assert_eq!(url(machine), "https://op.example.com/revoke");
-    assert!(body(machine).contains("token=RT-canary"));
+    let Sent { ticket, url, body, .. } = sends(machine, 0);
+    assert_eq!(url, "https://op.example.com/revoke");
+    assert!(body.contains("token=RT-canary"));
     assert_eq!(respond(machine, ticket, 200, &[], "", 0), Code::Ok);
     assert_eq!(next(machine, 0).kind, ActionKind::Done);
     assert!(Text::AccessToken as u32 > 0 && text(machine, Text::AccessToken).is_none());
@@ -209,11 +209,9 @@ fn rfc8414_discovery_gives_a_configuration_its_endpoints() {
     assert_eq!(unsafe { df_discovery_new(config, &mut machine) }, Code::Ok);
 
     assert_eq!(unsafe { df_config_discovered(config, machine) }, Code::None, "it is not done");
-    let ticket = request(machine, 0);
-    assert_eq!(sent(machine).unwrap().method, "GET");
-    let first = url(machine);
-    assert!(first.starts_with("http://127.0.0.1:8628/.well-known/"), "{first}");
-    assert_eq!(body(machine), "");
+    let Sent { ticket, method, url, body, .. } = sends(machine, 0);
+    assert_eq!((&*method, &*body), ("GET", ""));
+    assert!(url.starts_with("http://127.0.0.1:8628/.well-known/"), "{url}");
     let document = r#"{"issuer":"http://127.0.0.1:8628","device_authorization_endpoint":"http://127.0.0.1:8628/device","token_endpoint":"http://127.0.0.1:8628/token","revocation_endpoint":"http://127.0.0.1:8628/revoke"}"#;
     assert_eq!(respond(machine, ticket, 200, &[], document, 0), Code::Ok);
     assert_eq!(next(machine, 0).kind, ActionKind::Done);
@@ -230,8 +228,7 @@ fn rfc8414_discovery_gives_a_configuration_its_endpoints() {
     assert_eq!(set(config, Setting::ClientId, "demo"), Code::Ok);
     let client = client_of(config).unwrap();
     let flow = flow(client);
-    request(flow, 0);
-    assert_eq!(url(flow), "http://127.0.0.1:8628/device");
+    assert_eq!(sends(flow, 0).url, "http://127.0.0.1:8628/device");
     free(flow);
     free(client);
     free(config);
@@ -254,9 +251,9 @@ fn a_server_is_named_by_a_preset_by_endpoints_or_by_discovery_and_in_one_way() {
     assert_eq!(set_pair(config, Setting::DeviceParameter, "acr_values", "loa-2"), Code::Ok);
     let client = client_of(config).unwrap();
     let machine = flow(client);
-    request(machine, 0);
-    assert!(url(machine).starts_with("https://sso.example.com/realms/staff/"));
-    assert!(body(machine).contains("acr_values=loa-2"));
+    let first = sends(machine, 0);
+    assert!(first.url.starts_with("https://sso.example.com/realms/staff/"));
+    assert!(first.body.contains("acr_values=loa-2"));
     free(machine);
     free(client);
     for setting in [Setting::DeviceAuthorizationEndpoint, Setting::TokenEndpoint] {
@@ -296,20 +293,18 @@ fn every_setting_reaches_the_requests() {
     assert_eq!(set_pair(config, Setting::TokenParameter, "tenant", "seven"), Code::Ok);
     let client = client_of(config).unwrap();
     let machine = flow(client);
-    let ticket = request(machine, 0);
-    let form = body(machine);
+    let first = sends(machine, 0);
+    let form = &first.body;
     for part in ["client_id=my-app", "scope=one+two", "audience=api", "resource=https", "ui_locales=de-DE"] {
         assert!(form.contains(part), "{part}: {form}");
     }
     assert!(form.contains("code_challenge=") && form.contains("authorization_details="), "{form}");
-    let first = sent(machine).unwrap();
-    let sends = |name| first.headers.iter().any(|(known, _)| known == name);
-    assert!(sends("authorization") && sends("client-request-id"), "{:?}", first.headers);
+    let has = |name| first.headers.iter().any(|(known, _)| known == name);
+    assert!(has("authorization") && has("client-request-id"), "{:?}", first.headers);
     assert_eq!(first.max_response, 2_000);
-    assert_eq!(respond(machine, ticket, 200, &[], GRANT, 0), Code::Ok);
+    assert_eq!(respond(machine, first.ticket, 200, &[], GRANT, 0), Code::Ok);
     assert_eq!(next(machine, 0).kind, ActionKind::ShowCode);
-    let (ticket, now) = poll(machine, 0);
-    let form = body(machine);
+    let (Sent { ticket, body: form, .. }, now) = polls(machine, 0);
     assert!(form.contains("tenant=seven") && form.contains("code_verifier="), "{form}");
     // Strict: a token has a type.
     assert_eq!(respond(machine, ticket, 200, &[], r#"{"access_token":"AT-canary"}"#, now), Code::Ok);
@@ -321,8 +316,7 @@ fn every_setting_reaches_the_requests() {
     assert_eq!(set(config, Setting::ClientSecretPost, "SEC-canary"), Code::Ok);
     let client = client_of(config).unwrap();
     let machine = flow(client);
-    request(machine, 0);
-    assert!(body(machine).contains("client_secret=SEC-canary"));
+    assert!(sends(machine, 0).body.contains("client_secret=SEC-canary"));
     free(machine);
     free(client);
     free(config);

@@ -97,16 +97,19 @@ pub(crate) fn refresh(client: *mut Client, token: &str, scope: &str) -> Result<*
 }
 
 pub(crate) fn next(machine: *mut Machine, now: u64) -> Action {
-    let mut action = Action { kind: ActionKind::Ended, reason: WaitReason::None, ticket: 0, until_ms: 0 };
+    let mut action = NOTHING;
     assert_eq!(unsafe { df_next_action(machine, now, &mut action) }, Code::Ok);
     action
 }
 
-/// The ticket of the request that is due now.
+/// The request that is due now.
+pub(crate) fn sends(machine: *mut Machine, now: u64) -> Sent {
+    sent(&next(machine, now))
+}
+
+/// Its ticket.
 pub(crate) fn request(machine: *mut Machine, now: u64) -> u64 {
-    let action = next(machine, now);
-    assert_eq!(action.kind, ActionKind::SendRequest);
-    action.ticket
+    sends(machine, now).ticket
 }
 
 pub(crate) fn respond(
@@ -130,8 +133,10 @@ pub(crate) fn fail(machine: *mut Machine, ticket: u64, kind: TransportError, det
     unsafe { df_transport_failed(machine, ticket, kind as u32, detail.as_ptr().cast(), detail.len(), now) }
 }
 
-/// The request that is due: method, URL, headers, body; and its limits.
+/// A request that is due: method, URL, headers, body; and its limits.
+#[derive(PartialEq, Debug)]
 pub(crate) struct Sent {
+    pub(crate) ticket: u64,
     pub(crate) method: String,
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
@@ -140,28 +145,30 @@ pub(crate) struct Sent {
     pub(crate) time_limit_ms: u64,
 }
 
-pub(crate) const NOTHING: Request = Request {
-    method: EMPTY,
-    url: EMPTY,
-    headers: ptr::null(),
-    header_count: 0,
-    body: EMPTY,
-    max_response: 0,
-    time_limit_ms: 0,
+/// A place for an action.
+pub(crate) const NOTHING: Action = Action {
+    kind: ActionKind::Ended,
+    reason: WaitReason::None,
+    ticket: 0,
+    until_ms: 0,
+    request: Request {
+        method: EMPTY,
+        url: EMPTY,
+        headers: ptr::null(),
+        header_count: 0,
+        body: EMPTY,
+        max_response: 0,
+        time_limit_ms: 0,
+    },
 };
 
-pub(crate) fn sent(machine: *mut Machine) -> Option<Sent> {
-    let mut request = NOTHING;
-    match unsafe { df_read_request(machine, &mut request) } {
-        Code::Ok => {}
-        code => {
-            assert_eq!(code, Code::None);
-            return None;
-        }
-    }
+pub(crate) fn sent(action: &Action) -> Sent {
+    assert_eq!(action.kind, ActionKind::SendRequest);
+    let request = action.request;
     let text = |data, len| String::from_utf8(read(Str { data, len })).unwrap();
     let headers = unsafe { std::slice::from_raw_parts(request.headers, request.header_count) };
-    Some(Sent {
+    Sent {
+        ticket: action.ticket,
         method: text(request.method.data, request.method.len),
         url: text(request.url.data, request.url.len),
         headers: headers
@@ -171,15 +178,7 @@ pub(crate) fn sent(machine: *mut Machine) -> Option<Sent> {
         body: text(request.body.data, request.body.len),
         max_response: request.max_response,
         time_limit_ms: request.time_limit_ms,
-    })
-}
-
-pub(crate) fn url(machine: *mut Machine) -> String {
-    sent(machine).unwrap().url
-}
-
-pub(crate) fn body(machine: *mut Machine) -> String {
-    sent(machine).unwrap().body
+    }
 }
 
 pub(crate) fn text_at(machine: *mut Machine, text: Text, index: usize) -> Option<String> {
@@ -241,9 +240,16 @@ pub(crate) fn waiting(client: *mut Client) -> *mut Machine {
     machine
 }
 
-/// The ticket of its next poll, and the time of it.
-pub(crate) fn poll(machine: *mut Machine, now: u64) -> (u64, u64) {
+/// The next poll, and when it is due.
+pub(crate) fn polls(machine: *mut Machine, now: u64) -> (Sent, u64) {
     let wait = next(machine, now);
     assert_eq!(wait.kind, ActionKind::Wait);
-    (request(machine, wait.until_ms), wait.until_ms)
+    (sends(machine, wait.until_ms), wait.until_ms)
+}
+
+/// The ticket of its next poll, and the time of it.
+/// Its ticket, and when it is due.
+pub(crate) fn poll(machine: *mut Machine, now: u64) -> (u64, u64) {
+    let (poll, now) = polls(machine, now);
+    (poll.ticket, now)
 }
