@@ -11,7 +11,7 @@ firmware=$CARGO_TARGET_DIR/$target/release/device-flow-chip
 rustup target add "$target" riscv32imc-unknown-none-elf || exit 77
 cargo fmt --check
 cargo build -q --locked --release --target "$target"
-[ "${1:-}" != largest ] || nm --print-size --size-sort --reverse-sort --demangle "$firmware" | head -n 60
+[ "${1:-}" != largest ] || nm --print-size --size-sort --reverse-sort --demangle "$firmware" | sed -n 1,60p
 cargo build -q --locked --release --target riscv32imc-unknown-none-elf --lib
 cargo build -q --manifest-path ../Cargo.toml --bin device-flow
 ./drive.py "$firmware" "$CARGO_TARGET_DIR/debug/device-flow"

@@ -17,8 +17,8 @@ import time
 import urllib.error
 import urllib.request
 
-# Beside the TLS and the network that real firmware brings. The aim is 120 KiB of flash.
-FLASH_LIMIT, RAM_LIMIT = 160 * 1024, 8 * 1024
+# Beside the TLS and the network that real firmware brings.
+FLASH_LIMIT, RAM_LIMIT = 120 * 1024, 8 * 1024
 POLLS = 100
 
 

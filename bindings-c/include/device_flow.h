@@ -357,7 +357,7 @@ typedef struct df_machine df_machine;
 
 // A text that came from here. Not ended by a zero byte.
 typedef struct df_str {
-    // Its first byte; never null.
+    // Its first byte; never null, but in a request that is none.
     const char *data;
     // The number of bytes.
     size_t len;
@@ -405,7 +405,7 @@ typedef struct df_action {
     uint64_t ticket;
     // When to come back, for `DF_ACTION_KIND_WAIT`, in milliseconds on the caller's timeline; else 0.
     uint64_t until_ms;
-    // What to send, for `DF_ACTION_KIND_SEND_REQUEST`; else all of it is empty.
+    // What to send, for `DF_ACTION_KIND_SEND_REQUEST`; else all of it is zero.
     struct df_request request;
 } df_action;
 

@@ -15,14 +15,14 @@ use core::ptr;
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Str {
-    /// Its first byte; never null.
+    /// Its first byte; never null, but in a request that is none.
     pub data: *const c_char,
     /// The number of bytes.
     pub len: usize,
 }
 
 impl Str {
-    pub(crate) const EMPTY: Self = Self { data: ptr::NonNull::dangling().as_ptr(), len: 0 };
+    pub(crate) const NULL: Self = Self { data: ptr::null(), len: 0 };
 
     pub(crate) fn of(text: &str) -> Self {
         Self::bytes(text.as_bytes())

@@ -39,7 +39,7 @@ pub struct Action {
     pub ticket: u64,
     /// When to come back, for `DF_ACTION_KIND_WAIT`, in milliseconds on the caller's timeline; else 0.
     pub until_ms: u64,
-    /// What to send, for `DF_ACTION_KIND_SEND_REQUEST`; else all of it is empty.
+    /// What to send, for `DF_ACTION_KIND_SEND_REQUEST`; else all of it is zero.
     pub request: Request,
 }
 
@@ -129,17 +129,17 @@ pub enum TransportError {
 
 impl Action {
     pub(crate) fn of(kind: ActionKind) -> Self {
-        Self { kind, reason: WaitReason::None, ticket: 0, until_ms: 0, request: Request::EMPTY }
+        Self { kind, reason: WaitReason::None, ticket: 0, until_ms: 0, request: Request::NONE }
     }
 }
 
 impl Request {
-    const EMPTY: Self = Self {
-        method: Str::EMPTY,
-        url: Str::EMPTY,
-        headers: ptr::NonNull::dangling().as_ptr(),
+    const NONE: Self = Self {
+        method: Str::NULL,
+        url: Str::NULL,
+        headers: ptr::null(),
         header_count: 0,
-        body: Str::EMPTY,
+        body: Str::NULL,
         max_response: 0,
         time_limit_ms: 0,
     };
@@ -192,9 +192,11 @@ pub(crate) enum Protocol {
 
 /// What is known of a wait.
 #[derive(Default)]
-pub(crate) struct Wait {
-    pub(crate) interval: Option<u32>,
-    pub(crate) failure: Option<(Box<str>, u32)>,
+pub(crate) enum Wait {
+    #[default]
+    Usual,
+    SlowDown(u32),
+    Backoff(Box<str>, u32),
 }
 
 #[derive(Default)]
@@ -231,19 +233,10 @@ impl Protocol {
     fn next_action(&mut self, left: &mut Left, now: Timestamp, place: &mut MaybeUninit<Action>) {
         match self {
             Self::Flow(flow) => left.take(flow.next_action(now), Outcome::tokens, place),
-            _ => self.next_action_of_others(left, now, place),
-        }
-    }
-
-    // Apart from the polls, which are many.
-    #[inline(never)]
-    fn next_action_of_others(&mut self, left: &mut Left, now: Timestamp, place: &mut MaybeUninit<Action>) {
-        match self {
-            Self::Flow(flow) => left.take(flow.next_action(now), Outcome::tokens, place),
-            Self::Refresh(refresh) => left.take(refresh.next_action(now), Outcome::tokens, place),
-            Self::Revocation(revocation) => left.take(revocation.next_action(now), |()| Outcome::Revoked, place),
+            Self::Refresh(refresh) => left.step(&mut **refresh, now, Outcome::tokens, place),
+            Self::Revocation(revocation) => left.step(&mut **revocation, now, |()| Outcome::Revoked, place),
             Self::Discovery(discovery) => {
-                left.take(discovery.next_action(now), |found| Outcome::Found(Box::new(found)), place);
+                left.step(&mut **discovery, now, |found| Outcome::Found(Box::new(found)), place);
             }
         }
     }
@@ -322,7 +315,7 @@ impl Left {
                 place.write(Action::of(ActionKind::ShowCode));
             }
             device_flow_core::Action::Wait { until, reason } => {
-                let reason = self.wait.take(reason);
+                let reason = self.waits(reason);
                 place.write(Action { reason, until_ms: until.as_millis(), ..Action::of(ActionKind::Wait) });
             }
             device_flow_core::Action::AwaitResponse => {
@@ -345,6 +338,32 @@ impl Left {
 
     // Apart from the polls, which are many.
     #[inline(never)]
+    fn step<M: device_flow_core::Machine>(
+        &mut self,
+        machine: &mut M,
+        now: Timestamp,
+        success: impl FnOnce(M::Output) -> Outcome,
+        place: &mut MaybeUninit<Action>,
+    ) {
+        self.take(machine.next_action(now), success, place);
+    }
+
+    #[inline(always)]
+    fn waits(&mut self, reason: device_flow_core::WaitReason) -> WaitReason {
+        let (wait, reason) = match reason {
+            device_flow_core::WaitReason::Interval => (Wait::Usual, WaitReason::Interval),
+            device_flow_core::WaitReason::RetryAfter => (Wait::Usual, WaitReason::RetryAfter),
+            device_flow_core::WaitReason::SlowDown { interval } => (Wait::SlowDown(interval), WaitReason::SlowDown),
+            device_flow_core::WaitReason::Backoff { cause, attempt } => {
+                (Wait::Backoff(cause.to_string().into(), attempt), WaitReason::Backoff)
+            }
+        };
+        self.wait = wait;
+        reason
+    }
+
+    // Apart from the polls, which are many.
+    #[inline(never)]
     fn shown(&mut self, prompt: Prompt) {
         self.warnings = prompt.warnings().map(|warning| warning.to_string().into()).collect();
         self.prompt = Some(prompt);
@@ -353,27 +372,6 @@ impl Left {
     #[inline(never)]
     fn failed(&mut self, failure: Failure) {
         self.outcome = Outcome::Failed(Box::new(Failed { text: failure.to_string().into(), failure }));
-    }
-}
-
-impl Wait {
-    #[inline(always)]
-    fn take(&mut self, reason: device_flow_core::WaitReason) -> WaitReason {
-        if self.interval.is_some() || self.failure.is_some() {
-            *self = Self::default();
-        }
-        match reason {
-            device_flow_core::WaitReason::Interval => WaitReason::Interval,
-            device_flow_core::WaitReason::RetryAfter => WaitReason::RetryAfter,
-            device_flow_core::WaitReason::SlowDown { interval } => {
-                self.interval = Some(interval);
-                WaitReason::SlowDown
-            }
-            device_flow_core::WaitReason::Backoff { cause, attempt } => {
-                self.failure = Some((cause.to_string().into(), attempt));
-                WaitReason::Backoff
-            }
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::handle::{Str, out, with};
-use crate::machine::{Driven, Failed, Machine, Outcome, Tokens};
+use crate::machine::{Driven, Failed, Machine, Outcome, Tokens, Wait};
 use device_flow_core::{Failure, Metadata, OAuthError, Prompt, Secret, SignInReason};
 
 /// A text of a machine. How long one stays is beside each group.
@@ -215,7 +215,7 @@ impl Driven {
             }
             Text::Message => only(self.left.prompt.as_ref().and_then(Prompt::message)),
             Text::Warning => self.left.warnings.get(index).map(|warning| Str::of(warning)),
-            Text::WaitCause => only(self.left.wait.failure.as_ref().map(|(cause, _)| &**cause)),
+            Text::WaitCause => only(if let Wait::Backoff(cause, _) = &self.left.wait { Some(&**cause) } else { None }),
             Text::LastWords => only(self.last_words()),
             Text::AccessToken => secret(self.tokens().map(|tokens| tokens.response.access_token())),
             Text::TokenType => only(self.tokens().map(|tokens| tokens.response.token_type().as_str())),
@@ -248,8 +248,17 @@ impl Driven {
         match number {
             Number::CodeExpiresAtMs => self.left.prompt.as_ref().map(|prompt| prompt.expires_at().as_millis()),
             Number::IntervalMs => self.left.prompt.as_ref().map(|prompt| millis(prompt.interval())),
-            Number::SlowIntervalMs => self.left.wait.interval.map(|seconds| u64::from(seconds).saturating_mul(1_000)),
-            Number::Attempt => self.left.wait.failure.as_ref().map(|(_, attempt)| u64::from(*attempt)),
+            Number::SlowIntervalMs => match self.left.wait {
+                Wait::SlowDown(seconds) => Some(u64::from(seconds).saturating_mul(1_000)),
+                Wait::Usual | Wait::Backoff(..) => None,
+            },
+            Number::Attempt => {
+                if let Wait::Backoff(_, attempt) = self.left.wait {
+                    Some(u64::from(attempt))
+                } else {
+                    None
+                }
+            }
             Number::Polls => self.flow().map(|flow| u64::from(flow.trail().polls())),
             Number::ExpiresIn => self.tokens()?.response.expires_in().map(|life| life.as_secs()),
             Number::FailureKind => failure.map(|failure| FailureKind::of(failure) as u64),

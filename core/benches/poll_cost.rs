@@ -10,7 +10,7 @@ use std::process::Command;
 
 const PENDING: &[u8] = br#"{"error":"authorization_pending","error_description":"authorization request is still pending as the end-user hasn't yet completed the user interaction steps"}"#;
 const GRANT: &[u8] = br#"{"device_code":"TVIZiWC3ImtM0Q9zhiacRHxJgRIm8ubiJPqY8KCmoAj","user_code":"DKBD-TMWL","verification_uri":"https://op.example.com/device","verification_uri_complete":"https://op.example.com/device?user_code=DKBD-TMWL","expires_in":86400,"interval":1}"#;
-const LIMIT: u64 = 2_472;
+const LIMIT: u64 = 2_400;
 
 fn polls(count: u64) {
     let provider = Provider::endpoints("https://op.example.com/device/auth", "https://op.example.com/token");

@@ -364,8 +364,11 @@ impl ClientBuilder {
             }
         }
         let audience = core::iter::once(&*self.audience).filter(|audience| !audience.is_empty());
-        let mut apis: Vec<&str> = audience.chain(self.resources.iter().map(String::as_str)).collect();
-        apis.sort_unstable();
+        let mut apis: Vec<&str> = Vec::new();
+        for api in audience.chain(self.resources.iter().map(String::as_str)) {
+            // In order. The library's sorting is a hundredth of the core, for one or two texts.
+            apis.insert(apis.partition_point(|earlier| *earlier <= api), api);
+        }
         poll_form.open("device_code");
         refresh_form.open("refresh_token");
         revocation_form.open("token");

@@ -140,7 +140,9 @@ fn prose(text: &str) -> &str {
     let is_word = |word: &str| {
         let word = word.trim_matches(|c: char| c.is_ascii_punctuation() && c != '_' && c != '=');
         let number = word.len() <= 4 && word.bytes().all(|b| b.is_ascii_digit());
-        number || (word.chars().count() <= 15 && word.chars().all(|c| c.is_alphabetic() || c == '\''))
+        number
+            || (word.chars().count() <= 15
+                && word.chars().all(|c| c.is_ascii_alphabetic() || c == '\'' || !c.is_ascii()))
     };
     let mut end = 0;
     for word in text.split_inclusive(char::is_whitespace) {

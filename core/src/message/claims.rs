@@ -1,6 +1,6 @@
 //! Owns claims: those of an ID token and of Microsoft's `client_info`, their checks, and those to request.
 
-use super::json::{Number, Object};
+use super::json::{Number, Object, text};
 use crate::prompt::{Untrusted, printable};
 use crate::{ConfigError, ProtocolFault, Secret, UnixTime};
 use alloc::borrow::Cow;
@@ -10,7 +10,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding as _};
 use core::time::Duration;
-use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 /// How far the clocks of server and client may differ.
@@ -306,12 +305,11 @@ pub(crate) fn request(json: &str) -> Result<Box<str>, ConfigError> {
 /// Checks requested authorization details (RFC 9396 §2): a JSON array of objects, each with a type. May be empty.
 pub(crate) fn authorization_details(json: &str) -> Result<&str, ConfigError> {
     let json = json.trim();
-    let has_type = |detail: &&RawValue| {
+    let has_type = |detail: &&str| {
         let mut object = Object::default();
-        object.read_json(detail.get()).is_ok() && object.required("type").is_ok()
+        object.read_json(detail).is_ok() && object.required("type").is_ok()
     };
-    let read = || serde_json::from_str::<Vec<&RawValue>>(json).ok();
-    let usable = json.is_empty() || read().is_some_and(|all| !all.is_empty() && all.iter().all(has_type));
+    let usable = json.is_empty() || text::elements(json).is_some_and(|all| !all.is_empty() && all.iter().all(has_type));
     if usable { Ok(json) } else { Err(ConfigError::AuthorizationDetails) }
 }
 

@@ -6,13 +6,11 @@ use alloc::borrow::Cow;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
 use core::num::IntErrorKind;
-use memchr::memchr;
 use percent_encoding::percent_decode_str;
-use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
+
+pub(crate) mod text;
 
 /// The members of an answer, as they were written. Usual answers have few, so they fit without an allocation. It is
 /// filled in place, because moving it would be most of the cost of a poll.
@@ -58,14 +56,12 @@ pub(crate) struct Number {
 impl<'a> Object<'a> {
     #[inline]
     pub(crate) fn read_json(&mut self, text: &'a str) -> Result<(), NoObject> {
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let read = deserializer.deserialize_map(Fill(&mut self.members)).and_then(|()| deserializer.end());
-        if let Err(error) = read {
+        let read = text::take_apart(text, b"{}", |name, value| self.members.push(Member { name, value }));
+        if read.is_err() {
             // Where it breaks off, what looks like an error may be a part of a token.
             self.members.clear();
-            return Err(no_object(&error));
         }
-        self.refuse_duplicates()
+        read.and_then(|()| self.refuse_duplicates())
     }
 
     /// The format of GitHub's answers to requests that do not ask for JSON.
@@ -131,16 +127,15 @@ impl<'a> Object<'a> {
     /// A list of texts, or a single text as a list of one; `None` when it is absent or of another type.
     pub(crate) fn list(&self, name: &str) -> Option<Vec<String>> {
         let value = self.value(name)?;
-        let alone = || self.encoding.text(value).map(|text| [text.into_owned()].into());
-        serde_json::from_str(value).ok().or_else(alone)
+        let texts = |all: Vec<_>| all.into_iter().map(|each| Some(text::unescaped(each)?.into_owned())).collect();
+        let alone = || Some([self.encoding.text(value)?.into_owned()].into());
+        text::elements(value).and_then(texts).or_else(alone)
     }
 
     /// The numbers of a list, or a single number; whatever is not a whole number of 32 bits is left out.
     pub(crate) fn numbers(&self, name: &str) -> Vec<u32> {
         let Some(value) = self.value(name) else { return Vec::new() };
-        let listed: Vec<&RawValue> = serde_json::from_str(value).unwrap_or_default();
-        let alone = listed.is_empty().then_some(value);
-        let written = listed.into_iter().map(RawValue::get).chain(alone);
+        let written = text::elements(value).unwrap_or_else(|| [value].into()).into_iter();
         let numbers =
             written.filter_map(|value| Number::read(&self.encoding.text(value).unwrap_or(Cow::Borrowed(value))));
         let whole = numbers.filter(|number| !number.negative && number.floor == number.ceil);
@@ -151,8 +146,7 @@ impl<'a> Object<'a> {
     pub(crate) fn json_object(&self, name: &str) -> Option<Cow<'a, str>> {
         let value = self.value(name)?;
         let json = self.encoding.text(value).unwrap_or(Cow::Borrowed(value));
-        let is_object = json.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(&json).is_ok();
-        is_object.then_some(json)
+        text::take_apart(&json, b"{}", |_, _| ()).is_ok().then_some(json)
     }
 
     /// Whether a member is `true`.
@@ -238,17 +232,6 @@ impl<'a> Object<'a> {
     }
 }
 
-#[cold]
-fn no_object(error: &serde_json::Error) -> NoObject {
-    match error.classify() {
-        serde_json::error::Category::Syntax => NoObject::Fault(ProtocolFault::InvalidJson),
-        // Cut short; the other two cannot come from a text that begins with `{`.
-        serde_json::error::Category::Eof | serde_json::error::Category::Data | serde_json::error::Category::Io => {
-            NoObject::NotJson
-        }
-    }
-}
-
 impl Encoding<'_> {
     fn is_form(self) -> bool {
         matches!(self, Self::Form)
@@ -257,14 +240,7 @@ impl Encoding<'_> {
     /// The text that was written, borrowed when nothing in it is escaped; `None` when it was not text.
     fn text<'t>(self, written: &'t str) -> Option<Cow<'t, str>> {
         match self {
-            Self::Json | Self::Translated(_) => match written.as_bytes() {
-                // Its escapes may be wrong: lone surrogates pass the parser, which does not check raw values.
-                [b'"', inner @ .., b'"'] if memchr(b'\\', inner).is_some() => {
-                    serde_json::from_str(written).ok().map(Cow::Owned)
-                }
-                [b'"', inner @ .., b'"'] => written.get(1..inner.len().saturating_add(1)).map(Cow::Borrowed),
-                _ => None,
-            },
+            Self::Json | Self::Translated(_) => text::unescaped(written),
             Self::Form => {
                 let spaced = written.replace('+', " ");
                 percent_decode_str(&spaced).decode_utf8().ok().map(|text| Cow::Owned(text.into_owned()))
@@ -314,52 +290,6 @@ impl Number {
             return Some(Self { negative: floor > 0 || rest, floor: 0, ceil: 0 });
         }
         Some(Self { negative, floor, ceil: floor.saturating_add(rest.into()) })
-    }
-}
-
-/// Collects all members in order.
-struct Fill<'a, 'b>(&'b mut SmallVec<[Member<'a>; 8]>);
-
-impl<'de> Visitor<'de> for Fill<'de, '_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Name(name)) = map.next_key()? {
-            let value: &'de RawValue = map.next_value()?;
-            self.0.push(Member { name, value: value.get() });
-        }
-        Ok(())
-    }
-}
-
-/// A member name, borrowed unless it has escapes. (`Cow` itself deserializes to an owned copy always.)
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-
-        impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member name")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(String::from(name))))
-            }
-        }
-
-        deserializer.deserialize_str(NameVisitor)
     }
 }
 

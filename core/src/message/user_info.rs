@@ -1,6 +1,6 @@
 //! Owns the userinfo response (OpenID Connect Core §5.3.2): claims about a person.
 
-use super::json::Object;
+use super::json::{Object, text};
 use crate::ProtocolFault;
 use crate::prompt::harmless;
 use alloc::boxed::Box;
@@ -33,7 +33,7 @@ impl UserInfoResponse {
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         let (_, json) = self.0.iter().find(|(known, _)| &**known == name)?;
-        let text: String = serde_json::from_str(json).ok().filter(|text: &String| !text.is_empty())?;
+        let text = text::unescaped(json).filter(|text| !text.is_empty())?;
         Some(harmless(&text).into_owned())
     }
 }
