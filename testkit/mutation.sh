@@ -97,6 +97,8 @@ choose_tests() { # quick|own|all FILE
     quick:adapter-tokio/*) packages=(tokio) tests=(--lib --test=adapter) ;;
     all:adapter-tokio/*) packages=(tokio testkit) ;;
     esac
+    # A file may have tests of its own.
+    if [[ $1:$2 == quick:core/* ]] && { [ -e "${2%.rs}/tests.rs" ] || [ -e "${2%/*}/tests.rs" ]; }; then tests+=(--lib); fi
     [[ $2 != core/* ]] || tests+=(--features=device-flow-core/serde)
     [[ $2 != adapter-common/* ]] || tests+=(--features=device-flow-adapter/serde)
     tests=("${packages[@]/#/--package=device-flow-}" "${tests[@]}")

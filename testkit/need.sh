@@ -5,6 +5,8 @@ need() { # COMMAND PACKAGE...
     command -v "$1" >/dev/null && return
     shift
     command -v apt-get >/dev/null || { echo "$* is needed"; return 1; }
-    { [ -n "${apt_updated:-}" ] || apt-get update -qq; } && apt_updated=1
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    # One at a time: apt gives up where another one runs.
+    local apt=(env DEBIAN_FRONTEND=noninteractive flock "${TMPDIR:-/tmp}/device-flow-apt.lock" apt-get -qq)
+    { [ -n "${apt_updated:-}" ] || "${apt[@]}" update; } && apt_updated=1
+    "${apt[@]}" install -y --no-install-recommends "$@" >/dev/null
 }

@@ -78,7 +78,7 @@ impl<'a> Rest<'a> {
         let text = self.json.get(self.at.saturating_add(1)..)?;
         let text = text.get(..memchr(b'"', text.as_bytes())?)?;
         // Without a branch for each byte, so that the compiler looks at many at once.
-        if text.bytes().fold(false, |is_odd, byte| is_odd | (byte < b' ') | (byte == b'\\')) {
+        if text.bytes().fold(false, |is_odd, byte| is_odd | matches!(byte, 0..=0x1f | b'\\')) {
             return None;
         }
         self.at = self.at.saturating_add(text.len()).saturating_add(2);
