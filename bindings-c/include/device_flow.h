@@ -56,7 +56,8 @@ enum df_action_kind
   : uint32_t
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
-    // Send the request, never following redirects, and hand in the answer with the ticket: `df_response`, or `df_transport_failed`. It comes out once.
+    // Send the request, never following redirects, and hand in the answer with the ticket: `df_response`, or
+    // `df_transport_failed`. It comes out once.
     DF_ACTION_KIND_SEND_REQUEST = 0,
     // Show the code and the address to the person; all of it is safe to print. It comes out once.
     DF_ACTION_KIND_SHOW_CODE = 1,

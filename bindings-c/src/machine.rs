@@ -69,7 +69,8 @@ pub struct Request {
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
-    /// Send the request, never following redirects, and hand in the answer with the ticket: `df_response`, or `df_transport_failed`. It comes out once.
+    /// Send the request, never following redirects, and hand in the answer with the ticket: `df_response`, or
+    /// `df_transport_failed`. It comes out once.
     SendRequest = 0,
     /// Show the code and the address to the person; all of it is safe to print. It comes out once.
     ShowCode = 1,
