@@ -336,6 +336,9 @@ fn rfc8707_2_resource_and_audience() {
     for bad in ["", "api", "/api", "https://api/#x", "https://api/#", "https://a b", "https://é/", "urn:\n"] {
         assert!(matches!(error(client("my-app").resource(bad)), ConfigError::Resource(_)), "{bad:?}");
     }
+    // What tokens are stored by is in order, whatever order they are named in.
+    let built = client("my-app").resource("https://b/").resource("https://a/").audience("https://ab/").build().unwrap();
+    assert_eq!(built.audience(), "https://a/ https://ab/ https://b/");
     for absent in requests(client("my-app").audience("")) {
         assert_eq!((absent.parameter("audience"), absent.parameter("resource")), (None, None));
     }

@@ -114,7 +114,7 @@ impl Client {
         &self.scope
     }
 
-    /// The APIs that tokens are for: audience and resources, separated by spaces; empty for most clients. A token for
+    /// The APIs that tokens are for: audience and resources in order, separated by spaces; empty for most clients. A token for
     /// one API is not used for another.
     #[must_use]
     pub fn audience(&self) -> &str {
