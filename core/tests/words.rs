@@ -18,7 +18,7 @@ const RATE_LIMITS: [&str; 6] = [
 ];
 
 /// Texts that begin like each token of JSON, whole JSON that is no object, and their first words as they are told.
-const PAGES: [(&str, &str); 22] = [
+const PAGES: [(&str, &str); 25] = [
     ("404 page not found", "404 page not found"),
     ("\n\t 503 Service Unavailable", "503 Service Unavailable"),
     ("null pointer", "null pointer"),
@@ -39,6 +39,10 @@ const PAGES: [(&str, &str); 22] = [
     ("-1", "-1"),
     ("5", "5"),
     ("1e5", ""),
+    // Letters of any language, and what no secret is made of.
+    ("it doesn't work – später", "it doesn't work – später"),
+    ("сервер занят", "сервер занят"),
+    ("später4 mehr", ""),
     ("<html>not here</html>", "<html>not here</html>"),
     ("}", "}"),
 ];
