@@ -240,6 +240,27 @@ fn texts_are_in_plain_english() {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
+/// What testkit/mutation.sh has printed, by the verdicts that it keeps.
+#[test]
+fn documents_say_how_many_mutants_are_noticed() {
+    let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
+    let verdicts = read("testkit/mutants-judged.txt");
+    let (mut caught, mut missed) = (0, 0);
+    // File, hash, caught, missed, out of time, not compiled. Lines with a colon are those missed.
+    for line in verdicts.lines().filter(|line| !line.contains([':', '#'])) {
+        let numbers: Vec<u32> = line.split(' ').skip(2).map(|number| number.parse().unwrap()).collect();
+        caught += numbers[0] + numbers[2];
+        missed += numbers[1];
+    }
+    let thousands = |number: u32| format!("{},{:03}", number / 1_000, number % 1_000);
+    let sentence = format!("{} of {} mutants are noticed", thousands(caught), thousands(caught + missed));
+    for name in ["README.md", "CONTRIBUTING.md"] {
+        let words = read(name).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains(&sentence), "{name} does not say: {sentence}");
+    }
+    assert!(read("CONTRIBUTING.md").contains(&format!("the other {missed} survive")));
+}
+
 #[test]
 fn contributing_names_every_rule() {
     let read = |name: &str| fs::read_to_string(root().join(name)).unwrap();
