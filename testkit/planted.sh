@@ -16,6 +16,11 @@ rm -rf "$tree" && mkdir -p "$tree" || exit 1
 git ls-files -z --cached --others --exclude-standard | tar -c --null -T - | tar -x -m -C "$tree" || exit 1
 cd "$tree" || exit 1
 
+# Before anything is compiled.
+for patch in testkit/planted/*.patch; do
+    patch -s -p1 --dry-run <"$patch" || { echo "planted: $(basename "$patch" .patch) no longer applies to the code: make it again"; exit 1; }
+done
+
 names=(paths random seeds adapters)
 export DEVICE_FLOW_PATHS=small
 tests=(every_path properties corpus differential)
@@ -44,8 +49,7 @@ printf 'planted: %-36s noticed by\n' bug
 for patch in testkit/planted/*.patch; do
     name=$(basename "$patch" .patch)
     [ $# -eq 0 ] || grep -qF -e "$(printf "%s\n" "$@")" <<<"$name" || continue
-    patch -s -p1 --no-backup-if-mismatch <"$patch" ||
-        { echo "planted: $name no longer applies to the code: make it again"; exit 1; }
+    patch -s -p1 --no-backup-if-mismatch <"$patch" || exit 1
     by=$(noticed) || { echo "planted: $name does not compile"; exit 1; }
     patch -s -R -p1 --no-backup-if-mismatch <"$patch" || exit 1
     count=$(tr ' ' '\n' <<<"$by" | grep -c '[a-z]')
