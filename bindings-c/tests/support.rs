@@ -247,8 +247,7 @@ pub(crate) fn polls(machine: *mut Machine, now: u64) -> (Sent, u64) {
     (sends(machine, wait.until_ms), wait.until_ms)
 }
 
-/// The ticket of its next poll, and the time of it.
-/// Its ticket, and when it is due.
+/// The ticket of the next poll, and when it is due.
 pub(crate) fn poll(machine: *mut Machine, now: u64) -> (u64, u64) {
     let (poll, now) = polls(machine, now);
     (poll.ticket, now)

@@ -366,7 +366,7 @@ impl ClientBuilder {
         let audience = core::iter::once(&*self.audience).filter(|audience| !audience.is_empty());
         let mut apis: Vec<&str> = Vec::new();
         for api in audience.chain(self.resources.iter().map(String::as_str)) {
-            // In order. The library's sorting is a hundredth of the core, for one or two texts.
+            // In order. There are one or two, and `sort` is more than a hundredth of a small program.
             apis.insert(apis.partition_point(|earlier| *earlier <= api), api);
         }
         poll_form.open("device_code");

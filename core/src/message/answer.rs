@@ -135,7 +135,8 @@ pub(super) fn excerpt(body: &[u8]) -> Box<str> {
     printable(text.get(..cut).unwrap_or_default().trim_end())
 }
 
-/// The beginning of a text that no secret can be in: words of letters, and numbers as short as a status.
+/// The beginning of a text that no secret can be in: words of letters, and numbers as short as a status. No secret has a
+/// character beyond ASCII, so each of those counts as a letter, which spares the tables of letters.
 fn prose(text: &str) -> &str {
     let is_word = |word: &str| {
         let word = word.trim_matches(|c: char| c.is_ascii_punctuation() && c != '_' && c != '=');
